@@ -1,0 +1,88 @@
+"""The command line: a lazy click group. Only the chosen command is imported."""
+
+import importlib
+import sys
+from typing import Any, Final
+
+import click
+
+from tickover import __version__
+from tickover.errors import TickoverError
+
+COMMANDS: Final[dict[str, str]] = {
+    "inspect": "tickover.commands.inspect:inspect",
+    "train": "tickover_train.commands.train:train",
+    "export": "tickover_export.command:export",
+    "show": "tickover.commands.show:show",
+    "replay": "tickover.commands.replay:replay",
+}
+
+HELP: Final[dict[str, str]] = {
+    "inspect": "What is in this log, and the mapping it would take.",
+    "train": "Train a detector on recorded trips.",
+    "export": "Write a trained run as one .onnx file.",
+    "show": "What a model file says of itself.",
+    "replay": "Run a model over recorded logs and list the alerts.",
+}
+
+EXTRAS: Final[dict[str, str]] = {
+    "onnx": "export",
+    "safetensors": "export",
+    "torch": "train",
+    "scipy": "judge",
+    "jinja2": "report",
+    "plotly": "report",
+    "pyarrow": "parquet",
+    "rich": "watch",
+    "prometheus_client": "metrics",
+}
+"""Third-party module to the extra that brings it."""
+
+
+def missing_extra(error: ImportError) -> str | None:
+    """The pip command that brings a missing *extra*, or None when the ImportError is something else."""
+    extra = EXTRAS.get((error.name or "").split(".")[0]) if isinstance(error, ModuleNotFoundError) else None
+    return f"pip install 'tickover[{extra}]'" if extra else None
+
+
+class LazyGroup(click.Group):
+    """A click group that imports a command's module only when that command is chosen."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of ``COMMANDS``."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command; None when there is no such name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, function = COMMANDS[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module), function)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from ``HELP``, importing none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, HELP[name]) for name in COMMANDS])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="tickover")
+def root() -> None:
+    """Streaming anomaly detection for delivery trucks, in constant memory."""
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 78 bad configuration."""
+    try:
+        root.main(args=args, prog_name="tickover", standalone_mode=True)
+    except TickoverError as error:
+        click.echo(f"tickover: {error}", err=True)
+        sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        command = missing_extra(error)
+        if command is None:
+            raise
+        click.echo(f"tickover: this needs the Python package '{error.name}'. Install it: {command}", err=True)
+        sys.exit(1)

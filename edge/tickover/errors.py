@@ -1,0 +1,33 @@
+"""The errors a user meets. Each says what was expected, what came and where.
+
+The exit codes are those of the command line: 1 failed, 2 wrong usage, 78 bad configuration
+(``EX_CONFIG`` of sysexits.h).
+"""
+
+
+class TickoverError(Exception):
+    """Base of every error that is answered with one clear message instead of a traceback."""
+
+    exit_code = 1
+
+
+class ModelError(TickoverError):
+    """A model file was refused; the message names the check that failed."""
+
+
+class LogError(TickoverError):
+    """A log cannot be read: a bad header, or a bad row under ``--strict``; names file and line."""
+
+
+class StateError(TickoverError):
+    """Saved state does not fit: damaged, or of another model."""
+
+
+class RunError(TickoverError):
+    """A run folder is incomplete, damaged, or cannot be written."""
+
+
+class ConfigError(TickoverError):
+    """A configuration or mapping file is wrong; names the file, the key and what was expected."""
+
+    exit_code = 78

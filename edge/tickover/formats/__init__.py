@@ -1,0 +1,1 @@
+"""Log and payload formats: they take bytes and values, never paths or sockets."""

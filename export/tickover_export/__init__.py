@@ -1,0 +1,1 @@
+"""Weights to one sealed .onnx file; numpy and onnx, no torch."""
