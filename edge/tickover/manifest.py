@@ -1,0 +1,230 @@
+"""What a model file says of itself: the ``tickover.manifest`` metadata entry, JSON.
+
+Every number that the host uses is named here. Durations end in ``_s`` and are seconds.
+"""
+
+import math
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tickover.errors import ModelError
+
+FORMAT_VERSION: Final = 1
+KEY_MANIFEST: Final = "tickover.manifest"
+KEY_GOLDEN: Final = "tickover.golden"
+KEY_SEAL: Final = "tickover.sha256"
+
+INPUT: Final = "x"
+SCORE: Final = "score"
+CHART: Final = "chart"
+EXPECTED: Final = "expected"
+NEXT_PREFIX: Final = "next."
+"""A state tensor ``s`` enters as input ``s`` and leaves as output ``next.s``; both float32 ``[1, B, size]``."""
+
+MAX_SIGNALS: Final = 512
+MAX_STATE: Final = 65_536
+
+Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.\-]*$")]
+Positive = Annotated[float, Meta(gt=0, le=1e9)]
+NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
+Cell = Literal["rnn", "gru", "lstm"]
+Architecture = Literal["autoencoder", "seq2seq", "forecaster"]
+Aggregation = Literal["last", "mean", "max"]
+ChartKind = Literal["ewma", "energy", "cusum"]
+
+
+class Signal(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One signal: its unit, plausible range (values outside are missing and counted), hold limit, aggregation."""
+
+    name: Name
+    unit: Annotated[str, Meta(max_length=32)] = ""
+    low: float = -1e9
+    high: float = 1e9
+    hold_s: NotNegative = 0.0
+    aggregation: Aggregation = "last"
+    spn: Annotated[int, Meta(ge=0, le=524_287)] | None = None
+    vss: Annotated[str, Meta(max_length=200)] | None = None
+
+
+class StateTensor(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One recurrent state tensor, float32 ``[1, B, size]``; ``reset`` says whether it starts anew at a trip."""
+
+    name: Name
+    size: Annotated[int, Meta(ge=1, le=MAX_STATE)]
+    reset: Literal["trip", "never"]
+    initial: float = 0.0
+
+
+class Chart(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One control chart over one signal's residual, in residual units. ``limit`` None: the chart is off.
+
+    ``bound`` is the largest value that the chart can reach before division by the limit; ``clears_s`` is how
+    long it takes, with a zero residual, to fall from there to under the limit.
+    """
+
+    name: Name
+    signal: Name
+    kind: ChartKind
+    limit: Positive | None
+    bound: Positive
+    clears_s: NotNegative
+
+
+class Budget(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The false-alarm budget that the limits were set for: ``episodes`` in ``per_s`` seconds.
+
+    ``low`` and ``high`` bound the realised rate per hour on held-out trips (95 % Poisson); ``hours`` is how much
+    held-out driving that rests on.
+    """
+
+    episodes: Positive
+    per_s: Positive
+    hours: NotNegative = 0.0
+    realised: NotNegative | None = None
+    low: NotNegative | None = None
+    high: NotNegative | None = None
+
+    @property
+    def per_hour(self) -> float:
+        """False episodes allowed in an hour."""
+        return self.episodes / self.per_s * 3600.0
+
+
+class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When an episode opens, updates and closes. Levels are scores: 1.0 is the alarm limit.
+
+    Opens after ``open_after_s`` of ticks at or over 1.0; closes after ``close_after_s`` under ``close_level``;
+    stays shut for ``cool_down_s`` after closing; ends with ``no_data`` when its evidence has been missing for
+    ``no_data_s``. An update is sent every ``update_every_s`` of event time and when severity rises.
+    """
+
+    open_after_s: NotNegative = 0.0
+    close_after_s: NotNegative = 30.0
+    close_level: Annotated[float, Meta(gt=0, le=1)] = 0.8
+    cool_down_s: NotNegative = 60.0
+    no_data_s: Positive = 120.0
+    update_every_s: Positive = 300.0
+    major_level: Annotated[float, Meta(ge=1)] = 2.0
+    critical_level: Annotated[float, Meta(ge=1)] = 4.0
+    top_signals: Annotated[int, Meta(ge=1, le=32)] = 3
+    freeze_frame_ticks: Annotated[int, Meta(ge=1, le=600)] = 30
+
+
+class Network(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What kind of network is inside; ``window`` in ticks, only for seq2seq."""
+
+    cell: Cell
+    arch: Architecture
+    hidden: Annotated[int, Meta(ge=1, le=4096)]
+    bottleneck: Annotated[int, Meta(ge=1, le=4096)]
+    window: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    parameters: Annotated[int, Meta(ge=0)] = 0
+
+
+class Training(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the weights and limits come from. ``data_sha256`` covers the tick arrays, in order."""
+
+    data_sha256: str = ""
+    trips: int = 0
+    hours: float = 0.0
+    seed: int = 0
+
+
+class Parity(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How far the graph is from torch: the largest |score difference| / max(1, score) over ``ticks``.
+
+    ``tiled`` says that fewer real ticks were there and that they were repeated with seeded gaps.
+    """
+
+    ticks: int
+    error: float
+    tiled: bool = False
+
+
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All that the host must know to run the graph; see the module's and each part's docstring."""
+
+    format_version: int = FORMAT_VERSION
+    name: Name
+    signals: tuple[Signal, ...]
+    tick_period_s: Positive
+    gap_limit_s: Positive
+    lateness_s: NotNegative
+    states: tuple[StateTensor, ...]
+    warm_up_ticks: Annotated[int, Meta(ge=0, le=1_000_000)]
+    charts: tuple[Chart, ...]
+    false_alarms: Budget
+    episodes: EpisodePolicy = EpisodePolicy()
+    network: Network
+    memory_horizon_s: NotNegative | None = None
+    state_horizon_s: NotNegative | None = None
+    training: Training = Training()
+    versions: dict[str, str] = {}
+    parity: Parity | None = None
+
+    @property
+    def period(self) -> int:
+        """The tick period in microseconds."""
+        return round(self.tick_period_s * 1e6)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The signals' names, in the order of the input's columns."""
+        return tuple(signal.name for signal in self.signals)
+
+
+def encode(manifest: Manifest) -> str:
+    """The manifest as JSON text, stable for equal manifests."""
+    return msgspec.json.encode(manifest, order="deterministic").decode()
+
+
+def decode(text: str | bytes) -> Manifest:
+    """Read and check a manifest; ModelError says which key is wrong."""
+    try:
+        version = msgspec.json.decode(text, type=_Version).format_version
+        if version != FORMAT_VERSION:
+            raise ModelError(
+                f"manifest: expected format version {FORMAT_VERSION}, got {version}; "
+                "use a tickover that reads it, or export the model again"
+            )
+        manifest = msgspec.json.decode(text, type=Manifest)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ModelError(f"manifest: {error}") from error
+    _check(manifest)
+    return manifest
+
+
+class _Version(Struct):
+    format_version: int
+
+
+def _check(manifest: Manifest) -> None:
+    """What types alone cannot say: sizes, unique names, charts over known signals, finite ranges."""
+    names = manifest.names
+    if not 1 <= len(names) <= MAX_SIGNALS:
+        raise ModelError(f"manifest: expected 1 to {MAX_SIGNALS} signals, got {len(names)}")
+    for what, items in (
+        ("signal", names),
+        ("chart", [chart.name for chart in manifest.charts]),
+        ("state", [state.name for state in manifest.states]),
+    ):
+        twice = sorted({name for name in items if list(items).count(name) > 1})
+        if twice:
+            raise ModelError(f"manifest: {what} names must be unique; twice: {', '.join(twice)}")
+    unknown = sorted({chart.signal for chart in manifest.charts} - set(names))
+    if unknown:
+        raise ModelError(f"manifest: charts over signals that are not listed: {', '.join(unknown)}")
+    if not manifest.charts:
+        raise ModelError("manifest: expected at least one chart")
+    for signal in manifest.signals:
+        if not (math.isfinite(signal.low) and math.isfinite(signal.high) and signal.low < signal.high):
+            raise ModelError(
+                f"manifest: signal {signal.name}: expected a plausible range low < high, "
+                f"got {signal.low} .. {signal.high}"
+            )
+    if sum(state.size for state in manifest.states) > MAX_STATE:
+        raise ModelError(f"manifest: the state is larger than {MAX_STATE} numbers")
+    if manifest.period < 1000:
+        raise ModelError(f"manifest: tick period {manifest.tick_period_s} s is shorter than 1 ms")

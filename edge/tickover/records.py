@@ -1,0 +1,168 @@
+"""The values that travel through tickover. All frozen; arrays inside them are not to be written to.
+
+Times are ``int`` microseconds since the Unix epoch, UTC. Array shapes use T ticks, N rows, F signals
+and C charts.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
+TimeArray = npt.NDArray[np.int64]
+
+SECOND = 1_000_000
+"""Microseconds in a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One observed value: ``(vehicle, signal, time)`` is its key; ``value`` is in the signal's unit."""
+
+    time: int
+    vehicle: str
+    signal: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """A block of one vehicle's readings, in order of arrival.
+
+    ``time`` int64 ``[N]``; ``values`` float64 ``[N, F]`` in the order of ``signals``; NaN says that the
+    row holds no reading of that signal (an empty cell is no reading, not a missing value).
+    """
+
+    vehicle: str
+    signals: tuple[str, ...]
+    time: TimeArray
+    values: DoubleArray
+
+
+@dataclass(frozen=True, slots=True)
+class TickBlock:
+    """Consecutive ticks of one vehicle.
+
+    ``time`` int64 ``[T]``, the start of each tick's period; ``trip`` int64 ``[T]``, the vehicle's trip
+    number from 0 (a new trip starts where it changes); ``values`` float32 ``[T, F]`` in engineering
+    units, in the manifest's order of signals, NaN = missing.
+    """
+
+    vehicle: str
+    time: TimeArray
+    trip: TimeArray
+    values: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the model file says of T ticks.
+
+    ``score`` float32 ``[T]`` (1.0 is the alarm limit; NaN when every signal is missing); ``chart``
+    float32 ``[T, C]``, each chart divided by its limit; ``expected`` float32 ``[T, F]`` in engineering units.
+    """
+
+    score: FloatArray
+    chart: FloatArray
+    expected: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredTicks:
+    """Ticks with their scores, and whether an episode is open after each: ``open`` bool ``[T]``."""
+
+    ticks: TickBlock
+    scores: Scores
+    open: npt.NDArray[np.bool_]
+
+
+class Phase(StrEnum):
+    """Where in its episode an alert stands."""
+
+    START = "start"
+    UPDATE = "update"
+    END = "end"
+
+
+class Severity(StrEnum):
+    """How bad an episode is, from its peak score so far; ordered from low to high."""
+
+    WARNING = "warning"
+    MAJOR = "major"
+    CRITICAL = "critical"
+
+
+class EndReason(StrEnum):
+    """Why an episode ended."""
+
+    RECOVERED = "recovered"
+    NO_DATA = "no_data"
+    END_OF_LOG = "end_of_log"
+    MODEL_CHANGED = "model_changed"
+    RESET = "reset"
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """One signal's part in an alert.
+
+    ``chart`` names the signal's largest chart and ``level`` its value over its limit; ``share`` is that
+    level's part of the sum over the listed signals' levels (0 to 1); ``direction`` is ``high``, ``low`` or
+    ``unsteady``; ``observed`` and ``expected`` are in ``unit``, at the tick of the alert (None = missing).
+    """
+
+    signal: str
+    unit: str
+    chart: str
+    level: float
+    share: float
+    direction: str
+    observed: float | None
+    expected: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeFrame:
+    """The last ticks before an alert; None = missing.
+
+    ``time`` and ``score`` have one entry per tick; ``observed`` and ``expected`` one row per tick, in the order of
+    ``signals``.
+    """
+
+    signals: tuple[str, ...]
+    time: tuple[int, ...]
+    score: tuple[float | None, ...]
+    observed: tuple[tuple[float | None, ...], ...]
+    expected: tuple[tuple[float | None, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A message about an episode. A pure function of state and input: no clock, no random number.
+
+    ``alert_id`` = UUIDv5(episode id, phase, sequence); ``episode_id`` = UUIDv5(vehicle, model digest,
+    detector, first tick's time). ``start`` is the first tick over the limit, ``time`` the tick that caused
+    this alert, ``end`` the last tick of an ended episode. ``missing`` is the share of missing values in the
+    freeze-frame.
+    """
+
+    alert_id: str
+    episode_id: str
+    vehicle: str
+    detector: str
+    model_digest: str
+    phase: Phase
+    sequence: int
+    severity: Severity
+    reason: EndReason | None
+    start: int
+    time: int
+    end: int | None
+    score: float | None
+    peak: float
+    signals: tuple[Contribution, ...]
+    freeze_frame: FreezeFrame
+    missing: float

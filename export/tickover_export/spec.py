@@ -1,0 +1,64 @@
+"""What is to be built: the description that training hands to the graph builder.
+
+Weights come beside it as a dict of float32 arrays. With F signals, H hidden, Z bottleneck, W window and
+G gates (rnn 1; gru 3 in torch's order r, z, n; lstm 4 in torch's order i, f, g, o) their names and shapes are::
+
+    scaler.center, scaler.scale      [F]         normalised = (x - center) / scale, clipped to +-input_clip
+    residual.center, residual.scale  [F]         residual = (normalised - expected - center) / scale, clipped to +-clip
+    encoder.weight_ih                [G*H, 2F]   its input is (normalised with 0 for missing, mask with 1 = present)
+    encoder.weight_hh                [G*H, H]
+    encoder.bias_ih, encoder.bias_hh [G*H]
+    bottleneck.weight, .bias         [Z, H], [Z]                    autoencoder and seq2seq; then tanh
+    decoder.weight_ih                [G*H, Z]; weight_hh, bias_ih, bias_hh as above   autoencoder and seq2seq
+    output.weight, output.bias       [F, H], [F]                    expected, normalised
+
+- autoencoder: encoder, bottleneck and decoder all advance with the tick; expected(t) from decoder h(t).
+- forecaster: encoder only; expected(t) = output(h(t-1)), so it never sees x(t).
+- seq2seq: at each tick the encoder runs anew (zero state) over the last W ticks (unseen ones are missing); the
+  bottleneck of its last h is the context; the decoder starts at zero, reads the context at every step and
+  emits the window in reverse order, so that its first step is the current tick: the graph runs just that step.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from tickover.manifest import ChartKind, Name, Network, NotNegative, Positive, Signal
+
+
+class ChartBank(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One chart per signal, named ``<signal>.<bank name>``, in residual units (residuals are clipped to +-clip).
+
+    - ``ewma``: |E|, E' = E + a (r - E), a = 2 / (span_s / period + 1); bound = clip.
+    - ``energy``: sqrt(E), E' = E + a (r^2 - E), same a; bound = clip.
+    - ``cusum``: max(S+, S-), S+' = clamp(S+ + r - allowance, 0, saturation), S-' likewise with -r
+      (Page 1954); bound = saturation.
+
+    A missing signal holds its charts. ``span_s`` is for ewma and energy; the other two for cusum.
+    """
+
+    name: Name
+    kind: ChartKind
+    span_s: Positive | None = None
+    allowance: Positive | None = None
+    saturation: Positive | None = None
+
+
+class GraphSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All of the graph that is not a weight or a limit.
+
+    Residuals count as missing (the charts hold) while a trip is younger than ``warm_up_ticks``. With
+    ``baseline_span_s`` a slow per-vehicle EWMA of each residual (never reset, held while missing) is subtracted
+    from the residual before it is clipped; each tick uses the baseline of the tick before.
+    """
+
+    name: Name
+    signals: tuple[Signal, ...]
+    network: Network
+    tick_period_s: Positive
+    gap_limit_s: Positive
+    lateness_s: NotNegative
+    warm_up_ticks: Annotated[int, Meta(ge=0)]
+    banks: tuple[ChartBank, ...]
+    clip: Positive = 8.0
+    input_clip: Positive = 10.0
+    baseline_span_s: Positive | None = None
