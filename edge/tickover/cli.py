@@ -67,9 +67,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, HELP[name]) for name in COMMANDS])
 
 
-@click.group(
-    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
-)
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="tickover")
 def root() -> None:
     """Streaming anomaly detection for delivery trucks, in constant memory."""

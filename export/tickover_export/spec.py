@@ -22,6 +22,7 @@ G gates (rnn 1; gru 3 in torch's order r, z, n; lstm 4 in torch's order i, f, g,
 from typing import Annotated
 
 from msgspec import Meta, Struct
+
 from tickover.manifest import ChartKind, Name, Network, NotNegative, Positive, Signal
 
 

@@ -1,0 +1,39 @@
+"""Fixtures for all tests: the real recordings, found through TICKOVER_DATA."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def find_data() -> Path | None:
+    """The folder of real recordings, or None when it is absent."""
+    named = os.environ.get("TICKOVER_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    return folder.resolve() if (folder / "kit-obd").is_dir() else None
+
+
+def pytest_report_header() -> str:
+    folder = find_data()
+    return (
+        f"real recordings: {folder}"
+        if folder
+        else "real recordings: ABSENT, tests marked `data` are skipped; set TICKOVER_DATA to the folder that holds kit-obd/"
+    )
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real recordings; skips, saying so, when it is absent."""
+    folder = find_data()
+    if folder is None:
+        pytest.skip("real recordings absent: set TICKOVER_DATA to the folder that holds kit-obd/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trips_1hz(data_dir: Path) -> list[Path]:
+    """The KIT trips on a 1 s grid, in order of date."""
+    return sorted((data_dir / "kit-obd" / "1hz").glob("*.csv"))
