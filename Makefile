@@ -1,0 +1,65 @@
+# Everything happens in a local virtual environment; nothing needs root.
+# PYTHON       the interpreter that makes it (3.11 or newer)
+# TORCH_INDEX  address of a package index with CPU-only builds of PyTorch (see the README); empty: pip's default
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+OUT := out/demo
+
+.PHONY: demo test lint bench device-test demo-data demo-model clean help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/.demo ## replay the bundled recording through the bundled model; write a report
+	@mkdir -p $(OUT)
+	$(BIN)/tickover replay deploy/demo/truck.onnx deploy/demo/trip.csv.gz \
+		--alerts $(OUT)/alerts.jsonl --report $(OUT)/report.html
+	@echo "Report: $(CURDIR)/$(OUT)/report.html (open it in a browser)   Alerts: $(OUT)/alerts.jsonl"
+
+test: $(VENV)/.dev ## run all tests
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+lint: $(VENV)/.dev ## style, types and the import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=edge:export:train $(BIN)/lint-imports
+
+bench: $(VENV)/.dev ## measure: ratios within one run
+	@for script in tests/bench/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+device-test: $(VENV)/.dev ## install the built wheel without extras and run tests/edge
+	rm -rf dist .venv-device
+	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
+	$(PYTHON) -m venv .venv-device
+	.venv-device/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		dist/*.whl pytest pytest-timeout pytest-xdist hypothesis
+	.venv-device/bin/pytest tests/edge -o pythonpath=tests -n auto --dist loadfile
+
+demo-data: $(VENV)/.demo ## rebuild the bundled recording from its seed
+	$(BIN)/python deploy/demo/rebuild.py data
+
+demo-model: $(VENV)/.dev ## train the bundled model again
+	$(BIN)/python deploy/demo/rebuild.py model
+
+clean: ## remove what was built here
+	rm -rf $(VENV) .venv-device dist out
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "tickover needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[report]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch)
+	$(PIP) torch==$$(sed -n 's/^torch==//p' constraints.txt)
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.demo

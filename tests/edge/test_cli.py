@@ -1,0 +1,78 @@
+"""The command line as a whole: names, help without the extras, exit codes."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tickover.cli import COMMANDS, HELP
+
+BLOCK = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Block())
+from tickover.cli import main
+main({args!r})
+"""
+WORKSHOP = {"torch", "onnx", "scipy", "safetensors", "plotly", "jinja2", "pyarrow", "rich", "prometheus_client"}
+
+
+def tickover(*args: str, blocked: set[str] = frozenset()) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, as if the blocked packages were not installed."""
+    script = BLOCK.format(blocked=set(blocked), args=list(args))
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+
+
+def test_help_lists_every_command_and_needs_no_extra() -> None:
+    done = tickover("--help", blocked=WORKSHOP | {"onnxruntime", "numpy", "paho"})
+    assert done.returncode == 0, done.stderr
+    listed = re.findall(r"^  ([a-z]+)  +\S", done.stdout.split("Commands:")[1], re.M)
+    assert listed == list(COMMANDS)
+
+
+def test_every_command_has_a_help_line() -> None:
+    assert list(HELP) == list(COMMANDS)
+
+
+@pytest.mark.parametrize("name", [name for name, where in COMMANDS.items() if where.startswith("tickover.")])
+def test_a_device_command_explains_itself_without_the_extras(name: str) -> None:
+    done = tickover(name, "--help", blocked=WORKSHOP)
+    assert done.returncode == 0, done.stderr
+    assert f"tickover {name}" in done.stdout
+
+
+def test_a_missing_extra_is_answered_with_the_pip_command() -> None:
+    done = tickover("train", "x.csv", "--out", "run", blocked=WORKSHOP)
+    assert done.returncode == 1
+    assert re.search(r"pip install 'tickover\[\w+\]'", done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broken_import_that_is_no_extra_surfaces() -> None:
+    done = tickover("replay", "--help", blocked={"msgspec"})
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    done = tickover("reply")
+    assert done.returncode == 2
+    assert "No such command 'reply'" in done.stderr
+
+
+def test_a_missing_file_is_answered_in_one_line(tmp_path: Path) -> None:
+    done = tickover("show", str(tmp_path / "absent.onnx"))
+    assert done.returncode in (1, 2)
+    assert "absent.onnx" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "tickover", "--version"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert done.stdout.startswith("tickover, version ")
