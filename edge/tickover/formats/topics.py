@@ -1,0 +1,46 @@
+"""Topic templates: ``truck/{vehicle}/{signal}`` is a subscription, and says what each level means."""
+
+from typing import Final
+
+FIELD_NAMES: Final = frozenset({"vehicle", "signal", "kind", "device", "group"})
+"""The fields that a template may name."""
+
+
+class TopicTemplate:
+    """A template such as ``truck/{vehicle}/+/telemetry``; ``problem`` says what is wrong with it, or None."""
+
+    def __init__(self, template: str) -> None:
+        levels = template.split("/")
+        self.fields = tuple(level[1:-1] for level in levels if _is_field(level))
+        self.filter = "/".join("+" if _is_field(level) else level for level in levels)
+        self.problem = _problem(template, levels, self.fields)
+        self._levels = levels
+
+    def match(self, topic: str) -> dict[str, str] | None:
+        """The fields of a topic, or None when it does not fit the template."""
+        levels = topic.split("/")
+        if len(levels) != len(self._levels):
+            return None
+        fields: dict[str, str] = {}
+        for pattern, level in zip(self._levels, levels, strict=True):
+            if _is_field(pattern):
+                fields[pattern[1:-1]] = level
+            elif pattern not in ("+", level):
+                return None
+        return fields
+
+
+def _is_field(level: str) -> bool:
+    return level.startswith("{") and level.endswith("}")
+
+
+def _problem(template: str, levels: list[str], fields: tuple[str, ...]) -> str | None:
+    if "#" in template:
+        return f"'#' is not allowed in {template!r}; name each level, or write +"
+    if len(set(fields)) != len(fields):
+        return f"a field is named twice in {template!r}"
+    for level in levels:
+        rest = level[1:-1] if _is_field(level) else level
+        if any(mark in rest for mark in "{}") or ("+" in rest and rest != "+"):
+            return f"a level is a name, + or {{field}}, got {level!r} in {template!r}"
+    return None

@@ -1,0 +1,78 @@
+"""Sparkplug B: births, aliases, datatypes, times; and that an unfinished birth is survived."""
+
+from collections import Counter
+
+import pytest
+
+from tickover.formats.payloads import Input, PayloadError, open_decoder
+from tickover.formats.sparkplug import Payload
+
+SPEC = Input(topic="spBv1.0/{group}/{kind}/{vehicle}/{device}", format="sparkplug_b", signals={"Engine/RPM": "rpm"})
+COLUMNS = {"rpm": 0, "coolant": 1}
+INT16 = 2
+
+
+def fields(kind: str, device: str = "ecu") -> dict[str, str]:
+    return {"group": "g", "kind": kind, "vehicle": "t1", "device": device}
+
+
+def birth() -> bytes:
+    message = Payload(timestamp=1000, seq=0)
+    message.metrics.add(name="Engine/RPM", alias=1, datatype=9).float_value = 600.0
+    message.metrics.add(name="coolant", alias=2, datatype=INT16).int_value = 2**16 - 5
+    return message.SerializeToString()
+
+
+def data(alias: int, **value: float) -> bytes:
+    message = Payload(timestamp=2000)
+    message.metrics.add(alias=alias, **value)
+    return message.SerializeToString()
+
+
+def test_a_birth_is_data_too_and_signed_values_are_signed() -> None:
+    (row,) = open_decoder(SPEC, COLUMNS).decode(fields("DBIRTH"), birth(), Counter())
+    assert (row.time, row.values) == (1_000_000, [600.0, -5.0])
+
+
+def test_aliases_of_the_birth_name_later_metrics_and_survive_a_restart() -> None:
+    first, second = open_decoder(SPEC, COLUMNS), open_decoder(SPEC, COLUMNS)
+    first.decode(fields("DBIRTH"), birth(), Counter())
+    second.restore(first.state())
+    for decoder in (first, second):
+        (row,) = decoder.decode(fields("DDATA"), data(2, int_value=2**16 - 7), Counter())
+        assert row.values[1] == -7
+
+
+def test_an_alias_nobody_named_is_counted() -> None:
+    decoder, counts = open_decoder(SPEC, COLUMNS), Counter()
+    decoder.decode(fields("DBIRTH"), birth(), counts)
+    assert decoder.decode(fields("DDATA", device="other"), data(1, int_value=1), counts) == []
+    assert counts["unknown_alias"] == 1
+
+
+def test_metrics_at_different_times_are_different_rows_and_null_is_no_reading() -> None:
+    message = Payload(timestamp=9000)
+    message.metrics.add(name="Engine/RPM", timestamp=5000).double_value = 1.0
+    message.metrics.add(name="coolant", timestamp=6000).double_value = 2.0
+    message.metrics.add(name="coolant", is_null=True)
+    rows = open_decoder(SPEC, COLUMNS).decode(fields("DDATA"), message.SerializeToString(), Counter())
+    assert [row.time for row in rows] == [5_000_000, 6_000_000, 9_000_000]
+    assert rows[2].values[1] != rows[2].values[1]
+
+
+def test_other_kinds_carry_no_readings() -> None:
+    counts: Counter[str] = Counter()
+    assert open_decoder(SPEC, COLUMNS).decode(fields("NDEATH"), b"anything", counts) == []
+    assert counts == {"other_kind": 1}
+
+
+def test_text_that_is_not_utf8_is_refused() -> None:
+    bad = birth().replace(b"coolant", b"\xff\xfe\xfd\xfc\xfb\xfa\xf9")
+    with pytest.raises(PayloadError, match="bad_protobuf"):
+        open_decoder(SPEC, COLUMNS).decode(fields("DBIRTH"), bad, Counter())
+
+
+def test_a_damaged_state_is_forgotten() -> None:
+    decoder = open_decoder(SPEC, COLUMNS)
+    decoder.restore(b"\x00damaged")
+    assert decoder.state() == open_decoder(SPEC, COLUMNS).state()
