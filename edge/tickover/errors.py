@@ -31,3 +31,7 @@ class ConfigError(TickoverError):
     """A configuration or mapping file is wrong; names the file, the key and what was expected."""
 
     exit_code = 78
+
+
+class BrokerError(TickoverError):
+    """An MQTT broker cannot be reached, or refused; names the broker, what happened and what to look at."""

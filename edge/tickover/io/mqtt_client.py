@@ -1,0 +1,253 @@
+"""A small synchronous MQTT client for the commands that people run: play, simulate, record, watch, doctor.
+
+paho's network thread only hands over: received messages go into a bounded queue, acknowledged ones give their place
+in the window back. The daemon's own client, with its outbox behind it, is in ``io/mqtt.py``.
+"""
+
+import queue
+import ssl
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from msgspec import Struct
+from paho.mqtt.client import Client, MQTTMessage, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from tickover.errors import BrokerError
+
+PORT: Final = 1883
+TLS_PORT: Final = 8883
+KEEPALIVE_S: Final = 30
+CONNECT_LIMIT_S: Final = 10.0
+IN_FLIGHT: Final = 100
+"""Publishes that may await their acknowledgement; one more waits."""
+RECEIVE_MAXIMUM: Final = 2_000
+"""Messages that the broker may send unacknowledged; the reader acknowledges well before."""
+WAITING: Final = 10_000
+"""Received messages that may wait for the reader; the next ones are dropped and counted as ``overflow``."""
+UNHEARD: Final = 0x10
+"""Reason code "no matching subscribers": accepted, but nobody is there to get it."""
+LONGEST_MESSAGE: Final = 65_536
+LONGEST_BACK_OFF_S: Final = 30
+LOOPBACK: Final = ("localhost", "::1", "127.")
+
+
+class Connection(Struct, frozen=True, kw_only=True):
+    """How to reach a broker. TLS is on when ``ca`` is given or the port is 8883 (then with the system's authorities).
+
+    ``plaintext`` allows a connection without TLS to a host that is not loopback.
+    """
+
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = None
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    plaintext: bool = False
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.ca is not None or self.certificate is not None or self.port == TLS_PORT
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT for messages."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def tls_context(self) -> ssl.SSLContext:
+        """The TLS context; BrokerError names the file that cannot be read."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+            if self.certificate is not None:
+                context.load_cert_chain(self.certificate, self.key)
+        except (OSError, ssl.SSLError) as error:
+            files = ", ".join(str(path) for path in (self.ca, self.certificate, self.key) if path)
+            raise BrokerError(f"broker {self.address}: cannot use the TLS files {files}: {error}") from error
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One received message; ``number`` and ``qos`` are for its acknowledgement."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    qos: int
+    number: int
+
+
+class MqttClient:
+    """A connection from ``with`` to its end; reconnects by itself and renews its subscriptions.
+
+    ``client_id`` empty: the broker names it and keeps no session. ``session_s`` > 0 keeps the session, and what the
+    broker queues for it, for that long after the end. ``acknowledge`` False leaves it to the reader to call ``ack``.
+    ``counts`` tells what happened: published, unheard (accepted, nobody subscribes), refused, received, overflow,
+    reconnected; ``refusal`` is the last refusal in words.
+    """
+
+    def __init__(
+        self, connection: Connection, *, client_id: str = "", session_s: int = 0, acknowledge: bool = True
+    ) -> None:
+        if not (connection.tls or connection.plaintext or connection.host.startswith(LOOPBACK)):
+            raise BrokerError(
+                f"broker {connection.address}: expected TLS for a host that is not loopback (--ca FILE); "
+                "--plaintext allows it without"
+            )
+        self.counts: Counter[str] = Counter()
+        self.refusal = ""
+        self.session_present = False
+        self._connection = connection
+        self._session_s = session_s
+        self._filters: dict[str, int] = {}
+        self._waiting: queue.Queue[Message] = queue.Queue(WAITING)
+        self._window = threading.Semaphore(IN_FLIGHT)
+        self._answer: queue.Queue[ReasonCode] = queue.Queue()
+        self._granted: queue.Queue[list[ReasonCode]] = queue.Queue()
+        self._client = self._paho(client_id, manual_ack=not acknowledge)
+
+    def _paho(self, client_id: str, *, manual_ack: bool) -> Client:
+        client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5, manual_ack=manual_ack)
+        client.max_inflight_messages_set(IN_FLIGHT)
+        client.reconnect_delay_set(1, LONGEST_BACK_OFF_S)
+        if self._connection.username:
+            client.username_pw_set(self._connection.username, self._connection.password)
+        if self._connection.tls:
+            client.tls_set_context(self._connection.tls_context())
+        client.on_connect = self._on_connect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        return client
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def connect(self) -> None:
+        """Connect and wait for the broker's answer; BrokerError says why it did not come or was no."""
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = self._session_s
+        properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        properties.MaximumPacketSize = LONGEST_MESSAGE
+        where = self._connection
+        try:
+            self._client.connect(
+                where.host, where.port, KEEPALIVE_S, clean_start=self._session_s == 0, properties=properties
+            )
+        except OSError as error:
+            raise BrokerError(f"broker {where.address}: {_explain(error)}") from error
+        self._client.loop_start()
+        try:
+            answer = self._answer.get(timeout=CONNECT_LIMIT_S)
+        except queue.Empty:
+            self.close()
+            raise BrokerError(
+                f"broker {where.address}: no answer in {CONNECT_LIMIT_S:g} s; is it an MQTT port?"
+            ) from None
+        if answer.is_failure:
+            self.close()
+            raise BrokerError(f"broker {where.address}: the broker refused the connection: {answer}")
+
+    def close(self) -> None:
+        """Disconnect. What is not acknowledged stays with the broker when the session is kept."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def subscribe(self, pattern: str, qos: int = 1) -> None:
+        """Subscribe and wait for the grant; BrokerError when it is refused. Retained messages come as well."""
+        self._filters[pattern] = qos
+        self._client.subscribe(pattern, options=SubscribeOptions(qos=qos))
+        try:
+            codes = self._granted.get(timeout=CONNECT_LIMIT_S)
+        except queue.Empty:
+            raise BrokerError(
+                f"broker {self._connection.address}: no answer to the subscription of {pattern}"
+            ) from None
+        if any(code.is_failure for code in codes):
+            raise BrokerError(
+                f"broker {self._connection.address}: may not subscribe to {pattern}: {codes[0]}; see the broker's ACL"
+            )
+
+    def receive(self, timeout_s: float) -> Message | None:
+        """The next message, or None when none came in time."""
+        try:
+            return self._waiting.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+
+    def ack(self, message: Message) -> None:
+        """Tell the broker that the message is safe here; for ``acknowledge=False``."""
+        self._client.ack(message.number, message.qos)
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Send with QoS 1; waits while ``IN_FLIGHT`` messages are unacknowledged (so also while the broker is away)."""
+        self._window.acquire()
+        self._client.publish(topic, payload, 1, retain)
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until everything sent is acknowledged; False when it took too long."""
+        deadline = time.monotonic() + timeout_s
+        held = 0
+        while held < IN_FLIGHT and self._window.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            held += 1
+        for _ in range(held):
+            self._window.release()
+        return held == IN_FLIGHT
+
+    # Callbacks, in paho's thread. One that raises ends that thread, so they only count and hand over.
+
+    def _on_connect(self, client: Client, data: Any, flags: Any, code: ReasonCode, properties: Any) -> None:
+        self._answer.put(code)
+        self.session_present = flags.session_present
+        if self.counts["connected"]:
+            self.counts["reconnected"] += 1
+            for pattern, qos in list(self._filters.items()):
+                client.subscribe(pattern, options=SubscribeOptions(qos=qos))
+        self.counts["connected"] += not code.is_failure
+
+    def _on_message(self, client: Client, data: Any, message: MQTTMessage) -> None:
+        self.counts["received"] += 1
+        one = Message(message.topic, bytes(message.payload), message.retain, message.qos, message.mid)
+        try:
+            self._waiting.put_nowait(one)
+        except queue.Full:
+            self.counts["overflow"] += 1
+
+    def _on_publish(self, client: Client, data: Any, number: int, code: ReasonCode, properties: Any) -> None:
+        if code.is_failure:
+            self.counts["refused"] += 1
+            self.refusal = str(code)
+        else:
+            self.counts["published"] += 1
+            self.counts["unheard"] += code.value == UNHEARD
+        self._window.release()
+
+    def _on_subscribe(self, client: Client, data: Any, number: int, codes: list[ReasonCode], properties: Any) -> None:
+        self._granted.put(codes)
+
+
+def _explain(error: OSError) -> str:
+    """The usual causes in words."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}; check --ca and the host's name"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error.reason or error}; does this port speak TLS, and does it want a client certificate?"
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens there; is the broker running?"
+    return f"cannot be reached: {error.strerror or error}"
