@@ -1,0 +1,158 @@
+"""Injected faults: what each kind does to the ticks, that seeds repeat, and that a user adds a kind."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tickover.errors import ConfigError
+from tickover.manifest import Signal
+from tickover_train.judge.faults import KINDS, MAGNITUDES, Injection, habits_of, inject, load_kinds, plan
+from tickover_train.judge.glitches import find_glitches
+
+SIGNALS = tuple(Signal(name=name, low=-100.0, high=100.0) for name in ("a", "b", "twin_of_a"))
+KINDS_WANTED = {
+    "bias", "drift", "stuck", "scale", "noise", "spikes", "delay", "dropout", "disagreement", "clipping", "frozen_bus",
+    "swapped",
+}  # fmt: skip
+
+
+def make_trip(seed=0, ticks=900):
+    rng = np.random.default_rng(seed)
+    a = 20 + 5 * np.sin(np.arange(ticks) / 11) + 0.1 * rng.standard_normal(ticks)
+    b = np.cumsum(rng.standard_normal(ticks)) * 0.3
+    return np.stack((a, b, 2 * a + 0.01 * rng.standard_normal(ticks)), axis=1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def trip():
+    return make_trip()
+
+
+@pytest.fixture(scope="module")
+def habits(trip):
+    return habits_of([trip])
+
+
+def fault(name, magnitude=2.0, signal=0, other=1, onset=200, duration=150):
+    return Injection(name, magnitude if KINDS[name].graded else None, 0, onset, duration, signal, other, 1.0, 7)
+
+
+def run(name, trip, habits, **changes):
+    injection = fault(name, **changes)
+    return inject(injection, trip, SIGNALS, habits, 1.0), trip[injection.onset : injection.onset + injection.duration]
+
+
+def test_the_twelve_kinds_are_there():
+    assert set(KINDS) >= KINDS_WANTED
+
+
+def test_a_bias_is_its_magnitude_in_spreads(trip, habits):
+    faulty, clean = run("bias", trip, habits, magnitude=3.0)
+    np.testing.assert_allclose(faulty[:, 0] - clean[:, 0], 3 * habits.spread[0], rtol=1e-4)
+    np.testing.assert_array_equal(faulty[:, 1:], clean[:, 1:])
+
+
+def test_a_drift_begins_at_nothing(trip, habits):
+    faulty, clean = run("drift", trip, habits)
+    moved = faulty[:, 0] - clean[:, 0]
+    assert moved[0] == 0
+    assert moved[-1] == pytest.approx(2 * habits.spread[0], rel=1e-4)
+
+
+def test_stuck_and_frozen_repeat_the_last_good_value(trip, habits):
+    faulty, clean = run("stuck", trip, habits)
+    assert (faulty[:, 0] == trip[199, 0]).all()
+    np.testing.assert_array_equal(faulty[:, 1], clean[:, 1])
+    frozen, _ = run("frozen_bus", trip, habits)
+    assert (frozen == trip[199]).all()
+
+
+def test_a_delay_shows_old_values(trip, habits):
+    faulty, _ = run("delay", trip, habits, magnitude=2.0)
+    np.testing.assert_array_equal(faulty[:, 0], trip[190:340, 0])
+
+
+def test_clipping_cuts_under_the_peak(trip, habits):
+    faulty, clean = run("clipping", trip, habits, magnitude=1.0)
+    assert faulty[:, 0].max() == pytest.approx(clean[:, 0].max() - habits.spread[0], rel=1e-5)
+    assert (faulty[:, 0] <= clean[:, 0]).all()
+
+
+def test_spikes_are_few_and_noise_is_everywhere(trip, habits):
+    spiked, clean = run("spikes", trip, habits)
+    assert 0 < (spiked[:, 0] != clean[:, 0]).mean() < 0.2
+    noisy, _ = run("noise", trip, habits)
+    assert (noisy[:, 0] - clean[:, 0]).std() == pytest.approx(2 * habits.spread[0], rel=0.3)
+
+
+def test_swapped_signals_take_each_others_range(trip, habits):
+    faulty, clean = run("swapped", trip, habits)
+    assert np.corrcoef(faulty[:, 0], clean[:, 1])[0, 1] > 0.999
+    assert np.corrcoef(faulty[:, 1], clean[:, 0])[0, 1] > 0.999
+
+
+def test_values_out_of_the_plausible_range_become_missing(trip, habits):
+    faulty, _ = run("bias", trip, habits, magnitude=1000.0)
+    assert np.isnan(faulty[:, 0]).all()
+
+
+def test_what_was_missing_stays_missing(trip, habits):
+    holed = trip.copy()
+    holed[210:220, 0] = np.nan
+    for name in KINDS_WANTED:
+        faulty = inject(fault(name), holed, SIGNALS, habits, 1.0)
+        assert np.isnan(faulty[10:20, 0]).all(), name
+
+
+def test_a_fault_without_effect_is_none(trip, habits):
+    still = trip.copy()
+    still[:, 0] = 5.0
+    assert inject(fault("stuck"), still, SIGNALS, habits, 1.0) is None
+
+
+def test_redundant_pairs_are_found(habits):
+    assert habits.twins == ((0, 2),)
+
+
+def test_a_plan_covers_kinds_magnitudes_and_trips_and_repeats(habits):
+    counts = Counter()
+    planned = plan([900, 900, 100], habits, 1.0, 3, KINDS_WANTED, counts)
+    graded = sum(KINDS[name].graded for name in KINDS_WANTED)
+    cells = graded * len(MAGNITUDES) + len(KINDS_WANTED) - graded
+    assert len(planned) == 2 * cells
+    assert counts == {"too_short": cells}
+    assert sorted(planned, key=repr) == sorted(plan([900, 900, 100], habits, 1.0, 3, KINDS_WANTED, Counter()), key=repr)
+    assert planned != plan([900, 900, 100], habits, 1.0, 4, KINDS_WANTED, Counter())
+    for injection in planned:
+        assert injection.onset >= 60
+        assert injection.onset + injection.duration <= 900
+        assert injection.duration >= 60
+
+
+def test_a_user_adds_a_kind_with_one_function(tmp_path, trip, habits, monkeypatch):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from tickover_train.judge.faults import Case, kind\n"
+        "@kind('half')\n"
+        "def half(case: Case) -> None:\n"
+        "    case.values[:, case.signal] /= 2\n"
+    )
+    monkeypatch.delitem(KINDS, "half", raising=False)
+    load_kinds(file)
+    faulty, clean = run("half", trip, habits)
+    np.testing.assert_allclose(faulty[:, 0], clean[:, 0] / 2, rtol=1e-6)
+    KINDS.pop("half")
+    empty = tmp_path / "empty.py"
+    empty.write_text("x = 1\n")
+    with pytest.raises(ConfigError, match="found none"):
+        load_kinds(empty)
+
+
+def test_natural_glitches_are_found_and_steps_are_not(habits):
+    trip = make_trip(seed=5)
+    trip[300, 1] += 60.0
+    trip[500:502, 1] -= 60.0
+    trip[700:, 1] += 60.0
+    found = find_glitches([make_trip(seed=6), trip], habits.spread.astype(np.float32))
+    assert [(g.trip, g.signal, g.tick, g.ticks) for g in found] == [(1, 1, 300, 1), (1, 1, 500, 2)]

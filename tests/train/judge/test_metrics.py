@@ -1,0 +1,130 @@
+"""The judge's figures against slow, obvious ones and against worked examples."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import poisson
+
+from tickover_train.judge.metrics import VUS_LEVELS, caught_at, nab, onsets, points, poisson_rate, vus_pr
+
+BOOLS = st.lists(st.booleans(), min_size=1, max_size=60).map(lambda flags: np.array(flags, dtype=bool))
+
+
+def slow_vus_pr(labels, scores, window):
+    """Paparrizos et al. 2022, one tick at a time, for series that are pooled."""
+    pooled = np.concatenate(scores)
+    levels = sorted(pooled, reverse=True)
+    levels = [levels[int(i)] for i in np.linspace(0, len(levels) - 1, VUS_LEVELS)]
+    areas = []
+    for width in range(window + 1):
+        weights, spans = [], []
+        for label, score in zip(labels, scores, strict=True):
+            weight = [1.0 if flag else 0.0 for flag in label]
+            runs, inside = [], False
+            for tick, flag in enumerate(label):
+                if flag and not inside:
+                    runs.append([tick, tick])
+                if flag:
+                    runs[-1][1] = tick
+                inside = flag
+            for tick in range(len(label)):
+                for first, last in runs:
+                    away = first - tick if tick < first else tick - last
+                    if 0 < away <= width // 2:
+                        weight[tick] += math.sqrt(1 - away / width)
+                weight[tick] = min(weight[tick], 1.0)
+            wide = [any(f - width // 2 <= t <= e + width // 2 for f, e in runs) for t in range(len(label))]
+            current = []
+            for tick, flag in enumerate([*wide, False]):
+                if flag:
+                    current.append(float(score[tick]))
+                elif current:
+                    spans.append(current)
+                    current = []
+            weights += weight
+        positive = sum(int(label.sum()) for label in labels)
+        curve = [(0.0, 1.0)]
+        for level in levels:
+            alarms = [value >= level for value in pooled]
+            hits = sum(w for w, alarm in zip(weights, alarms, strict=True) if alarm)
+            found = sum(any(value >= level for value in span) for span in spans) / len(spans)
+            curve.append((min(hits / ((positive + sum(weights)) / 2), 1.0) * found, hits / sum(alarms)))
+        areas.append(sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(curve)))
+    return sum(areas) / len(areas)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10_000), st.integers(1, 3), st.integers(0, 9))
+def test_vus_pr_equals_the_slow_oracle(seed, series, window):
+    rng = np.random.default_rng(seed)
+    labels = [np.repeat(rng.random(6) < 0.4, 7) for _ in range(series)]
+    labels[0][:3] = True
+    scores = [np.round(rng.random(len(label)) + 0.5 * label, 2) for label in labels]
+    assert vus_pr(labels, scores, window) == pytest.approx(slow_vus_pr(labels, scores, window), abs=1e-9)
+
+
+def test_vus_pr_ranks_perfect_random_and_nan():
+    rng = np.random.default_rng(0)
+    label = np.zeros(4000, dtype=bool)
+    label[1000:1400] = True
+    assert vus_pr([label], [label * 1.0], 0) > 0.99
+    assert 0.05 < vus_pr([label], [rng.random(4000)], 60) < 0.2
+    score = label * 1.0
+    score[~label] = np.nan
+    assert vus_pr([label], [score], 0) > 0.99
+    assert math.isnan(vus_pr([np.zeros(9, dtype=bool)], [np.ones(9)]))
+
+
+@given(st.integers(0, 200), st.floats(0.1, 1000))
+def test_the_poisson_interval_is_exact(count, hours):
+    rate = poisson_rate(count, hours)
+    assert rate.low <= rate.per_hour <= rate.high
+    assert poisson.cdf(count, rate.high * hours) == pytest.approx(0.025, rel=1e-6)
+    if count:
+        assert poisson.sf(count - 1, rate.low * hours) == pytest.approx(0.025, rel=1e-6)
+
+
+def test_no_hours_bound_nothing():
+    assert poisson_rate(0, 0.0).high == float("inf")
+
+
+def test_close_onsets_are_one():
+    over = np.zeros(300, dtype=bool)
+    over[[10, 40, 69, 200, 201, 265]] = True
+    assert onsets(over, 60).tolist() == [10, 200, 265]
+    assert onsets(over, 1).tolist() == [10, 40, 69, 200, 265]
+
+
+@given(BOOLS, st.integers(1, 20))
+def test_onsets_are_rising_edges_and_far_from_the_edge_before(over, merge):
+    edges = [t for t in range(len(over)) if over[t] and (t == 0 or not over[t - 1])]
+    expected = [t for n, t in enumerate(edges) if n == 0 or t - edges[n - 1] >= merge]
+    assert onsets(over, merge).tolist() == expected
+
+
+def test_an_alarm_that_is_on_already_catches_nothing():
+    over = np.ones(100, dtype=bool)
+    assert caught_at(over, 50, 99, 10) is None
+    over[:60] = False
+    assert caught_at(over, 50, 99, 10) == 60
+    assert caught_at(over, 61, 99, 10) is None
+
+
+def test_points_of_a_worked_example():
+    truth = [np.array([0, 0, 1, 1], dtype=bool), np.array([1, 0], dtype=bool)]
+    alarm = [np.array([0, 1, 1, 0], dtype=bool), np.array([1, 0], dtype=bool)]
+    result = points(truth, alarm)
+    assert (result.f1, result.far, result.mar) == pytest.approx((2 / 3, 1 / 3, 1 / 3))
+
+
+def test_nab_of_perfect_null_and_late_detectors():
+    changes = [np.array([100, 300])]
+    assert nab(changes, [np.array([100, 300])], 30) == pytest.approx(100.0)
+    assert nab(changes, [np.array([], dtype=int)], 30) == 0.0
+    late = nab(changes, [np.array([115, 315])], 30)
+    assert late == pytest.approx(100 * ((1 - 0.11) / 2 + 1) / 2)
+    assert nab(changes, [np.array([100, 300, 500])], 30) == pytest.approx(100 - 100 * 0.11 / 4)

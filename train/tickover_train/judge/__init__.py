@@ -1,0 +1,1 @@
+"""The judge: what a model would catch, and at how many false alarms. No torch here."""
