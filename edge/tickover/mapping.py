@@ -125,15 +125,13 @@ class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 def load_mapping(path: str | Path) -> Mapping:
     """Read a mapping file; ConfigError names the file and the key that is wrong."""
+    from tickover.io import files  # here, because reading logs needs mappings
+
     try:
-        data = Path(path).read_bytes()
+        text = files.read_text(Path(path), MAX_MAPPING_BYTES)
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the mapping: {error.strerror}") from error
-    if len(data) > MAX_MAPPING_BYTES:
-        raise ConfigError(f"{path}: expected a mapping of at most {MAX_MAPPING_BYTES} bytes, got {len(data)}")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: expected UTF-8 text: {error}") from error
     return parse_mapping(text, str(path))
 
