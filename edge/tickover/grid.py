@@ -1,4 +1,4 @@
-"""Readings to ticks as array arithmetic: merging equal times, aggregating, holding. No state, no clock.
+"""Closed readings to ticks as array arithmetic: merging equal times, aggregating, filling gaps, holding.
 
 Rows are readings of one time, in order of time; NaN = no reading. N rows, K occupied ticks, F signals.
 """
@@ -10,11 +10,97 @@ import numpy as np
 import numpy.typing as npt
 
 from tickover.manifest import Aggregation, Signal
-from tickover.records import DoubleArray, TimeArray
+from tickover.records import SECOND, DoubleArray, TimeArray
 
 IndexArray = npt.NDArray[np.int64]
 NEVER: Final = -(2**62)
 """A reading time before all others: nothing to hold."""
+
+
+class Grid:
+    """Writes closed readings onto the grid of ticks, tick after tick: trips, empty ticks, held values.
+
+    ``period`` and ``gap_limit`` in microseconds. ``trip``, ``last_tick`` and ``last_time`` (number of the newest tick
+    and the time of its last reading; None and 0 before a trip), ``held_time`` and ``held_value`` (each signal's newest
+    reading in this trip, [F]) are its whole state.
+    """
+
+    def __init__(self, signals: tuple[Signal, ...], period: int, gap_limit: int) -> None:
+        self._period, self._gap_limit = period, gap_limit
+        self._hold = np.array([round(signal.hold_s * SECOND) for signal in signals], np.int64)
+        self._columns = columns_by_aggregation(signals)
+        self.trip = -1
+        self.begin()
+
+    def begin(self) -> None:
+        """The next reading starts a new trip."""
+        self.last_tick: int | None = None
+        self.last_time = 0
+        self.held_time = np.full(len(self._hold), NEVER, np.int64)
+        self.held_value = np.full(len(self._hold), np.nan)
+
+    def write(self, time: TimeArray, values: DoubleArray) -> tuple[TimeArray, IndexArray, DoubleArray]:
+        """Ticks of rows (one per time, in order, at least one), with the empty ticks of short gaps before them.
+
+        Tick times [T], trips [T], values [T, F].
+        """
+        number = time // self._period
+        starts = group_starts(number)
+        ends = np.append(starts[1:], len(time)) - 1
+        number = number[starts]
+        new_trip = self._trip_starts(time[starts], time[ends])
+        previous = np.concatenate([[number[0] if self.last_tick is None else self.last_tick], number[:-1]])
+        emitted = np.where(new_trip, 1, number - previous)
+        own = np.cumsum(emitted) - 1
+        tick_time = (np.repeat(number - own, emitted) + np.arange(own[-1] + 1)) * self._period
+        trip = self.trip + np.cumsum(new_trip)
+        result = np.full((len(tick_time), values.shape[1]), np.nan)
+        result[own] = aggregate(values, starts, self._columns)
+        if self._hold.any():
+            result = self._filled(result, tick_time, emitted, *self._held_after(time, values, ends, new_trip))
+        self.trip, self.last_tick, self.last_time = int(trip[-1]), int(number[-1]), int(time[-1])
+        return tick_time, np.repeat(trip, emitted), result
+
+    def _trip_starts(self, first: TimeArray, last: TimeArray) -> npt.NDArray[np.bool_]:
+        """For each occupied tick whether it starts a trip, from its first and last reading's times."""
+        started = np.empty(len(first), np.bool_)
+        started[0] = self.last_tick is None or first[0] - self.last_time > self._gap_limit
+        started[1:] = first[1:] - last[:-1] > self._gap_limit
+        return started
+
+    def _held_after(
+        self, time: TimeArray, values: DoubleArray, ends: IndexArray, new_trip: npt.NDArray[np.bool_]
+    ) -> tuple[TimeArray, DoubleArray]:
+        """Time and value of each signal's newest reading in its trip, before the first and after each occupied tick.
+
+        Both [K + 1, F]; time ``NEVER`` where the trip has none yet. The last rows are kept as state.
+        """
+        newest = last_reading(values)[ends]
+        trip_start = np.maximum.accumulate(np.where(new_trip, np.concatenate([[0], ends[:-1] + 1]), -1))[:, None]
+        known = newest >= np.maximum(trip_start, 0)
+        carried = np.where(trip_start < 0, self.held_time, NEVER)
+        held_time = np.concatenate([self.held_time[None], np.where(known, time[newest], carried)])
+        held_value = np.where(known, values[newest, np.arange(values.shape[1])], self.held_value)
+        held_value = np.concatenate([self.held_value[None], held_value])
+        self.held_time, self.held_value = held_time[-1], held_value[-1]
+        return held_time, held_value
+
+    def _filled(
+        self,
+        result: DoubleArray,
+        tick_time: TimeArray,
+        emitted: IndexArray,
+        held_time: TimeArray,
+        held_value: DoubleArray,
+    ) -> DoubleArray:
+        """``result`` with missing values held where their signal's limit allows."""
+        missing = np.isnan(result)
+        if not missing.any():
+            return result
+        source = np.repeat(np.arange(len(emitted)), emitted)
+        source[np.cumsum(emitted) - 1] += 1
+        hold = missing & (tick_time[:, None] - held_time[source] <= self._hold)
+        return np.where(hold, held_value[source], result)
 
 
 def in_order(time: TimeArray) -> bool:

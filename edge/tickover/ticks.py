@@ -76,16 +76,13 @@ class Ticks:
         largest = float(np.finfo(np.float32).max)
         self._low = np.clip([signal.low for signal in signals], -largest, largest)
         self._high = np.clip([signal.high for signal in signals], -largest, largest)
-        self._hold = np.array([round(signal.hold_s * SECOND) for signal in signals], np.int64)
-        self._columns = grid.columns_by_aggregation(signals)
+        self._grid = grid.Grid(signals, period, gap_limit)
         self._max_rows = max(1, MAX_OPEN_VALUES // len(signals))
         self._nothing = TickBlock(
             vehicle, np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(signals)), np.float32)
         )
-        self._trip = -1
         self._watermark: int | None
         self._closed: int
-        self._last_tick: int | None
         self._rows: int
         self._begin()
 
@@ -148,11 +145,11 @@ class Ticks:
                 watermark=self._watermark,
                 closed=self._closed,
                 restart=self._restart,
-                trip=self._trip,
-                last_tick=self._last_tick,
-                last_time=self._last_time,
-                held_time=self._held_time.astype("<i8").tobytes(),
-                held_value=self._held_value.astype("<f8").tobytes(),
+                trip=self._grid.trip,
+                last_tick=self._grid.last_tick,
+                last_time=self._grid.last_time,
+                held_time=self._grid.held_time.astype("<i8").tobytes(),
+                held_value=self._grid.held_value.astype("<f8").tobytes(),
                 open_time=time.astype("<i8").tobytes(),
                 open_values=values.astype("<f8").tobytes(),
             )
@@ -176,8 +173,8 @@ class Ticks:
         if len(held_time) != len(self.names) or len(held_value) != len(self.names):
             raise StateError("state of open ticks: damaged: held values do not match the signals")
         self._watermark, self._closed, self._restart = saved.watermark, saved.closed, saved.restart
-        self._trip, self._last_tick, self._last_time = saved.trip, saved.last_tick, saved.last_time
-        self._held_time, self._held_value = held_time, held_value
+        self._grid.trip, self._grid.last_tick, self._grid.last_time = saved.trip, saved.last_tick, saved.last_time
+        self._grid.held_time, self._grid.held_value = held_time, held_value
         self._hold_open(time, values)
 
     def _begin(self) -> None:
@@ -185,10 +182,7 @@ class Ticks:
         self._restart = False
         self._watermark = None
         self._closed = NO_TICK
-        self._last_tick = None
-        self._last_time = 0
-        self._held_time = np.full(len(self.names), grid.NEVER, np.int64)
-        self._held_value = np.full(len(self.names), np.nan)
+        self._grid.begin()
         self._open_time: list[TimeArray] = []
         self._open_values: list[DoubleArray] = []
         self._rows = 0
@@ -320,8 +314,9 @@ class Ticks:
 
     def _hold_open(self, time: TimeArray, values: DoubleArray) -> None:
         """Replace the open rows; they are in order."""
-        self._open_time, self._open_values, self._rows = [time], [values], len(time)
-        self._first = int(time[0]) // self.period if len(time) else NEVER_CLOSED
+        self._rows = len(time)
+        self._open_time, self._open_values = ([time], [values]) if self._rows else ([], [])
+        self._first = int(time[0]) // self.period if self._rows else NEVER_CLOSED
 
     def _close(self, limit: int) -> TickBlock:
         """Emit the ticks before tick number ``limit``."""
@@ -333,75 +328,12 @@ class Ticks:
         return self._emit(time[:cut], values[:cut])
 
     def _emit(self, time: TimeArray, values: DoubleArray) -> TickBlock:
-        """Ticks of closed rows (one per time, in order, at least one), with the empty ticks of gaps before them."""
-        number = time // self.period
-        starts = grid.group_starts(number)
-        ends = np.append(starts[1:], len(time)) - 1
-        number = number[starts]
-        new_trip = self._trip_starts(time[starts], time[ends])
-        previous = np.concatenate([[number[0] if self._last_tick is None else self._last_tick], number[:-1]])
-        emitted = np.where(new_trip, 1, number - previous)
-        own = np.cumsum(emitted) - 1
-        trip = self._trip + np.cumsum(new_trip)
-        ticks = np.repeat(number - own, emitted) + np.arange(own[-1] + 1)
-        rows = grid.aggregate(values, starts, self._columns)
-        filled = self._filled(rows, time, values, ends, new_trip, emitted, ticks * self.period)
-        self._trip, self._last_tick, self._last_time = int(trip[-1]), int(number[-1]), int(time[-1])
+        """Closed rows, one per time, in order, at least one, as ticks."""
+        tick_time, trip, filled = self._grid.write(time, values)
         missing = np.isnan(filled)
         if missing.any():
             self._count("missing", missing.sum(axis=0))
-        return TickBlock(self.vehicle, ticks * self.period, np.repeat(trip, emitted), filled.astype(np.float32))
-
-    def _trip_starts(self, first: TimeArray, last: TimeArray) -> npt.NDArray[np.bool_]:
-        """For each occupied tick whether it starts a trip, from its first and last reading's times."""
-        started = np.empty(len(first), np.bool_)
-        started[0] = self._last_tick is None or first[0] - self._last_time > self.gap_limit
-        started[1:] = first[1:] - last[:-1] > self.gap_limit
-        return started
-
-    def _filled(
-        self,
-        rows: DoubleArray,
-        time: TimeArray,
-        values: DoubleArray,
-        ends: grid.IndexArray,
-        new_trip: npt.NDArray[np.bool_],
-        emitted: grid.IndexArray,
-        tick_time: TimeArray,
-    ) -> DoubleArray:
-        """All ticks' values: the occupied ones' ``rows``, empty ones between, and last values held where allowed."""
-        own = np.cumsum(emitted) - 1
-        result = rows
-        if own[-1] + 1 > len(rows):
-            result = np.full((len(tick_time), rows.shape[1]), np.nan)
-            result[own] = rows
-        if not self._hold.any():
-            return result
-        held_time, held_value = self._held_after(time, values, ends, new_trip)
-        self._held_time, self._held_value = held_time[-1], held_value[-1]
-        missing = np.isnan(result)
-        if not missing.any():
-            return result
-        source = np.repeat(np.arange(len(rows)), emitted)
-        source[own] += 1
-        hold = missing & (tick_time[:, None] - held_time[source] <= self._hold)
-        return np.where(hold, held_value[source], result)
-
-    def _held_after(
-        self, time: TimeArray, values: DoubleArray, ends: grid.IndexArray, new_trip: npt.NDArray[np.bool_]
-    ) -> tuple[TimeArray, DoubleArray]:
-        """Time and value of each signal's newest reading in its trip, before the first and after each occupied tick.
-
-        Both [K + 1, F]; time ``grid.NEVER`` where the trip has none yet.
-        """
-        newest = grid.last_reading(values)[ends]
-        trip_start = np.maximum.accumulate(np.where(new_trip, np.concatenate([[0], ends[:-1] + 1]), -1))
-        carried = (newest < 0) & (trip_start < 0)[:, None]
-        known = newest >= np.maximum(trip_start, 0)[:, None]
-        held_time = np.where(known, time[newest], np.where(carried, self._held_time, grid.NEVER))
-        held_value = np.where(known, values[newest, np.arange(values.shape[1])], self._held_value)
-        first_time = self._held_time[None]
-        return np.concatenate([first_time, held_time]), np.concatenate([self._held_value[None], held_value])
+        return TickBlock(self.vehicle, tick_time, trip, filled.astype(np.float32))
 
     def _joined(self, parts: list[TickBlock]) -> TickBlock:
         return join([part for part in parts if len(part.time)]) or self._nothing
