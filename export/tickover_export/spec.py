@@ -21,6 +21,7 @@ G gates (rnn 1; gru 3 in torch's order r, z, n; lstm 4 in torch's order i, f, g,
 
 from typing import Annotated
 
+import numpy as np
 from msgspec import Meta, Struct
 
 from tickover.manifest import ChartKind, Name, Network, NotNegative, Positive, Signal
@@ -47,9 +48,10 @@ class ChartBank(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class GraphSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All of the graph that is not a weight or a limit.
 
-    Residuals count as missing (the charts hold) while a trip is younger than ``warm_up_ticks``. With
-    ``baseline_span_s`` a slow per-vehicle EWMA of each residual (never reset, held while missing) is subtracted
-    from the residual before it is clipped; each tick uses the baseline of the tick before.
+    Residuals count as missing (charts and baseline hold) while a trip is younger than ``warm_up_ticks``: the first
+    ``warm_up_ticks`` ticks of a trip. With ``baseline_span_s`` a slow per-vehicle EWMA (never reset, held while
+    missing) of each residual *clipped to +-clip* is subtracted from the unclipped residual, and the difference is
+    clipped; each tick uses the baseline of the tick before. So one long fault cannot carry the baseline away.
     """
 
     name: Name
@@ -63,3 +65,18 @@ class GraphSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     clip: Positive = 8.0
     input_clip: Positive = 10.0
     baseline_span_s: Positive | None = None
+
+
+class Horizons(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How far back the network sees, in seconds: through its output, and through its state. None: not measured."""
+
+    memory_s: NotNegative | None = None
+    state_s: NotNegative | None = None
+
+
+def decay(span_s: float, period_s: float) -> float:
+    """What an EWMA keeps of itself at a tick: ``1 - 2 / (span_s / period_s + 1)``, as the float32 that the graph holds.
+
+    The new value's share is ``1 - decay``. A span of one tick or less keeps nothing.
+    """
+    return float(np.float32(max(0.0, 1.0 - 2.0 / (span_s / period_s + 1.0))))

@@ -1,0 +1,179 @@
+"""One graph that is the whole detector: missing values, scaling, network, residuals, charts, limits, score.
+
+Inputs: ``x`` ``[T, B, F]`` in engineering units, NaN = missing, and each state ``[1, B, size]``. Outputs: ``score``
+``[T, B]``, ``chart`` ``[T, B, C]``, ``expected`` ``[T, B, F]``, and each state's successor. T and B are free.
+"""
+
+from typing import Final
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from tickover.manifest import CHART, EXPECTED, INPUT, SCORE, StateTensor
+from tickover.records import FloatArray
+from tickover_export.cells import Weights, gates
+from tickover_export.charts import BASELINE, bound, charts, held_mean, warm
+from tickover_export.networks import ARCHITECTS, delay
+from tickover_export.nodes import Nodes
+from tickover_export.spec import ChartBank, GraphSpec, decay
+
+OPSET: Final = 18
+IR_VERSION: Final = 9
+"""What onnx 1.14 wrote with opset 18; every onnxruntime from 1.15 reads it."""
+
+PRODUCER: Final = "tickover"
+
+
+def build(weights: Weights, spec: GraphSpec, limits: FloatArray) -> onnx.ModelProto:
+    """The model without its metadata. ``limits`` ``[C]``, bank-major, then signal; inf switches a chart off.
+
+    ValueError when a weight or limit is missing, misshapen or not finite, or the spec makes no sense.
+    """
+    check_spec(spec)
+    check_weights(weights, spec)
+    nodes = Nodes()
+    _detector(nodes, spec, weights, _scales(spec, limits))
+    signals = len(spec.signals)
+    outputs = {SCORE: ("T", "B"), CHART: ("T", "B", len(limits)), EXPECTED: ("T", "B", signals)}
+    graph = nodes.graph(spec.name, {INPUT: ("T", "B", signals)}, outputs)
+    opsets = [helper.make_opsetid("", OPSET)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name=PRODUCER)
+
+
+def states_of(spec: GraphSpec) -> tuple[StateTensor, ...]:
+    """The state tensors of the graph that ``build`` makes, in order."""
+    check_spec(spec)
+    nodes = Nodes()
+    zeros = {name: np.zeros(shape, np.float32) for name, shape in weight_shapes(spec).items()}
+    scales = {name: np.ones_like(value) if name.endswith(".scale") else value for name, value in zeros.items()}
+    _detector(nodes, spec, scales, np.zeros(len(spec.signals) * len(spec.banks), np.float32))
+    return tuple(nodes.states)
+
+
+def _detector(nodes: Nodes, spec: GraphSpec, weights: Weights, scales: FloatArray) -> None:
+    mask, normalised = _normalise(nodes, spec, weights)
+    network_input = nodes.add("Concat", normalised, mask, name="network/input", axis=-1)
+    expected = ARCHITECTS[spec.network.arch](nodes, spec, weights, network_input)
+    in_units = nodes.add("Mul", expected, "scaler.scale", name="expected/scaled")
+    nodes.add("Add", in_units, "scaler.center", name=EXPECTED)
+    valid = warm(nodes, mask, spec.warm_up_ticks, len(spec.signals))
+    residual = _residual(nodes, spec, weights, normalised, expected, valid)
+    raw = charts(nodes, spec, residual, valid)
+    nodes.add("Mul", raw, nodes.floats("chart.scale", scales), name=CHART)
+    _score(nodes, mask)
+
+
+def _normalise(nodes: Nodes, spec: GraphSpec, weights: Weights) -> tuple[str, str]:
+    """Mask with 1 = present, and normalised values with 0 for missing, both ``[T, B, F]``, always finite."""
+    nothing = nodes.add(
+        "IsNaN", nodes.add("Sub", INPUT, INPUT, name="x/nought"), name="missing"
+    )  # inf - inf is NaN too
+    zero, one = nodes.floats("zero", 0.0), nodes.floats("unit", 1.0)
+    mask = nodes.add("Where", nothing, zero, one, name="mask")
+    center, scale = (nodes.floats(name, weights[name]) for name in ("scaler.center", "scaler.scale"))
+    filled = nodes.add("Where", nothing, center, INPUT, name="x/filled")
+    normalised = nodes.add("Div", nodes.add("Sub", filled, center, name="x/centred"), scale, name="x/scaled")
+    return mask, _clip(nodes, normalised, spec.input_clip, name="normalised")
+
+
+def _residual(nodes: Nodes, spec: GraphSpec, weights: Weights, normalised: str, expected: str, valid: str) -> str:
+    """The standardised, clipped residual ``[T, B, F]``, 0 where not valid."""
+    off = nodes.add("Sub", normalised, expected, name="residual/off")
+    centred = nodes.add("Sub", off, _floats(nodes, weights, "residual.center"), name="residual/centred")
+    raw = nodes.add("Div", centred, _floats(nodes, weights, "residual.scale"), name="residual/raw")
+    if spec.baseline_span_s is not None:
+        raw = nodes.add("Sub", raw, _baseline(nodes, spec, raw, valid), name="residual/levelled")
+    clipped = _clip(nodes, raw, spec.clip, name="residual/clipped")
+    return nodes.add("Mul", clipped, valid, name="residual")
+
+
+def _baseline(nodes: Nodes, spec: GraphSpec, raw: str, valid: str) -> str:
+    """Each signal's slow mean residual up to the tick before, ``[T, B, F]``."""
+    signals = len(spec.signals)
+    bounded = nodes.add("Mul", _clip(nodes, raw, spec.clip, name="baseline/clipped"), valid, name="baseline/valid")
+    x = nodes.add("Concat", bounded, valid, name="baseline/input", axis=-1)
+    one, nought = np.eye(signals, dtype=np.float32), np.zeros((signals, signals), np.float32)
+    share = np.float32(1.0 - decay(spec.baseline_span_s or 0.0, spec.tick_period_s))
+    means = held_mean(nodes, BASELINE, x, np.hstack([nought, share * one]), np.hstack([one, nought]))
+    return delay(nodes, BASELINE, means, name="baseline/before")
+
+
+def _score(nodes: Nodes, mask: str) -> None:
+    """The largest chart; NaN (0 / 0) where no signal is present."""
+    axis = nodes.integers("last/axis", [-1])
+    largest = nodes.add("ReduceMax", CHART, axis, name="score/largest", keepdims=0)
+    anything = nodes.add("ReduceMax", mask, axis, name="score/anything", keepdims=0)
+    nodes.add("Div", nodes.add("Mul", largest, anything, name="score/known"), anything, name=SCORE)
+
+
+def _clip(nodes: Nodes, x: str, limit: float, *, name: str) -> str:
+    low, high = nodes.floats(f"{name}/low", -limit), nodes.floats(f"{name}/high", limit)
+    return nodes.add("Clip", x, low, high, name=name)
+
+
+def _floats(nodes: Nodes, weights: Weights, name: str) -> str:
+    return nodes.floats(name, weights[name])
+
+
+def _scales(spec: GraphSpec, limits: FloatArray) -> FloatArray:
+    """What each chart of the graph is multiplied with: its unit over its limit; 0 switches it off."""
+    limits = np.asarray(limits, dtype=np.float64)
+    charts_ = len(spec.banks) * len(spec.signals)
+    if limits.shape != (charts_,) or not (limits > 0).all():
+        raise ValueError(f"limits: expected {charts_} positive numbers, got shape {limits.shape}: {limits.tolist()}")
+    units = [bound(bank, spec.clip) if bank.kind == "cusum" else 1.0 for bank in spec.banks]
+    scales: FloatArray = (np.repeat(units, len(spec.signals)) / limits).astype(np.float32)
+    return scales
+
+
+def weight_shapes(spec: GraphSpec) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every weight that the spec asks for."""
+    network, signals = spec.network, len(spec.signals)
+    stacked = gates(network.cell) * network.hidden
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(
+        ("scaler.center", "scaler.scale", "residual.center", "residual.scale"), (signals,)
+    )
+    inputs = {"encoder": 2 * signals}
+    if network.arch != "forecaster":
+        shapes |= {"bottleneck.weight": (network.bottleneck, network.hidden), "bottleneck.bias": (network.bottleneck,)}
+        inputs["decoder"] = network.bottleneck
+    for cell, width in inputs.items():
+        shapes |= {f"{cell}.weight_ih": (stacked, width), f"{cell}.weight_hh": (stacked, network.hidden)}
+        shapes |= {f"{cell}.bias_ih": (stacked,), f"{cell}.bias_hh": (stacked,)}
+    return shapes | {"output.weight": (signals, network.hidden), "output.bias": (signals,)}
+
+
+def check_weights(weights: Weights, spec: GraphSpec) -> None:
+    """ValueError when a weight is missing, unknown, misshapen or not finite, or a scale is not positive."""
+    shapes = weight_shapes(spec)
+    if shapes.keys() != weights.keys():
+        missing, unknown = sorted(shapes.keys() - weights.keys()), sorted(weights.keys() - shapes.keys())
+        raise ValueError(f"weights: missing {missing or 'none'}, unknown {unknown or 'none'}")
+    for name, shape in shapes.items():
+        if weights[name].shape != shape:
+            raise ValueError(f"weights: {name}: expected shape {shape}, got {weights[name].shape}")
+        if not np.isfinite(weights[name]).all():
+            raise ValueError(f"weights: {name}: expected finite numbers")
+        if name.endswith(".scale") and not (weights[name] > 0).all():
+            raise ValueError(f"weights: {name}: expected positive numbers")
+
+
+def check_spec(spec: GraphSpec) -> None:
+    """ValueError when the spec makes no sense as a whole."""
+    if spec.network.arch == "seq2seq" and (spec.network.window or 0) < 2:
+        raise ValueError(f"spec: seq2seq needs a window of 2 ticks or more, got {spec.network.window}")
+    if not spec.signals or not spec.banks:
+        raise ValueError("spec: expected at least one signal and one bank of charts")
+    for bank in spec.banks:
+        _check_bank(bank)
+    names = [bank.name for bank in spec.banks]
+    if len(set(names)) < len(names):
+        raise ValueError(f"spec: bank names must be unique, got {names}")
+
+
+def _check_bank(bank: ChartBank) -> None:
+    needed = {"allowance", "saturation"} if bank.kind == "cusum" else {"span_s"}
+    given = {name for name in ("span_s", "allowance", "saturation") if getattr(bank, name) is not None}
+    if given != needed:
+        raise ValueError(f"spec: bank {bank.name}: {bank.kind} needs {sorted(needed)}, got {sorted(given)}")
