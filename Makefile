@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 OUT := out/demo
 
-.PHONY: demo test lint bench device-test demo-data demo-model clean help
+.PHONY: demo test lint bench why-gated device-test demo-data demo-model clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,9 @@ lint: $(VENV)/.dev ## style, types and the import contract
 
 bench: $(VENV)/.dev ## measure: ratios within one run
 	@for script in tests/bench/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+why-gated: $(VENV)/.dev ## measure and draw docs/why-gated.md
+	$(BIN)/python tests/bench/why_gated.py $$(ls $${TICKOVER_DATA:-../shared/data}/kit-obd/1hz/2017-*.csv | grep -v Messfehler)
 
 device-test: $(VENV)/.dev ## install the built wheel without extras and run tests/edge
 	rm -rf dist .venv-device

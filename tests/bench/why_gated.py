@@ -1,0 +1,281 @@
+"""Measure and draw all of docs/why-gated.md: `python tests/bench/why_gated.py LOG… [--seeds 3] [--only PART]`.
+
+Writes docs/why-gated/figures.json, one SVG per part, and the tables between the markers of docs/why-gated.md.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import fused
+import matplotlib
+import onnxruntime
+import recall
+import streaming_bill
+import torch
+
+matplotlib.use("svg")
+matplotlib.rcParams["svg.hashsalt"] = "tickover"
+from matplotlib import pyplot as plt  # noqa: E402
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PAGE: Final = ROOT / "docs" / "why-gated.md"
+FOLDER: Final = ROOT / "docs" / "why-gated"
+CELLS: Final = ("rnn", "gru", "lstm")
+COLOURS: Final = {"rnn": "#c1440e", "gru": "#1b6ca8", "lstm": "#3f8f3f"}
+Rows = list[dict[str, Any]]
+
+
+def measure_horizons(logs: list[Path], seeds: int) -> Rows:
+    """Train every cell on the same trips by `tickover train` and read the horizons from its run folder."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "config.toml"
+        config.write_text("[calibration]\nfolds = 1\n")
+        for cell in CELLS:
+            for seed in range(seeds):
+                run = Path(folder) / f"{cell}-{seed}"
+                options = ["--out", run, "--cell", cell, "--seed", str(seed), "--config", config]
+                subprocess.run([sys.executable, "-m", "tickover", "train", *logs, *options], check=True)
+                found = json.loads((run / "metrics.json").read_text())["horizons"]
+                rows.append({"cell": cell, "seed": seed, **found})
+    return rows
+
+
+def measure_recall(seeds: int) -> Rows:
+    """R^2 of every cell and lag, for each seed."""
+    return [
+        {"cell": cell, "lag": lag, "r2": [recall.recall(cell, lag, seed) for seed in range(seeds)]}
+        for cell in CELLS
+        for lag in recall.LAGS
+    ]
+
+
+def measure_training(_: int) -> Rows:
+    """Loop over fused, median of the pairs."""
+    return [{"cell": cell, "ratio": median(found), "pairs": found} for cell in CELLS for found in [fused.ratios(cell)]]
+
+
+def measure_bill(_: int) -> Rows:
+    """One truck and 64 trucks, two sizes."""
+    return [row for hidden in streaming_bill.SIZES for trucks in (1, 64) for row in streaming_bill.bill(hidden, trucks)]
+
+
+def measure_context(_: int) -> Rows:
+    """The cost of remembering 1k, 10k and 100k ticks."""
+    return streaming_bill.contexts(32)
+
+
+def table(header: str, lines: list[list[str]]) -> str:
+    """A Markdown table; ``header`` holds the columns, split by ``|``."""
+    columns = header.split("|")
+    return "\n".join(["|".join(["", *row, ""]) for row in [columns, ["---"] * len(columns), *lines]])
+
+
+def horizon_table(rows: Rows) -> str:
+    """Seconds, one column per seed."""
+    lines = [
+        [
+            cell,
+            ", ".join(f"{row['memory_s']:.0f}" for row in rows if row["cell"] == cell),
+            ", ".join(f"{row['state_s']:.0f}" for row in rows if row["cell"] == cell),
+        ]
+        for cell in CELLS
+    ]
+    return table("cell|memory horizon, s (per seed)|through the state, s (per seed)", lines)
+
+
+def recall_table(rows: Rows) -> str:
+    """Median over seeds, with the spread."""
+    lags = sorted({row["lag"] for row in rows})
+    cells = {(row["cell"], row["lag"]): row["r2"] for row in rows}
+    lines = [
+        [cell, *(f"{median(r):.2f} ({min(r):.2f} to {max(r):.2f})" for r in (cells[cell, lag] for lag in lags))]
+        for cell in CELLS
+    ]
+    return table("cell|" + "|".join(f"{lag} ticks" for lag in lags), lines)
+
+
+def training_table(rows: Rows) -> str:
+    """Loop over fused."""
+    return table("cell|tick-by-tick loop / fused cell", [[row["cell"], f"{row['ratio']:.1f}"] for row in rows])
+
+
+def bill_table(rows: Rows) -> str:
+    """Ratios; absolute microseconds belong to the machine that measured them."""
+    return table(
+        "hidden|trucks per call|network|parameters|state bytes per truck|µs per truck and tick|ratio to streaming GRU",
+        [
+            [
+                f"{row['hidden']}",
+                f"{row['trucks']}",
+                row["name"],
+                f"{row['parameters']:,}",
+                f"{row['state_bytes']:,}",
+                f"{row['us']:.2f}",
+                f"{row['ratio']:.1f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def context_table(rows: Rows) -> str:
+    """Bytes and microseconds against context."""
+    return table(
+        "ticks of context|GRU bytes|transformer bytes|GRU µs|transformer µs",
+        [
+            [
+                f"{row['context']:,}",
+                f"{row['gru_bytes']:,}",
+                f"{row['transformer_bytes']:,}",
+                f"{row['gru_us']:.0f}",
+                f"{row['transformer_us']:.0f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def axes(title: str, x: str, y: str) -> Any:
+    """A plain figure."""
+    figure, ax = plt.subplots(figsize=(7, 4))
+    ax.set(title=title, xlabel=x, ylabel=y)
+    ax.grid(alpha=0.3)
+    return figure, ax
+
+
+def draw_horizon(rows: Rows) -> Any:
+    """Gradient norm over its maximum, against lag."""
+    figure, ax = axes(
+        "How far back the output still feels the input", "lag, ticks of 1 s", "gradient norm / its maximum"
+    )
+    for row in rows:
+        curve = row["memory_curve"]
+        peak = max(curve[1:])
+        label = row["cell"] if row["seed"] == 0 else None
+        ax.semilogy(
+            range(1, len(curve)), [v / peak for v in curve[1:]], color=COLOURS[row["cell"]], alpha=0.7, label=label
+        )
+    ax.axhline(0.01, color="grey", linestyle="--")
+    ax.set_ylim(1e-6, 2)
+    ax.legend()
+    return figure
+
+
+def draw_recall(rows: Rows) -> Any:
+    """R^2 against lag."""
+    figure, ax = axes("A value recalled k ticks later", "k, ticks", "share of variance recalled (R²)")
+    for cell in CELLS:
+        chosen = [row for row in rows if row["cell"] == cell]
+        ax.semilogx(
+            [r["lag"] for r in chosen], [median(r["r2"]) for r in chosen], "o-", color=COLOURS[cell], label=cell
+        )
+        for row in chosen:
+            ax.plot([row["lag"]] * len(row["r2"]), row["r2"], ".", color=COLOURS[cell], alpha=0.5)
+    ax.set_xticks(recall.LAGS, [str(lag) for lag in recall.LAGS])
+    ax.legend()
+    return figure
+
+
+def draw_training(rows: Rows) -> Any:
+    """One bar per cell."""
+    figure, ax = axes("Training: Python loop over the fused cell", "", "time ratio")
+    ax.bar([row["cell"] for row in rows], [row["ratio"] for row in rows], color=[COLOURS[row["cell"]] for row in rows])
+    ax.axhline(1, color="grey", linestyle="--")
+    return figure
+
+
+def draw_bill(rows: Rows) -> Any:
+    """Ratio to the streaming GRU, four settings."""
+    figure, ax = axes("What a tick costs, streaming GRU = 1", "ratio (log)", "")
+    settings = sorted({(row["hidden"], row["trucks"]) for row in rows})
+    names = [row["name"] for row in rows if (row["hidden"], row["trucks"]) == settings[0]]
+    for i, setting in enumerate(settings):
+        ratios = {row["name"]: row["ratio"] for row in rows if (row["hidden"], row["trucks"]) == setting}
+        places = [j + (i - 1.5) * 0.2 for j in range(len(names))]
+        ax.barh(
+            places, [ratios[name] for name in names], 0.2, label=f"hidden {setting[0]}, {setting[1]} truck(s) a call"
+        )
+    ax.set_yticks(range(len(names)), names)
+    ax.set_xscale("log")
+    ax.invert_yaxis()
+    ax.legend(fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def draw_context(rows: Rows) -> Any:
+    """Memory against context."""
+    figure, ax = axes("Memory against context", "ticks of context", "state, bytes")
+    x = [row["context"] for row in rows]
+    ax.loglog(x, [row["transformer_bytes"] for row in rows], "o-", color="#8a4fbf", label="transformer with cache")
+    ax.loglog(x, [row["gru_bytes"] for row in rows], "o-", color=COLOURS["gru"], label="streaming GRU")
+    ax.legend()
+    return figure
+
+
+PARTS: Final[dict[str, tuple[Callable[[Rows], str], Callable[[Rows], Any]]]] = {
+    "horizon": (horizon_table, draw_horizon),
+    "recall": (recall_table, draw_recall),
+    "training": (training_table, draw_training),
+    "bill": (bill_table, draw_bill),
+    "context": (context_table, draw_context),
+}
+MEASURES: Final = {
+    "recall": measure_recall,
+    "training": measure_training,
+    "bill": measure_bill,
+    "context": measure_context,
+}
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}, onnxruntime {onnxruntime.__version__}"
+    return f"{platform.machine()}, {os.cpu_count()} cores, one thread; {versions}"
+
+
+def fill(part: str, text: str) -> None:
+    """Replace what stands between a part's markers in the page."""
+    page = PAGE.read_text()
+    begin, end = f"<!-- {part} -->", f"<!-- /{part} -->"
+    head, _, rest = page.partition(begin)
+    _, found, tail = rest.partition(end)
+    if not found:
+        raise SystemExit(f"{PAGE}: expected the markers {begin} and {end}")
+    PAGE.write_text(f"{head}{begin}\n{text}\n{end}{tail}")
+
+
+def main() -> None:
+    """Measure the chosen parts, draw all that have been measured, and fill in the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("logs", nargs="+", type=Path, help="recorded trips, for the horizons")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure only this part (repeatable)")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    FOLDER.mkdir(exist_ok=True)
+    store = FOLDER / "figures.json"
+    figures = json.loads(store.read_text()) if store.exists() else {}
+    for part in options.only or PARTS:
+        print(f"measuring: {part}", file=sys.stderr, flush=True)
+        rows = measure_horizons(options.logs, options.seeds) if part == "horizon" else MEASURES[part](options.seeds)
+        figures[part] = rows
+        tell, draw = PARTS[part]
+        fill(part, tell(rows))
+        draw(rows).savefig(FOLDER / f"{part}.svg", metadata={"Date": None})
+        store.write_text(json.dumps(figures, indent=1))
+    fill("machine", machine())
+
+
+if __name__ == "__main__":
+    main()
