@@ -1,0 +1,202 @@
+"""The store keeps what it committed, survives damage and a failing disk, and says so."""
+
+import os
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tickover.io.store import FILE, Bounds, Change, Message, Store
+
+
+def message(name: str, severity: int = 0, size: int = 10) -> Message:
+    return Message(name, f"t/{name}", name.encode().ljust(size, b"."), severity)
+
+
+def filled(folder: Path, rows: int = 20) -> Store:
+    store = Store(folder)
+    for row in range(rows):
+        store.commit(Change(journal=f"input {row}".encode() * 20, messages=[message(f"a{row}")]))
+    store.commit(Change(states={"t1": b"state" * 100}, retained={"alarm/x": b"on"}, meta={"mode": b"m"}))
+    return store
+
+
+def test_what_was_committed_is_there_after_a_reopen(tmp_path: Path) -> None:
+    filled(tmp_path).close()
+    store = Store(tmp_path)
+    assert [seq for seq, _ in store.journal()] == list(range(1, 21))
+    assert store.state("t1") == (20, b"state" * 100)
+    assert [m.id for m in store.pending()] == [f"a{row}" for row in range(20)]
+    assert (store.retained(), store.meta("mode"), store.seq) == ({"alarm/x": b"on"}, b"m", 20)
+    assert store.durable
+    assert not store.quarantined
+
+
+def test_a_checkpoint_forgets_the_journal_but_not_the_count(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    store.commit(Change(states={"t1": b"new"}, forget_journal=True))
+    store.close()
+    store = Store(tmp_path)
+    assert list(store.journal()) == []
+    assert store.seq == 20
+    store.commit(Change(journal=b"next"))
+    assert list(store.journal()) == [(21, b"next")]
+
+
+def test_the_outbox_keeps_order_and_knows_an_id_once(tmp_path: Path) -> None:
+    store = filled(tmp_path, 3)
+    store.commit(Change(messages=[message("a1"), message("b")]))
+    assert [m.id for m in store.pending()] == ["a0", "a1", "a2", "b"]
+    first = store.pending()[0]
+    store.commit(Change(delivered=[first.n]))
+    assert [m.id for m in store.pending(limit=1)] == ["a1"]
+    assert store.rows == 3
+
+
+def test_delivered_messages_are_kept_for_the_configured_time(tmp_path: Path) -> None:
+    store = Store(tmp_path, Bounds(keep_s=10))
+    store.commit(Change(messages=[message("a"), message("b")]))
+    store.commit(Change(delivered=[store.pending()[0].n]), time=0)
+    assert (store.rows, store.depth()) == (2, 1)
+    store.commit(Change(delivered=[store.pending()[0].n]), time=11_000_000)
+    assert store.rows == 1
+
+
+def test_overflow_drops_the_lowest_severity_first_then_the_oldest(tmp_path: Path) -> None:
+    store = Store(tmp_path, Bounds(rows=100))
+    for number in range(100):
+        store.commit(Change(messages=[message(f"m{number}", severity=number % 2)]))
+    store.commit(Change(messages=[message("last", severity=1)]))
+    left = store.pending(limit=200)
+    assert len(left) == store.rows == 95
+    assert store.dropped == {0: 6}
+    assert next(m.id for m in left if m.severity == 0) == "m12"
+    assert left[-1].id == "last"
+
+
+def test_overflow_in_bytes(tmp_path: Path) -> None:
+    store = Store(tmp_path, Bounds(bytes=10_000))
+    for number in range(20):
+        store.commit(Change(messages=[message(f"m{number}", size=1000)]))
+    assert store.bytes <= 10_000
+    assert store.dropped.total() == 20 - store.depth()
+
+
+def test_a_cleared_alarm_stays_until_the_broker_has_heard(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    store.commit(Change(forget=["alarm/x"]))
+    assert store.retained() == {"alarm/x": b"on"}, "an alarm that is on is not forgotten"
+    store.commit(Change(retained={"alarm/x": b""}))
+    assert store.retained() == {"alarm/x": b""}
+    store.commit(Change(forget=["alarm/x"]))
+    assert store.retained() == {}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_file_never_stops_the_start(tmp_path: Path, seed: int) -> None:
+    filled(tmp_path).close()
+    path, rng = tmp_path / FILE, random.Random(seed)
+    content = bytearray(path.read_bytes())
+    if seed % 4 == 0:
+        del content[rng.randrange(len(content)) :]
+    for _ in range(seed % 4 * 3):
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    path.write_bytes(content)
+    store = Store(tmp_path)
+    assert store.durable
+    good = {f"a{row}" for row in range(20)}
+    assert {m.id for m in store.pending()} <= good
+    intact = len(list(store.journal())) == 20 and store.depth() == 20
+    assert intact or (store.quarantined and store.wants_checkpoint) or seed % 4 == 0
+    store.commit(Change(journal=b"on we go"))
+    store.close()
+    assert Store(tmp_path).durable
+
+
+def test_a_bad_crc_is_noticed_and_the_readable_outbox_is_kept(tmp_path: Path) -> None:
+    filled(tmp_path).close()
+    path = tmp_path / FILE
+    content = path.read_bytes()
+    assert b"input 7" in content
+    path.write_bytes(content.replace(b"input 7input 7", b"input 7inpux 7", 1))
+    store = Store(tmp_path)
+    assert [p.name for p in store.quarantined] == [f"{FILE}.damaged-0"]
+    assert store.wants_checkpoint
+    assert store.depth() == 20
+    assert list(store.journal()) == []
+
+
+def test_a_store_of_another_version_goes_aside(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    store.commit(Change(meta={"version": b"999"}))
+    store.close()
+    assert Store(tmp_path).quarantined
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 KiB; needs the right to mount."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if (
+        os.geteuid()
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=False).returncode
+    ):
+        pytest.skip("mounting a small tmpfs needs root")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Take all the room that is left."""
+    path = folder / "ballast"
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            return path
+
+
+def test_a_full_disk_is_said_and_left_and_returned_to(small_disk: Path) -> None:
+    store = Store(small_disk)
+    store.commit(Change(messages=[message("before")], states={"asleep": b"z"}))
+    ballast = fill(small_disk)
+    for number in range(30):
+        store.commit(Change(journal=bytes(3000), messages=[message(f"during{number}", size=3000)]))
+    assert not store.durable
+    assert "full" in (store.problem or "")
+    assert store.state("asleep") == (0, b"z"), "a sleeping vehicle can still be woken"
+    assert [m.id for m in store.pending(limit=2)] == ["before", "during0"]
+    store.commit(Change(delivered=[store.pending()[0].n]))
+    assert not store.retry(Change(states={"t1": b"full"}, forget_journal=True))
+    ballast.unlink()
+    assert store.retry(Change(states={"t1": b"full"}, forget_journal=True))
+    store.close()
+    store = Store(small_disk)
+    assert store.durable
+    assert [m.id for m in store.pending()] == [f"during{number}" for number in range(30)]
+    assert store.state("t1") == (30, b"full")
+    assert store.state("asleep") is not None
+    assert list(store.journal()) == []
+
+
+def test_a_disk_that_is_read_only_at_the_start(small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    store = Store(small_disk)
+    store.commit(Change(journal=b"x", messages=[message("a")]))
+    assert not store.durable
+    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+    assert store.retry(Change(forget_journal=True))
+    store.close()
+    assert [m.id for m in Store(small_disk).pending()] == ["a"]
+
+
+def test_an_unfinished_transaction_leaves_nothing(tmp_path: Path) -> None:
+    store = filled(tmp_path, 2)
+    with pytest.raises(AttributeError):
+        store.commit(Change(journal=b"x", messages=[message("new"), None]))  # type: ignore[list-item]
+    assert (store.seq, store.rows) == (2, 2)
+    assert [m.id for m in store.pending()] == ["a0", "a1"]
