@@ -15,6 +15,8 @@ COMMANDS: Final[dict[str, str]] = {
     "export": "tickover_export.command:export",
     "show": "tickover.commands.show:show",
     "replay": "tickover.commands.replay:replay",
+    "play": "tickover.commands.play:play",
+    "simulate": "tickover.commands.simulate:simulate",
 }
 
 HELP: Final[dict[str, str]] = {
@@ -23,6 +25,8 @@ HELP: Final[dict[str, str]] = {
     "export": "Write a trained run as one .onnx file.",
     "show": "What a model file says of itself.",
     "replay": "Run a model over recorded logs and list the alerts.",
+    "play": "Publish a recorded log over MQTT as a truck would.",
+    "simulate": "Publish endless simulated trucks over MQTT.",
 }
 
 EXTRAS: Final[dict[str, str]] = {

@@ -1,0 +1,81 @@
+"""The options that every command with a broker shares, and how such a command is stopped."""
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import click
+
+from tickover.io.mqtt_client import PORT, TLS_PORT, Connection
+
+SIGNALS_TOPIC: Final = "trucks/{vehicle}/signals"
+"""Where a truck's readings are published unless told otherwise; the sample config subscribes to it."""
+BASE_TOPIC: Final = "tickover"
+"""First level of the daemon's own topics unless told otherwise."""
+PASSWORD_VARIABLE: Final = "TICKOVER_PASSWORD"
+ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\s:\[\]/]+)(:(?P<port>[0-9]{1,5}))?")
+READABLE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+OPTIONS: Final = (
+    click.option("--broker", required=True, metavar="HOST[:PORT]", help="Port 1883, with TLS 8883, unless given."),
+    click.option("--ca", type=READABLE, help="Certificate authority of the broker; turns TLS on."),
+    click.option("--cert", "certificate", type=READABLE, help="Client certificate."),
+    click.option("--key", type=READABLE, help="Key of the client certificate."),
+    click.option("--username", help=f"User name; the password comes from --password-file or ${PASSWORD_VARIABLE}."),
+    click.option("--password-file", type=READABLE, help="File that holds the password."),
+    click.option("--plaintext", is_flag=True, help="Allow a broker off this machine without TLS."),
+)
+
+
+def broker_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options; ``connection_of`` makes a connection of them."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def connection_of(
+    *,
+    broker: str,
+    ca: Path | None,
+    certificate: Path | None,
+    key: Path | None,
+    username: str | None,
+    password_file: Path | None,
+    plaintext: bool,
+) -> Connection:
+    """The connection that the options describe; UsageError names the option that is wrong."""
+    if key and not certificate:
+        raise click.UsageError("--key: expected --cert as well")
+    host, port = split_address(broker, TLS_PORT if ca or certificate else PORT)
+    password = password_file.read_text().strip() if password_file else os.environ.get(PASSWORD_VARIABLE)
+    return Connection(
+        host=host,
+        port=port,
+        username=username,
+        password=password if username else None,
+        ca=ca,
+        certificate=certificate,
+        key=key,
+        plaintext=plaintext,
+    )
+
+
+def split_address(text: str, port: int) -> tuple[str, int]:
+    """Host and port of ``HOST``, ``HOST:PORT``, ``[IPV6]`` or ``[IPV6]:PORT``; ``port`` when none is named."""
+    match = ADDRESS.fullmatch(text)
+    if match is None or not 0 < int(match["port"] or port) < 65536:
+        raise click.UsageError(f"--broker: expected HOST, HOST:PORT or [IPV6]:PORT, got {text!r}")
+    return match["host"].strip("[]"), int(match["port"] or port)
+
+
+def stop_like_ctrl_c() -> None:
+    """Let SIGTERM end the command as Ctrl-C does, so that files are closed and counts are told."""
+
+    def stop(number: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)

@@ -1,0 +1,87 @@
+"""``tickover play``: publish a recorded log as a truck would."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from tickover.commands.broker import READABLE, SIGNALS_TOPIC, broker_options, connection_of, stop_like_ctrl_c
+from tickover.commands.sending import Sender, speed_of
+from tickover.formats.times import parse_time
+from tickover.io.files import log_is_relative, read_log
+from tickover.io.mqtt_client import MqttClient
+from tickover.mapping import Mapping, load_mapping
+from tickover.playing import Pace, messages
+from tickover.records import SECOND, Readings
+
+VEHICLE: Final = "truck-1"
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+@click.command()
+@click.argument("log", type=READABLE)
+@broker_options
+@click.option("--speed", callback=speed_of, default="1", metavar="N|max", help="Times as fast as recorded; default 1.")
+@click.option("--vehicle", default=VEHICLE, show_default=True, help="Whose log it is, unless the log says so itself.")
+@click.option("--start", metavar="TIME|now", help="Move the log so that it begins then (ISO 8601 or epoch seconds).")
+@click.option("--map", "map_file", type=READABLE, help="Mapping file; without it, what `inspect` proposes.")
+@click.option("--topic", default=SIGNALS_TOPIC, show_default=True, help="Topic, with {vehicle} in it.")
+def play(
+    log: Path, speed: float, vehicle: str, start: str | None, map_file: Path | None, topic: str, **broker: Any
+) -> None:
+    """Publish the recorded LOG as a truck would: one JSON object per row, QoS 1, at the pace of its times.
+
+    Times stay as recorded unless --start is given; a log that counts seconds from its start begins at 1970, as in
+    `tickover replay`. A gap in the log is waited out for at most a minute. The daemon refuses readings far ahead of
+    its clock: with --start now, leave --speed at 1.
+    """
+    begin = _moment(start)
+    mapping = load_mapping(map_file) if map_file else _proposed(log)
+    counts: Counter[str] = Counter()
+    stop_like_ctrl_c()
+    with MqttClient(connection_of(**broker)) as client:
+        sender = Sender(client, topic)
+        pace = Pace(speed)
+        try:
+            for block in _blocks(log, mapping, vehicle, begin, counts):
+                for moment, payload in messages(block):
+                    pace.wait(moment)
+                    sender.send(block.vehicle, moment, payload)
+        except KeyboardInterrupt:
+            sender.finish("stopped")
+            sys.exit(INTERRUPTED)
+        sender.finish("played")
+    if counts["bad_rows"]:
+        click.echo(f"{log}: {counts['bad_rows']} bad rows left out", err=True)
+
+
+def _proposed(log: Path) -> Mapping:
+    from tickover.inspection import propose_mapping
+
+    return propose_mapping([log])[0]
+
+
+def _moment(text: str | None) -> int | None:
+    if text == "now":
+        return round(time.time() * SECOND)
+    moment = parse_time(text) if text else None
+    if text and moment is None:
+        raise click.UsageError(f"--start: expected an ISO 8601 time, epoch seconds or now, got {text!r}")
+    return moment
+
+
+def _blocks(log: Path, mapping: Mapping, vehicle: str, begin: int | None, counts: Counter[str]) -> Iterator[Readings]:
+    """The log's readings, moved to ``begin`` when that is given and the log's own times say otherwise."""
+    blocks = read_log(
+        log, mapping, vehicle=vehicle, start=begin or 0, counts=counts, on_bad=lambda text: click.echo(text, err=True)
+    )
+    shift: int | None = 0 if begin is None or log_is_relative(log, mapping) else None
+    for block in blocks:
+        if shift is None and len(block.time):
+            shift = (begin or 0) - int(block.time[0])
+        yield Readings(block.vehicle, block.signals, block.time + (shift or 0), block.values)

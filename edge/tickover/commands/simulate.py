@@ -1,0 +1,74 @@
+"""``tickover simulate``: endless seeded trucks."""
+
+import heapq
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from tickover.commands.broker import SIGNALS_TOPIC, broker_options, connection_of, stop_like_ctrl_c
+from tickover.commands.sending import Sender, speed_of
+from tickover.io.mqtt_client import MqttClient
+from tickover.playing import Pace, messages
+from tickover.records import SECOND
+from tickover.simulator import Truck, random_faults
+from tickover.simulator.truck import START
+
+
+@click.command()
+@broker_options
+@click.option("--vehicles", type=click.IntRange(1, 10_000), default=1, show_default=True, help="How many trucks.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Truck k drives with seed + k.")
+@click.option("--period", type=click.FloatRange(0.01, 60), default=1.0, show_default=True, help="Seconds per row.")
+@click.option("--speed", callback=speed_of, default="1", metavar="N|max", help="Times as fast as life; default 1.")
+@click.option("--faults", is_flag=True, help="Let the trucks break now and then.")
+@click.option("--count", type=click.IntRange(1), help="Stop after this many messages; otherwise at Ctrl-C.")
+@click.option("--topic", default=SIGNALS_TOPIC, show_default=True, help="Topic, with {vehicle} in it.")
+def simulate(
+    vehicles: int,
+    seed: int,
+    period: float,
+    speed: float,
+    faults: bool,
+    count: int | None,
+    topic: str,
+    **broker: Any,
+) -> None:
+    """Publish endless streams of simulated trucks, called truck-1, truck-2 and so on; QoS 1.
+
+    Equal seeds give equal values. At --speed 1 the times begin now; at any other speed on 2026-03-02, because the
+    daemon refuses readings far ahead of its clock. Between rounds a truck is parked for 25 to 60 minutes and silent.
+    """
+    start = round(time.time()) * SECOND if speed == 1 else START
+    trucks = [_truck(number, seed + number, period, start, faults) for number in range(vehicles)]
+    stop_like_ctrl_c()
+    with MqttClient(connection_of(**broker)) as client:
+        sender = Sender(client, topic)
+        pace = Pace(speed, longest_s=float("inf"))
+        try:
+            for sent, (vehicle, moment, payload) in enumerate(_merged(trucks), start=1):
+                pace.wait(moment)
+                sender.send(vehicle, moment, payload)
+                if sent == count:
+                    break
+        except KeyboardInterrupt:
+            pass
+        sender.finish("simulated")
+
+
+def _truck(number: int, seed: int, period: float, start: int, broken: bool) -> Truck:
+    faults = random_faults(seed) if broken else ()
+    return Truck(seed, vehicle=f"truck-{number + 1}", period_s=period, start=start, faults=faults)
+
+
+def _merged(trucks: list[Truck]) -> Iterator[tuple[str, int, bytes]]:
+    """All trucks' messages in order of time."""
+
+    def stream(truck: Truck) -> Iterator[tuple[int, str, bytes]]:
+        while True:
+            for moment, payload in messages(truck.block(1)):
+                yield moment, truck.vehicle, payload
+
+    for moment, vehicle, payload in heapq.merge(*(stream(truck) for truck in trucks)):
+        yield vehicle, moment, payload
