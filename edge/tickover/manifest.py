@@ -20,6 +20,8 @@ INPUT: Final = "x"
 SCORE: Final = "score"
 CHART: Final = "chart"
 EXPECTED: Final = "expected"
+AGE: Final = "age"
+"""The state tensor that counts a trip's ticks for the warm-up; at 1 it is certainly over."""
 NEXT_PREFIX: Final = "next."
 """A state tensor ``s`` enters as input ``s`` and leaves as output ``next.s``; both float32 ``[1, B, size]``."""
 

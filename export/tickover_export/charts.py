@@ -12,13 +12,13 @@ from typing import Final
 
 import numpy as np
 
+from tickover.manifest import AGE
 from tickover.records import FloatArray
 from tickover_export.cells import plain, without_directions
 from tickover_export.nodes import Nodes, next_of
 from tickover_export.spec import ChartBank, GraphSpec, decay
 
 BLOCK: Final = 32
-AGE: Final = "age"
 BASELINE: Final = "baseline"
 AGE_STEP: Final = 2.0**-20
 """The age counts ticks in steps of this and stays at 1; a power of two, so that every count is exact."""

@@ -1,0 +1,92 @@
+"""Opens a model file: size, seal, structure, manifest, then onnxruntime, then the golden vectors.
+
+The only module that imports onnxruntime. Nothing unchecked reaches it: it is given what ``onnx_check`` has read and
+written again, not the file's own bytes.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+
+from tickover import golden
+from tickover import manifest as names
+from tickover.errors import ModelError
+from tickover.manifest import Manifest
+from tickover.records import FloatArray
+from tickover.seal import check_seal
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""The largest model file that is opened."""
+
+_FATAL_ONLY: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A checked model file: its onnxruntime session, its manifest, its digest (hex of the seal), its size in bytes."""
+
+    session: Any
+    manifest: Manifest
+    digest: str
+    size: int
+
+    @property
+    def spans(self) -> dict[str, slice]:
+        """Where each state tensor lies in a vehicle's flat state ``float32[S]``."""
+        ends = np.cumsum([state.size for state in self.manifest.states]).tolist()
+        return {state.name: slice(end - state.size, end) for state, end in zip(self.manifest.states, ends, strict=True)}
+
+    @property
+    def initial(self) -> FloatArray:
+        """The flat state of a vehicle that was never seen, ``float32[S]``."""
+        parts = [np.full(state.size, state.initial, np.float32) for state in self.manifest.states]
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def open_model(path: str | Path) -> Model:
+    """Check and open a model file; ModelError names the file and the check that failed."""
+    data = _read(Path(path))
+    try:
+        return open_bytes(data)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def open_bytes(data: bytes) -> Model:
+    """As ``open_model``, from memory."""
+    digest = check_seal(data)
+    session = start_session(data)
+    entries = session.get_modelmeta().custom_metadata_map
+    manifest = names.decode(entries[names.KEY_MANIFEST])
+    golden.check(session, manifest, golden.decode(entries[names.KEY_GOLDEN], len(manifest.signals)))
+    return Model(session, manifest, digest, len(data))
+
+
+def _read(path: Path) -> bytes:
+    """The file's bytes; ModelError when it is absent, no plain file, or too large."""
+    try:
+        if not path.is_file():
+            raise ModelError(f"{path}: expected a model file, found {'a folder' if path.is_dir() else 'nothing'}")
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ModelError(f"{path}: size: expected at most {MAX_BYTES} bytes, got {size}")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def start_session(checked: bytes) -> Any:
+    """A session over a model that was checked or just built: one thread, quiet; a refusal becomes a ModelError."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = _FATAL_ONLY
+    options.enable_mem_pattern = False  # it remembers every (T, B) it has met
+    try:
+        return onnxruntime.InferenceSession(checked, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no narrower base
+        raise ModelError(f"onnxruntime: {str(error).strip().splitlines()[0]}") from error
