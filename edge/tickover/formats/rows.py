@@ -37,10 +37,14 @@ class BadRowError(Exception):
 
 
 class Head(NamedTuple):
-    """The columns of a log and its first rows as text (an empty text is no value)."""
+    """The columns of a log and its first rows as text (an empty text is no value).
+
+    ``sparse``: rows name their own columns, so a signal may first appear later than in these rows.
+    """
 
     columns: tuple[str, ...]
     samples: list[tuple[str, ...]]
+    sparse: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,8 @@ def settle(mapping: Mapping, head: Head, name: str) -> Mapping:
     if time.kind != "rate":
         column = clean_column(time.column) or _time_column(columns, mapping, name)
         time = msgspec.structs.replace(time, column=column)
-    _check_columns([*([time.column] if time.column else []), *_wanted(mapping)], columns, name)
+    wanted = [*([time.column] if time.column else []), *_wanted(mapping)]
+    _check_columns(wanted, columns, name, mapping.columns if head.sparse and mapping.log.layout == "wide" else ())
     if time.kind == "auto":
         kind = _time_kind([row[columns.index(time.column)] for row in head.samples], time.column, name)
         time = msgspec.structs.replace(time, kind=kind)
@@ -304,11 +309,15 @@ def _time_kind(cells: Sequence[str], column: str, name: str) -> TimeKind:
     return "iso"
 
 
-def _check_columns(wanted: Sequence[str], columns: Sequence[str], name: str) -> None:
-    """Every wanted column exactly once."""
+def _check_columns(wanted: Sequence[str], columns: Sequence[str], name: str, any_of: Sequence[str]) -> None:
+    """Every wanted column exactly once; of those in ``any_of``, one is enough."""
     wanted = [clean_column(column) for column in wanted]
+    missing = [column for column in wanted if column not in columns]
+    optional = {clean_column(column) for column in any_of}
+    if optional.intersection(columns):
+        missing = [column for column in missing if column not in optional]
     for problem, names in (
-        ("missing", [column for column in wanted if column not in columns]),
+        ("missing", missing),
         ("there twice", [column for column in wanted if columns.count(column) > 1]),
     ):
         if names:

@@ -43,8 +43,8 @@ def check_text(start: bytes, name: str) -> None:
     for magic, kind in _MAGIC.items():
         if start.startswith(magic):
             raise LogError(f"{name}: expected text, came {kind} data; is the file's suffix right?")
-    if b"\0" in start:
-        raise LogError(f"{name}: expected text, came binary data (a NUL byte within the first {len(start)} bytes)")
+    if b"\0" in start.partition(b"\n")[0]:
+        raise LogError(f"{name}: expected text, came binary data (a NUL byte in the first line)")
 
 
 def decode(data: bytes, encoding: str = "") -> str:

@@ -58,7 +58,7 @@ EPOCH_MS_FROM: Final = 1e11
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _TIME_OF_DAY: Final = re.compile(r"(\d{1,2}):(\d\d):(\d\d)(?:[.,](\d{1,6})\d*)?", re.ASCII)
-_ISO_START: Final = re.compile(r"\d{4}-?\d\d-?\d\d[T ]\d\d", re.ASCII)
+_ISO_START: Final = re.compile(r"\d{4}-\d\d-\d\d|\d{8}T\d\d", re.ASCII)
 
 EXPECTED: Final[dict[TimeKind, str]] = {
     "iso": "an ISO 8601 time such as 2024-05-01T12:00:00Z",

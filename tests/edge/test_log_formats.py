@@ -1,0 +1,509 @@
+"""One contract for all log formats, the fast CSV reader against the exact one, times, and hostile logs."""
+
+import csv
+import gzip
+import io
+import json
+import math
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tickover.errors import LogError, TickoverError
+from tickover.formats import csv_fast, times
+from tickover.io.files import log_is_relative, read_log
+from tickover.mapping import LogLayout, Mapping, SignalColumn, TimeColumn, parse_mapping
+from tickover.records import Readings
+
+START = 1_709_251_200_000_000  # 2024-03-01T00:00:00Z
+NAN = math.nan
+SIGNALS = ("rpm", "coolant")
+ROWS = [(0, 850.0, 80.5), (1_000_000, 851.25, NAN), (2_500_000, NAN, 81.0), (4_000_000, -3.0e-2, 1e6)]
+"""Microseconds after START, and a value for each signal: what every format's test file says."""
+
+WIDE = Mapping(signals={"rpm": SignalColumn(column="Engine [rpm]"), "coolant": SignalColumn(column="T °C")})
+LONG = Mapping(
+    signals=WIDE.signals,
+    log=LogLayout(layout="long", vehicle_column="truck", signal_column="what", value_column="how_much"),
+)
+
+
+def iso(offset: int) -> str:
+    return str(np.datetime64(START + offset, "us")) + "Z"
+
+
+def cell(value: float) -> str:
+    return "" if math.isnan(value) else repr(value)
+
+
+def wide_csv(delimiter: str = ",", end: str = "\n", trailing: str = "", decimal: str = ".") -> str:
+    header = delimiter.join(["time", "Engine [rpm]", "unused", "T °C"]) + trailing
+    lines = [
+        delimiter.join([iso(t), cell(a).replace(".", decimal), "x y", cell(b).replace(".", decimal)]) + trailing
+        for t, a, b in ROWS
+    ]
+    return end.join([header, *lines]) + end
+
+
+def long_rows() -> list[dict[str, object]]:
+    return [
+        {"time": iso(t), "truck": "van-1", "what": name, "how_much": value}
+        for t, *values in ROWS
+        for name, value in zip(("Engine [rpm]", "T °C"), values, strict=True)
+        if not math.isnan(value)
+    ]
+
+
+def wide_objects() -> list[dict[str, object]]:
+    return [
+        {"time": iso(t)} | {k: v for k, v in (("Engine [rpm]", a), ("T °C", b)) if not math.isnan(v)}
+        for t, a, b in ROWS
+    ]
+
+
+def lines_of(rows: list[dict[str, object]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def long_csv() -> bytes:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, ["time", "truck", "what", "how_much"])
+    writer.writeheader()
+    writer.writerows(long_rows())
+    return out.getvalue().encode()
+
+
+def parquet(rows: list[dict[str, object]]) -> bytes:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    table = pa.Table.from_pylist(rows)
+    moments = pa.array([np.datetime64(str(row["time"]).rstrip("Z"), "ns") for row in rows])
+    out = io.BytesIO()
+    pq.write_table(table.set_column(0, "time", moments), out, row_group_size=2)
+    return out.getvalue()
+
+
+FORMATS: dict[str, tuple[str, Mapping, Callable[[], bytes]]] = {
+    "csv": ("log.csv", WIDE, lambda: wide_csv().encode()),
+    "csv semicolon": ("log.csv", WIDE, lambda: wide_csv(";").encode()),
+    "csv tab": ("log.tsv", WIDE, lambda: wide_csv("\t").encode()),
+    "csv crlf, bom": ("log.csv", WIDE, lambda: b"\xef\xbb\xbf" + wide_csv(end="\r\n").encode()),
+    "csv trailing": ("log.csv", WIDE, lambda: wide_csv(trailing=",").encode()),
+    "csv trailing rows only": (
+        "log.csv",
+        WIDE,
+        lambda: wide_csv(trailing=",").encode().replace("T °C,".encode(), "T °C".encode()),
+    ),
+    "csv no last newline": ("log.csv", WIDE, lambda: wide_csv().rstrip("\n").encode()),
+    "csv latin-1": ("log.csv", WIDE, lambda: wide_csv().encode("latin-1")),
+    "csv mojibake": ("log.csv", WIDE, lambda: wide_csv().replace("°", "Â°").encode()),
+    "csv quoted": ("log.csv", WIDE, lambda: wide_csv().replace("x y", '"x,""y"').encode()),
+    "csv blank lines": ("log.csv", WIDE, lambda: b"\n" + wide_csv(end="\n\n").encode()),
+    "csv decimal comma": (
+        "log.csv",
+        Mapping(signals=WIDE.signals, log=LogLayout(decimal=",")),
+        lambda: wide_csv(";", decimal=",").encode(),
+    ),
+    "csv gz": ("log.csv.gz", WIDE, lambda: gzip.compress(wide_csv().encode())),
+    "csv long": ("log.csv", LONG, long_csv),
+    "jsonl": ("log.jsonl", WIDE, lambda: lines_of(wide_objects())),
+    "jsonl gz": ("log.ndjson.gz", WIDE, lambda: gzip.compress(lines_of(wide_objects()))),
+    "jsonl long": ("log.jsonl", LONG, lambda: lines_of(long_rows())),
+    "parquet": ("log.parquet", WIDE, lambda: parquet(wide_objects())),
+    "parquet long": ("log.parquet", LONG, lambda: parquet(long_rows())),
+}
+
+
+def read(path: Path, mapping: Mapping, **options: object) -> tuple[list[Readings], Counter[str], list[str]]:
+    counts: Counter[str] = Counter()
+    told: list[str] = []
+    options = {"vehicle": "van-1", **options}
+    return list(read_log(path, mapping, counts=counts, on_bad=told.append, **options)), counts, told  # type: ignore[arg-type]
+
+
+def joined(blocks: list[Readings]) -> tuple[np.ndarray, np.ndarray]:
+    return np.concatenate([b.time for b in blocks]), np.concatenate([b.values for b in blocks])
+
+
+@pytest.mark.parametrize("case", FORMATS)
+def test_every_format_says_the_same(case: str, tmp_path: Path) -> None:
+    name, mapping, content = FORMATS[case]
+    (tmp_path / name).write_bytes(content())
+    blocks, counts, told = read(tmp_path / name, mapping)
+    time, values = joined(blocks)
+    assert time.dtype == np.int64
+    assert values.dtype == np.float64
+    assert {(b.vehicle, b.signals) for b in blocks} == {("van-1", SIGNALS)}
+    assert time.tolist() == [START + t for t, *_ in ROWS]
+    np.testing.assert_array_equal(values, [row[1:] for row in ROWS])
+    assert (counts["rows"], counts["bad_rows"], told) == (len(ROWS), 0, [])
+
+
+@pytest.mark.parametrize("case", [case for case in FORMATS if "parquet" not in case])
+def test_every_text_format_counts_and_tells_a_bad_row(case: str, tmp_path: Path) -> None:
+    name, mapping, content = FORMATS[case]
+    data = content()
+    packed = name.endswith(".gz")
+    text = gzip.decompress(data) if packed else data
+    decimal = mapping.log.decimal.encode()
+    broken = text.replace(b"851" + decimal + b"25", b'"eight"' if b"{" in text else b"eight")
+    assert broken != text
+    (tmp_path / name).write_bytes(gzip.compress(broken) if packed else broken)
+    blocks, counts, told = read(tmp_path / name, mapping)
+    line = 1 + broken[: broken.index(b"eight")].count(b"\n")
+    assert joined(blocks)[0].tolist() == [START + t for t in (0, 2_500_000, 4_000_000)]
+    assert counts["bad_rows"] == 1
+    assert told == [f"{tmp_path / name}:{line}: expected a number, came 'eight'"]
+    with pytest.raises(LogError, match=rf":{line}: expected a number, came 'eight'"):
+        read(tmp_path / name, mapping, strict=True)
+
+
+# Times
+
+
+def times_of(tmp_path: Path, cells: list[str], kind: str = "auto", start: int = 0) -> list[int]:
+    path = tmp_path / "log.csv"
+    path.write_text("time,v\n" + "".join(f"{text},1\n" for text in cells))
+    mapping = Mapping(signals={"v": SignalColumn()}, time=TimeColumn(kind=kind))  # type: ignore[arg-type]
+    blocks, _, told = read(path, mapping, start=start)
+    assert told == []
+    return [int(time) for block in blocks for time in block.time]
+
+
+@pytest.mark.parametrize(
+    ("cells", "seconds"),
+    [
+        (["2024-03-01T00:00:01Z", "2024-03-01T01:00:01+01:00"], [1, 1]),
+        (["2024-03-01 00:00:00", "2024-03-01 00:00:01"], [0, 1]),
+        (["2024-03-01T00:00:00.25", "2024-03-01T00:00:00.50"], [0.25, 0.5]),
+        (["1709251200", "1709251201.5"], [0, 1.5]),
+        (["1709251200000", "1709251201500"], [0, 1.5]),
+    ],
+)
+def test_absolute_times(tmp_path: Path, cells: list[str], seconds: list[float]) -> None:
+    assert times_of(tmp_path, cells, start=5) == [START + round(s * 1e6) for s in seconds]
+
+
+def test_seconds_count_from_the_start(tmp_path: Path) -> None:
+    assert times_of(tmp_path, ["0", "0.5", "1e1"], start=START) == [START, START + 500_000, START + 10_000_000]
+
+
+def test_a_time_of_day_passes_midnight_and_takes_its_date_from_the_start(tmp_path: Path) -> None:
+    day = times.DAY
+    cells = ["23:59:58.5", "23:59:59.25", "00:00:00.00", "23:59:59.75", "00:00:01", "00:00:00.5"]
+    offsets = [86398.5, 86399.25, 86400, 86399.75, 86401, 86400.5]
+    expected = [START + round(s * 1e6) for s in offsets]
+    assert times_of(tmp_path, cells, start=START + day // 3) == expected
+
+
+def test_a_time_of_day_before_the_first_midnight_may_jump_ahead(tmp_path: Path) -> None:
+    assert times_of(tmp_path, ["00:10:00", "23:50:00"]) == [600_000_000, 85_800_000_000]
+
+
+@given(st.lists(st.integers(0, times.DAY - 1), min_size=1, max_size=30), st.integers(1, 30))
+def test_the_clock_is_the_same_however_the_log_is_cut(stamps: list[int], cut: int) -> None:
+    whole, parts = times.Clock("time_of_day", START), times.Clock("time_of_day", START)
+    array = np.array(stamps, np.int64)
+    split = np.concatenate([parts.absolute(array[:cut]), parts.absolute(array[cut:])])
+    assert whole.absolute(array).tolist() == split.tolist()
+
+
+def test_a_fixed_rate_needs_no_time_column(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("v;w\n1;2\nx;2\n3;4\n")
+    mapping = Mapping(signals={"v": SignalColumn()}, time=TimeColumn(kind="rate", rate_hz=4.0))
+    blocks, counts, _ = read(path, mapping, start=START)
+    assert joined(blocks)[0].tolist() == [START, START + 500_000]
+    assert counts["bad_rows"] == 1
+    assert log_is_relative(path, mapping)
+
+
+def test_only_times_from_the_start_are_relative(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    mapping = Mapping(signals={"v": SignalColumn()})
+    for cell_, relative in (("12.5", True), ("1709251200", False), ("10:00:00", False), ("2024-03-01", False)):
+        path.write_text(f"t_s,v\n{cell_},1\n")
+        assert log_is_relative(path, mapping) is relative
+
+
+def test_values_are_scaled(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("t,f,v\n0,212,1\n1,,2\n")
+    signals = {"c": SignalColumn(column="f", scale=5 / 9, offset=-32 * 5 / 9), "v": SignalColumn()}
+    blocks, _, _ = read(path, Mapping(signals=signals))
+    np.testing.assert_allclose(joined(blocks)[1], [[100, 1], [NAN, 2]])
+
+
+def test_each_vehicle_has_its_own_blocks_and_clock(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("time,truck,v\n23:59:59,a,1\n00:00:01,b,2\n00:00:01,a,3\n00:00:02,,4\n")
+    mapping = Mapping(signals={"v": SignalColumn()}, log=LogLayout(vehicle_column="truck"))
+    blocks, _, told = read(path, mapping)
+    times_by_vehicle = {block.vehicle: block.time.tolist() for block in blocks}
+    assert times_by_vehicle == {"a": [86_399_000_000, 86_401_000_000], "b": [1_000_000]}
+    assert told == [f"{path}:5: expected a vehicle in column 'truck', came nothing"]
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("log.csv", b"", "expected a header and rows, came an empty file"),
+        ("log.csv", b"\n\n\r\n", "expected a header and rows, came an empty file"),
+        ("log.csv", b"time,a,b\n", r":1: expected columns time, rpm, ect; missing: rpm, ect; came time, a, b"),
+        ("log.csv", b"time,rpm,ect,rpm\n1,2,3,4\n", r":1: expected columns .*; there twice: rpm; came"),
+        ("log.csv", b"rpm,ect\n1,2\n", r":1: expected a time column, called one of .*; came rpm, ect"),
+        ("log.csv", b"time,rpm,ect\nx,1,2\n", r":2: column 'time': expected a time .*, came 'x'"),
+        ("log.csv", b"time,rpm,ect\r1,2,3\r", r":1: expected lines that end in LF or CRLF, came CR alone"),
+        ("log.csv", bytes(range(256)), "binary data"),
+        ("log.csv", b"\xff\xfet\0i\0", "came UTF-16; convert it to UTF-8"),
+        ("log.csv", gzip.compress(b"x"), "came gzip data; is the file's suffix right"),
+        ("log.csv", b"time,rpm,ect\n" + b"1" * 3_000_000, "expected lines of at most 1048576 bytes, came a longer one"),
+        ("log.csv", b"a" * 3_000_000, "expected lines of at most 1048576 bytes"),
+        ("log.csv", b",".join(b"c%d" % i for i in range(5000)), "expected a header of 1 to 4096 columns, came 5000"),
+        ("log.csv", b'"time,rpm\n', r":1: expected cells between ',', quoted"),
+        ("log.csv.gz", gzip.compress(b"time,rpm,ect\n" + b"1,2,3\n" * 99)[:-12], "gzip data are damaged or cut short"),
+        ("log.csv.gz", b"time,rpm,ect\n", "gzip data are damaged"),
+        ("log.csv.gz", gzip.compress(bytes(50_000_000)), "binary data"),
+        ("log.csv.gz", gzip.compress(b"time,rpm,ect\n" + b" " * 50_000_000), "lines of at most 1048576 bytes"),
+        ("log.jsonl", b"", "came an empty file"),
+        ("log.jsonl", b"time,rpm\n", ":1: expected one JSON object per line, came 'time,rpm'"),
+        ("log.jsonl", b"[" * 5000, ":1: expected one JSON object per line"),
+        ("log.jsonl", b'{"time": 1, "a": 2}\n', "expected columns time, rpm, ect; missing: rpm, ect; came time, a"),
+        ("log.mf4", b"MDF ", r"expected a log called \*.csv, "),
+        ("log", b"time,rpm,ect\n", r"expected a log called \*.csv, "),
+    ],
+)
+def test_what_is_no_log_is_refused_at_once(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(LogError, match=message):
+        read(tmp_path / name, Mapping(signals={"rpm": SignalColumn(), "ect": SignalColumn()}))
+
+
+def test_a_missing_log_and_a_folder_are_refused(tmp_path: Path) -> None:
+    mapping = Mapping(signals={"rpm": SignalColumn()})
+    (tmp_path / "folder.csv").mkdir()
+    for name, message in (("none.csv", "No such file"), ("folder.csv", "Is a directory")):
+        with pytest.raises(LogError, match=f"{name}: cannot read the log: {message}"):
+            read(tmp_path / name, mapping)
+
+
+def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
+    data = parquet(wide_objects())
+    for broken in (b"", data[:50], data[:-9] + b"\0" * 9, b"PAR1" + b"x" * 90 + b"PAR1"):
+        (tmp_path / "log.parquet").write_bytes(broken)
+        with pytest.raises(LogError, match=r"log\.parquet: "):
+            read(tmp_path / "log.parquet", WIDE)
+
+
+def test_cells_that_python_alone_would_take_for_numbers_are_bad(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("t,v\n0,1\n1,1_0\n2,٣\n3,0x10\n4,1e5\n5,+.5\n6, 7 \n7,NaN\n8,n/a\n9,1,2\n10\n")
+    blocks, counts, _ = read(path, Mapping(signals={"v": SignalColumn()}))
+    np.testing.assert_array_equal(joined(blocks)[1][:, 0], [1, 1e5, 0.5, 7, NAN, NAN])
+    assert counts == {"rows": 6, "bad_rows": 5}
+
+
+# The fast reader against the exact one
+
+
+def outcome(path: Path, mapping: Mapping) -> object:
+    """Everything that reading a log shows, or its refusal."""
+    try:
+        blocks, counts, told = read(path, mapping, start=START)
+    except TickoverError as error:
+        return str(error)
+    if not blocks:
+        return counts, told
+    time, values = joined(blocks)
+    return time.tolist(), values.tobytes(), counts, told
+
+
+def both_ways(path: Path, mapping: Mapping, monkeypatch: pytest.MonkeyPatch) -> tuple[object, object]:
+    fast = outcome(path, mapping)
+    with monkeypatch.context() as patch:
+        patch.setattr(csv_fast, "parse", lambda block, plan: None)
+        return fast, outcome(path, mapping)
+
+
+def moment(offset: int, unit: str) -> str:
+    return str(np.datetime64(START + offset, "us").astype(f"datetime64[{unit}]"))
+
+
+TIME_STYLES: dict[str, Callable[[int], str]] = {
+    "iso": lambda row: moment(row * 250_000, "us"),
+    "iso zone": lambda row: moment(row * 1_000_000, "s") + "Z",
+    "space": lambda row: moment(row * 1_000_000, "s").replace("T", " "),
+    "time of day": lambda row: moment(row * 250_000 - 2_000_000, "ms")[11:],
+    "epoch": lambda row: repr(START / 1e6 + row * 0.1),
+    "epoch ms": lambda row: str(START // 1000 + row),
+    "seconds": lambda row: f"{row / 8:.3f}",
+}
+CELLS = ["", "1", "-2.5", "0.1", "1e-3", "89.0", "214.25", "nan", "179.769e306", "+7", ".5", "3."]
+ODD = [
+    *CELLS,
+    " 4",
+    "x",
+    "1e999",
+    "inf",
+    '"5"',
+    "1_0",
+    "0x1",
+    "1d3",
+    "--1",
+    "1 2",
+    "\t6",
+    "é",
+    "٣",
+    "-",
+    "1,",
+    "#",
+    "\r",
+]
+MAPPED = Mapping(signals={"a": SignalColumn(), "c": SignalColumn()})
+
+
+def log_text(rng: random.Random, style: str, odd: float) -> bytes:
+    delimiter, end = rng.choice(",;"), rng.choice(["\n", "\n", "\r\n"])
+    order = rng.choice([["time", "a", "b", "c"], ["a", "time", "c", "b"], ["c", "b", "a", "time"]])
+    lines = [delimiter.join(order)]
+    for row in range(rng.randrange(1, 12)):
+        cells = {name: rng.choice(ODD if rng.random() < odd else CELLS) for name in "abc"}
+        cells["time"] = TIME_STYLES[style](row)
+        lines.append(delimiter.join(cells[name] for name in order))
+    return (end.join(lines) + end).encode()
+
+
+@pytest.mark.parametrize("style", TIME_STYLES)
+@pytest.mark.parametrize("odd", [0.0, 0.05])
+def test_the_fast_reader_equals_the_exact_one(
+    style: str, odd: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.csv"
+    rng = random.Random(f"{style} {odd}")
+    for _ in range(100):
+        path.write_bytes(log_text(rng, style, odd))
+        fast, exact = both_ways(path, MAPPED, monkeypatch)
+        assert fast == exact, path.read_bytes()
+
+
+@pytest.mark.parametrize("style", TIME_STYLES)
+def test_plain_logs_take_the_fast_way(style: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("time,a,b,c\n" + "".join(f"{TIME_STYLES[style](row)},1.5,text,\n" for row in range(12)))
+    taken: list[bool] = []
+    parse = csv_fast.parse
+    monkeypatch.setattr(csv_fast, "parse", lambda *args: [table := parse(*args), taken.append(table is not None)][0])
+    read(path, MAPPED)
+    assert taken == [True]
+
+
+def mutate(rng: random.Random, text: bytearray) -> bytearray:
+    """One to three random edits: a byte changed, removed, repeated; a piece cut, moved, or made of odd bytes."""
+    for _ in range(rng.randrange(1, 4)):
+        place, length = rng.randrange(len(text) + 1), rng.randrange(1, 9)
+        piece = rng.choice(
+            [
+                bytes([rng.randrange(256)]),
+                b"",
+                b",",
+                b"\n",
+                b'"',
+                b"\0",
+                b"\r",
+                b"1e400",
+                b"nan",
+                b";;",
+                b"\xff\xfe",
+                b"{",
+            ]
+        )
+        text[place : place + rng.choice([0, 1, length])] = piece * rng.choice([1, 1, 1, length])
+    return text
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_the_fast_reader_equals_the_exact_one_on_mutated_logs(
+    seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    rng = random.Random(seed)
+    path = tmp_path_factory.getbasetemp() / "mutated.csv"
+    path.write_bytes(mutate(rng, bytearray(log_text(rng, rng.choice(list(TIME_STYLES)), 0.01))))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        fast, exact = both_ways(path, MAPPED, monkeypatch)
+    assert fast == exact, path.read_bytes()
+
+
+# Hostile rows
+
+HOSTILE_ROWS = 100_000
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
+def test_a_hundred_thousand_mutated_rows_neither_crash_nor_vanish(name: str, tmp_path: Path) -> None:
+    """Every mutated row is read, or counted and told with its line; the intact rows between them are all read."""
+    rng = random.Random(name)
+    path = tmp_path / name
+    rows = HOSTILE_ROWS // 2
+    with path.open("wb") as file:
+        file.write(b"time,a,b,c\n" if name == "log.csv" else b'{"time": 0.5, "a": 1, "c": 2}\n')
+        for row in range(rows):
+            line = f"{row}.25,1.5,,2" if name == "log.csv" else f'{{"time": {row}.25, "a": 1.5, "c": 2}}'
+            file.write(mutate(rng, bytearray(line.encode())) + b"\n" + line.encode() + b"\n")
+    blocks, counts, told = read(path, MAPPED)
+    time, values = joined(blocks)
+    intact = (values == [1.5, 2.0]).all(axis=1) & (time % 1_000_000 == 250_000)
+    assert len(set(time[intact].tolist()) & {row * 1_000_000 + 250_000 for row in range(rows)}) == rows
+    assert len(time) == counts["rows"]
+    assert len(told) == counts["bad_rows"] > rows // 4
+    assert all(message.startswith(f"{path}:") and "expected" in message for message in told)
+
+
+@pytest.mark.parametrize("case", FORMATS)
+def test_mutated_whole_files_of_every_format_are_read_or_refused_clearly(case: str, tmp_path: Path) -> None:
+    rng = random.Random(case)
+    name, mapping, content = FORMATS[case]
+    path, data = tmp_path / name, content()
+    for _ in range(60):
+        path.write_bytes(mutate(rng, bytearray(data)))
+        refusal = outcome(path, mapping)
+        assert not isinstance(refusal, str) or refusal.startswith(str(path))
+
+
+def test_memory_stays_flat(tmp_path: Path) -> None:
+    """A compressed log of 200 MB is read within a few MB."""
+    import tracemalloc
+
+    path = tmp_path / "log.csv.gz"
+    row = b"1709251200.5,850.25,,80.125\n"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(b"time,a,b,c\n")
+        for _ in range(20):
+            file.write(row * 20_000)
+    tracemalloc.start()
+    rows = sum(len(block.time) for block in read_log(path, MAPPED, vehicle="v", counts=Counter(), on_bad=pytest.fail))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert rows == 400_000
+    assert peak < 16e6
+
+
+def test_a_mapping_file_reads_a_raw_kit_trip(data_dir: Path) -> None:
+    mapping = parse_mapping(
+        '[signals.rpm]\ncolumn = "Engine RPM [RPM]"\n[signals.ect]\ncolumn = "Engine Coolant Temperature [°C]"\n'
+    )
+    for path in sorted((data_dir / "kit-obd" / "raw").glob("*.csv.gz")):
+        blocks, counts, _ = read(path, mapping, start=START)
+        time, _ = joined(blocks)
+        assert counts["bad_rows"] == 0
+        assert (np.diff(time) >= 0).all()
+        assert 2000 < (time[-1] - time[0]) / 1e6 < 7200
