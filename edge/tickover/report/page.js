@@ -1,0 +1,332 @@
+"use strict";
+// Draws the page's pictures from the packed numbers. Plotly starts after the first paint; a signal's panel is drawn
+// when it comes into view. All panels share one range of time.
+
+const $ = (id) => document.getElementById(id);
+const data = JSON.parse($("data").textContent);
+const MISSING = 65535;
+const LOG_SCALE_FROM = 4;      // a higher peak gets a logarithmic axis
+const SCORE_FLOOR = 0.05;      // the lowest score on that axis
+const DETAIL_SPAN = 4;         // ticks are drawn when the range is at most this many windows long
+const CONTEXT = 0.6;           // share of an episode's length shown on either side of it
+const HEAT_TOP = 4;            // charts at this many times their limit have the strongest colour
+
+// ---- unpacking -------------------------------------------------------------------------------------------------
+
+function bytes(text) {
+  const raw = atob(text);
+  const array = new Uint8Array(raw.length);
+  for (let i = 0; i < raw.length; i++) array[i] = raw.charCodeAt(i);
+  return array.buffer;
+}
+const doubles = (text) => new Float64Array(bytes(text));
+function values(packed, which) {
+  const codes = new Uint16Array(bytes(packed.codes[which]));
+  const result = new Float64Array(codes.length);
+  for (let i = 0; i < codes.length; i++) result[i] = codes[i] === MISSING ? NaN : packed.low + packed.step * codes[i];
+  return result;
+}
+function once(make) {
+  const kept = new Map();
+  return (key) => {
+    if (!kept.has(key)) kept.set(key, make(key));
+    return kept.get(key);
+  };
+}
+function unpackVehicle(vehicle) {
+  const span = (packed) => ({ low: values(packed, 0), high: values(packed, 1), expected: values(packed, 2) });
+  const tick = (packed) => ({ low: values(packed, 0), high: values(packed, 0), expected: values(packed, 1) });
+  return {
+    name: vehicle.name,
+    coarse: { step: vehicle.width, start: doubles(vehicle.start), score: doubles(vehicle.score), signal: once((s) => span(vehicle.values[s])) },
+    level: once((s) => values(vehicle.level[s], 0)),
+    windows: vehicle.windows.map((window) => ({
+      step: data.period, start: doubles(window.start), score: doubles(window.score), signal: once((s) => tick(window.values[s])),
+    })),
+  };
+}
+const vehicle = once((number) => unpackVehicle(data.vehicles[number]));
+
+// ---- state: the vehicle and the range of time shown --------------------------------------------------------------
+
+let shown = 0;
+let range = null;              // [from, to] in ms, null = all
+let chosen = null;             // the episode that was clicked
+const panels = new Map();      // element -> function that draws it
+const visible = new Set();
+
+function whole() {
+  const { start, step } = vehicle(shown).coarse;
+  return start.length ? [start[0], start[start.length - 1] + step] : [0, 1];
+}
+const current = () => range || whole();
+
+// Pieces to draw in the range: the pyramid's buckets, and when near enough the ticks of the windows in their place.
+function pieces() {
+  const { coarse, windows } = vehicle(shown);
+  const [from, to] = current();
+  const longest = Math.max(0, ...windows.map((w) => w.start[w.start.length - 1] - w.start[0]));
+  if (coarse.step <= data.period || to - from > DETAIL_SPAN * longest) return [{ part: coarse, from: -Infinity, to: Infinity }];
+  const result = [];
+  let reached = -Infinity;
+  for (const part of windows) {
+    const first = Math.max(part.start[0], reached);
+    const last = part.start[part.start.length - 1] + part.step;
+    if (last <= reached) continue;
+    if (first > reached) result.push({ part: coarse, from: reached, to: first });
+    result.push({ part, from: first, to: last });
+    reached = last;
+  }
+  result.push({ part: coarse, from: reached, to: Infinity });
+  return result;
+}
+
+// Calls visit(part, i) for each point of the range and visit(null) where time is missing between two of them.
+function walk(visit) {
+  const [from, to] = current();
+  const margin = (to - from) * 0.5;
+  let end = null;
+  for (const piece of pieces()) {
+    const { start, step } = piece.part;
+    for (let i = firstAtLeast(start, Math.max(piece.from, from - margin)); i < start.length; i++) {
+      if (start[i] >= piece.to || start[i] > to + margin) break;
+      if (end !== null && start[i] - end > 1.5 * step) visit(null);
+      visit(piece.part, i);
+      end = start[i] + step;
+    }
+  }
+}
+function firstAtLeast(sorted, value) {
+  let low = 0, high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle] < value) low = middle + 1; else high = middle;
+  }
+  return low;
+}
+
+// ---- looks -------------------------------------------------------------------------------------------------------
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+const digits = (value) => (Number.isFinite(value) ? String(+value.toPrecision(4)) : "missing");
+
+function timeAxis() {
+  const [from, to] = current();
+  const relative = data.relative ? { tickformat: "%-H:%M:%S", hoverformat: "%-H:%M:%S" } : { hoverformat: "%Y-%m-%d %H:%M:%S" };
+  return { type: "date", range: [from, to], autorange: false, gridcolor: colour("grid"), linecolor: colour("line"), zeroline: false,
+    showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "dot", spikecolor: colour("soft"), ...relative };
+}
+function layout(yaxis, extra) {
+  return {
+    margin: { l: 64, r: 12, t: 8, b: 28 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
+    font: { color: colour("soft"), family: "system-ui, sans-serif", size: 12 }, hovermode: "x unified", dragmode: "zoom",
+    hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("text") } },
+    xaxis: timeAxis(), yaxis: { fixedrange: true, gridcolor: colour("grid"), zeroline: false, ...yaxis }, ...extra,
+  };
+}
+function shades(signal) {
+  return data.episodes.filter((episode) => episode.vehicle === shown).map((episode) => ({
+    type: "rect", xref: "x", yref: "paper", x0: episode.start, x1: episode.end, y0: 0, y1: 1, layer: "below", line: { width: 0 },
+    fillcolor: colour(signal === null || episode.signals.includes(signal) ? "shade" : "faint"),
+  }));
+}
+const config = { displaylogo: false, responsive: true, displayModeBar: false, doubleClick: false };
+
+async function draw(element, traces, picture) {
+  const fresh = !element.classList.contains("drawn");
+  element.classList.add("drawn");
+  await Plotly.react(element, traces, picture, config);
+  if (!fresh) return;
+  element.on("plotly_relayout", (change) => {
+    if (change["xaxis.range[0]"] !== undefined) zoom([+toMs(change["xaxis.range[0]"]), +toMs(change["xaxis.range[1]"])]);
+  });
+  element.on("plotly_doubleclick", () => zoom(null));
+  element.on("plotly_hover", (event) => point(element, event.xvals && event.xvals[0]));
+  element.on("plotly_unhover", () => point(element, null));
+}
+function toMs(value) {
+  if (typeof value === "number") return value;
+  return Date.parse(value.replace(" ", "T") + (value.length <= 10 ? "T00:00:00Z" : "Z"));
+}
+
+// A pointer at the same time in every visible panel.
+let pointing = false;
+function point(source, x) {
+  if (pointing) return;
+  pointing = true;
+  for (const element of visible) {
+    if (element === source || !element.classList.contains("drawn")) continue;
+    if (x === null || x === undefined) Plotly.Fx.unhover(element);
+    else Plotly.Fx.hover(element, { xval: x }, "xy");
+  }
+  pointing = false;
+}
+
+// ---- the three kinds of picture ----------------------------------------------------------------------------------
+
+function drawScore(element) {
+  const x = [], y = [];
+  let peak = 1;
+  walk((part, i) => {
+    x.push(part ? part.start[i] + part.step / 2 : null);
+    y.push(part && Number.isFinite(part.score[i]) ? part.score[i] : null);
+    if (part && part.score[i] > peak) peak = part.score[i];
+  });
+  const logarithmic = peak > LOG_SCALE_FROM;
+  const drawn = logarithmic ? y.map((value) => (value === null ? null : Math.max(value, SCORE_FLOOR))) : y;
+  const top = Math.max(1.25, peak * 1.15);
+  const yaxis = logarithmic
+    ? { type: "log", range: [Math.log10(SCORE_FLOOR), Math.log10(top)], tickvals: [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100], title: { text: "score (log)" } }
+    : { type: "linear", range: [0, top], title: { text: "score" } };
+  const limit = { type: "line", xref: "paper", x0: 0, x1: 1, y0: 1, y1: 1, line: { color: colour("limit"), width: 1.5, dash: "dash" } };
+  const note = { xref: "paper", x: 0, xanchor: "left", yref: "y", y: logarithmic ? 0 : 1, yanchor: "bottom", showarrow: false,
+    text: "limit", font: { color: colour("limit"), size: 12 } };
+  return draw(element, [{ x, y: drawn, customdata: y.map(digits), mode: "lines", line: { color: colour("observed"), width: 1.4 }, hovertemplate: "score %{customdata}<extra></extra>" }],
+    layout(yaxis, { shapes: [...shades(null), limit], annotations: [note] }));
+}
+
+function drawHeat(element) {
+  const { coarse, level } = vehicle(shown);
+  const x = [], rows = [];
+  for (let i = 0; i < coarse.start.length; i++) {
+    if (i && coarse.start[i] - coarse.start[i - 1] > 1.5 * coarse.step) { x.push(coarse.start[i - 1] + coarse.step); rows.push(null); }
+    x.push(coarse.start[i]);
+    rows.push(i);
+  }
+  if (coarse.start.length) x.push(coarse.start[coarse.start.length - 1] + coarse.step);
+  const names = data.signals.map((signal) => signal.name);
+  const z = names.map((_, s) => rows.map((i) => (i === null ? null : finite(level(s)[i]))));
+  const scale = [[0, colour("page")], [0.8 / HEAT_TOP, colour("grid")], [0.999 / HEAT_TOP, colour("line")], [1 / HEAT_TOP, "#f2b134"], [2 / HEAT_TOP, "#e8590c"], [1, "#9c1c2b"]];
+  const trace = { type: "heatmap", x, y: names.map((_, s) => s), z, zmin: 0, zmax: HEAT_TOP, colorscale: scale, ygap: 2, hoverongaps: false,
+    text: z.map((row, s) => row.map(() => names[s])), hovertemplate: "%{text}: %{z:.3~g} times its limit<extra></extra>",
+    colorbar: { thickness: 10, outlinewidth: 0, tickvals: [0, 1, 2, 4], ticktext: ["0", "1 limit", "2", "4+"] } };
+  const yaxis = { tickvals: names.map((_, s) => s), ticktext: names, autorange: "reversed", showgrid: false, automargin: true, ticks: "" };
+  return draw(element, [trace], layout(yaxis, { hovermode: "closest" }));
+}
+const finite = (value) => (Number.isFinite(value) ? value : null);
+
+function drawSignal(element, number) {
+  const signal = data.signals[number];
+  const seen = { x: [], y: [], text: [] }, wanted = { x: [], y: [] };
+  walk((part, i) => {
+    if (!part) { seen.x.push(null); seen.y.push(null); seen.text.push(""); wanted.x.push(null); wanted.y.push(null); return; }
+    const { low, high, expected } = part.signal(number);
+    const x = part.start[i] + part.step / 2;
+    const text = low[i] === high[i] ? digits(low[i]) : digits(low[i]) + " to " + digits(high[i]);
+    for (const y of low[i] === high[i] ? [low[i]] : [low[i], high[i]]) { seen.x.push(x); seen.y.push(finite(y)); seen.text.push(text); }
+    wanted.x.push(x);
+    wanted.y.push(finite(expected[i]));
+  });
+  const unit = escaped(signal.unit);
+  const line = (name, trace, style) => ({ ...trace, name, mode: "lines", line: style, connectgaps: false });
+  return draw(element, [
+    line("observed", seen, { color: colour("observed"), width: 1.3 }),
+    line("expected", wanted, { color: colour("expected"), width: 1.5 }),
+  ].map((trace, i) => ({ ...trace, hovertemplate: i ? `expected %{y:.4~g} ${unit}<extra></extra>` : `observed %{text} ${unit}<extra></extra>` })),
+  layout({ title: { text: unit } }, { shapes: shades(signal.name) }));
+}
+
+// ---- the page ----------------------------------------------------------------------------------------------------
+
+const peakOf = (number) => vehicle(shown).level(number).reduce((most, value) => (value > most ? value : most), 0);
+
+function layOutSignals() {
+  const home = $("signals");
+  for (const element of [...panels.keys()]) if (home.contains(element)) { watcher.unobserve(element); panels.delete(element); visible.delete(element); }
+  home.replaceChildren();
+  const order = data.signals.map((_, number) => number).sort((a, b) => peakOf(b) - peakOf(a) || a - b);
+  for (const number of order) {
+    const box = document.createElement("div");
+    box.className = "signal";
+    const head = document.createElement("h3");
+    const peak = peakOf(number);
+    head.append(data.signals[number].name);
+    head.append(Object.assign(document.createElement("small"), { textContent: data.signals[number].unit }));
+    head.append(Object.assign(document.createElement("small"), { className: peak >= 1 ? "peak over" : "peak", textContent: `highest chart ${digits(peak)} × its limit` }));
+    const panel = Object.assign(document.createElement("div"), { className: "panel" });
+    panel.setAttribute("role", "img");
+    panel.setAttribute("aria-label", `${data.signals[number].name}, observed and expected over time`);
+    box.append(head, panel);
+    home.append(box);
+    register(panel, () => drawSignal(panel, number));
+  }
+}
+const watcher = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    if (!entry.isIntersecting) { visible.delete(entry.target); continue; }
+    visible.add(entry.target);
+    refresh(entry.target);
+  }
+}, { rootMargin: "150px" });
+let version = 0;
+function register(element, drawIt) {
+  panels.set(element, { drawIt, drawn: -1 });
+  watcher.observe(element);
+}
+function refresh(element) {
+  const panel = panels.get(element);
+  if (!panel || panel.drawn === version) return;
+  panel.drawn = version;
+  panel.drawIt();
+}
+function redraw() {
+  version += 1;
+  for (const element of visible) refresh(element);
+}
+function zoom(to) {
+  if (to && !(Number.isFinite(to[0]) && Number.isFinite(to[1]) && to[0] < to[1])) return;
+  range = to;
+  $("reset").hidden = range === null;
+  $("range").textContent = range ? range.map(stamp).join(" to ") : "";
+  redraw();
+}
+function stamp(time) {
+  const text = new Date(time).toISOString();
+  return data.relative ? text.slice(11, 19) : text.slice(0, 19).replace("T", " ");
+}
+function choose(number) {
+  const episode = data.episodes[number];
+  if (episode.vehicle === null) return;
+  chosen = number;
+  for (const row of document.querySelectorAll("tr[data-episode]")) row.classList.toggle("chosen", +row.dataset.episode === chosen);
+  if (episode.vehicle !== shown) show(episode.vehicle);
+  const length = Math.max(episode.end - episode.start, 30 * data.period);
+  const [first, last] = whole();
+  zoom([Math.max(first, episode.start - CONTEXT * length), Math.min(last, episode.end + CONTEXT * length)]);
+  $("score-title").scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+}
+function show(number) {
+  shown = number;
+  if ($("vehicle")) $("vehicle").value = String(number);
+  layOutSignals();
+  zoom(null);
+}
+function theme(dark) {
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  $("theme").textContent = dark ? "Light" : "Dark";
+  redraw();
+}
+
+const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+prefersDark.addEventListener("change", (event) => theme(event.matches));
+$("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme !== "dark"));
+$("reset").addEventListener("click", () => zoom(null));
+if ($("vehicle")) $("vehicle").addEventListener("change", (event) => show(+event.target.value));
+for (const row of document.querySelectorAll("tr[data-episode]")) row.addEventListener("click", () => choose(+row.dataset.episode));
+theme(prefersDark.matches);
+
+function begin() {
+  const script = document.createElement("script");
+  script.textContent = $("plotly").textContent;
+  document.head.append(script);
+  $("plotly").remove();
+  if (!data.vehicles.length) return;
+  const heat = $("heat");
+  heat.style.height = `${Math.min(520, 60 + 22 * data.signals.length)}px`;
+  register($("score"), () => drawScore($("score")));
+  register(heat, () => drawHeat(heat));
+  layOutSignals();
+  document.documentElement.dataset.ready = "yes";
+}
+requestAnimationFrame(() => setTimeout(begin));

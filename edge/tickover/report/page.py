@@ -1,0 +1,196 @@
+"""The report as one HTML page: template, style, script and plotly in one file that needs no network."""
+
+import json
+from collections import Counter
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+import jinja2
+import numpy as np
+from plotly.offline import get_plotlyjs
+
+from tickover import __version__
+from tickover.records import Contribution, EndReason, Severity
+from tickover.report.clock import clock, duration, is_relative
+from tickover.report.packing import pack_doubles, pack_times, pack_values
+from tickover.report.windows import Ticks
+
+if TYPE_CHECKING:
+    from tickover.report.report import Report, Story, Track
+
+REASONS: Final = {
+    None: "still open",
+    EndReason.RECOVERED: "recovered",
+    EndReason.NO_DATA: "no data",
+    EndReason.END_OF_LOG: "log ended",
+    EndReason.MODEL_CHANGED: "model changed",
+    EndReason.RESET: "reset",
+}
+DIRECTIONS: Final = {"high": "too high", "low": "too low", "unsteady": "unsteady"}
+
+
+def render(report: "Report", counts: dict[str, int]) -> str:
+    """The page as text."""
+    return _template().render(
+        report=report,
+        manifest=report.manifest,
+        version=__version__,
+        vehicles=list(report.tracks),
+        summary=_summary(report),
+        episodes=[_row(report, story) for story in report.episodes],
+        quality=_quality(report),
+        counts=sorted(item for item in counts.items() if item[1]),
+        data=script_json(_data(report)),
+        style=_part("page.css"),
+        script=_part("page.js"),
+        plotly=_plotly(),
+    )
+
+
+def script_json(value: Any) -> str:
+    """JSON that may stand inside a script element: no ``<``, ``>`` or ``&``, no line separator, no NaN."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["number"] = number
+    return environment.from_string(_part("page.html"))
+
+
+def _part(name: str) -> str:
+    return files("tickover.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _plotly() -> str:
+    source: str = get_plotlyjs()
+    if "</script" in source.lower():
+        raise ValueError("plotly.min.js holds a closing script tag and cannot stand inside a page")
+    return source
+
+
+def number(value: float | None) -> str:
+    """Four significant digits, grouped; a dash when there is none."""
+    if value is None or not np.isfinite(value):
+        return "–"
+    digits = f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else digits
+
+
+def _summary(report: "Report") -> dict[str, Any]:
+    tracks = report.tracks.values()
+    ticks = sum(track.ticks for track in tracks)
+    values = ticks * len(report.manifest.signals)
+    missing = sum(int(track.missing.sum()) for track in tracks)
+    severities = Counter(story.severity for story in report.episodes)
+    first = min((track.first for track in tracks if track.first is not None), default=0)
+    last = max((track.last for track in tracks), default=0)
+    return {
+        "first": clock(first, is_relative(first)),
+        "last": clock(last, is_relative(first)),
+        "relative": is_relative(first),
+        "ticks": ticks,
+        "unscored": ticks - sum(track.scored for track in tracks),
+        "driving": duration(ticks * report.manifest.period),
+        "trips": sum(track.trips for track in tracks),
+        "missing": missing / values if values else 0.0,
+        "peak": max((_peak(track) for track in tracks), default=float("nan")),
+        "severities": [(severity.value, severities[severity]) for severity in reversed(Severity)],
+        "windows_dropped": sum(track.windows.dropped for track in tracks),
+    }
+
+
+def _peak(track: "Track") -> float:
+    score = track.pyramid.buckets().score
+    return float(np.fmax.reduce(score)) if len(score) else float("nan")
+
+
+def _row(report: "Report", story: "Story") -> dict[str, Any]:
+    relative = is_relative(story.start)
+    end = story.last if story.end is None else story.end
+    return {
+        "vehicle": story.vehicle,
+        "drawn": story.vehicle in report.tracks,
+        "start": clock(story.start, relative),
+        "end": clock(end, relative),
+        "lasted": duration(end - story.start + report.manifest.period),
+        "severity": story.severity.value,
+        "peak": story.peak,
+        "reason": REASONS[story.reason],
+        "signals": [_blame(part) for part in story.signals],
+    }
+
+
+def _blame(part: Contribution) -> dict[str, Any]:
+    return {
+        "name": part.signal,
+        "unit": part.unit,
+        "share": min(1.0, max(0.0, part.share)),
+        "direction": DIRECTIONS.get(part.direction, part.direction),
+        "chart": part.chart,
+        "level": part.level,
+        "observed": part.observed,
+        "expected": part.expected,
+    }
+
+
+def _quality(report: "Report") -> list[dict[str, Any]]:
+    """Per signal: its plausible range, the share of missing ticks and the highest chart."""
+    ticks = sum(track.ticks for track in report.tracks.values())
+    rows = []
+    for column, signal in enumerate(report.manifest.signals):
+        missing = sum(int(track.missing[column]) for track in report.tracks.values())
+        rows.append({"signal": signal, "missing": missing / ticks if ticks else 0.0, "count": missing})
+    return rows
+
+
+def _data(report: "Report") -> dict[str, Any]:
+    """All that the script draws."""
+    vehicles = list(report.tracks)
+    first = min((track.first for track in report.tracks.values() if track.first is not None), default=0)
+    return {
+        "signals": [{"name": signal.name, "unit": signal.unit} for signal in report.manifest.signals],
+        "relative": is_relative(first),
+        "period": report.manifest.period / 1000,
+        "vehicles": [_track(name, track) for name, track in report.tracks.items()],
+        "episodes": [
+            {
+                "vehicle": vehicles.index(story.vehicle) if story.vehicle in report.tracks else None,
+                "start": story.start / 1000,
+                "end": ((story.last if story.end is None else story.end) + report.manifest.period) / 1000,
+                "severity": story.severity.value,
+                "signals": [part.signal for part in story.signals],
+            }
+            for story in report.episodes
+        ],
+    }
+
+
+def _track(name: str, track: "Track") -> dict[str, Any]:
+    buckets = track.pyramid.buckets()
+    expected = buckets.expected
+    columns = range(expected.shape[1])
+    return {
+        "name": name,
+        "width": track.pyramid.width / 1000,
+        "start": pack_times(buckets.index * track.pyramid.width),
+        "score": pack_doubles(buckets.score),
+        "values": [
+            pack_values(buckets.low[:, column], buckets.high[:, column], expected[:, column]) for column in columns
+        ],
+        "level": [pack_values(buckets.level[:, column]) for column in columns],
+        "windows": [_window(ticks) for ticks in track.windows.kept()],
+    }
+
+
+def _window(ticks: Ticks) -> dict[str, Any]:
+    columns = range(ticks.observed.shape[1])
+    return {
+        "start": pack_times(ticks.time),
+        "score": pack_doubles(ticks.score),
+        "values": [pack_values(ticks.observed[:, column], ticks.expected[:, column]) for column in columns],
+    }

@@ -1,0 +1,149 @@
+"""A stream of ticks as a picture of bounded size: buckets that double their width when there are too many.
+
+A bucket covers [k * width, (k + 1) * width) of event time. The width is the smallest ``period * 2**n`` that needs at
+most ``capacity`` buckets, so the pyramid depends only on the ticks, not on how they were cut into blocks.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tickover.records import DoubleArray, FloatArray, ScoredTicks, TimeArray
+
+SLACK: Final = 2
+"""Buckets are gathered up to this many times the capacity before they are merged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """N buckets in order of time; NaN where a bucket holds no value.
+
+    ``index`` int64 ``[N]``: the bucket's start over its width. ``score`` float32 ``[N]`` (largest). Per signal
+    float32 ``[N, F]``: smallest and largest observed value (``low``, ``high``), largest chart (``level``); float64
+    ``[N, F]``: ``expected_sum`` over ``expected_count`` ticks.
+    """
+
+    index: TimeArray
+    score: FloatArray
+    low: FloatArray
+    high: FloatArray
+    level: FloatArray
+    expected_sum: DoubleArray
+    expected_count: DoubleArray
+
+    @property
+    def expected(self) -> FloatArray:
+        """Mean expected value per bucket and signal, float32 ``[N, F]``."""
+        count = np.where(self.expected_count > 0, self.expected_count, np.nan)
+        return (self.expected_sum / count).astype(np.float32)
+
+
+REDUCTIONS: Final[dict[str, np.ufunc]] = {
+    "index": np.minimum,
+    "score": np.fmax,
+    "low": np.fmin,
+    "high": np.fmax,
+    "level": np.fmax,
+    "expected_sum": np.add,
+    "expected_count": np.add,
+}
+"""How two buckets become one, by field."""
+
+
+class Pyramid:
+    """One vehicle's ticks in at most ``capacity`` buckets (``SLACK`` times as many while they gather).
+
+    ``owner`` int64 ``[C]`` is the signal number of each chart. Ticks may come in any order.
+    """
+
+    def __init__(self, period: int, owner: npt.NDArray[np.int64], signals: int, capacity: int) -> None:
+        if capacity < 1:
+            raise ValueError(f"pyramid: expected a capacity of at least 1 bucket, got {capacity}")
+        self.width = period
+        self._owner = owner
+        self._signals = signals
+        self._capacity = capacity
+        self._parts: list[Buckets] = []
+        self._gathered = 0
+
+    def add(self, scored: ScoredTicks) -> None:
+        """Take in a block of ticks."""
+        if len(scored.ticks.time) == 0:
+            return
+        part = _merged(_of_ticks(scored, self._owner, self._signals, self.width))
+        self._parts.append(part)
+        self._gathered += len(part.index)
+        if self._gathered > SLACK * self._capacity:
+            self._compact()
+
+    def shrink(self, capacity: int) -> None:
+        """Allow only this many buckets from now on."""
+        self._capacity = capacity
+
+    def buckets(self) -> Buckets:
+        """All buckets so far, in order of time, of equal ``width`` (microseconds)."""
+        if not self._parts:
+            return _empty(self._signals)
+        self._compact()
+        return self._parts[0]
+
+    def _compact(self) -> None:
+        parts = self._parts
+        whole = _merged(_each(lambda name: np.concatenate([getattr(part, name) for part in parts])))
+        while len(whole.index) > self._capacity:
+            self.width *= 2
+            whole = _merged(_coarser(whole))
+        self._parts = [whole]
+        self._gathered = len(whole.index)
+
+
+def chart_levels(chart: FloatArray, owner: npt.NDArray[np.int64], signals: int) -> FloatArray:
+    """The largest chart of each signal, float32 ``[T, F]``; NaN where a signal has none."""
+    level = np.full((len(chart), signals), np.nan, dtype=np.float32)
+    for column, signal in enumerate(owner):
+        np.fmax(level[:, signal], chart[:, column], out=level[:, signal])
+    return level
+
+
+def _of_ticks(scored: ScoredTicks, owner: npt.NDArray[np.int64], signals: int, width: int) -> Buckets:
+    """Each tick as a bucket of its own, numbered for ``width``."""
+    ticks, scores = scored.ticks, scored.scores
+    present = ~np.isnan(scores.expected)
+    return Buckets(
+        index=ticks.time // width,
+        score=scores.score,
+        low=ticks.values,
+        high=ticks.values,
+        level=chart_levels(scores.chart, owner, signals),
+        expected_sum=np.where(present, scores.expected, 0.0).astype(np.float64),
+        expected_count=present.astype(np.float64),
+    )
+
+
+def _each(make: Callable[[str], Any]) -> Buckets:
+    return Buckets(**{field.name: make(field.name) for field in fields(Buckets)})
+
+
+def _coarser(buckets: Buckets) -> Buckets:
+    """The same buckets, numbered for twice the width."""
+    return _each(lambda name: buckets.index // 2 if name == "index" else getattr(buckets, name))
+
+
+def _merged(buckets: Buckets) -> Buckets:
+    """One bucket per index, in order."""
+    unsorted = buckets
+    if (np.diff(buckets.index) < 0).any():
+        order = np.argsort(buckets.index, kind="stable")
+        buckets = _each(lambda name: getattr(unsorted, name)[order])
+    first = np.flatnonzero(np.diff(buckets.index, prepend=buckets.index[0] - 1))
+    if len(first) == len(buckets.index):
+        return buckets
+    return _each(lambda name: REDUCTIONS[name].reduceat(getattr(buckets, name), first, axis=0))
+
+
+def _empty(signals: int) -> Buckets:
+    flat, wide, double = np.empty(0, np.float32), np.empty((0, signals), np.float32), np.empty((0, signals))
+    return Buckets(np.empty(0, np.int64), flat, wide, wide, wide, double, double)

@@ -1,0 +1,125 @@
+"""Full resolution around episodes: a bounded number of ticks, kept for the worst episodes."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from tickover.records import Alert, FloatArray, Phase, ScoredTicks, TimeArray
+
+LEAD_TICKS: Final = 120
+"""Ticks shown before an episode's start."""
+LENGTH_TICKS: Final = 780
+"""Ticks shown from an episode's start on, at most."""
+TAIL_TICKS: Final = 120
+"""Ticks shown after an episode's end."""
+MOST_PARTS: Final = 64
+"""Pieces of a window before they are joined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """Some ticks of one vehicle: int64 ``[T]``, float32 ``[T]``, ``[T, F]``, ``[T, F]``."""
+
+    time: TimeArray
+    score: FloatArray
+    observed: FloatArray
+    expected: FloatArray
+
+    def within(self, first: int, last: int) -> "Ticks":
+        """The ticks at or after ``first`` and at or before ``last``, copied out of the larger arrays."""
+        rows = np.flatnonzero((self.time >= first) & (self.time <= last))
+        return Ticks(self.time[rows], self.score[rows], self.observed[rows], self.expected[rows])
+
+
+@dataclass(slots=True)
+class Window:
+    """The ticks around one episode, from ``first`` to ``last`` (microseconds)."""
+
+    first: int
+    last: int
+    peak: float
+    parts: list[Ticks] = field(default_factory=list)
+    size: int = 0
+
+    def take(self, ticks: Ticks) -> None:
+        """Keep what falls into the window."""
+        part = ticks.within(self.first, self.last)
+        if len(part.time):
+            self.parts.append(part)
+            self.size += len(part.time)
+        if len(self.parts) > MOST_PARTS:
+            self.parts = [self.whole()]
+
+    def whole(self) -> Ticks:
+        """All ticks of the window, in the order in which they came."""
+        return Ticks(
+            np.concatenate([part.time for part in self.parts]),
+            np.concatenate([part.score for part in self.parts]),
+            np.concatenate([part.observed for part in self.parts]),
+            np.concatenate([part.expected for part in self.parts]),
+        )
+
+
+class Windows:
+    """One vehicle's windows, together at most ``budget`` ticks; those of the lowest peaks go first."""
+
+    def __init__(self, period: int, budget: int) -> None:
+        self._period = period
+        self._budget = budget
+        self._recent: deque[Ticks] = deque()
+        self._by_episode: dict[str, Window] = {}
+        self.dropped = 0
+
+    def add(self, scored: ScoredTicks, alerts: list[Alert]) -> None:
+        """Take in a block of ticks and the alerts that it caused."""
+        ticks = Ticks(scored.ticks.time, scored.scores.score, scored.ticks.values, scored.scores.expected)
+        opened = [self._open(alert) for alert in alerts if alert.phase is Phase.START]
+        for window in opened:
+            for recent in self._recent:
+                window.take(recent)
+        self._follow(alerts)
+        for window in self._by_episode.values():
+            if len(ticks.time) and window.last >= ticks.time[0]:
+                window.take(ticks)
+        self._remember(ticks)
+        self.shrink(self._budget)
+
+    def kept(self) -> list[Ticks]:
+        """The windows, in order of time."""
+        windows = sorted((window for window in self._by_episode.values() if window.parts), key=lambda w: w.first)
+        return [window.whole() for window in windows]
+
+    def shrink(self, budget: int) -> None:
+        """Drop the windows of the lowest peaks until at most ``budget`` ticks are kept."""
+        size = sum(window.size for window in self._by_episode.values())
+        while size > budget and self._by_episode:
+            lowest = min(self._by_episode, key=lambda episode: self._by_episode[episode].peak)
+            size -= self._by_episode.pop(lowest).size
+            self.dropped += 1
+
+    def _open(self, alert: Alert) -> Window:
+        first = alert.start - LEAD_TICKS * self._period
+        window = Window(first, alert.start + LENGTH_TICKS * self._period, alert.peak)
+        self._by_episode[alert.episode_id] = window
+        return window
+
+    def _follow(self, alerts: list[Alert]) -> None:
+        for alert in alerts:
+            window = self._by_episode.get(alert.episode_id)
+            if window is None:
+                continue
+            window.peak = alert.peak
+            if alert.end is not None:
+                window.last = min(window.last, alert.end + TAIL_TICKS * self._period)
+
+    def _remember(self, ticks: Ticks) -> None:
+        """Keep the last ticks: an episode may have started, and its lead lie, in an earlier block."""
+        if not len(ticks.time):
+            return
+        newest = int(ticks.time[-1])
+        oldest = newest - 2 * LEAD_TICKS * self._period
+        self._recent.append(ticks.within(oldest, newest))
+        while self._recent[0].time[-1] < oldest:
+            self._recent.popleft()
