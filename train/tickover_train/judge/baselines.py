@@ -64,8 +64,8 @@ class PcaScorer:
     def _fit(self, trip: int) -> "_Pca":
         return self._fits[(trip + 1) % 2]
 
-    def _track(self, trip: int, score: Floats) -> Track:
-        score = score / self._limits[(trip + 1) % 2]
+    def _track(self, trip: int, smooth: Floats) -> Track:
+        score = np.asarray(smooth / self._limits[(trip + 1) % 2], dtype=np.float64)
         return Track(score, score >= 1.0)
 
     def _filter(self, raw: Floats, past: float | None = None) -> Floats:
@@ -131,5 +131,5 @@ class FloorScorer:
             return Track(score, score >= 1.0 - self._chance)
         if self.name == "always on":
             return Track(np.ones(length), np.ones(length, dtype=bool))
-        seconds = np.arange(length) * self._period
+        seconds = np.arange(length, dtype=np.float64) * self._period
         return Track(seconds, seconds >= CLOCK_S)

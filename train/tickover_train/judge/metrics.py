@@ -138,7 +138,7 @@ def vus_pr(labels: Sequence[Bools], scores: Sequence[npt.ArrayLike], window: int
     Series are pooled: one level for all, and a buffer does not reach into the next series. NaN scores rank last.
     For buffer w each anomaly is widened by w // 2 ticks on both sides with weights ``sqrt(1 - distance / w)``;
     recall is ``TP / ((P + sum of weights) / 2)``, at most 1, times the share of widened anomalies that are hit;
-    precision is ``TP / predicted``. The area is taken by trapezoids over ``VUS_LEVELS`` levels, evenly spread over ranks.
+    precision is ``TP / predicted``. The area is taken by trapezoids over ``VUS_LEVELS`` levels, even over ranks.
     """
     score = _no_nan(np.concatenate([np.asarray(s, dtype=np.float64) for s in scores]))
     ranges = _ranges(labels)

@@ -74,6 +74,7 @@ class ModelScorer:
         self.manifest = detector.manifest
         self.alerts: list[list[Alert]] = []
         self.expected: list[FloatArray] = []
+        self.tracks: list[Track] = []
         self._times: list[Times] = []
         self._past: dict[tuple[int, int], _Past] = {}
 
@@ -99,6 +100,7 @@ class ModelScorer:
                 track.open[first:last], alerts = episodes.feed(self._block(number, first, trip[first:last]), one)
                 self.alerts[number] += alerts
             tracks.append(track)
+        self.tracks = tracks
         return tracks
 
     def spans(self, spans: Sequence[Span]) -> list[Track]:

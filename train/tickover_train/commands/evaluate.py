@@ -1,0 +1,133 @@
+"""``tickover evaluate``: what a model would catch, and how often it would cry."""
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import click
+import msgspec
+
+from tickover.detector import Detector
+from tickover.io.files import replace_file
+from tickover.mapping import load_mapping, mapping_of
+from tickover_train.data import expand, load_trips
+from tickover_train.judge.evaluate import Verdict
+from tickover_train.judge.faults import load_kinds
+from tickover_train.judge.labels import load_labelled
+from tickover_train.judge.page import number, percent, render, seconds
+from tickover_train.judge.study import Study, run
+
+EXISTING = click.Path(exists=True, path_type=Path)
+OUTPUT = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("model", type=EXISTING)
+@click.option("--clean", "first", type=EXISTING, multiple=True, required=True, metavar="LOG…", help="Logs or folders.")
+@click.argument("more", type=EXISTING, nargs=-1, metavar="")
+@click.option("--labels", type=EXISTING, multiple=True, help="Labelled anomalies: log,start,end, or a marked log.")
+@click.option("--faults", type=EXISTING, help="A Python file of yours that adds kinds of faults; it is run.")
+@click.option("--map", "mapping_file", type=EXISTING, help="How the logs' columns map to the model's signals.")
+@click.option("--json", "json_file", type=OUTPUT, help="Write every figure as JSON.")
+@click.option("--page", type=OUTPUT, help="Write an HTML page.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def evaluate(
+    model: Path,
+    first: tuple[Path, ...],
+    more: tuple[Path, ...],
+    labels: tuple[Path, ...],
+    faults: Path | None,
+    mapping_file: Path | None,
+    json_file: Path | None,
+    page: Path | None,
+    seed: int,
+) -> None:
+    """Inject faults into clean trips and count what MODEL catches, and at how many false alarms."""
+    if faults:
+        load_kinds(faults)
+    detector = Detector.load(model)
+    mapping = load_mapping(mapping_file) if mapping_file else mapping_of(detector.manifest)
+    counts: Counter[str] = Counter()
+    trips = load_trips(expand([*first, *more]), mapping, counts, warn)
+    labelled = [trip for path in labels for trip in load_labelled(path, mapping, counts, warn)]
+    began = time.monotonic()
+    study = run(
+        detector,
+        trips,
+        seed,
+        labelled,
+        advance=lambda step: click.echo(f"  {time.monotonic() - began:5.1f} s  {step}", err=True),
+    )
+    click.echo(table(study))
+    if json_file:
+        with replace_file(json_file) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(_plain(study))))
+    if page:
+        with replace_file(page) as file:
+            file.write(render(study).encode())
+        click.echo(f"page: {page}")
+
+
+def warn(text: str) -> None:
+    """Say what was wrong with a row."""
+    click.echo(f"tickover: {text}", err=True)
+
+
+def table(study: Study) -> str:
+    """The study as text."""
+    model = study.whole[0]
+    lines = [
+        f"{study.model}: {study.trips} clean trips, {study.hours:.1f} h, "
+        f"{study.injections} injected faults, seed {study.seed}",
+        "",
+        f"{'kind':<14}{'size':>6}{'events':>8}{'kept':>8}{'ranked':>8}{'delay':>9}{'VUS-PR':>8}",
+    ]
+    for cell in model.cells:
+        size = "" if cell.magnitude is None else number(cell.magnitude)
+        lines.append(
+            f"{cell.kind:<14}{size:>6}{cell.events:>8}{percent(cell.kept):>8}{percent(cell.ranked):>8}"
+            f"{seconds(cell.kept_delay_s):>9}{number(cell.vus_pr):>8}"
+        )
+    for title, verdicts in (("whole trips", study.whole), ("legs of 3 to 8 minutes", study.legs)):
+        head = f"{'kept':>7}{'ranked':>8}{'chance':>8}   {'false alarms/h (95 %)':<24}{'delay':>8}{'VUS-PR':>8}"
+        lines += ["", f"{title:<24}{head}"]
+        lines += [_line(verdict) for verdict in verdicts]
+    lines += ["", *_remarks(study)]
+    return "\n".join(lines)
+
+
+def _line(one: Verdict) -> str:
+    rate = one.false_alarms
+    interval = f"{number(rate.per_hour)} ({number(rate.low)} - {number(rate.high)})"
+    return (
+        f"{one.name:<24}{percent(one.kept):>7}{percent(one.ranked):>8}{percent(one.chance):>8}   {interval:<24}"
+        f"{seconds(one.kept_delay_s):>8}{number(one.vus_pr):>8}"
+    )
+
+
+def _remarks(study: Study) -> list[str]:
+    level = study.whole[0].ranked_level
+    remarks = [
+        "kept: own limits and episodes. ranked: the level that leaves "
+        f"{number(study.budget_per_hour)} false alarms/h on these trips (for the model {number(level)}).",
+        "chance: events whose clean twin also had an episode begin in that time.",
+    ]
+    remarks += [
+        f"glitches: {glitch.signal}: {glitch.glitches} in {glitch.trips} trips, the largest {number(glitch.largest)}"
+        for glitch in study.glitches
+    ]
+    remarks.append(f"{study.near_glitch} episodes on clean trips opened within a minute of a glitch.")
+    if study.counts:
+        remarks.append("not injected: " + ", ".join(f"{reason} {count}" for reason, count in study.counts.items()))
+    if study.labelled:
+        one = study.labelled
+        remarks.append(
+            f"labelled: {one.kept} of {one.events} events kept, {one.ranked} ranked; F1 {one.points.f1:.3f}, "
+            f"FAR {percent(one.points.far)}, MAR {percent(one.points.mar)}, VUS-PR {number(one.vus_pr)}"
+        )
+    return remarks
+
+
+def _plain(study: Study) -> object:
+    """The study without arrays."""
+    return msgspec.to_builtins(study, enc_hook=lambda array: array.tolist())

@@ -1,0 +1,124 @@
+"""The study as one self-contained HTML page, light and dark. Pictures are SVG: no script, nothing loaded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tickover_train.judge.evaluate import Cell, CurvePoint
+from tickover_train.judge.study import FalseAlarm, Study
+
+WIDTH: Final = 320
+HEIGHT: Final = 90
+CURVE: Final = (560, 280)
+DECADES: Final = (0.1, 1.0, 10.0)
+"""The curve's ticks along x, false onsets an hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind's line of the heat map."""
+
+    kind: str
+    cells: list[Cell]
+
+
+def render(study: Study) -> str:
+    """The page's HTML; everything from outside is escaped by the template."""
+    from jinja2 import Environment, select_autoescape
+
+    text = files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
+    environment = Environment(autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(percent=percent, seconds=seconds, number=number)
+    return environment.from_string(text).render(
+        study=study,
+        model=study.whole[0],
+        tables=(("Whole trips", study.whole), ("Legs of 3 to 8 minutes", study.legs)),
+        magnitudes=_magnitudes(study.whole[0].cells),
+        rows=_rows(study.whole[0].cells),
+        curve=[(verdict.name, _curve(verdict.curve)) for verdict in study.whole],
+        curve_size=CURVE,
+        curve_x=[(_curve_x(rate), rate) for rate in DECADES],
+        budget_x=_curve_x(study.budget_per_hour),
+        alarms=[(alarm, _pictures(alarm)) for alarm in study.worst],
+        size=(WIDTH, HEIGHT),
+    )
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage; a dash when there is none."""
+    return "–" if share is None or not np.isfinite(share) else f"{100 * share:.0f} %"
+
+
+def seconds(value: float | None) -> str:
+    """Seconds, or a dash."""
+    return "–" if value is None else f"{value:.0f} s"
+
+
+def number(value: float) -> str:
+    """A plain number of three figures, or a dash."""
+    return f"{value:.3g}" if np.isfinite(value) else "–"
+
+
+def _magnitudes(cells: Sequence[Cell]) -> list[float]:
+    return sorted({cell.magnitude for cell in cells if cell.magnitude is not None})
+
+
+def _rows(cells: Sequence[Cell]) -> list[Row]:
+    names = dict.fromkeys(cell.kind for cell in cells)
+    return [Row(name, [cell for cell in cells if cell.kind == name]) for name in names]
+
+
+def _curve_x(rate: float) -> float:
+    low, high = np.log10(DECADES[0]), np.log10(DECADES[-1])
+    return float(np.clip((np.log10(max(rate, 1e-9)) - low) / (high - low), 0, 1)) * CURVE[0]
+
+
+def _curve(points: Sequence[CurvePoint]) -> str:
+    """SVG points of caught share over false onsets an hour (logarithmic)."""
+    return " ".join(
+        f"{_curve_x(p.allowed):.1f},{CURVE[1] * (1 - p.caught):.1f}" for p in points if np.isfinite(p.caught)
+    )
+
+
+def _pictures(alarm: FalseAlarm) -> list[dict[str, Any]]:
+    """One small picture per signal, and one of the score."""
+    score = {"title": "score (1 is the limit)", "lines": _lines(alarm, [alarm.score, np.ones(len(alarm.score))])}
+    signals = [
+        {
+            "title": f"{trace.signal} [{trace.unit}]" if trace.unit else trace.signal,
+            "lines": _lines(alarm, [trace.observed, trace.expected]),
+        }
+        for trace in alarm.traces
+    ]
+    marker = _scale(np.zeros(1), alarm.seconds) * WIDTH
+    return [{**picture, "marker": round(float(marker[0]), 1)} for picture in [score, *signals]]
+
+
+def _lines(alarm: FalseAlarm, series: Sequence[npt.NDArray[np.floating]]) -> list[str]:
+    """SVG paths of series on one scale; missing values break the line."""
+    x = _scale(alarm.seconds, alarm.seconds) * WIDTH
+    together = np.concatenate(series)
+    return [_path(x, HEIGHT * (1 - _scale(one, together))) for one in series]
+
+
+def _scale(values: npt.NDArray[np.floating], reference: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    finite = reference[np.isfinite(reference)]
+    if len(finite) == 0:
+        return np.full(len(values), np.nan)
+    low, high = float(finite.min()), float(finite.max())
+    return (values - low) / ((high - low) or 1.0)
+
+
+def _path(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> str:
+    parts, pen = [], "M"
+    for a, b in zip(x, y, strict=True):
+        if not np.isfinite(b):
+            pen = "M"
+            continue
+        parts.append(f"{pen}{a:.1f} {b:.1f}")
+        pen = "L"
+    return " ".join(parts)
