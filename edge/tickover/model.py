@@ -14,6 +14,7 @@ import onnxruntime
 from tickover import golden
 from tickover import manifest as names
 from tickover.errors import ModelError
+from tickover.io.files import read_bytes
 from tickover.manifest import Manifest
 from tickover.records import FloatArray
 from tickover.seal import check_seal
@@ -68,14 +69,11 @@ def open_bytes(data: bytes) -> Model:
 def _read(path: Path) -> bytes:
     """The file's bytes; ModelError when it is absent, no plain file, or too large."""
     try:
-        if not path.is_file():
-            raise ModelError(f"{path}: expected a model file, found {'a folder' if path.is_dir() else 'nothing'}")
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ModelError(f"{path}: size: expected at most {MAX_BYTES} bytes, got {size}")
-        return path.read_bytes()
+        return read_bytes(path, MAX_BYTES)
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ModelError(f"{path}: size: {error}") from error
 
 
 def start_session(checked: bytes) -> Any:

@@ -76,11 +76,18 @@ def open_log(path: Path) -> Iterator[tuple[BinaryIO, LogFormat]]:
 
 def read_text(path: Path, limit: int) -> str:
     """A UTF-8 text file; OSError as it comes, ValueError when it is not UTF-8 or longer than ``limit`` bytes."""
+    return read_bytes(path, limit).decode("utf-8-sig")
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """A whole file; OSError as it comes, ValueError when it is longer than ``limit`` bytes or no plain file."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError("expected a plain file")
     with path.open("rb") as file:
         data = file.read(limit + 1)
     if len(data) > limit:
         raise ValueError(f"expected at most {limit} bytes")
-    return data.decode("utf-8-sig")
+    return data
 
 
 @contextlib.contextmanager

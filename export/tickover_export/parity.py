@@ -1,0 +1,108 @@
+"""Proof that the model file says what torch says: as ticks, as chunks and as batches, over 10,000 ticks or more."""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tickover.detector import Detector
+from tickover.errors import RunError
+from tickover.manifest import Parity
+from tickover.model import open_bytes
+from tickover.records import FloatArray, Scores
+from tickover_export.run import ParityTicks
+
+LEAST_TICKS: Final = 10_000
+TOLERANCE: Final = 1e-4
+"""Largest difference of a score from torch's, relative to it where it is over 1."""
+LANES: Final = (1, 2, 3, 4, 7, 8, 16, 31, 64, 128, 256)
+"""The widths of batches that are proven."""
+BATCH_TICKS: Final = 512
+"""How many ticks the batches of all widths are run over."""
+
+Tell = Callable[[int, int], None]
+
+
+def prove(model: bytes, parity: ParityTicks, *, tiled: bool = False, tell: Tell = lambda done, total: None) -> Parity:
+    """Run the sealed model over torch's ticks; RunError when any way of running it is too far from torch's scores.
+
+    ``tell`` hears how many of how many ticks are done.
+    """
+    ticks = len(parity.x)
+    if ticks < LEAST_TICKS:
+        raise RunError(f"parity: expected {LEAST_TICKS} ticks or more, got {ticks}")
+    detector = Detector(open_bytes(model))
+    chunks = detector.run(parity.x, parity.trip_start)
+    error = _error("in chunks", chunks, parity)
+    _same("ticks", _by_tick(detector, parity, tell), chunks)
+    for lanes in LANES:
+        _same(f"a batch of {lanes}", _in_batch(detector, parity, lanes), _first(chunks, BATCH_TICKS))
+    return Parity(ticks=ticks, error=error, tiled=tiled)
+
+
+def _error(how: str, scores: Scores, parity: ParityTicks) -> float:
+    """The largest relative difference of a score, or of a chart, from torch's."""
+    if not np.array_equal(np.isnan(scores.score), np.isnan(parity.score)):
+        raise RunError(f"parity {how}: scores are missing at other ticks than torch's; nothing was written")
+    wide = np.maximum(1.0, np.abs(parity.chart))
+    worst = float(np.nanmax(np.abs(scores.score - parity.score) / np.fmax(1.0, parity.score), initial=0.0))
+    charts = float((np.abs(scores.chart - parity.chart) / wide).max(initial=0.0))
+    if not max(worst, charts) <= TOLERANCE:
+        raise RunError(
+            f"parity {how}: scores differ from torch's by {worst:.3g} and charts by {charts:.3g}, "
+            f"expected at most {TOLERANCE}; nothing was written"
+        )
+    return max(worst, charts)
+
+
+def _same(how: str, got: Scores, wanted: Scores) -> None:
+    """Ticks, chunks and batches are one computation: equal to the last bit."""
+    for name in ("score", "chart", "expected"):
+        if not np.array_equal(getattr(got, name), getattr(wanted, name), equal_nan=True):
+            raise RunError(f"parity: {name} of {how} is not bit-equal to the same ticks in chunks; nothing was written")
+
+
+def _by_tick(detector: Detector, parity: ParityTicks, tell: Tell) -> Scores:
+    detector.reset(trip_only=False)
+    rows = []
+    for tick, (row, starts) in enumerate(zip(parity.x, parity.trip_start, strict=True)):
+        if starts:
+            detector.reset()
+        rows.append(detector.step(row))
+        if tick % 1000 == 999:
+            tell(tick + 1, len(parity.x))
+    return Scores(*(np.concatenate([getattr(row, name) for row in rows]) for name in ("score", "chart", "expected")))
+
+
+def _in_batch(detector: Detector, parity: ParityTicks, lanes: int) -> Scores:
+    """The first ticks in every lane of a batch; RunError unless all lanes agree."""
+    states = np.tile(detector.new_state(), (lanes, 1))
+    parts = []
+    for start, end in _trips(parity.trip_start[:BATCH_TICKS]):
+        states = detector.reset_trip(states) if parity.trip_start[start] else states
+        states, scores = detector.run_batch(states, _lanes(parity.x[start:end], lanes))
+        parts.append(scores)
+    whole = Scores(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("score", "chart", "expected"))
+    )
+    for lane in range(1, lanes):
+        _same(f"lane {lane} in a batch of {lanes}", _lane(whole, lane), _lane(whole, 0))
+    return _lane(whole, 0)
+
+
+def _trips(starts: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    return pairwise([0, *(np.flatnonzero(starts[1:]) + 1).tolist(), len(starts)])
+
+
+def _lanes(x: FloatArray, lanes: int) -> FloatArray:
+    return np.repeat(x[:, None], lanes, axis=1)
+
+
+def _lane(scores: Scores, lane: int) -> Scores:
+    return Scores(scores.score[:, lane], scores.chart[:, lane], scores.expected[:, lane])
+
+
+def _first(scores: Scores, ticks: int) -> Scores:
+    return Scores(scores.score[:ticks], scores.chart[:ticks], scores.expected[:ticks])

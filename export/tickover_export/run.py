@@ -1,0 +1,189 @@
+"""The run folder: what training leaves for export, so that export needs no torch.
+
+``run.json`` (``RunFile``), ``weights.safetensors`` (``spec``'s names), ``parity.npz`` (torch's own answers). Training
+also keeps ``metrics.json``, ``report.html`` and ``checkpoint/`` there; nothing here reads them.
+"""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+from msgspec import Meta, Struct
+
+from tickover.errors import RunError
+from tickover.io.files import read_bytes, replace_file
+from tickover.manifest import Budget, EpisodePolicy, Positive, Training
+from tickover.records import FloatArray
+from tickover_export.graph import check_spec, check_weights
+from tickover_export.spec import GraphSpec, Horizons
+
+RUN_FILE: Final = "run.json"
+WEIGHTS_FILE: Final = "weights.safetensors"
+PARITY_FILE: Final = "parity.npz"
+FORMAT_VERSION: Final = 1
+MAX_BYTES: Final = 256 * 1024 * 1024
+"""The largest file of a run folder that is read."""
+
+
+class RunFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``run.json``. ``limits`` are bank-major, then signal; None switches a chart off.
+
+    ``parity_tiled`` says that ``parity.npz`` repeats fewer real ticks, with seeded gaps.
+    """
+
+    format_version: Annotated[int, Meta(ge=FORMAT_VERSION, le=FORMAT_VERSION)] = FORMAT_VERSION
+    spec: GraphSpec
+    limits: tuple[Positive | None, ...]
+    budget: Budget
+    policy: EpisodePolicy = EpisodePolicy()
+    horizons: Horizons = Horizons()
+    training: Training = Training()
+    versions: dict[str, str] = {}
+    parity_tiled: bool = False
+
+    @property
+    def limit_array(self) -> FloatArray:
+        """``float32[C]``, inf = off."""
+        return limits_array(self.limits)
+
+
+@dataclass(frozen=True, slots=True)
+class ParityTicks:
+    """Ticks of one vehicle and torch's answers: ``x`` and ``expected`` ``[T, F]``, ``trip_start`` bool ``[T]``,
+    ``score`` ``[T]``, ``chart`` ``[T, C]``.
+    """
+
+    x: FloatArray
+    trip_start: npt.NDArray[np.bool_]
+    score: FloatArray
+    chart: FloatArray
+    expected: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All of a run folder that export needs."""
+
+    file: RunFile
+    weights: Mapping[str, FloatArray]
+    parity: ParityTicks
+
+
+def limits_array(limits: tuple[float | None, ...]) -> FloatArray:
+    """Limits as the graph builder takes them: ``float32[C]``, None becomes inf."""
+    return np.array([np.inf if limit is None else limit for limit in limits], np.float32)
+
+
+def limits_tuple(limits: FloatArray) -> tuple[float | None, ...]:
+    """The other way round."""
+    return tuple(float(limit) if np.isfinite(limit) else None for limit in limits)
+
+
+def write_run(folder: str | Path, run: Run) -> None:
+    """Write the three files, each whole; the folder is made when it is absent. ``run.json`` comes last."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / WEIGHTS_FILE, safetensors.numpy.save(_contiguous(run.weights)))
+        _write(folder / PARITY_FILE, _npz(run.parity))
+        _write(folder / RUN_FILE, msgspec.json.format(msgspec.json.encode(run.file)))
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def read_run(folder: str | Path) -> Run:
+    """Read and check a run folder; RunError names the file and what is wrong with it."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RunError(f"{folder}: expected a run folder, as `tickover train --out` writes it")
+    file = _read_file(folder / RUN_FILE)
+    weights = _read_weights(folder / WEIGHTS_FILE, file.spec)
+    return Run(file, weights, _read_parity(folder / PARITY_FILE, len(file.spec.signals), len(file.limits)))
+
+
+def _read_file(path: Path) -> RunFile:
+    try:
+        file = msgspec.json.decode(_read(path), type=RunFile)
+        check_spec(file.spec)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise RunError(f"{path}: {error}") from error
+    charts = len(file.spec.banks) * len(file.spec.signals)
+    if len(file.limits) != charts:
+        raise RunError(f"{path}: limits: expected {charts} (banks times signals), got {len(file.limits)}")
+    return file
+
+
+def _read_weights(path: Path, spec: GraphSpec) -> Mapping[str, FloatArray]:
+    try:
+        weights: dict[str, FloatArray] = safetensors.numpy.load(_read(path))
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise RunError(f"{path}: expected a safetensors file: {error}") from error
+    wrong = sorted(name for name, array in weights.items() if array.dtype != np.float32)
+    if wrong:
+        raise RunError(f"{path}: expected float32 weights, got other types for {', '.join(wrong)}")
+    try:
+        check_weights(weights, spec)
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from error
+    return weights
+
+
+def _read_parity(path: Path, signals: int, charts: int) -> ParityTicks:
+    arrays = _load_npz(path)
+    ticks = len(arrays["x"]) if arrays["x"].ndim else 0
+    shapes = {"x": (ticks, signals), "trip_start": (ticks,), "score": (ticks,)}
+    shapes |= {"chart": (ticks, charts), "expected": (ticks, signals)}
+    for name, shape in shapes.items():
+        kind = np.bool_ if name == "trip_start" else np.float32
+        if arrays[name].dtype != kind or arrays[name].shape != shape or not ticks:
+            got = f"{arrays[name].dtype} {list(arrays[name].shape)}"
+            raise RunError(f"{path}: {name}: expected {np.dtype(kind)} {list(shape)}, got {got}")
+    return ParityTicks(**{name: arrays[name] for name in shapes})
+
+
+def _load_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
+    wanted = ParityTicks.__dataclass_fields__.keys()
+    try:
+        with zipfile.ZipFile(io.BytesIO(_read(path))) as archive:
+            packed = sum(item.file_size for item in archive.infolist())
+        if packed > MAX_BYTES:
+            raise RunError(f"{path}: expected at most {MAX_BYTES} bytes unpacked, got {packed}")
+        with np.load(io.BytesIO(_read(path)), allow_pickle=False) as archive:
+            absent = sorted(wanted - set(archive.files))
+            if absent:
+                raise RunError(f"{path}: expected the arrays {sorted(wanted)}, missing {absent}")
+            return {name: archive[name] for name in wanted}
+    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError, NotImplementedError, SyntaxError) as error:
+        raise RunError(f"{path}: expected NumPy arrays: {error}") from error
+
+
+def _npz(parity: ParityTicks) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{name: getattr(parity, name) for name in ParityTicks.__dataclass_fields__})
+    return buffer.getvalue()
+
+
+def _contiguous(weights: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    return {name: np.ascontiguousarray(array, np.float32) for name, array in weights.items()}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_bytes(path, MAX_BYTES)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    with replace_file(path) as file:
+        file.write(data)
