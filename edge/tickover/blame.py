@@ -1,0 +1,59 @@
+"""Which signals an alert names, and how it says so."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tickover.freeze import Ring, number
+from tickover.manifest import Manifest
+from tickover.records import Contribution, FloatArray, Scores, TickBlock
+
+DIRECTION_TICKS: Final = 10
+"""Newest ticks over which observed - expected is averaged to tell high from low."""
+SHARE_DIGITS: Final = 4
+
+
+class Blame:
+    """Names the signals with the largest charts at one tick."""
+
+    def __init__(self, manifest: Manifest, top: int) -> None:
+        self._manifest, self._top = manifest, top
+        column = {name: place for place, name in enumerate(manifest.names)}
+        self.signal_of: npt.NDArray[np.int64] = np.array([column[chart.signal] for chart in manifest.charts])
+        """For each chart the column of its signal, [C]."""
+
+    def at(
+        self, tick: int, ticks: TickBlock, scores: Scores, seen: npt.NDArray[np.bool_], ring: Ring
+    ) -> tuple[Contribution, ...]:
+        """The top signals at one tick of a block; ``seen`` bool [C] says which charts are of present signals.
+
+        Charts of missing signals count only when no signal is present. ``ring`` shows the same block.
+        """
+        chart = np.where(seen, scores.chart[tick], -np.inf) if seen.any() else scores.chart[tick]
+        level = np.full(len(self._manifest.signals), -np.inf, np.float32)
+        np.maximum.at(level, self.signal_of, chart)
+        listed = [column for column in np.argsort(-level, kind="stable")[: self._top].tolist() if level[column] > 0]
+        total = float(level[listed].sum())
+        deviation = ring.deviation(tick + 1, DIRECTION_TICKS)
+        return tuple(
+            self._one(column, chart, float(deviation[column]), total, ticks.values[tick], scores.expected[tick])
+            for column in listed
+        )
+
+    def _one(
+        self, column: int, chart: FloatArray, deviation: float, total: float, observed: FloatArray, expected: FloatArray
+    ) -> Contribution:
+        largest = int(np.argmax(np.where(self.signal_of == column, chart, -np.inf)))
+        named, signal = self._manifest.charts[largest], self._manifest.signals[column]
+        unsteady = named.kind == "energy" or not np.isfinite(deviation) or deviation == 0
+        return Contribution(
+            signal=signal.name,
+            unit=signal.unit,
+            chart=named.name,
+            level=number(chart[largest]) or 0.0,
+            share=round(float(chart[largest]) / total, SHARE_DIGITS),
+            direction="unsteady" if unsteady else "high" if deviation > 0 else "low",
+            observed=number(observed[column]),
+            expected=number(expected[column]),
+        )
