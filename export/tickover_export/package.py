@@ -81,6 +81,8 @@ def charts_of(spec: GraphSpec, limits: FloatArray) -> tuple[Chart, ...]:
             limit=float(limit) if np.isfinite(limit) else None,
             bound=bound(bank, spec.clip),
             clears_s=clearing_ticks(bank, float(limit), spec.clip, spec.tick_period_s) * spec.tick_period_s,
+            span_s=bank.span_s,
+            allowance=bank.allowance,
         )
         for (bank, signal), limit in zip(pairs, limits, strict=True)
     )
