@@ -10,6 +10,9 @@ const SCORE_FLOOR = 0.05;      // the lowest score on that axis
 const DETAIL_SPAN = 4;         // ticks are drawn when the range is at most this many windows long
 const CONTEXT = 0.6;           // share of an episode's length shown on either side of it
 const HEAT_TOP = 4;            // charts at this many times their limit have the strongest colour
+const MARGIN = { l: 64, r: 12, t: 8, b: 38 };
+const NAMES = Math.min(230, 24 + 7 * Math.max(...data.signals.map((signal) => signal.name.length)));
+const WIDE_MARGIN = { ...MARGIN, l: Math.max(MARGIN.l, NAMES), r: 84 };   // score and heat stand one above the other
 
 // ---- unpacking -------------------------------------------------------------------------------------------------
 
@@ -119,7 +122,7 @@ function timeAxis() {
 }
 function layout(yaxis, extra) {
   return {
-    margin: { l: 64, r: 12, t: 8, b: 28 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
+    margin: MARGIN, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
     font: { color: colour("soft"), family: "system-ui, sans-serif", size: 12 }, hovermode: "x unified", dragmode: "zoom",
     hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("text") } },
     xaxis: timeAxis(), yaxis: { fixedrange: true, gridcolor: colour("grid"), zeroline: false, ...yaxis }, ...extra,
@@ -183,7 +186,7 @@ function drawScore(element) {
   const note = { xref: "paper", x: 0, xanchor: "left", yref: "y", y: logarithmic ? 0 : 1, yanchor: "bottom", showarrow: false,
     text: "limit", font: { color: colour("limit"), size: 12 } };
   return draw(element, [{ x, y: drawn, customdata: y.map(digits), mode: "lines", line: { color: colour("observed"), width: 1.4 }, hovertemplate: "score %{customdata}<extra></extra>" }],
-    layout(yaxis, { shapes: [...shades(null), limit], annotations: [note] }));
+    layout(yaxis, { shapes: [...shades(null), limit], annotations: [note], margin: WIDE_MARGIN }));
 }
 
 function drawHeat(element) {
@@ -201,8 +204,10 @@ function drawHeat(element) {
   const trace = { type: "heatmap", x, y: names.map((_, s) => s), z, zmin: 0, zmax: HEAT_TOP, colorscale: scale, ygap: 2, hoverongaps: false,
     text: z.map((row, s) => row.map(() => names[s])), hovertemplate: "%{text}: %{z:.3~g} times its limit<extra></extra>",
     colorbar: { thickness: 10, outlinewidth: 0, tickvals: [0, 1, 2, 4], ticktext: ["0", "1 limit", "2", "4+"] } };
-  const yaxis = { tickvals: names.map((_, s) => s), ticktext: names, autorange: "reversed", showgrid: false, automargin: true, ticks: "" };
-  return draw(element, [trace], layout(yaxis, { hovermode: "closest" }));
+  const yaxis = { tickvals: names.map((_, s) => s), ticktext: names, autorange: "reversed", showgrid: false, ticks: "" };
+  const picture = layout(yaxis, { hovermode: "closest", margin: WIDE_MARGIN });
+  picture.xaxis.showgrid = false;
+  return draw(element, [trace], picture);
 }
 const finite = (value) => (Number.isFinite(value) ? value : null);
 
@@ -220,11 +225,11 @@ function drawSignal(element, number) {
   });
   const unit = escaped(signal.unit);
   const line = (name, trace, style) => ({ ...trace, name, mode: "lines", line: style, connectgaps: false });
-  return draw(element, [
-    line("observed", seen, { color: colour("observed"), width: 1.3 }),
-    line("expected", wanted, { color: colour("expected"), width: 1.5 }),
-  ].map((trace, i) => ({ ...trace, hovertemplate: i ? `expected %{y:.4~g} ${unit}<extra></extra>` : `observed %{text} ${unit}<extra></extra>` })),
-  layout({ title: { text: unit } }, { shapes: shades(signal.name) }));
+  const expected = line("expected", wanted, { color: colour("expected"), width: 2.6 });
+  const observed = line("observed", seen, { color: colour("observed"), width: 1.3 });
+  expected.hovertemplate = `expected %{y:.4~g} ${unit}<extra></extra>`;
+  observed.hovertemplate = `observed %{text} ${unit}<extra></extra>`;
+  return draw(element, [expected, observed], layout({ title: { text: unit } }, { shapes: shades(signal.name) }));
 }
 
 // ---- the page ----------------------------------------------------------------------------------------------------
