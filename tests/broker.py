@@ -1,57 +1,49 @@
-"""A real Mosquitto for tests: one process per broker, on a free loopback port, killed and restarted at will.
+"""A real Mosquitto for tests: on a free loopback port, with the queue limits the shipped config raises."""
 
-`broker` is a fixture once a test module imports it (`from broker import broker`); tests that use it are skipped,
-saying so, where Mosquitto is not installed.
-"""
-
-import getpass
+import contextlib
 import shutil
-import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/sbin")
-START_LIMIT_S = 10.0
-
-OPEN_TO_ALL = """
-listener {port} 127.0.0.1
-allow_anonymous true
+LIMITS = """
 persistence true
 persistence_location {folder}/
-max_queued_messages 100000
-max_inflight_messages 1000
+autosave_interval 1
+autosave_on_changes false
+max_inflight_messages 0
+max_queued_messages 0
+log_dest file {folder}/mosquitto.log
+connection_messages true
 """
 
 
 def free_port() -> int:
-    """A loopback TCP port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        return int(probe.getsockname()[1])
 
 
 class Broker:
-    """A Mosquitto process on 127.0.0.1:port; its files, `log.txt` among them, are in ``folder``.
+    """One Mosquitto process; `kill` and `start` keep port and folder."""
 
-    ``config`` is the text of its configuration; ``{port}`` and ``{folder}`` are filled in.
-    """
+    host = "127.0.0.1"
 
-    def __init__(self, folder: Path, config: str = OPEN_TO_ALL, port: int | None = None) -> None:
-        self.host = "127.0.0.1"
-        self.port = port or free_port()
-        self.folder = folder
-        self.process: subprocess.Popen[bytes] | None = None
+    def __init__(self, folder: Path, extra: str = "allow_anonymous true") -> None:
+        self.folder, self.port = folder, free_port()
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o777)
         self.config = folder / "mosquitto.conf"
-        text = config.replace("{port}", str(self.port)).replace("{folder}", str(folder))
-        # Started as root, mosquitto would drop to a user of its own, who may not enter a test's folder.
-        self.config.write_text(f"{text}\nuser {getpass.getuser()}\n")
+        text = LIMITS.format(folder=folder) + f"user root\nlistener {self.port} 127.0.0.1\n{extra}\n"
+        self.config.write_text(text)
+        self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
@@ -61,51 +53,80 @@ class Broker:
     @property
     def log(self) -> str:
         """All that the broker has said so far."""
-        return (self.folder / "log.txt").read_text()
+        return (self.folder / "mosquitto.log").read_text()
 
-    def start(self) -> "Broker":
-        """Start it and return when it accepts connections."""
-        assert MOSQUITTO is not None
-        with (self.folder / "log.txt").open("ab") as log:
-            self.process = subprocess.Popen([MOSQUITTO, "-c", str(self.config)], stdout=log, stderr=log)
-        deadline = time.monotonic() + START_LIMIT_S
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"mosquitto ended at once:\n{self.log}")
-            try:
-                socket.create_connection((self.host, self.port), timeout=1).close()
-                return self
-            except OSError:
-                time.sleep(0.02)
-        raise RuntimeError(f"mosquitto does not answer on port {self.port}:\n{self.log}")
-
-    def stop(self) -> None:
-        """A clean end: what it keeps for sessions is written to its folder."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """SIGKILL: what was not yet written is gone."""
-        self._end(signal.SIGKILL)
-
-    def restart(self, *, clean: bool = True) -> None:
-        """End it, cleanly or not, and start it again on the same port."""
-        self.stop() if clean else self.kill()
+    def restart(self) -> None:
+        """A clean end, which saves sessions and queues, and a new start."""
+        self.stop()
         self.start()
 
-    def _end(self, how: signal.Signals) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(how)
-            self.process.wait(timeout=START_LIMIT_S)
+    def start(self) -> "Broker":
+        assert MOSQUITTO
+        self.process = subprocess.Popen(
+            [MOSQUITTO, "-c", str(self.config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_until(self._answers, 10, "Mosquitto listens")
+        return self
+
+    def _answers(self) -> bool:
+        assert self.process
+        assert self.process.poll() is None, f"Mosquitto ended: {(self.folder / 'mosquitto.log').read_text()}"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.2):
+            return True
+        return False
+
+    def kill(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.terminate()
+            self.process.wait(10)
+
+    def client(self, client_id: str = "") -> paho.Client:
+        """A connected paho client with its loop running."""
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5)
+        client.max_inflight_messages_set(1000)
+        client.connect("127.0.0.1", self.port)
+        client.loop_start()
+        wait_until(client.is_connected, 5, "a test client is connected")
+        return client
 
 
-needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed (apt install mosquitto)")
+class Listener:
+    """Keeps every message under a filter, with the retain flag."""
+
+    def __init__(self, broker: Broker, topic: str) -> None:
+        self.messages: list[tuple[str, bytes, bool]] = []
+        self.client = broker.client()
+        self.client.on_message = lambda _, __, m: self.messages.append((m.topic, bytes(m.payload), m.retain))
+        ready: list[object] = []
+        self.client.on_subscribe = lambda *args: ready.append(args)
+        self.client.subscribe(topic, qos=1)
+        wait_until(lambda: bool(ready), 5, "a test client has subscribed")
+
+    def of(self, part: str) -> list[bytes]:
+        """Payloads of the topics that contain ``part``."""
+        return [payload for topic, payload, _ in list(self.messages) if part in topic]
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def wait_until(condition, seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.02)
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
-    """A running broker that lets everyone in."""
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed (apt install mosquitto)")
-    one = Broker(tmp_path / "broker").start()
-    yield one
-    one.stop()
+    running = Broker(tmp_path / "broker").start()
+    yield running
+    running.kill()

@@ -15,6 +15,7 @@ COMMANDS: Final[dict[str, str]] = {
     "export": "tickover_export.command:export",
     "show": "tickover.commands.show:show",
     "replay": "tickover.commands.replay:replay",
+    "record": "tickover.commands.record:record",
     "play": "tickover.commands.play:play",
     "simulate": "tickover.commands.simulate:simulate",
 }
@@ -25,6 +26,7 @@ HELP: Final[dict[str, str]] = {
     "export": "Write a trained run as one .onnx file.",
     "show": "What a model file says of itself.",
     "replay": "Run a model over recorded logs and list the alerts.",
+    "record": "Record what trucks publish over MQTT into per-trip logs.",
     "play": "Publish a recorded log over MQTT as a truck would.",
     "simulate": "Publish endless simulated trucks over MQTT.",
 }

@@ -9,22 +9,23 @@ from typing import Any, Final, NoReturn
 
 import click
 
+from tickover.config import ENV_PASSWORD, Broker, Tls, load_config
 from tickover.io.mqtt_client import PORT, TLS_PORT, Connection
 
 SIGNALS_TOPIC: Final = "trucks/{vehicle}/signals"
 """Where a truck's readings are published unless told otherwise; the sample config subscribes to it."""
 BASE_TOPIC: Final = "tickover"
 """First level of the daemon's own topics unless told otherwise."""
-PASSWORD_VARIABLE: Final = "TICKOVER_PASSWORD"
 ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\s:\[\]/]+)(:(?P<port>[0-9]{1,5}))?")
 READABLE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 OPTIONS: Final = (
-    click.option("--broker", required=True, metavar="HOST[:PORT]", help="Port 1883, with TLS 8883, unless given."),
+    click.option("--broker", metavar="HOST[:PORT]", help="Port 1883, with TLS 8883, unless given."),
+    click.option("--config", type=READABLE, help="Take the broker from the daemon's configuration instead."),
     click.option("--ca", type=READABLE, help="Certificate authority of the broker; turns TLS on."),
     click.option("--cert", "certificate", type=READABLE, help="Client certificate."),
     click.option("--key", type=READABLE, help="Key of the client certificate."),
-    click.option("--username", help=f"User name; the password comes from --password-file or ${PASSWORD_VARIABLE}."),
+    click.option("--username", help=f"User name; the password comes from --password-file or ${ENV_PASSWORD}."),
     click.option("--password-file", type=READABLE, help="File that holds the password."),
     click.option("--plaintext", is_flag=True, help="Allow a broker off this machine without TLS."),
 )
@@ -39,7 +40,8 @@ def broker_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def connection_of(
     *,
-    broker: str,
+    broker: str | None,
+    config: Path | None,
     ca: Path | None,
     certificate: Path | None,
     key: Path | None,
@@ -48,20 +50,47 @@ def connection_of(
     plaintext: bool,
 ) -> Connection:
     """The connection that the options describe; UsageError names the option that is wrong."""
+    if (broker is None) == (config is None):
+        raise click.UsageError("expected --broker HOST:PORT or --config FILE, one of them")
+    if config is not None:
+        return configured(load_config(config).broker)
     if key and not certificate:
         raise click.UsageError("--key: expected --cert as well")
-    host, port = split_address(broker, TLS_PORT if ca or certificate else PORT)
-    password = password_file.read_text().strip() if password_file else os.environ.get(PASSWORD_VARIABLE)
+    host, port = split_address(str(broker), TLS_PORT if ca or certificate else PORT)
+    tls = port == TLS_PORT or ca is not None or certificate is not None
+    password = password_file.read_text().strip() if password_file else os.environ.get(ENV_PASSWORD)
     return Connection(
         host=host,
         port=port,
         username=username,
         password=password if username else None,
+        tls=tls,
         ca=ca,
         certificate=certificate,
         key=key,
         plaintext=plaintext,
     )
+
+
+def configured(broker: Broker) -> Connection:
+    """The connection that the daemon's configuration describes."""
+    username, password = broker.credentials_of()
+    tls = broker.tls or Tls()
+    return Connection(
+        host=broker.host,
+        port=broker.port,
+        username=username,
+        password=password,
+        tls=broker.tls is not None,
+        ca=_path(tls.ca),
+        certificate=_path(tls.certificate),
+        key=_path(tls.key),
+        plaintext=broker.allow_plaintext,
+    )
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
 
 
 def split_address(text: str, port: int) -> tuple[str, int]:

@@ -42,7 +42,7 @@ LOOPBACK: Final = ("localhost", "::1", "127.")
 
 
 class Connection(Struct, frozen=True, kw_only=True):
-    """How to reach a broker. TLS is on when ``ca`` is given or the port is 8883 (then with the system's authorities).
+    """How to reach a broker. ``ca`` absent: the system's authorities; ``certificate`` and ``key`` are the client's.
 
     ``plaintext`` allows a connection without TLS to a host that is not loopback.
     """
@@ -51,15 +51,11 @@ class Connection(Struct, frozen=True, kw_only=True):
     port: int
     username: str | None = None
     password: str | None = None
+    tls: bool = False
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
     plaintext: bool = False
-
-    @property
-    def tls(self) -> bool:
-        """Whether the connection is encrypted."""
-        return self.ca is not None or self.certificate is not None or self.port == TLS_PORT
 
     @property
     def address(self) -> str:
@@ -168,6 +164,12 @@ class MqttClient:
         """Disconnect. What is not acknowledged stays with the broker when the session is kept."""
         self._client.disconnect()
         self._client.loop_stop()
+
+    def end_session(self) -> None:
+        """Disconnect and let the broker forget the session and what it queued."""
+        properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = 0
+        self._client.disconnect(properties=properties)
 
     def subscribe(self, pattern: str, qos: int = 1) -> None:
         """Subscribe and wait for the grant; BrokerError when it is refused. Retained messages come as well."""

@@ -1,0 +1,151 @@
+"""``tickover record``: from MQTT to per-trip logs."""
+
+import hashlib
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import click
+
+from tickover.commands.broker import SIGNALS_TOPIC, broker_options, connection_of
+from tickover.errors import ConfigError, LogError
+from tickover.formats.payloads import Input
+from tickover.formats.topics import TopicTemplate
+from tickover.io.mqtt_client import RECEIVE_MAXIMUM, Message, MqttClient
+from tickover.io.trip_files import TripFiles
+from tickover.recording import Kind, Listener, Recorder
+from tickover.records import SECOND
+
+COMMIT_MESSAGES: Final = RECEIVE_MAXIMUM // 2
+COMMIT_EVERY_S: Final = 10.0
+"""Files are written, and messages acknowledged, this often; sooner when many wait."""
+SESSION_S: Final = 3600
+"""How long the broker keeps what it could not deliver to a recorder that crashed."""
+SAY_EVERY_S: Final = 0.5
+LOG_EVERY_S: Final = 60.0
+MEGABYTE: Final = 1_000_000
+MEGABYTES: Final = click.FloatRange(min=0.01)
+Format = Literal["json", "json_batch", "value", "sparkplug_b"]
+TimeUnit = Literal["iso", "s", "ms", "us"]
+
+
+@click.command()
+@broker_options
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the logs.")
+@click.option("--topic", default=SIGNALS_TOPIC, show_default=True, help="Topic; {vehicle}, {signal} name levels.")
+@click.option("--format", "payload", type=click.Choice(get_args(Format)), default="json", show_default=True)
+@click.option("--time-key", default="time", show_default=True, help="Key of the time; empty: time of arrival.")
+@click.option("--time-unit", type=click.Choice(get_args(TimeUnit)), default="s", show_default=True)
+@click.option("--as", "kind", type=click.Choice(get_args(Kind)), default="jsonl", show_default=True, help="Log format.")
+@click.option("--gap", type=click.FloatRange(1), default=60.0, show_default=True, help="Seconds that end a trip.")
+@click.option("--file-mb", type=MEGABYTES, default=32.0, show_default=True, help="A file ends at this size.")
+@click.option("--total-mb", type=MEGABYTES, default=1000.0, show_default=True, help="Then the oldest files go.")
+def record(
+    out: Path,
+    topic: str,
+    payload: Format,
+    time_key: str,
+    time_unit: TimeUnit,
+    kind: Kind,
+    gap: float,
+    file_mb: float,
+    total_mb: float,
+    **broker: Any,
+) -> None:
+    """Record what trucks publish into OUT/<vehicle>/<start>.jsonl.gz, one file per trip, until Ctrl-C.
+
+    `tickover train OUT/*/*.gz` reads them. Messages are acknowledged once they are on disk, so a crash loses none
+    that the broker keeps; start again within an hour.
+    """
+    spec = _input(topic, payload, time_key, time_unit)
+    files = TripFiles(out, round(total_mb * MEGABYTE))
+    if files.counts["repaired_files"]:
+        click.echo(f"{files.counts['repaired_files']} files had a torn end; it was cut off", err=True)
+    listener, recorder = Listener([spec]), Recorder(files, kind, gap, round(file_mb * MEGABYTE))
+    name = f"tickover-record-{hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:12]}"
+    client = MqttClient(connection_of(**broker), client_id=name, session_s=SESSION_S, acknowledge=False)
+    with client:
+        client.subscribe(TopicTemplate(topic).filter)
+        session = _Session(client, listener, recorder, files)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, session.stop)
+        session.run()
+        client.end_session()
+
+
+def _input(topic: str, payload: Format, time_key: str, time_unit: TimeUnit) -> Input:
+    spec = Input(topic=topic, format=payload, time=time_key or None, time_unit=time_unit)
+    problem = spec.problem()
+    if problem:
+        raise ConfigError(f"--topic, --format: {problem}")
+    return spec
+
+
+class _Session:
+    """Takes messages, commits them in time, and says on standard error how far it is."""
+
+    def __init__(self, client: MqttClient, listener: Listener, recorder: Recorder, files: TripFiles) -> None:
+        self._client = client
+        self._listener = listener
+        self._recorder = recorder
+        self._files = files
+        self._waiting: list[Message] = []
+        self._committed = self._said = time.monotonic()
+        self._live = sys.stderr.isatty()
+        self._stopped = False
+
+    def stop(self, number: int, frame: object) -> None:
+        """Handler of SIGINT and SIGTERM: end after the message at hand."""
+        self._stopped = True
+
+    def run(self) -> None:
+        """Until it is stopped; then what was taken is written."""
+        while not self._stopped:
+            message = self._client.receive(SAY_EVERY_S)
+            now = time.monotonic()
+            if message is not None:
+                self._take(message)
+            if len(self._waiting) >= COMMIT_MESSAGES or now - self._committed >= COMMIT_EVERY_S:
+                self.commit()
+            if now - self._said >= (SAY_EVERY_S if self._live else LOG_EVERY_S):
+                self.say("recording", end=not self._live)
+        self.commit()
+        self.say("recorded", end=True)
+
+    def _take(self, message: Message) -> None:
+        """A retained message is an old one, sent again to every new subscriber: no reading."""
+        self._waiting.append(message)
+        if not message.retained:
+            for row in self._listener.rows(message.topic, message.payload, round(time.time() * SECOND)):
+                self._recorder.add(row)
+
+    def commit(self) -> None:
+        """Write, then acknowledge."""
+        try:
+            removed = self._recorder.commit()
+        except OSError as error:
+            raise LogError(f"{error.filename or 'recording'}: cannot write: {error.strerror or error}") from error
+        for path in removed:
+            click.echo(f"removed {path} to stay within --total-mb", err=True)
+        for message in self._waiting:
+            self._client.ack(message)
+        self._waiting.clear()
+        self._committed = time.monotonic()
+
+    def say(self, word: str, *, end: bool) -> None:
+        """One line: rows, vehicles, signals, files, bytes, and what was left out."""
+        self._said = time.monotonic()
+        counts = self._listener.counts + self._client.counts
+        left_out = {name: counts[name] for name in sorted(counts) if name not in self._TOLD}
+        text = (
+            f"{word}: {counts['rows']:,} rows, {self._recorder.vehicles} vehicles, "
+            f"{len(self._listener.columns)} signals, {self._files.counts['files']} new files, "
+            f"{self._files.total / 1e6:.2f} MB in all"
+        )
+        if left_out:
+            text += "; left out: " + ", ".join(f"{name} {count:,}" for name, count in left_out.items())
+        click.echo(f"\r\x1b[K{text}" if self._live else text, nl=end, err=True)
+
+    _TOLD: Final = frozenset({"rows", "received", "connected", "reconnected"})

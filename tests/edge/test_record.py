@@ -1,0 +1,229 @@
+"""``tickover record``: what trucks publish ends in per-trip logs that can be read, whatever happens meanwhile."""
+
+import contextlib
+import gzip
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker import Broker, broker
+from tickover.formats.payloads import Input
+from tickover.formats.sparkplug import Payload
+from tickover.io.files import read_log
+from tickover.io.mqtt_client import Connection, MqttClient
+from tickover.io.trip_files import TripFiles
+from tickover.mapping import parse_mapping
+from tickover.recording import Kind, Listener, Recorded, Recorder
+from tickover.records import SECOND, Readings
+
+__all__ = ["broker"]
+MAPPING = parse_mapping("[signals.a]\n[signals.b]\n")
+T0 = 1_700_000_000 * SECOND
+LARGE = 10**9
+
+
+def read(path: Path) -> Readings:
+    """A whole recorded log."""
+    counts: Counter[str] = Counter()
+    blocks = list(read_log(path, MAPPING, vehicle="v", strict=True, counts=counts, on_bad=print))
+    time = np.concatenate([block.time for block in blocks])
+    return Readings("v", ("a", "b"), time, np.concatenate([block.values for block in blocks]))
+
+
+def message(row: int) -> bytes:
+    values = {"a": row / 8} if row % 3 else {"a": row / 8, "b": -row}
+    return json.dumps({"time": T0 / SECOND + row, **values}).encode()
+
+
+def start_recorder(broker: Broker, out: Path, *options: str) -> subprocess.Popen[str]:
+    """A recorder that has subscribed."""
+    command = [sys.executable, "-m", "tickover", "record", "--broker", broker.address, "--out", str(out), *options]
+    seen = broker.log.count("as tickover-record")
+    recorder = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 20
+    while broker.log.count("as tickover-record") == seen and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    return recorder
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_what_is_published_is_what_is_read_one_file_per_trip(broker: Broker, tmp_path: Path, kind: str) -> None:
+    recorder = start_recorder(broker, tmp_path / "out", "--as", kind, "--gap", "100")
+    rows = [*range(50), *range(500, 700)]
+    with MqttClient(Connection(host=broker.host, port=broker.port)) as client:
+        client.publish("trucks/van/signals", message(9_999), retain=True)
+        for row in rows:
+            client.publish("trucks/van/signals", message(row))
+        client.publish("trucks/van/signals", b"no json")
+        client.publish("trucks/van/signals", b'{"time": 1700000100, "a": "text"}')
+        assert client.drain(10)
+    time.sleep(0.5)
+    recorder.send_signal(signal.SIGTERM)
+    _, said = recorder.communicate(timeout=15)
+    assert recorder.returncode == 0, said
+    assert "bad_json 1" in said
+    files = sorted((tmp_path / "out" / "van").glob(f"*.{kind}.gz"))
+    trips = [read(path) for path in files][:2]
+    assert [len(trip.time) for trip in trips] == [50, 200]
+    assert np.concatenate([trip.time for trip in trips]).tolist() == [T0 + row * SECOND for row in rows]
+    assert trips[0].values[:4].tolist()[0] == [0.0, 0.0]
+    assert np.array_equal(trips[1].values[:, 1], [np.nan if row % 3 else -row for row in rows[50:]], equal_nan=True)
+
+
+@pytest.mark.slow
+def test_a_killed_recorder_leaves_readable_files_and_the_next_one_gets_the_rest(broker: Broker, tmp_path: Path) -> None:
+    """SIGKILL three times while 6,000 messages come: every reading is on disk at the end, some perhaps twice."""
+    out, number = tmp_path / "out", 6_000
+    recorder = start_recorder(broker, out)
+    with MqttClient(Connection(host=broker.host, port=broker.port)) as client:
+        for row in range(number):
+            client.publish("trucks/van/signals", message(row))
+            if row in (1_500, 2_700, 4_100):
+                recorder.kill()
+                recorder.wait()
+                for path in out.glob("*/*.gz"):
+                    gzip.decompress(path.read_bytes())
+                recorder = start_recorder(broker, out)
+        assert client.drain(10)
+    time.sleep(1)
+    recorder.send_signal(signal.SIGINT)
+    _, said = recorder.communicate(timeout=15)
+    assert recorder.returncode == 0, said
+    found = np.concatenate([read(path).time for path in out.glob("van/*.gz")])
+    assert set(found.tolist()) == {T0 + row * SECOND for row in range(number)}
+
+
+FORMATS = {
+    "json": (Input(topic="t/{vehicle}", time="time"), {"vehicle": "v"}, b'{"time": 5, "a": 1, "b": 2.5, "id": "x"}'),
+    "nested": (
+        Input(topic="t", vehicle_field="truck", time="at", time_unit="ms", values="v"),
+        {},
+        b'{"truck": "v", "at": 5000, "v": {"a": 1, "b": 2.5}}',
+    ),
+    "json_batch": (
+        Input(topic="t/{vehicle}", format="json_batch", time="time"),
+        {"vehicle": "v"},
+        b'[{"time": 5, "a": 1, "b": 2.5}, {"time": 6, "a": 2}]',
+    ),
+    "value": (
+        Input(topic="t/{vehicle}/{signal}", format="value", time="time"),
+        {"vehicle": "v", "signal": "a"},
+        b'{"time": 5, "value": 1}',
+    ),
+    "sparkplug_b": (
+        Input(topic="spBv1.0/+/{kind}/{vehicle}", format="sparkplug_b"),
+        {"kind": "NBIRTH", "vehicle": "v"},
+        Payload(
+            timestamp=5000,
+            metrics=[
+                {"name": "a", "datatype": 9, "float_value": 1},
+                {"name": "b", "datatype": 10, "double_value": 2.5},
+                {"name": "bdSeq", "datatype": 8, "long_value": 3},
+            ],
+        ).SerializeToString(),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_payload_format_is_heard_without_naming_its_signals(name: str) -> None:
+    spec, fields, payload = FORMATS[name]
+    topic = spec.topic
+    for key, value in fields.items():
+        topic = topic.replace(f"{{{key}}}", value)
+    listener = Listener([Input(topic="other/{vehicle}"), spec])
+    rows = listener.rows(topic.replace("+", "group"), payload, arrival=7)
+    assert rows[0].vehicle == "v"
+    assert rows[0].time == 5 * SECOND
+    assert rows[0].values["a"] == 1.0
+    assert rows[0].values.get("b") == (None if name == "value" else 2.5)
+    assert set(listener.columns) <= {"a", "b"}
+
+
+def test_more_signals_than_a_model_can_have_are_counted() -> None:
+    listener = Listener([Input(topic="t/{vehicle}", time="time")])
+    payload = json.dumps({"time": 1, **{f"s{number}": 1 for number in range(600)}}).encode()
+    [row] = listener.rows("t/v", payload, arrival=0)
+    assert len(row.values) == 512
+    assert listener.counts["too_many_signals"] == 88
+
+
+def write(folder: Path, kind: Kind, rows: list[Recorded], *, total: int = LARGE, file_bytes: int = LARGE) -> TripFiles:
+    files = TripFiles(folder, total)
+    recorder = Recorder(files, kind, gap_s=60, file_bytes=file_bytes)
+    for row in rows:
+        recorder.add(row)
+        recorder.commit()
+    return files
+
+
+def test_the_oldest_files_go_when_the_folder_is_full(tmp_path: Path) -> None:
+    rows = [Recorded("v", T0 + trip * 3600 * SECOND + row, {"a": row}) for trip in range(20) for row in range(5)]
+    files = write(tmp_path, "jsonl", rows, total=3_000)
+    left = sorted(path.name for path in tmp_path.glob("v/*"))
+    assert sum(path.stat().st_size for path in tmp_path.glob("v/*")) <= 3_000
+    assert files.counts["removed_files"] == 20 - len(left)
+    assert 2 < len(left) < 15
+    assert read(tmp_path / "v" / left[-1]).time[0] == T0 + 19 * 3600 * SECOND
+
+
+def test_a_long_trip_is_split_by_size_and_keeps_every_row(tmp_path: Path) -> None:
+    rows = [Recorded("v", T0 + row * SECOND, {"a": row}) for row in range(50)]
+    write(tmp_path, "csv", rows, file_bytes=500)
+    files = list(tmp_path.glob("v/*"))
+    assert len(files) > 2
+    assert {time for path in files for time in read_a(path)} == {row.time for row in rows}
+
+
+def read_a(path: Path) -> list[int]:
+    only_a = parse_mapping("[signals.a]\n")
+    blocks = read_log(path, only_a, vehicle="v", strict=True, counts=Counter(), on_bad=print)
+    return [time for block in blocks for time in block.time.tolist()]
+
+
+def test_a_signal_that_appears_later_begins_a_new_csv_file(tmp_path: Path) -> None:
+    write(
+        tmp_path, "csv", [Recorded("v", T0, {"a": 1}), Recorded("v", T0 + 1, {"b": 2}), Recorded("v", T0 + 2, {"a": 3})]
+    )
+    assert len(list(tmp_path.glob("v/*"))) == 2
+
+
+def test_a_vehicles_name_cannot_leave_the_folder(tmp_path: Path) -> None:
+    names = ["..", ".", "...x", "a b", "a\\b", "\u202e"]
+    write(tmp_path / "out", "jsonl", [Recorded(name, T0, {"a": 1}) for name in names])
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
+    assert len(list((tmp_path / "out").glob("*/*.jsonl.gz"))) == len(names)
+
+
+@given(st.data())
+def test_a_torn_end_is_cut_off_at_the_next_start(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    folder = tmp_path_factory.mktemp("torn")
+    write(folder, "jsonl", [Recorded("v", T0 + row, {"a": row}) for row in range(8)])
+    [path] = folder.glob("v/*")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))] + data.draw(st.sampled_from([b"", b"\0" * 9])))
+    TripFiles(folder, LARGE)
+    kept = gzip.decompress(path.read_bytes()) if path.stat().st_size else b""
+    assert gzip.decompress(whole).startswith(kept)
+    assert kept.endswith(b"\n") or not kept
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "jsonl", [Recorded("v", T0, {"a": 1})])
+    [path] = tmp_path.glob("v/*")
+    before = path.read_bytes()
+    files = TripFiles(tmp_path, LARGE)
+    monkeypatch.setattr("os.fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with contextlib.suppress(OSError):
+        files.append(path, b"more")
+    assert path.read_bytes() == before
