@@ -1,0 +1,180 @@
+"""The daemon's configuration: one TOML file, checked whole before anything connects (`ConfigError`, exit code 78)."""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct
+
+from tickover import toml
+from tickover.errors import ConfigError
+from tickover.formats.payloads import Input
+from tickover.gate import Gate
+
+ENV_USERNAME: Final = "TICKOVER_MQTT_USERNAME"
+ENV_PASSWORD: Final = "TICKOVER_MQTT_PASSWORD"  # the variable's name
+
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
+SecondsOrOff = Annotated[float, Meta(ge=0, le=31_536_000)]
+Level = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^+#/\x00]+$")]
+
+
+class Tls(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Files in PEM: ``ca`` (absent: the system's), and for client certificates ``certificate`` and ``key``."""
+
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+
+class Secret(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the credentials file holds (TOML)."""
+
+    username: str
+    password: str
+
+
+class Broker(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the broker is and how to talk to it.
+
+    ``receive_maximum`` bounds the messages in flight to the daemon; half of it unacknowledged forces a commit.
+    Plaintext to another machine needs ``allow_plaintext = true``. Credentials come from the TOML file
+    ``credentials`` (``username``, ``password``) or the environment, never from the command line.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 1883
+    client_id: Level
+    protocol: Literal["5", "3.1.1"] = "5"
+    keepalive_s: Annotated[int, Meta(ge=2, le=3600)] = 30
+    session_expiry_s: Annotated[int, Meta(ge=60, le=4_294_967_295)] = 7 * 86_400
+    receive_maximum: Annotated[int, Meta(ge=2, le=65_535)] = 2000
+    credentials: str | None = None
+    tls: Tls | None = None
+    allow_plaintext: bool = False
+    taken_over_wait_s: Seconds = 300.0
+
+    def credentials_of(self) -> tuple[str | None, str | None]:
+        """Username and password, or two Nones."""
+        if self.credentials:
+            secret = toml.decode(_read(Path(self.credentials)), Secret, self.credentials)
+            return secret.username, secret.password
+        return os.environ.get(ENV_USERNAME), os.environ.get(ENV_PASSWORD)
+
+    def problem(self) -> str | None:
+        """What types alone cannot say, or None."""
+        if self.tls is None and not self.allow_plaintext and not _is_loopback(self.host):
+            return f"plaintext to {self.host}: expected [broker.tls], or allow_plaintext = true"
+        if self.tls and bool(self.tls.certificate) != bool(self.tls.key):
+            return "tls: expected certificate and key together"
+        return None
+
+
+class Model(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One model file; ``detector`` names it in topics and alerts."""
+
+    path: str
+    detector: Level = "anomaly"
+
+
+class State(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The state folder and when it is written; docs/daemon.md says what each costs."""
+
+    folder: str
+    commit_s: Seconds = 5.0
+    idle_s: Seconds = 0.05
+    checkpoint_s: Seconds = 600.0
+    retry_s: Seconds = 5.0
+
+
+class OutboxBounds(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The most that may wait for the broker, and how long delivered messages are kept."""
+
+    rows: Annotated[int, Meta(ge=10, le=10_000_000)] = 10_000
+    bytes: Annotated[int, Meta(ge=100_000, le=2**40)] = 32 * 2**20
+    keep_s: SecondsOrOff = 0.0
+
+
+class Vehicles(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How vehicles come, fall silent and go. 0 switches a limit off.
+
+    ``gate``: readings count only while it holds (``engine_speed > 400``). ``silence_s`` without readings closes open
+    ticks; ``stale_s`` without readings of one signal, while others come, raises the staleness alarm; ``sleep_s``
+    unseen puts the vehicle's state to disk. ``max_ahead_s``: a reading further ahead of a synced clock is refused.
+    ``late_share``: a larger share of late readings in a minute raises the data-quality alarm.
+    """
+
+    gate: str | None = None
+    silence_s: SecondsOrOff = 30.0
+    stale_s: SecondsOrOff = 60.0
+    sleep_s: SecondsOrOff = 3600.0
+    most: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    max_ahead_s: Seconds = 60.0
+    clock: Literal["auto", "synced", "unsynced"] = "auto"
+    late_share: Annotated[float, Meta(gt=0, le=1)] = 0.2
+
+
+class Out(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where messages go: ``<base>/v1/<vehicle>/…``; the daemon's own are under ``node`` (absent: the client id).
+
+    ``score_s``: publish each vehicle's score no more often than this; 0 = never. ``metrics_port``: Prometheus text
+    on loopback; 0 = off.
+    """
+
+    base: Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^+#\x00]+$")] = "tickover"
+    node: Level | None = None
+    health_s: Seconds = 60.0
+    score_s: SecondsOrOff = 0.0
+    metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole file."""
+
+    broker: Broker
+    inputs: Annotated[tuple[Input, ...], Meta(min_length=1)]
+    models: Annotated[tuple[Model, ...], Meta(min_length=1)]
+    state: State
+    outbox: OutboxBounds = OutboxBounds()
+    vehicles: Vehicles = Vehicles()
+    out: Out = Out()
+    sensitivity: dict[str, float] = {}
+    episodes: dict[str, float] = {}
+
+    @property
+    def node(self) -> str:
+        """The name under which the daemon speaks of itself."""
+        return self.out.node or self.broker.client_id
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration file; ConfigError names file and key."""
+    config = toml.decode(_read(path), Config, str(path))
+    for where, problem in _problems(config):
+        raise ConfigError(f"{path}: {where}: {problem}")
+    return config
+
+
+def _problems(config: Config) -> list[tuple[str, str]]:
+    found = [("broker", config.broker.problem())]
+    found += [(f"inputs[{number}]", item.problem()) for number, item in enumerate(config.inputs)]
+    names = [model.detector for model in config.models]
+    if len(set(names)) < len(names):
+        found.append(("models", f"detector names must be unique, got {', '.join(names)}"))
+    found.append(("vehicles.gate", Gate.problem(config.vehicles.gate)))
+    return [(where, problem) for where, problem in found if problem]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,179 @@
+"""The door to the broker, against a real Mosquitto."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from broker import Broker as Mosquitto
+from broker import Listener, broker, free_port, wait_until  # noqa: F401  (a fixture)
+from tickover.config import Broker
+from tickover.io.mqtt import Connected, Disconnected, Event, Incoming, Link, Published, Subscribed, Will
+
+
+class Tap:
+    """A link whose events are collected."""
+
+    def __init__(self, settings: Broker, filters: tuple[str, ...] = ("in/#",), retained: tuple[str, ...] = ()) -> None:
+        self.link = Link(settings, filters, Will("status", b"gone"), retained)
+        self.events: list[Event] = []
+        self.link.start()
+
+    def until(self, condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
+        wait_until(lambda: self.events.extend(self.link.receive(0.02, 1000)) or condition(), seconds, what)
+
+    def of(self, kind: type) -> list:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def ready(self) -> "Tap":
+        self.until(lambda: bool(self.of(Subscribed)), "subscribed")
+        return self
+
+
+def settings_of(mosquitto: Mosquitto, **more: object) -> Broker:
+    return Broker(client_id="daemon", port=mosquitto.port, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def tap(broker: Mosquitto) -> Iterator[Tap]:  # noqa: F811
+    tap = Tap(settings_of(broker)).ready()
+    yield tap
+    tap.link.stop(2)
+
+
+def send(mosquitto: Mosquitto, count: int, first: int = 0, retain: bool = False) -> None:
+    client = mosquitto.client()
+    infos = [client.publish(f"in/{n}", str(n), qos=1, retain=retain) for n in range(first, first + count)]
+    for info in infos:
+        info.wait_for_publish(10)
+    client.disconnect()
+    client.loop_stop()
+
+
+def payloads(tap: Tap) -> list[int]:
+    return [int(message.payload) for message in tap.of(Incoming)]
+
+
+def test_messages_arrive_in_order_with_topic_and_time(tap: Tap, broker: Mosquitto) -> None:  # noqa: F811
+    send(broker, 500)
+    tap.until(lambda: len(payloads(tap)) == 500, "all messages")
+    assert payloads(tap) == list(range(500))
+    message = tap.of(Incoming)[7]
+    assert (message.topic, message.qos) == ("in/7", 1)
+    assert abs(message.arrival / 1e6 - time.time()) < 10
+
+
+def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(broker: Mosquitto) -> None:  # noqa: F811
+    first = Tap(settings_of(broker)).ready()
+    send(broker, 10)
+    first.until(lambda: len(payloads(first)) == 10, "all messages")
+    first.link.acknowledge(first.of(Incoming)[:6])
+    time.sleep(0.3)
+    first.link.stop(2)
+    send(broker, 5, first=10)
+    second = Tap(settings_of(broker)).ready()
+    second.until(lambda: len(payloads(second)) == 9, "the rest")
+    assert payloads(second) == list(range(6, 15))
+    assert second.of(Connected)[0].resumed
+    second.link.stop(2)
+
+
+def test_an_acknowledgement_of_an_earlier_connection_is_not_sent(broker: Mosquitto) -> None:  # noqa: F811
+    tap = Tap(settings_of(broker)).ready()
+    send(broker, 3)
+    tap.until(lambda: len(payloads(tap)) == 3, "all messages")
+    old = tap.of(Incoming)
+    broker.stop()
+    broker.start()
+    tap.until(lambda: len(tap.of(Connected)) == 2, "connected again")
+    tap.link.acknowledge(old)
+    tap.until(lambda: len(payloads(tap)) == 6, "delivered again")
+    tap.link.stop(2)
+
+
+def test_retained_inputs_are_not_taken(broker: Mosquitto) -> None:  # noqa: F811
+    send(broker, 3, retain=True)
+    tap = Tap(settings_of(broker)).ready()
+    send(broker, 1, first=100)
+    tap.until(lambda: bool(payloads(tap)), "the fresh message")
+    assert payloads(tap) == [100]
+    tap.link.stop(2)
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_publishing_says_what_became_of_it(broker: Mosquitto, protocol: str) -> None:  # noqa: F811
+    tap = Tap(settings_of(broker, protocol=protocol)).ready()
+    for token in range(50):
+        tap.link.publish(token, "out", b"x")
+    tap.until(lambda: len(tap.of(Published)) == 50, "all answers")
+    assert sorted(event.token for event in tap.of(Published)) == list(range(50))
+    assert not any(event.refused for event in tap.of(Published))
+    tap.link.stop(2)
+
+
+def test_a_publish_the_acl_forbids_is_refused_with_a_reason(tmp_path: Path) -> None:
+    acl = tmp_path / "acl"
+    acl.write_text("topic readwrite in/#\n")
+    acl.chmod(0o644)
+    mosquitto = Mosquitto(tmp_path / "acl-broker", f"allow_anonymous true\nacl_file {acl}").start()
+    tap = Tap(settings_of(mosquitto)).ready()
+    tap.link.publish("no", "forbidden", b"x")
+    tap.until(lambda: bool(tap.of(Published)), "an answer")
+    assert tap.of(Published)[0] == Published("no", "Not authorized")
+    tap.link.stop(2)
+    mosquitto.kill()
+
+
+def test_backing_off_leaves_the_broker_alone(tap: Tap) -> None:
+    tap.link.back_off("another daemon")
+    tap.until(lambda: bool(tap.of(Disconnected)), "left")
+    assert tap.of(Disconnected)[0] == Disconnected("another daemon", True)
+    time.sleep(1.5)
+    tap.events += tap.link.receive(0, 100)
+    assert len(tap.of(Connected)) == 1
+
+
+def test_retained_messages_of_a_named_topic_are_taken(broker: Mosquitto) -> None:  # noqa: F811
+    send(broker, 3, retain=True)
+    tap = Tap(settings_of(broker), filters=("in/0",), retained=("in/2",)).ready()
+    tap.until(lambda: payloads(tap) == [2], "the retained message")
+    tap.link.stop(2)
+
+
+def test_no_broker_is_said_and_tried_again() -> None:
+    tap = Tap(Broker(client_id="daemon", port=free_port()))
+    tap.until(lambda: len(tap.of(Disconnected)) >= 2, "two attempts")
+    assert "Connection" in tap.of(Disconnected)[0].reason
+    tap.link.stop(2)
+
+
+def test_half_open_tcp_is_noticed_within_twice_the_keepalive() -> None:
+    """A peer that greets and then says nothing more, not even to pings."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def greet() -> None:
+        while True:
+            peer, _ = server.accept()
+            peer.recv(4096)
+            peer.sendall(b"\x20\x03\x00\x00\x00")
+            held.append(peer)
+
+    held: list[socket.socket] = []
+    threading.Thread(target=greet, daemon=True).start()
+    tap = Tap(Broker(client_id="d", port=server.getsockname()[1], keepalive_s=2), filters=())
+    start = time.monotonic()
+    tap.until(lambda: len(held) >= 2, "a second attempt", seconds=8)
+    assert time.monotonic() - start <= 2 * 2 + 2
+    tap.link.stop(2)
+
+
+def test_a_goodbye_does_not_publish_the_will(broker: Mosquitto) -> None:  # noqa: F811
+    listener = Listener(broker, "status")
+    tap = Tap(settings_of(broker)).ready()
+    tap.link.stop(2)
+    time.sleep(0.3)
+    assert listener.of("status") == []
+    listener.close()
