@@ -16,6 +16,8 @@ Positions = npt.NDArray[np.int64]
 
 _NEWLINE: Final = ord("\n")
 _ZERO: Final = ord("0")
+_NOT_ASCII_TO_QUERY: Final = bytes(range(128)) + b"?" * 128
+"""No other script's spaces or digits get past the number parser."""
 _SHAPE_ISO: Final = b"0000-00-00 00:00:00"
 _SHAPE_TIME_OF_DAY: Final = b"00:00:00"
 
@@ -83,7 +85,7 @@ def _numbers(block: bytes, columns: tuple[int, ...], plan: Plan) -> DoubleArray 
     """The columns' numbers ``[N, columns]``, NaN for empty cells; None when a cell holds something else."""
     if plan.decimal == b",":
         block = block.replace(b",", b".")
-    block = _fill_empty(block, plan.delimiter)
+    block = _fill_empty(block.translate(_NOT_ASCII_TO_QUERY), plan.delimiter)
     try:
         return np.loadtxt(
             io.BytesIO(block),
@@ -91,7 +93,7 @@ def _numbers(block: bytes, columns: tuple[int, ...], plan: Plan) -> DoubleArray 
             comments=None,
             usecols=columns,
             ndmin=2,
-            encoding="latin-1",
+            encoding="ascii",
         )
     except ValueError:
         return None

@@ -97,7 +97,7 @@ def parse_number(text: str) -> float | None:
     if "_" in text or not text.isascii():
         return None
     try:
-        return float(text)
+        return float(text.strip())
     except ValueError:
         return None
 

@@ -1,0 +1,266 @@
+"""Alerts as CloudEvents 1.0 structured JSON, and as one readable line.
+
+docs/alerts.md explains every key; docs/alert.schema.json is :func:`schema`. Decoding is strict: what this module did
+not write, it refuses.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tickover.errors import TickoverError
+from tickover.manifest import Name
+from tickover.records import Alert, Contribution, EndReason, FreezeFrame, Phase, Severity
+
+SCHEMA_VERSION: Final = 1
+SCHEMA_URN: Final = f"urn:tickover:alert:v{SCHEMA_VERSION}"
+SOURCE_PREFIX: Final = "/tickover/"
+MAX_ALERT_BYTES: Final = 16 << 20
+LINE_SIGNALS: Final = 3
+
+ERRATIC_FMI: Final = 2
+FMI: Final[dict[tuple[str, Severity], int]] = {
+    ("high", Severity.CRITICAL): 0,
+    ("low", Severity.CRITICAL): 1,
+    ("high", Severity.MAJOR): 16,
+    ("low", Severity.MAJOR): 18,
+    ("high", Severity.WARNING): 15,
+    ("low", Severity.WARNING): 17,
+}
+"""SAE J1939-73 failure mode: above or below normal, most, moderately or least severe; unsteady is erratic data (2)."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+Moment = Annotated[
+    str,
+    Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$", extra_json_schema={"format": "date-time"}),
+]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", extra_json_schema={"format": "uuid"})]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class _Strict(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Unknown keys are refused."""
+
+
+class SignalData(_Strict, omit_defaults=True):
+    """One signal to blame. ``spn`` and ``fmi`` only when the model knows the signal's SPN."""
+
+    signal: Name
+    unit: str
+    chart: Name
+    level: float
+    share: Share
+    direction: Literal["high", "low", "unsteady"]
+    observed: float | None
+    expected: float | None
+    spn: Annotated[int, Meta(ge=0, le=524_287)] | None = None
+    fmi: Annotated[int, Meta(ge=0, le=31)] | None = None
+
+
+class FrameData(_Strict):
+    """The last ticks: a time and a score per tick, observed and expected a row per tick in the order of ``signals``."""
+
+    signals: tuple[Name, ...]
+    time: tuple[Moment, ...]
+    score: tuple[float | None, ...]
+    observed: tuple[tuple[float | None, ...], ...]
+    expected: tuple[tuple[float | None, ...], ...]
+
+
+class QualityData(_Strict):
+    """How good the data behind the alert are: the share of missing values in the freeze-frame."""
+
+    missing: Share
+
+
+class AlertData(_Strict):
+    """The alert itself."""
+
+    schema_version: Literal[1]
+    episode_id: Id
+    vehicle: str
+    detector: str
+    phase: Phase
+    sequence: Annotated[int, Meta(ge=0)]
+    severity: Severity
+    reason: EndReason | None
+    start: Moment
+    end: Moment | None
+    score: float | None
+    peak: float
+    signals: tuple[SignalData, ...]
+    freeze_frame: FrameData
+    model_digest: Digest
+    data_quality: QualityData
+
+
+class AlertEvent(_Strict):
+    """The CloudEvents 1.0 envelope; ``time`` is event time."""
+
+    specversion: Literal["1.0"]
+    id: Id
+    source: str
+    type: Annotated[str, Meta(pattern=r"^tickover\.alert\.(start|update|end)\.v1$")]
+    subject: str
+    time: Moment
+    datacontenttype: Literal["application/json"]
+    dataschema: Literal["urn:tickover:alert:v1"]
+    data: AlertData
+
+
+class AlertError(TickoverError):
+    """Bytes that were to be an alert are none."""
+
+
+def encode_alert(alert: Alert) -> bytes:
+    """One alert as a JSON object without line breaks."""
+    frame = alert.freeze_frame
+    data = AlertData(
+        schema_version=SCHEMA_VERSION,
+        episode_id=alert.episode_id,
+        vehicle=alert.vehicle,
+        detector=alert.detector,
+        phase=alert.phase,
+        sequence=alert.sequence,
+        severity=alert.severity,
+        reason=alert.reason,
+        start=_text(alert.start),
+        end=None if alert.end is None else _text(alert.end),
+        score=alert.score,
+        peak=alert.peak,
+        signals=tuple(_signal(part, alert.severity) for part in alert.signals),
+        freeze_frame=FrameData(
+            signals=frame.signals,
+            time=tuple(_text(time) for time in frame.time),
+            score=frame.score,
+            observed=frame.observed,
+            expected=frame.expected,
+        ),
+        model_digest=alert.model_digest,
+        data_quality=QualityData(missing=alert.missing),
+    )
+    event = AlertEvent(
+        specversion="1.0",
+        id=alert.alert_id,
+        source=SOURCE_PREFIX + quote(alert.vehicle, safe=""),
+        type=f"tickover.alert.{alert.phase.value}.v{SCHEMA_VERSION}",
+        subject=alert.episode_id,
+        time=_text(alert.time),
+        datacontenttype="application/json",
+        dataschema=SCHEMA_URN,
+        data=data,
+    )
+    return msgspec.json.encode(event)
+
+
+def decode_alert(data: bytes) -> Alert:
+    """The alert in an event written by :func:`encode_alert`; AlertError says what is wrong."""
+    if len(data) > MAX_ALERT_BYTES:
+        raise AlertError(f"alert: expected at most {MAX_ALERT_BYTES} bytes, got {len(data)}")
+    try:
+        event = msgspec.json.decode(data, type=AlertEvent)
+        return _alert(event)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+        raise AlertError(f"alert: {error}") from error
+
+
+def alert_line(alert: Alert) -> str:
+    """One line for people: time, phase, severity, score and who is to blame, in UTC."""
+    moment = f"{_text(alert.time)[:-8].replace('T', ' ')}  {alert.phase.value.upper():<6}  {alert.severity.value:<8}"
+    if alert.phase is Phase.END:
+        lasted = ((alert.end or alert.start) - alert.start) * 1e-6
+        told = f"peak {alert.peak:.1f}  {alert.reason.value if alert.reason else ''} after {lasted:.0f} s"
+    else:
+        told = "score -" if alert.score is None else f"score {alert.score:.1f}"
+    blamed = ", ".join(_blame(part) for part in alert.signals[:LINE_SIGNALS])
+    return f"{moment}  {alert.vehicle}  {told}  {blamed}".rstrip()
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of an alert event."""
+    made = msgspec.json.schema(AlertEvent)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_URN, **made}
+
+
+def fmi(direction: str, severity: Severity) -> int:
+    """The SAE J1939-73 failure mode indicator of a deviation."""
+    return FMI.get((direction, severity), ERRATIC_FMI)
+
+
+def _blame(part: Contribution) -> str:
+    """``thr 19.2 % (expected 88.1, low, 71 %)``."""
+    observed = "missing" if part.observed is None else f"{part.observed:.5g} {part.unit}".rstrip()
+    expected = "unknown" if part.expected is None else f"{part.expected:.5g}"
+    return f"{part.signal} {observed} (expected {expected}, {part.direction}, {part.share:.0%})"
+
+
+def _signal(part: Contribution, severity: Severity) -> SignalData:
+    return SignalData(
+        signal=part.signal,
+        unit=part.unit,
+        chart=part.chart,
+        level=part.level,
+        share=part.share,
+        direction=part.direction,  # type: ignore[arg-type]
+        observed=part.observed,
+        expected=part.expected,
+        spn=part.spn,
+        fmi=None if part.spn is None else fmi(part.direction, severity),
+    )
+
+
+def _alert(event: AlertEvent) -> Alert:
+    data, frame = event.data, event.data.freeze_frame
+    return Alert(
+        alert_id=event.id,
+        episode_id=data.episode_id,
+        vehicle=data.vehicle,
+        detector=data.detector,
+        model_digest=data.model_digest,
+        phase=data.phase,
+        sequence=data.sequence,
+        severity=data.severity,
+        reason=data.reason,
+        start=_time(data.start),
+        time=_time(event.time),
+        end=None if data.end is None else _time(data.end),
+        score=data.score,
+        peak=data.peak,
+        signals=tuple(_contribution(part) for part in data.signals),
+        freeze_frame=FreezeFrame(
+            signals=frame.signals,
+            time=tuple(_time(text) for text in frame.time),
+            score=frame.score,
+            observed=frame.observed,
+            expected=frame.expected,
+        ),
+        missing=data.data_quality.missing,
+    )
+
+
+def _contribution(part: SignalData) -> Contribution:
+    return Contribution(
+        signal=part.signal,
+        unit=part.unit,
+        chart=part.chart,
+        level=part.level,
+        share=part.share,
+        direction=part.direction,
+        observed=part.observed,
+        expected=part.expected,
+        spn=part.spn,
+    )
+
+
+def _text(time: int) -> str:
+    return (_EPOCH + time * _MICROSECOND).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _time(text: str) -> int:
+    return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
