@@ -1,0 +1,232 @@
+"""Limits of the charts for a stated budget of false episodes, from trips without faults. No torch.
+
+Three steps, all from the charts of the exported graph with its limits at 1:
+
+1. *Shares.* Every chart may be over its limit in an equal share of the budget. Its limit is read from the peaks of
+   blocks of ``BLOCK_S``; shares are mostly rarer than the trips are long, so beyond the highest peaks a generalised
+   Pareto tail is fitted (Pickands 1975) by probability-weighted moments (Hosking and Wallis 1987), which stay calm
+   on ten or twenty peaks where maximum likelihood does not.
+2. *Cross-validation over trips.* What varies is the trip, so the limits of each group of trips are set without it.
+3. *The total.* One factor on all limits makes the out-of-group trips' episodes, counted as the device counts them, meet
+   the budget. That count, with its Poisson interval, is what the manifest states.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import chi2
+
+from tickover.manifest import Budget, EpisodePolicy
+from tickover.records import DoubleArray, FloatArray
+
+BLOCK_S: Final = 300.0
+"""Peaks of one chart closer than this may belong together."""
+TAIL_SHARE: Final = 0.05
+"""The tail is fitted to this share of the block peaks ..."""
+TAIL_LEAST: Final = 8
+"""... but to no fewer peaks than this, where there are so many."""
+SHAPE_RANGE: Final = (0.0, 0.5)
+"""The tail's shape is kept here: lighter than exponential is not believed of a few peaks, nor infinite variance."""
+GROUPS: Final = 5
+CONFIDENCE: Final = 0.95
+ENOUGH: Final = 5.0
+"""Episodes in the budget over all trips from which on counting is better than a tail fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredTrip:
+    """One clean trip: ``charts`` float32 ``[T, C]`` over limits of 1, ``source`` names it."""
+
+    source: str
+    charts: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``limits`` float32 ``[C]`` (inf = the chart cannot be trusted with its share and is off), the budget with what
+    was realised on out-of-group trips, and those trips' scores under the limits, in the order given.
+    """
+
+    limits: FloatArray
+    budget: Budget
+    scores: tuple[FloatArray, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Peaks over ``threshold``: ``rate`` of them an hour, generalised Pareto with ``shape`` and ``scale``."""
+
+    threshold: float
+    rate: float
+    shape: float
+    scale: float
+
+    def level(self, rate: float) -> float:
+        """The level that is exceeded ``rate`` times an hour, for a rate of at most ``self.rate``."""
+        fewer = max(self.rate / rate, 1.0)
+        if self.shape < 1e-6:
+            return self.threshold + self.scale * float(np.log(fewer))
+        return self.threshold + self.scale / self.shape * float(fewer**self.shape - 1.0)
+
+
+def calibrate(
+    trips: Sequence[ScoredTrip],
+    budget: Budget,
+    policy: EpisodePolicy,
+    bounds: FloatArray,
+    period_s: float,
+    floor: float = 0.0,
+) -> Limits:
+    """Limits for ``budget``; ``bounds`` ``[C]`` is what each chart can reach: a limit beyond it turns the chart off."""
+    peaks = [block_peaks(trip.charts, period_s) for trip in trips]
+    hours = [len(trip.charts) * period_s / 3600.0 for trip in trips]
+
+    def shares(chosen: Sequence[int]) -> FloatArray:
+        pooled, time = np.concatenate([peaks[i] for i in chosen]), sum(hours[i] for i in chosen)
+        return _share_limits(pooled, time, budget.per_hour, bounds, floor)
+
+    scores = [
+        score(trips[i].charts, limits)
+        for group in _groups(len(trips))
+        for limits in [shares([i for i in range(len(trips)) if i not in group] or group)]
+        for i in group
+    ]
+    factor = _factor(scores, sum(hours), budget.per_hour, policy, period_s)
+    ordered = _in_order(scores, _groups(len(trips)))
+    scaled = tuple((one / factor).astype(np.float32) for one in ordered)
+    count = sum(count_episodes(one, policy, period_s) for one in scaled)
+    limits = shares(range(len(trips))) * np.float32(factor)
+    limits[limits >= bounds] = np.inf
+    return Limits(limits, realised(budget, count, sum(hours)), scaled)
+
+
+def score(charts: FloatArray, limits: FloatArray) -> FloatArray:
+    """The largest chart over its limit ``[T]``; NaN where all are missing."""
+    highest: FloatArray = np.fmax.reduce(charts / limits, axis=1).astype(np.float32)
+    return highest
+
+
+def realised(budget: Budget, count: int, hours: float) -> Budget:
+    """The budget with the rate of ``count`` episodes in ``hours`` and its exact Poisson interval (Garwood 1936)."""
+    tail = (1.0 - CONFIDENCE) / 2.0
+    low = float(chi2.ppf(tail, 2 * count)) / 2.0 if count else 0.0
+    high = float(chi2.ppf(1.0 - tail, 2 * count + 2)) / 2.0
+    return Budget(
+        episodes=budget.episodes,
+        per_s=budget.per_s,
+        hours=hours,
+        realised=count / hours,
+        low=low / hours,
+        high=high / hours,
+    )
+
+
+def block_peaks(charts: FloatArray, period_s: float) -> DoubleArray:
+    """The highest value of each chart in blocks of about ``BLOCK_S``: ``[blocks, C]``; missing counts as 0."""
+    number = max(1, round(len(charts) * period_s / BLOCK_S))
+    clean = np.nan_to_num(charts.astype(np.float64), nan=0.0)
+    return np.stack([block.max(axis=0) for block in np.array_split(clean, number)])
+
+
+def fit_tail(peaks: DoubleArray, hours: float) -> Tail:
+    """The tail of one chart's block peaks ``[N]``, from its highest ``TAIL_SHARE``."""
+    ordered = np.sort(peaks)[::-1]
+    number = min(max(TAIL_LEAST, round(TAIL_SHARE * len(ordered))), len(ordered) - 1)
+    if number < 1:
+        return Tail(float(ordered[0]), len(ordered) / hours, 0.0, 0.0)
+    threshold = float(ordered[number])
+    over = ordered[:number][::-1] - threshold
+    shape, scale = _weighted_moments(over)
+    return Tail(threshold, number / hours, shape, scale)
+
+
+def _weighted_moments(over: DoubleArray) -> tuple[float, float]:
+    """Shape and scale of a generalised Pareto from ascending exceedances (Hosking and Wallis 1987, with xi = -k)."""
+    number = len(over)
+    mean = float(over.mean())
+    if number < 3 or mean <= 0.0:
+        return 0.0, mean
+    weight = (number - np.arange(1, number + 1)) / (number - 1)
+    second = float((weight * over).mean())
+    spread = mean - 2.0 * second
+    shape = 2.0 - mean / spread if spread > 0 else SHAPE_RANGE[1]
+    shape = float(np.clip(shape, *SHAPE_RANGE))
+    return shape, mean * (1.0 - shape)
+
+
+def _share_limits(peaks: DoubleArray, hours: float, rate: float, bounds: FloatArray, floor: float) -> FloatArray:
+    """Each chart's limit for an equal share of ``rate`` an hour; never under ``floor``."""
+    share = rate / peaks.shape[1]
+    levels = []
+    for column in peaks.T:
+        tail = fit_tail(column, hours)
+        frequent = share >= tail.rate
+        levels.append(
+            np.sort(column)[::-1][min(int(share * hours), len(column) - 1)] if frequent else tail.level(share)
+        )
+    limits: FloatArray = np.maximum(np.asarray(levels), floor).astype(np.float32)
+    limits[limits >= bounds] = np.inf
+    return limits
+
+
+def _groups(number: int) -> list[list[int]]:
+    """Trips dealt in turn to at most ``GROUPS`` groups."""
+    groups = min(GROUPS, number)
+    return [list(range(first, number, groups)) for first in range(groups)]
+
+
+def _in_order(scores: Sequence[FloatArray], groups: list[list[int]]) -> list[FloatArray]:
+    places = [i for group in groups for i in group]
+    return [scores[places.index(i)] for i in range(len(places))]
+
+
+def _factor(scores: list[FloatArray], hours: float, rate: float, policy: EpisodePolicy, period_s: float) -> float:
+    """What all limits must be multiplied by for ``rate`` episodes an hour over these scores."""
+    allowed = rate * hours
+    if allowed >= ENOUGH:
+        return _bisect(lambda level: _count(scores, level, policy, period_s) <= allowed)
+    peaks = np.concatenate([block_peaks(one[:, None], period_s)[:, 0] for one in scores])
+    return max(fit_tail(peaks, hours).level(rate), 1e-3)
+
+
+def _count(scores: Sequence[FloatArray], level: float, policy: EpisodePolicy, period_s: float) -> int:
+    return sum(count_episodes(one / np.float32(level), policy, period_s) for one in scores)
+
+
+def _bisect(enough: Callable[[float], bool], low: float = 1e-3, high: float = 1e3) -> float:
+    """The lowest level that is enough, to a thousandth, on a logarithmic scale."""
+    while high / low > 1.001:
+        middle = float(np.sqrt(low * high))
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def count_episodes(scores: FloatArray, policy: EpisodePolicy, period_s: float) -> int:
+    """How many episodes the device would open over one trip's scores ``[T]``."""
+    with np.errstate(invalid="ignore"):
+        opens = np.flatnonzero(_run(scores >= 1.0) >= _ticks(policy.open_after_s, period_s))
+        close = _run(scores < policy.close_level) >= _ticks(policy.close_after_s, period_s)
+    gone = _run(np.isnan(scores)) >= _ticks(policy.no_data_s, period_s)
+    closes = np.flatnonzero(close | gone)
+    count, place = 0, 0
+    while (first := np.searchsorted(opens, place)) < len(opens):
+        count += 1
+        last = np.searchsorted(closes, opens[first])
+        if last == len(closes):
+            break
+        place = closes[last] + 1 + round(policy.cool_down_s / period_s)
+    return count
+
+
+def _ticks(seconds: float, period_s: float) -> int:
+    return max(1, round(seconds / period_s))
+
+
+def _run(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """How long each flag has been set without a break, ``[T]``."""
+    place = np.arange(1, len(flags) + 1)
+    broken = np.maximum.accumulate(np.where(flags, 0, place))
+    return place - broken

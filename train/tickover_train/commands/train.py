@@ -1,0 +1,148 @@
+"""``tickover train``: recorded trips become a run folder, ready for ``tickover export``."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import torch
+
+from tickover.errors import RunError
+from tickover.inspection import propose_mapping
+from tickover.mapping import Mapping, load_mapping
+from tickover_train import checkpoint, choice, folder, report
+from tickover_train.config import TrainConfig, load_config, parse_budget
+from tickover_train.data import Trip, expand, load_trips
+from tickover_train.horizon import Horizons, correlation_time, horizons
+from tickover_train.progress import Interrupt, Progress
+from tickover_train.workshop import Job, Product, finish, fit_folds, new_job
+
+CELLS = ("rnn", "gru", "lstm", "auto")
+ARCHITECTURES = ("autoencoder", "seq2seq", "forecaster")
+BAD_ROWS_SHOWN = 5
+
+
+@click.command()
+@click.argument("logs", metavar="LOG...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--out", metavar="RUN", required=True, type=click.Path(file_okay=False, path_type=Path), help="Run folder."
+)
+@click.option("--config", type=click.Path(path_type=Path), help="TOML; every key is in docs/training.md.")
+@click.option("--map", "map_", type=click.Path(path_type=Path), help="Mapping file; without it one is proposed.")
+@click.option("--cell", type=click.Choice(CELLS), help="Default gru; auto tries gru, then lstm.")
+@click.option("--arch", type=click.Choice(ARCHITECTURES), help="Default autoencoder.")
+@click.option("--false-alarms", metavar="N/TIME", help="Budget of false episodes: 1/1h (default), 2/1d.")
+@click.option("--seed", type=int, help="Decides weights, splits and corruption; default 0.")
+@click.option("--resume", is_flag=True, help="Go on from RUN's checkpoint.")
+def train(
+    logs: tuple[Path, ...],
+    out: Path,
+    config: Path | None,
+    map_: Path | None,
+    cell: str | None,
+    arch: str | None,
+    false_alarms: str | None,
+    seed: int | None,
+    resume: bool,
+) -> None:
+    """Train a detector on recorded trips (files or folders) and write the run folder RUN.
+
+    Options overrule the configuration file. Ctrl-C keeps the best so far and finishes the folder.
+    """
+    settings = override(load_config(config), cell, arch, false_alarms, seed)
+    progress, interrupt = Progress(), Interrupt()
+    mapping, trips = read_trips(expand(logs), map_, progress)
+    checkpoints = out / "checkpoint"
+    prepare_folder(out, checkpoints, resume)
+    torch.set_num_threads(settings.fit.threads)
+    torch.use_deterministic_algorithms(True)
+    with interrupt.caught(progress):
+        if cell == "auto":
+            settings = choice.choose_cell(settings, mapping, trips, progress, interrupt)
+        job = new_job(settings, mapping, trips, checkpoints, progress.tell, interrupt)
+        fitted = fit_folds(job)
+    progress.say("standardising residuals, setting limits, measuring the memory horizon")
+    product = finish(job, fitted)
+    horizon = horizons(product.network, job.normalised, settings.seed)
+    folder.write(out, job, product, horizon)
+    report.write(out / "report.html", job, product, horizon)
+    click.echo(summary(out, job, product, horizon))
+
+
+def override(
+    config: TrainConfig, cell: str | None, arch: str | None, false_alarms: str | None, seed: int | None
+) -> TrainConfig:
+    """The configuration with the command line's options in place."""
+    changes: dict[str, dict[str, Any]] = {
+        "network": {"cell": None if cell == "auto" else cell, "arch": arch},
+        "calibration": {"false_alarms": false_alarms},
+    }
+    parse_budget(false_alarms or config.calibration.false_alarms)
+    for section, values in changes.items():
+        given = {key: value for key, value in values.items() if value is not None}
+        config = msgspec.structs.replace(
+            config, **{section: msgspec.structs.replace(getattr(config, section), **given)}
+        )
+    return config if seed is None else msgspec.structs.replace(config, seed=seed)
+
+
+def read_trips(logs: list[Path], map_: Path | None, progress: Progress) -> tuple[Mapping, list[Trip]]:
+    """The mapping, given or proposed, and every trip under it; what was dropped is said."""
+    mapping = load_mapping(map_) if map_ else propose_mapping(logs)[0]
+    counts: Counter[str] = Counter()
+    bad: list[str] = []
+    trips = load_trips(logs, mapping, counts, bad.append)
+    for line in bad[:BAD_ROWS_SHOWN]:
+        progress.say(line)
+    told = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()) if count and name != "rows")
+    hours = sum(len(trip.values) for trip in trips) * mapping.ticks.period_s / 3600.0
+    progress.say(f"{len(trips)} trips, {hours:.1f} h, {len(mapping.signals)} signals; {told or 'nothing dropped'}")
+    return mapping, trips
+
+
+def prepare_folder(out: Path, checkpoints: Path, resume: bool) -> None:
+    """Make the run folder; checkpoints of an older run go unless it is resumed."""
+    if resume and not any(checkpoints.glob("fold-*.json")):
+        raise RunError(f"{checkpoints}: expected a checkpoint to resume from, found none; train without --resume")
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        checkpoint.clear(checkpoints)
+
+
+def summary(out: Path, job: Job, product: Product, horizon: Horizons) -> str:
+    """The last lines on the terminal."""
+    budget, period = product.limits.budget, job.period_s
+    lines = [
+        f"{out}: {product.spec.network.arch} of {product.spec.network.cell}, {product.spec.network.parameters:,} "
+        f"weights, held-out loss {product.folds[0].fitted.best_loss:.4f} at epoch {product.folds[0].fitted.best_epoch}",
+        f"false episodes: {budget.realised:.2f} an hour on unseen trips (95 %: {budget.low:.2f} to {budget.high:.2f}, "
+        f"{budget.hours:.1f} h) for a budget of {budget.per_hour:g}",
+        f"memory horizon: {_seconds(horizon.memory.lag, horizon.memory.reached, period)} through the inputs"
+        + (
+            f", {_seconds(horizon.state.lag, horizon.state.reached, period)} through the state" if horizon.state else ""
+        ),
+    ]
+    return "\n".join([*lines, *warnings(job, product, horizon)])
+
+
+def _seconds(lag: int, reached: bool, period_s: float) -> str:
+    return f"{'' if reached else 'more than '}{lag * period_s:g} s"
+
+
+def warnings(job: Job, product: Product, horizon: Horizons) -> list[str]:
+    """A vanilla RNN that forgets sooner than its slowest signals do."""
+    if product.spec.network.cell != "rnn" or not horizon.memory.reached:
+        return []
+    fading = correlation_time(job.normalised)
+    slow = [
+        f"{signal.name} ({time * job.period_s:g} s)"
+        for signal, time in zip(product.spec.signals, fading, strict=True)
+        if time > horizon.memory.lag
+    ]
+    if not slow:
+        return []
+    return [
+        f"warning: this RNN remembers {horizon.memory.lag * job.period_s:g} s, but these signals' own past matters "
+        f"for longer: {', '.join(slow)}; try --cell gru"
+    ]

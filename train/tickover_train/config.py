@@ -1,0 +1,144 @@
+"""The training configuration: a TOML file, every key with its default and meaning here.
+
+Durations end in ``_s`` and are seconds. Residuals and charts are in units of the residual's own spread.
+The defaults come from the experiments in ``docs/training.md``.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tickover import toml
+from tickover.errors import ConfigError
+from tickover.manifest import Architecture, Budget, Cell, EpisodePolicy, NotNegative, Positive
+from tickover_export.spec import ChartBank
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=1, le=100_000)]
+
+PER: Final = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+"""Seconds in the units of ``--false-alarms N/DURATION``."""
+
+
+class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[network]``: kind and size. ``window_s`` is how far seq2seq looks back; the other two carry their state."""
+
+    cell: Cell = "gru"
+    arch: Architecture = "autoencoder"
+    hidden: Count = 32
+    bottleneck: Count = 8
+    window_s: Positive = 60.0
+
+
+class FitConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[fit]``: optimisation.
+
+    Trips run side by side in ``lanes``, ``chunk`` ticks at a time, state carried over; Adam with ``learning_rate``
+    falling along a half cosine over at most ``epochs``; the gradient is clipped to ``gradient_clip``; stops after
+    ``patience`` epochs without a better held-out loss. The loss is Huber's with its corner at ``huber``
+    standard deviations. ``held_out`` is the share of the trips kept from the weights. ``device``: cpu, cuda, or auto.
+    """
+
+    epochs: Count = 30
+    lanes: Count = 16
+    chunk: Count = 128
+    learning_rate: Positive = 4e-3
+    gradient_clip: Positive = 1.0
+    patience: Count = 6
+    huber: Positive = 1.0
+    held_out: Annotated[float, Meta(gt=0, lt=1)] = 0.25
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Annotated[int, Meta(ge=1, le=64)] = 2
+
+
+class CorruptionConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[corruption]``: what happens to the inputs in training, never to the targets.
+
+    At any tick a signal is, with these probabilities, *missing* (``missing``), *foreign* (its values come from
+    another trip), or *shifted* by a constant drawn from a normal distribution of ``shift_size`` standard
+    deviations. Spans last ``span_s`` on average (exponential). So each signal learns to be expected from the others.
+    """
+
+    missing: Share = 0.1
+    foreign: Share = 0.05
+    shifted: Share = 0.05
+    shift_size: Positive = 1.5
+    span_s: Positive = 60.0
+
+
+DEFAULT_BANKS: Final = (
+    ChartBank(name="fast", kind="ewma", span_s=5.0),
+    ChartBank(name="middle", kind="ewma", span_s=30.0),
+    ChartBank(name="slow", kind="ewma", span_s=120.0),
+)
+
+
+class ChartsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[charts]`` and ``[[charts.banks]]``: one chart per signal and bank, see ``ChartBank``.
+
+    ``warm_up_s``: residuals of a trip's first ticks are ignored. Residuals are clipped to ``clip``, inputs to
+    ``input_clip``. ``baseline_span_s`` subtracts a slow per-vehicle mean of each residual; 0 turns it off.
+    """
+
+    banks: Annotated[tuple[ChartBank, ...], Meta(min_length=1)] = DEFAULT_BANKS
+    warm_up_s: NotNegative = 30.0
+    clip: Positive = 16.0
+    input_clip: Positive = 10.0
+    baseline_span_s: NotNegative = 1800.0
+
+
+class CalibrationConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[calibration]``: ``false_alarms`` as ``N/DURATION``; ``folds`` networks are fitted, each blind to other trips.
+
+    With ``folds = 1`` the limits rest on the held-out trips of the one network only. A limit is never below
+    ``floor``, in units of the chart.
+    """
+
+    false_alarms: str = "1/1h"
+    folds: Annotated[int, Meta(ge=1, le=20)] = 4
+    floor: Positive = 0.1
+
+
+class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole file. ``name`` is the model's name; ``seed`` decides weights, splits and corruption."""
+
+    name: str = "tickover"
+    seed: int = 0
+    network: NetworkConfig = NetworkConfig()
+    fit: FitConfig = FitConfig()
+    corruption: CorruptionConfig = CorruptionConfig()
+    charts: ChartsConfig = ChartsConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
+    episodes: EpisodePolicy = EpisodePolicy()
+
+    @property
+    def budget(self) -> Budget:
+        """The stated false-alarm budget."""
+        return parse_budget(self.calibration.false_alarms)
+
+
+def parse_budget(text: str) -> Budget:
+    """``1/1h``, ``2/8h``, ``1/d`` as a Budget; ConfigError on anything else."""
+    match = re.fullmatch(r"\s*([0-9.]+)\s*/\s*([0-9.]*)\s*([a-z]+)\s*", text)
+    try:
+        if match is None or match[3] not in PER:
+            raise ValueError
+        return msgspec.convert(
+            {"episodes": float(match[1]), "per_s": float(match[2] or 1) * PER[match[3]]}, Budget, strict=False
+        )
+    except (ValueError, msgspec.ValidationError) as error:
+        raise ConfigError(f"false alarms: expected N/DURATION like 1/1h or 2/1d, got {text!r}") from error
+
+
+def load_config(path: Path | None) -> TrainConfig:
+    """Read a config file, or the defaults when there is none; ConfigError names file and key."""
+    if path is None:
+        return TrainConfig()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: expected a readable UTF-8 file: {error}") from error
+    return toml.decode(text, TrainConfig, str(path))

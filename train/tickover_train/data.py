@@ -1,0 +1,150 @@
+"""Recorded trips as arrays: logs through the device's own readers and ticks, so training sees what the device sees."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from tickover.errors import LogError
+from tickover.formats import LOG_FORMATS
+from tickover.io.files import read_log
+from tickover.manifest import Signal
+from tickover.mapping import Mapping
+from tickover.records import SECOND, FloatArray, TickBlock
+from tickover.ticks import Ticks
+
+LOG_SUFFIXES: Final = tuple(suffix + packed for suffix in LOG_FORMATS for packed in ("", ".gz"))
+SHORTEST_TRIP: Final = 120
+"""Trips of fewer ticks teach and judge nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """One trip: ``values`` float32 ``[T, F]`` in engineering units, NaN = missing; ``source`` names its log."""
+
+    source: str
+    values: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Scaler:
+    """``normalised = (x - center) / scale``, both float32 ``[F]``."""
+
+    center: FloatArray
+    scale: FloatArray
+
+
+def expand(paths: Iterable[Path]) -> list[Path]:
+    """Files as they are, folders as the logs inside them in order of name; LogError when nothing is there."""
+    logs: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(item for item in path.rglob("*") if item.name.endswith(LOG_SUFFIXES))
+            if not found:
+                raise LogError(f"{path}: expected logs ({', '.join(LOG_SUFFIXES)}), found none")
+            logs += found
+        else:
+            logs.append(path)
+    return logs
+
+
+def load_trips(
+    paths: Sequence[Path], mapping: Mapping, counts: Counter[str], on_bad: Callable[[str], None]
+) -> list[Trip]:
+    """Every trip of at least ``SHORTEST_TRIP`` ticks in the logs; each log starts a new one. Short ones are counted."""
+    trips: list[Trip] = []
+    for path in paths:
+        for values in _trips_of(path, mapping, counts, on_bad):
+            if len(values) >= SHORTEST_TRIP:
+                trips.append(Trip(path.stem, values))
+            else:
+                counts["short_trip"] += 1
+    if not trips:
+        raise LogError(f"expected trips of at least {SHORTEST_TRIP} ticks, found none in {len(paths)} logs")
+    return trips
+
+
+def _trips_of(path: Path, mapping: Mapping, counts: Counter[str], on_bad: Callable[[str], None]) -> list[FloatArray]:
+    """The trips of one log, vehicles apart."""
+    signals = mapping.manifest_signals()
+    ticks: dict[str, Ticks] = {}
+    blocks: dict[str, list[TickBlock]] = {}
+    for block in read_log(path, mapping, vehicle=path.stem, counts=counts, on_bad=on_bad):
+        if block.vehicle not in ticks:
+            ticks[block.vehicle] = _new_ticks(block.vehicle, signals, mapping)
+        blocks.setdefault(block.vehicle, []).append(ticks[block.vehicle].add(block))
+    for vehicle, one in ticks.items():
+        blocks[vehicle].append(one.flush())
+        counts.update(one.counts)
+    return [trip for vehicle in blocks for trip in _split(blocks[vehicle])]
+
+
+def _new_ticks(vehicle: str, signals: tuple[Signal, ...], mapping: Mapping) -> Ticks:
+    grid = mapping.ticks
+    return Ticks(
+        vehicle,
+        signals,
+        round(grid.period_s * SECOND),
+        round(grid.gap_limit_s * SECOND),
+        round(grid.lateness_s * SECOND),
+    )
+
+
+def _split(blocks: list[TickBlock]) -> list[FloatArray]:
+    values = np.concatenate([block.values for block in blocks])
+    trip = np.concatenate([block.trip for block in blocks])
+    return np.split(values, np.flatnonzero(np.diff(trip)) + 1) if len(values) else []
+
+
+def fit_scaler(trips: Sequence[Trip]) -> Scaler:
+    """Mean and standard deviation of the middle 99 % of each signal; a constant signal gets scale 1."""
+    values = np.concatenate([trip.values for trip in trips]).astype(np.float64)
+    low, high = _nan_quantiles(values, (0.005, 0.995))
+    middle = np.clip(values, low, high)
+    seen = np.isfinite(middle)
+    number = np.maximum(seen.sum(0), 1)
+    center = np.where(seen, middle, 0.0).sum(0) / number
+    scale = np.sqrt((np.where(seen, middle - center, 0.0) ** 2).sum(0) / number)
+    scale = np.where(scale > 1e-6 * np.maximum(1.0, np.abs(center)), scale, 1.0)
+    return Scaler(center.astype(np.float32), scale.astype(np.float32))
+
+
+def _nan_quantiles(values: np.ndarray, q: tuple[float, float]) -> np.ndarray:
+    """Quantiles per column, shape ``[2, F]``; a column that is never seen gives 0."""
+    result = np.zeros((2, values.shape[1]))
+    for column in range(values.shape[1]):
+        seen = values[np.isfinite(values[:, column]), column]
+        if len(seen):
+            result[:, column] = np.quantile(seen, q)
+    return result
+
+
+def digest(trips: Sequence[Trip]) -> str:
+    """SHA-256 over the tick arrays, in order, little-endian float32 with their shapes."""
+    sha = hashlib.sha256()
+    for trip in trips:
+        sha.update(repr(trip.values.shape).encode())
+        sha.update(np.ascontiguousarray(trip.values, dtype="<f4").tobytes())
+    return sha.hexdigest()
+
+
+def folds(trips: Sequence[Trip], number: int, held_out: float, seed: int) -> list[list[int]]:
+    """Disjoint sets of trip numbers to hold out, one per fold, of about ``held_out`` of the ticks at most each.
+
+    Trips are dealt, longest first with seeded ties, to the fold with the fewest ticks. With ``number`` folds of which
+    the first is the product's, ``number * held_out`` may not exceed 1: folds are then smaller.
+    """
+    deals = max(number, round(1.0 / held_out))
+    if len(trips) < 2:
+        return [[0]]
+    deals = min(deals, len(trips))
+    order = np.random.default_rng([seed, 1]).permutation(len(trips))
+    order = order[np.argsort([-len(trips[i].values) for i in order], kind="stable")]
+    groups: list[list[int]] = [[] for _ in range(deals)]
+    for trip in order:
+        min(groups, key=lambda group: sum(len(trips[i].values) for i in group)).append(int(trip))
+    return [sorted(group) for group in groups[:number]]

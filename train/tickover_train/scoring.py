@@ -1,0 +1,36 @@
+"""The charts of clean trips, run through the exported graph itself with all limits at 1. No torch."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tickover.detector import Detector
+from tickover.manifest import Budget
+from tickover.model import open_bytes
+from tickover.records import FloatArray
+from tickover_export.graph import build
+from tickover_export.package import manifest_of, package
+from tickover_export.spec import GraphSpec
+from tickover_train.calibrate import ScoredTrip
+from tickover_train.data import Trip
+
+
+def open_unlimited(weights: Mapping[str, FloatArray], spec: GraphSpec) -> Detector:
+    """A detector whose charts come in their own units: every limit is 1."""
+    limits = np.ones(len(spec.banks) * len(spec.signals), np.float32)
+    unstated = Budget(episodes=1.0, per_s=3600.0)
+    proto = build(dict(weights), spec, limits)
+    return Detector(open_bytes(package(proto, manifest_of(spec, limits, budget=unstated))))
+
+
+def chart_trips(detector: Detector, trips: Sequence[Trip]) -> list[ScoredTrip]:
+    """Each trip on its own, as a vehicle that is switched on for the first time; charts in their own units.
+
+    Charts that a model has switched off read 0.
+    """
+    units = np.array([chart.limit or 0.0 for chart in detector.manifest.charts], np.float32)
+    scored = []
+    for trip in trips:
+        detector.reset(trip_only=False)
+        scored.append(ScoredTrip(trip.source, detector.run(trip.values).chart * units))
+    return scored
