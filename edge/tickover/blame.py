@@ -56,4 +56,5 @@ class Blame:
             direction="unsteady" if unsteady else "high" if deviation > 0 else "low",
             observed=number(observed[column]),
             expected=number(expected[column]),
+            spn=signal.spn,
         )

@@ -111,7 +111,8 @@ class Contribution:
 
     ``chart`` names the signal's largest chart and ``level`` its value over its limit; ``share`` is that
     level's part of the sum over the listed signals' levels (0 to 1); ``direction`` is ``high``, ``low`` or
-    ``unsteady``; ``observed`` and ``expected`` are in ``unit``, at the tick of the alert (None = missing).
+    ``unsteady``; ``observed`` and ``expected`` are in ``unit``, at the tick of the alert, and in
+    an end alert at the episode's peak (None = missing). ``spn`` is the signal's J1939 number, if the model knows it.
     """
 
     signal: str
@@ -122,6 +123,7 @@ class Contribution:
     direction: str
     observed: float | None
     expected: float | None
+    spn: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +147,8 @@ class Alert:
 
     ``alert_id`` = UUIDv5(episode id, phase, sequence); ``episode_id`` = UUIDv5(vehicle, model digest,
     detector, first tick's time). ``start`` is the first tick over the limit, ``time`` the tick that caused
-    this alert, ``end`` the last tick of an ended episode. ``missing`` is the share of missing values in the
-    freeze-frame.
+    this alert (or when the evidence had been missing for too long), ``end`` the last tick at which an ended
+    episode was open. ``missing`` is the share of missing values in the freeze-frame.
     """
 
     alert_id: str

@@ -35,8 +35,8 @@ from tickover.records import SECOND, DoubleArray, Readings, TickBlock, TimeArray
 
 MAX_OPEN_VALUES: Final = 2**20
 """Values that may wait in one vehicle's open ticks: 8 MiB."""
-MAX_TIME: Final = 2**60
-"""Largest |event time|, microseconds: 36,000 years. Sums and differences of such times fit 64 bits."""
+MAX_TIME: Final = 60_000_000_000 * SECOND
+"""Largest |event time|: the years 69 to 3871. What ISO 8601 can write, and sums and differences fit 64 bits."""
 NO_TICK: Final = -(2**62)
 """Smaller than every tick number."""
 NEVER_CLOSED: Final = 2**62

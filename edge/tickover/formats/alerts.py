@@ -13,10 +13,10 @@ from msgspec import Meta, Struct
 
 from tickover.errors import TickoverError
 from tickover.manifest import Name
-from tickover.records import Alert, Contribution, EndReason, FreezeFrame, Phase, Severity
+from tickover.records import SECOND, Alert, Contribution, EndReason, FreezeFrame, Phase, Severity
 
 SCHEMA_VERSION: Final = 1
-SCHEMA_URN: Final = f"urn:tickover:alert:v{SCHEMA_VERSION}"
+SCHEMA_URN: Final = "urn:tickover:alert:v1"
 SOURCE_PREFIX: Final = "/tickover/"
 MAX_ALERT_BYTES: Final = 16 << 20
 LINE_SIGNALS: Final = 3
@@ -44,11 +44,7 @@ Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
-class _Strict(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Unknown keys are refused."""
-
-
-class SignalData(_Strict, omit_defaults=True):
+class SignalData(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """One signal to blame. ``spn`` and ``fmi`` only when the model knows the signal's SPN."""
 
     signal: Name
@@ -63,7 +59,7 @@ class SignalData(_Strict, omit_defaults=True):
     fmi: Annotated[int, Meta(ge=0, le=31)] | None = None
 
 
-class FrameData(_Strict):
+class FrameData(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The last ticks: a time and a score per tick, observed and expected a row per tick in the order of ``signals``."""
 
     signals: tuple[Name, ...]
@@ -73,13 +69,13 @@ class FrameData(_Strict):
     expected: tuple[tuple[float | None, ...], ...]
 
 
-class QualityData(_Strict):
+class QualityData(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How good the data behind the alert are: the share of missing values in the freeze-frame."""
 
     missing: Share
 
 
-class AlertData(_Strict):
+class AlertData(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The alert itself."""
 
     schema_version: Literal[1]
@@ -100,7 +96,7 @@ class AlertData(_Strict):
     data_quality: QualityData
 
 
-class AlertEvent(_Strict):
+class AlertEvent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The CloudEvents 1.0 envelope; ``time`` is event time."""
 
     specversion: Literal["1.0"]
@@ -174,7 +170,7 @@ def alert_line(alert: Alert) -> str:
     """One line for people: time, phase, severity, score and who is to blame, in UTC."""
     moment = f"{_text(alert.time)[:-8].replace('T', ' ')}  {alert.phase.value.upper():<6}  {alert.severity.value:<8}"
     if alert.phase is Phase.END:
-        lasted = ((alert.end or alert.start) - alert.start) * 1e-6
+        lasted = (alert.time - alert.start) / SECOND
         told = f"peak {alert.peak:.1f}  {alert.reason.value if alert.reason else ''} after {lasted:.0f} s"
     else:
         told = "score -" if alert.score is None else f"score {alert.score:.1f}"
