@@ -89,8 +89,8 @@ def table(study: Study) -> str:
             f"{seconds(cell.kept_delay_s):>9}{number(cell.vus_pr):>8}"
         )
     for title, verdicts in (("whole trips", study.whole), ("legs of 3 to 8 minutes", study.legs)):
-        head = f"{'kept':>7}{'ranked':>8}{'chance':>8}   {'false alarms/h (95 %)':<24}{'delay':>8}{'VUS-PR':>8}"
-        lines += ["", f"{title:<24}{head}"]
+        shares = f"{title:<24}{'kept':>7}{'ranked':>8}{'chance':>8}"
+        lines += ["", f"{shares}   {'false alarms/h (95 %)':<24}{'in alarm':>9}{'delay':>8}{'VUS-PR':>8}"]
         lines += [_line(verdict) for verdict in verdicts]
     lines += ["", *_remarks(study)]
     return "\n".join(lines)
@@ -101,7 +101,7 @@ def _line(one: Verdict) -> str:
     interval = f"{number(rate.per_hour)} ({number(rate.low)} - {number(rate.high)})"
     return (
         f"{one.name:<24}{percent(one.kept):>7}{percent(one.ranked):>8}{percent(one.chance):>8}   {interval:<24}"
-        f"{seconds(one.kept_delay_s):>8}{number(one.vus_pr):>8}"
+        f"{percent(one.in_alarm):>9}{seconds(one.kept_delay_s):>8}{number(one.vus_pr):>8}"
     )
 
 
@@ -110,7 +110,8 @@ def _remarks(study: Study) -> list[str]:
     remarks = [
         "kept: own limits and episodes. ranked: the level that leaves "
         f"{number(study.budget_per_hour)} false alarms/h on these trips (for the model {number(level)}).",
-        "chance: events whose clean twin also had an episode begin in that time.",
+        "chance: events whose clean twin also had an episode begin in that time. "
+        "in alarm: share of the clean time with an episode open.",
     ]
     remarks += [
         f"glitches: {glitch.signal}: {glitch.glitches} in {glitch.trips} trips, the largest {number(glitch.largest)}"

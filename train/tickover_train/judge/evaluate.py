@@ -64,13 +64,15 @@ class CurvePoint:
 class Verdict:
     """One scorer judged on one set of trips.
 
-    ``chance`` is the share of events whose clean twin, without any fault, had an episode begin in the same time.
+    ``chance`` is the share of events whose clean twin, without any fault, had an episode begin in the same time;
+    ``in_alarm`` the share of the clean ticks during which one was open (few false alarms may be very long ones).
     """
 
     name: str
     kept: float
     ranked: float
     chance: float
+    in_alarm: float
     kept_delay_s: float | None
     ranked_delay_s: float | None
     false_alarms: Rate
@@ -151,6 +153,7 @@ def judge(scorer: Scorer, bench: Bench, per_hour: float, advance: Callable[[str]
         kept=_mean_over_kinds(cells, "kept"),
         ranked=_mean_over_kinds(cells, "ranked"),
         chance=_share([outcome.chance for outcome in outcomes]),
+        in_alarm=float(np.concatenate([track.open for track in clean]).mean()),
         kept_delay_s=_median([outcome.kept for outcome in outcomes]),
         ranked_delay_s=_median([outcome.ranked for outcome in outcomes]),
         false_alarms=poisson_rate(alarms, bench.hours),

@@ -1,0 +1,34 @@
+"""New centre and scale for another truck: of its signals, and of the residuals that the old network then leaves."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tickover.detector import Detector
+from tickover.model import open_bytes
+from tickover.records import FloatArray
+from tickover_export.retune import Retuned
+from tickover_train.data import Trip, fit_scaler
+from tickover_train.residuals import standard
+
+
+def rescale(model: Retuned, trips: Sequence[Trip]) -> None:
+    """Set ``scaler.*`` from the trips, then ``residual.*`` from what the network expects of them; limits are old still.
+
+    For a truck whose signals lie elsewhere or span more or less: the network sees them in the range that it knows.
+    """
+    scaler = fit_scaler(trips)
+    model.rescale({"scaler.center": scaler.center, "scaler.scale": scaler.scale})
+    residual = standard(residuals_of(model, trips), model.manifest.warm_up_ticks)
+    model.rescale({"residual.center": residual.center, "residual.scale": residual.scale})
+
+
+def residuals_of(model: Retuned, trips: Sequence[Trip]) -> list[FloatArray]:
+    """Observed minus expected ``[T, F]`` of each trip, in units of ``scaler.scale``."""
+    detector = Detector(open_bytes(model.unlimited()))
+    scale = model.scaling()["scaler.scale"]
+    residuals = []
+    for trip in trips:
+        detector.reset(trip_only=False)
+        residuals.append(((trip.values - detector.run(trip.values).expected) / scale).astype(np.float32))
+    return residuals
