@@ -1,11 +1,18 @@
 """An onnxruntime session bound to numpy arrays: no copies, no feed dictionaries, no allocation per call."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
+from tickover.manifest import Manifest
 from tickover.records import FloatArray
+
+CHUNK: Final = 512
+"""Ticks per call of the graph: larger ones gain nothing, and cost memory."""
+
+BUDGET: Final = 2**19
+"""Numbers in the windows of one call."""
 
 
 class Bound:
@@ -27,3 +34,9 @@ class Bound:
     def __call__(self) -> None:
         """Run the graph once."""
         self._run(self._binding)
+
+
+def rows_of(manifest: Manifest) -> int:
+    """The largest T * B of one call; less than ``CHUNK`` when a seq2seq model lays many windows side by side."""
+    window = (manifest.network.window or 1) * 2 * len(manifest.signals)
+    return max(1, min(CHUNK, BUDGET // window))

@@ -3,22 +3,16 @@
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tickover import saved
-from tickover.bound import Bound
+from tickover.bound import Bound, rows_of
 from tickover.manifest import CHART, EXPECTED, INPUT, NEXT_PREFIX, SCORE, Manifest
 from tickover.model import Model, open_model
 from tickover.records import FloatArray, Scores
-
-CHUNK: Final = 512
-"""Ticks per call of the graph: larger ones gain nothing, and cost memory."""
-
-BUDGET: Final = 2**19
-"""Numbers in the largest tensor of a call: what bounds T * B when a seq2seq model lays windows side by side."""
 
 
 class Detector:
@@ -34,6 +28,7 @@ class Detector:
         self.digest: str = model.digest
         """Hex digits of the model file's seal."""
         self._initial = model.initial
+        self._rows = rows_of(model.manifest)
         self._by_trip = _trip_places(model)
         self._signals, self._charts = len(self.manifest.signals), len(self.manifest.charts)
         self._columns = {name: place for place, name in enumerate(self.manifest.names)}
@@ -135,12 +130,6 @@ class Detector:
             states[lanes] = self._call(part, states[lanes], made)
             for whole, piece in zip(_arrays(scores), _arrays(made), strict=True):
                 whole[start : start + ticks, lanes] = piece
-
-    @property
-    def _rows(self) -> int:
-        """The largest T * B of one call."""
-        window = (self.manifest.network.window or 1) * 2 * self._signals
-        return max(1, min(CHUNK, BUDGET // window))
 
     def _chunk(self, x: FloatArray, into: Scores) -> None:
         """Advance the detector's own state over ``x`` ``[T, 1, F]``, writing the answers in place."""

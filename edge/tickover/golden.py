@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from tickover.bound import Bound
+from tickover.bound import Bound, rows_of
 from tickover.errors import ModelError
 from tickover.manifest import AGE, CHART, EXPECTED, INPUT, KEY_GOLDEN, NEXT_PREFIX, SCORE, Manifest
 from tickover.records import FloatArray
@@ -69,12 +69,16 @@ def answers(session: Any, manifest: Manifest, x: FloatArray, reset: int) -> tupl
     fresh = {state.name: states[state.name].copy() for state in manifest.states if state.reset == "trip"}
     if AGE in states:
         states[AGE][:] = 1.0
-    for start, end in pairwise(sorted({0, reset, ticks})):
+    for start, end in pairwise(sorted({*range(0, ticks, rows_of(manifest)), reset, ticks})):
         after = {name: np.empty_like(state) for name, state in states.items()}
         outputs = {SCORE: score[start:end], CHART: chart[start:end], EXPECTED: expected[start:end]}
         outputs |= {NEXT_PREFIX + name: state for name, state in after.items()}
-        Bound(session, {INPUT: np.ascontiguousarray(x[start:end, None]), **states}, outputs)()
-        states = after | fresh
+        call = Bound(session, {INPUT: np.ascontiguousarray(x[start:end, None]), **states}, outputs)
+        try:
+            call()
+        except Exception as error:  # onnxruntime's errors share no narrower base
+            raise ModelError(f"{KEY_GOLDEN}: the model cannot run: {str(error).strip().splitlines()[0]}") from error
+        states = after | fresh if end == reset else after
     return score[:, 0], expected[:, 0]
 
 

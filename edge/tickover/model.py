@@ -13,9 +13,11 @@ import onnxruntime
 
 from tickover import golden
 from tickover import manifest as names
+from tickover.bound import rows_of
 from tickover.errors import ModelError
 from tickover.io.files import read_bytes
 from tickover.manifest import Manifest
+from tickover.onnx_check import Structure
 from tickover.records import FloatArray
 from tickover.seal import check_seal
 
@@ -58,11 +60,14 @@ def open_model(path: str | Path) -> Model:
 
 def open_bytes(data: bytes) -> Model:
     """As ``open_model``, from memory."""
+    if len(data) > MAX_BYTES:
+        raise ModelError(f"size: expected at most {MAX_BYTES} bytes, got {len(data)}")
     digest = check_seal(data)
-    session = start_session(data)
-    entries = session.get_modelmeta().custom_metadata_map
-    manifest = names.decode(entries[names.KEY_MANIFEST])
-    golden.check(session, manifest, golden.decode(entries[names.KEY_GOLDEN], len(manifest.signals)))
+    structure = Structure(data)
+    manifest = names.decode(structure.metadata[names.KEY_MANIFEST])
+    vectors = golden.decode(structure.metadata[names.KEY_GOLDEN], len(manifest.signals))
+    session = start_session(structure.check(manifest, rows_of(manifest)))
+    golden.check(session, manifest, vectors)
     return Model(session, manifest, digest, len(data))
 
 

@@ -68,7 +68,7 @@ class Nodes:
 
     def _constant(self, name: str, array: npt.NDArray[Any]) -> str:
         self._take(name)
-        self._constants[name] = np.ascontiguousarray(array)
+        self._constants[name] = np.array(array, order="C")
         return name
 
     def _take(self, name: str) -> None:

@@ -77,6 +77,7 @@ class Horizons(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 def decay(span_s: float, period_s: float) -> float:
     """What an EWMA keeps of itself at a tick: ``1 - 2 / (span_s / period_s + 1)``, as the float32 that the graph holds.
 
-    ``E' = decay * E + (1 - decay) * new``, in float32 and in this order, which is that of a GRU. A span of one tick or less keeps nothing.
+    ``E' = decay * E + (1 - decay) * new``, in float32 and in this order, which is that of a GRU. A span of one tick or
+    less keeps nothing.
     """
     return float(np.float32(max(0.0, 1.0 - 2.0 / (span_s / period_s + 1.0))))
