@@ -7,12 +7,14 @@ const data = JSON.parse($("data").textContent);
 const MISSING = 65535;
 const LOG_SCALE_FROM = 4;      // a higher peak gets a logarithmic axis
 const SCORE_FLOOR = 0.05;      // the lowest score on that axis
-const DETAIL_SPAN = 4;         // ticks are drawn when the range is at most this many windows long
+const DETAIL_POINTS = 8000;    // ticks are drawn in the place of buckets while at most this many fall into the range
 const CONTEXT = 0.6;           // share of an episode's length shown on either side of it
+const SHORTEST = 30;           // an episode is framed as if it had at least this many ticks
 const HEAT_TOP = 4;            // charts at this many times their limit have the strongest colour
+const NEAR = 150;              // a panel this many pixels from the view is drawn
 const MARGIN = { l: 64, r: 12, t: 8, b: 38 };
 const NAMES = Math.min(230, 24 + 7 * Math.max(...data.signals.map((signal) => signal.name.length)));
-const WIDE_MARGIN = { ...MARGIN, l: Math.max(MARGIN.l, NAMES), r: 84 };   // score and heat stand one above the other
+const WIDE_MARGIN = { ...MARGIN, l: Math.max(MARGIN.l, NAMES), r: 84, autoexpand: false };   // score and heat stand one above the other
 
 // ---- unpacking -------------------------------------------------------------------------------------------------
 
@@ -68,8 +70,9 @@ const current = () => range || whole();
 function pieces() {
   const { coarse, windows } = vehicle(shown);
   const [from, to] = current();
-  const longest = Math.max(0, ...windows.map((w) => w.start[w.start.length - 1] - w.start[0]));
-  if (coarse.step <= data.period || to - from > DETAIL_SPAN * longest) return [{ part: coarse, from: -Infinity, to: Infinity }];
+  const within = ({ start }) => firstAtLeast(start, to) - firstAtLeast(start, from);
+  const points = windows.reduce((sum, window) => sum + within(window), 0);
+  if (coarse.step <= data.period || points > DETAIL_POINTS) return [{ part: coarse, from: -Infinity, to: Infinity }];
   const result = [];
   let reached = -Infinity;
   for (const part of windows) {
@@ -112,17 +115,17 @@ function firstAtLeast(sorted, value) {
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-const digits = (value) => (Number.isFinite(value) ? String(+value.toPrecision(4)) : "missing");
+const digits = (value, count = 4) => (Number.isFinite(value) ? String(+value.toPrecision(count)) : "missing");
 
 function timeAxis() {
   const [from, to] = current();
   const relative = data.relative ? { tickformat: "%-H:%M:%S", hoverformat: "%-H:%M:%S" } : { hoverformat: "%Y-%m-%d %H:%M:%S" };
   return { type: "date", range: [from, to], autorange: false, gridcolor: colour("grid"), linecolor: colour("line"), zeroline: false,
-    showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "dot", spikecolor: colour("soft"), ...relative };
+    showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: colour("soft"), ...relative };
 }
 function layout(yaxis, extra) {
   return {
-    margin: MARGIN, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
+    margin: MARGIN, paper_bgcolor: colour("card"), plot_bgcolor: colour("card"), showlegend: false,
     font: { color: colour("soft"), family: "system-ui, sans-serif", size: 12 }, hovermode: "x unified", dragmode: "zoom",
     hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("text") } },
     xaxis: timeAxis(), yaxis: { fixedrange: true, gridcolor: colour("grid"), zeroline: false, ...yaxis }, ...extra,
@@ -144,7 +147,7 @@ async function draw(element, traces, picture) {
   element.on("plotly_relayout", (change) => {
     if (change["xaxis.range[0]"] !== undefined) zoom([+toMs(change["xaxis.range[0]"]), +toMs(change["xaxis.range[1]"])]);
   });
-  element.on("plotly_doubleclick", () => zoom(null));
+  element.on("plotly_doubleclick", () => choose(null));
   element.on("plotly_hover", (event) => point(element, event.xvals && event.xvals[0]));
   element.on("plotly_unhover", () => point(element, null));
 }
@@ -185,7 +188,7 @@ function drawScore(element) {
   const limit = { type: "line", xref: "paper", x0: 0, x1: 1, y0: 1, y1: 1, line: { color: colour("limit"), width: 1.5, dash: "dash" } };
   const note = { xref: "paper", x: 0, xanchor: "left", yref: "y", y: logarithmic ? 0 : 1, yanchor: "bottom", showarrow: false,
     text: "limit", font: { color: colour("limit"), size: 12 } };
-  return draw(element, [{ x, y: drawn, customdata: y.map(digits), mode: "lines", line: { color: colour("observed"), width: 1.4 }, hovertemplate: "score %{customdata}<extra></extra>" }],
+  return draw(element, [{ x, y: drawn, customdata: y.map((value) => digits(value, 3)), mode: "lines", line: { color: colour("observed"), width: 1.4 }, hovertemplate: "score %{customdata}<extra></extra>" }],
     layout(yaxis, { shapes: [...shades(null), limit], annotations: [note], margin: WIDE_MARGIN }));
 }
 
@@ -219,7 +222,7 @@ function drawSignal(element, number) {
     const { low, high, expected } = part.signal(number);
     const x = part.start[i] + part.step / 2;
     const text = low[i] === high[i] ? digits(low[i]) : digits(low[i]) + " to " + digits(high[i]);
-    for (const y of low[i] === high[i] ? [low[i]] : [low[i], high[i]]) { seen.x.push(x); seen.y.push(finite(y)); seen.text.push(text); }
+    for (const y of low[i] === high[i] ? [low[i]] : i % 2 ? [high[i], low[i]] : [low[i], high[i]]) { seen.x.push(x); seen.y.push(finite(y)); seen.text.push(text); }
     wanted.x.push(x);
     wanted.y.push(finite(expected[i]));
   });
@@ -240,7 +243,9 @@ function layOutSignals() {
   const home = $("signals");
   for (const element of [...panels.keys()]) if (home.contains(element)) { watcher.unobserve(element); panels.delete(element); visible.delete(element); }
   home.replaceChildren();
-  const order = data.signals.map((_, number) => number).sort((a, b) => peakOf(b) - peakOf(a) || a - b);
+  const blamed = chosen === null ? [] : data.episodes[chosen].signals;
+  const rank = (number) => (blamed.includes(data.signals[number].name) ? Infinity : peakOf(number));
+  const order = data.signals.map((_, number) => number).sort((a, b) => (rank(b) > rank(a)) - (rank(b) < rank(a)) || a - b);
   for (const number of order) {
     const box = document.createElement("div");
     box.className = "signal";
@@ -248,7 +253,7 @@ function layOutSignals() {
     const peak = peakOf(number);
     head.append(data.signals[number].name);
     head.append(Object.assign(document.createElement("small"), { textContent: data.signals[number].unit }));
-    head.append(Object.assign(document.createElement("small"), { className: peak >= 1 ? "peak over" : "peak", textContent: `highest chart ${digits(peak)} × its limit` }));
+    head.append(Object.assign(document.createElement("small"), { className: peak >= 1 ? "peak over" : "peak", textContent: `highest chart ${digits(peak, 3)} × its limit` }));
     const panel = Object.assign(document.createElement("div"), { className: "panel" });
     panel.setAttribute("role", "img");
     panel.setAttribute("aria-label", `${data.signals[number].name}, observed and expected over time`);
@@ -258,16 +263,23 @@ function layOutSignals() {
   }
 }
 const watcher = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    if (!entry.isIntersecting) { visible.delete(entry.target); continue; }
-    visible.add(entry.target);
-    refresh(entry.target);
-  }
-}, { rootMargin: "150px" });
+  for (const entry of entries) see(entry.target, entry.isIntersecting);
+}, { rootMargin: NEAR + "px" });
 let version = 0;
 function register(element, drawIt) {
   panels.set(element, { drawIt, drawn: -1 });
   watcher.observe(element);
+}
+function see(element, isNear) {
+  if (!isNear) { visible.delete(element); return; }
+  visible.add(element);
+  refresh(element);
+}
+function lookAround() {
+  for (const element of panels.keys()) {
+    const { top, bottom } = element.getBoundingClientRect();
+    see(element, bottom > -NEAR && top < innerHeight + NEAR);
+  }
 }
 function refresh(element) {
   const panel = panels.get(element);
@@ -290,13 +302,15 @@ function stamp(time) {
   const text = new Date(time).toISOString();
   return data.relative ? text.slice(11, 19) : text.slice(0, 19).replace("T", " ");
 }
+// Zooms to an episode and puts the signals that it blames first; null: all time, the highest charts first.
 function choose(number) {
-  const episode = data.episodes[number];
-  if (episode.vehicle === null) return;
+  const episode = number === null ? null : data.episodes[number];
+  if (episode && episode.vehicle === null) return;
   chosen = number;
-  for (const row of document.querySelectorAll("tr[data-episode]")) row.classList.toggle("chosen", +row.dataset.episode === chosen);
-  if (episode.vehicle !== shown) show(episode.vehicle);
-  const length = Math.max(episode.end - episode.start, 30 * data.period);
+  for (const row of document.querySelectorAll("tr[data-episode]")) row.classList.toggle("chosen", +row.dataset.episode === number && episode !== null);
+  show(episode ? episode.vehicle : shown);
+  if (!episode) return zoom(null);
+  const length = Math.max(episode.end - episode.start, SHORTEST * data.period);
   const [first, last] = whole();
   zoom([Math.max(first, episode.start - CONTEXT * length), Math.min(last, episode.end + CONTEXT * length)]);
   $("score-title").scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
@@ -305,7 +319,7 @@ function show(number) {
   shown = number;
   if ($("vehicle")) $("vehicle").value = String(number);
   layOutSignals();
-  zoom(null);
+  lookAround();
 }
 function theme(dark) {
   document.documentElement.dataset.theme = dark ? "dark" : "light";
@@ -316,8 +330,8 @@ function theme(dark) {
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 prefersDark.addEventListener("change", (event) => theme(event.matches));
 $("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme !== "dark"));
-$("reset").addEventListener("click", () => zoom(null));
-if ($("vehicle")) $("vehicle").addEventListener("change", (event) => show(+event.target.value));
+$("reset").addEventListener("click", () => choose(null));
+if ($("vehicle")) $("vehicle").addEventListener("change", (event) => { shown = +event.target.value; choose(null); });
 for (const row of document.querySelectorAll("tr[data-episode]")) row.addEventListener("click", () => choose(+row.dataset.episode));
 theme(prefersDark.matches);
 
@@ -332,6 +346,6 @@ function begin() {
   register($("score"), () => drawScore($("score")));
   register(heat, () => drawHeat(heat));
   layOutSignals();
-  document.documentElement.dataset.ready = "yes";
+  lookAround();
 }
 requestAnimationFrame(() => setTimeout(begin));

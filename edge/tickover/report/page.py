@@ -73,12 +73,11 @@ def _plotly() -> str:
     return source
 
 
-def number(value: float | None) -> str:
-    """Four significant digits, grouped; a dash when there is none."""
+def number(value: float | None, digits: int = 4) -> str:
+    """That many significant digits, grouped; a dash when there is none."""
     if value is None or not np.isfinite(value):
         return "–"
-    digits = f"{value:.4g}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else digits
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
 
 
 def _summary(report: "Report") -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tickover.report.windows import Windows
 
 PYRAMID_VALUES: Final = 480_000
 """Numbers in all pyramids of a page; 2 bytes each, a third more as base64."""
-WINDOW_VALUES: Final = 720_000
+WINDOW_VALUES: Final = 960_000
 """Numbers in all full-resolution windows of a page."""
 FIELDS: Final = 4
 """Numbers per bucket and signal: low, high, expected, level."""

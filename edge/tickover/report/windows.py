@@ -1,4 +1,7 @@
-"""Full resolution around episodes: a bounded number of ticks, kept for the worst episodes."""
+"""Full resolution around episodes: a bounded number of ticks.
+
+When there are too many, the longest windows lose their second half; when all are short, those of the lowest peaks go.
+"""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -10,10 +13,12 @@ from tickover.records import Alert, FloatArray, Phase, ScoredTicks, TimeArray
 
 LEAD_TICKS: Final = 120
 """Ticks shown before an episode's start."""
-LENGTH_TICKS: Final = 780
+LENGTH_TICKS: Final = 1080
 """Ticks shown from an episode's start on, at most."""
 TAIL_TICKS: Final = 120
 """Ticks shown after an episode's end."""
+SHORTEST_TICKS: Final = 300
+"""A window is not cut below this length."""
 MOST_PARTS: Final = 64
 """Pieces of a window before they are joined."""
 
@@ -52,6 +57,13 @@ class Window:
         if len(self.parts) > MOST_PARTS:
             self.parts = [self.whole()]
 
+    def halve(self) -> None:
+        """Keep the first half, and take nothing more."""
+        whole = self.whole()
+        self.last = int(whole.time[len(whole.time) // 2])
+        self.parts, self.size = [], 0
+        self.take(whole)
+
     def whole(self) -> Ticks:
         """All ticks of the window, in the order in which they came."""
         return Ticks(
@@ -63,7 +75,7 @@ class Window:
 
 
 class Windows:
-    """One vehicle's windows, together at most ``budget`` ticks; those of the lowest peaks go first."""
+    """One vehicle's windows, together at most ``budget`` ticks."""
 
     def __init__(self, period: int, budget: int) -> None:
         self._period = period
@@ -92,11 +104,14 @@ class Windows:
         return [window.whole() for window in windows]
 
     def shrink(self, budget: int) -> None:
-        """Drop the windows of the lowest peaks until at most ``budget`` ticks are kept."""
-        size = sum(window.size for window in self._by_episode.values())
-        while size > budget and self._by_episode:
-            lowest = min(self._by_episode, key=lambda episode: self._by_episode[episode].peak)
-            size -= self._by_episode.pop(lowest).size
+        """Halve and drop windows until at most ``budget`` ticks are kept."""
+        windows = self._by_episode
+        while windows and sum(window.size for window in windows.values()) > budget:
+            longest = max(windows.values(), key=lambda window: window.size)
+            if longest.size > SHORTEST_TICKS:
+                longest.halve()
+                continue
+            del windows[min(windows, key=lambda episode: windows[episode].peak)]
             self.dropped += 1
 
     def _open(self, alert: Alert) -> Window:

@@ -1,0 +1,291 @@
+"""The report page: self-contained, safe with hostile text, complete, and alive in a real browser."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("jinja2", reason="the report extra is not installed")
+pytest.importorskip("plotly", reason="the report extra is not installed")
+
+from tickover.manifest import Budget, Chart, Manifest, Network, Signal
+from tickover.records import (
+    SECOND,
+    Alert,
+    Contribution,
+    EndReason,
+    FreezeFrame,
+    Phase,
+    ScoredTicks,
+    Scores,
+    Severity,
+    TickBlock,
+)
+from tickover.report import Report
+from tickover.report import report as limits
+
+START = 1_772_431_200 * SECOND
+HOSTILE = "</script><script>document.title='PWNED'</script><img src=x onerror=alert(1)>&amp;\u2028"
+LARGEST_PAGE = 10_000_000
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1200,1400",
+    "--virtual-time-budget=6000",
+)
+
+
+def manifest(unit: str = "kPa") -> Manifest:
+    signals = tuple(Signal(name=name, unit=unit) for name in ("boost", "coolant", "voltage"))
+    charts = tuple(
+        Chart(name=f"{signal.name}.fast", signal=signal.name, kind="ewma", limit=1.0, bound=8.0, clears_s=9.0)
+        for signal in signals
+    )
+    return Manifest(
+        name="truck",
+        signals=signals,
+        tick_period_s=1.0,
+        gap_limit_s=30,
+        lateness_s=2,
+        states=(),
+        warm_up_ticks=30,
+        charts=charts,
+        false_alarms=Budget(episodes=1, per_s=3600),
+        network=Network(cell="gru", arch="autoencoder", hidden=8, bottleneck=4),
+    )
+
+
+def scored(ticks: int = 3000, vehicle: str = "truck-1", start: int = START) -> ScoredTicks:
+    """A break after half of the ticks, an episode of ``coolant`` from 500 to 700, some missing voltage."""
+    rng = np.random.default_rng(5)
+    number = np.arange(ticks)
+    late = number >= ticks // 2
+    time = start + (number + 3600 * late) * SECOND
+    expected = (100 + 10 * np.sin(number[:, None] / 50 + np.arange(3))).astype(np.float32)
+    values = expected + rng.normal(0, 0.5, expected.shape).astype(np.float32)
+    wrong = (number >= 500) & (number < 700)
+    values[wrong, 1] += 40
+    values[100:110, 2] = np.nan
+    chart = rng.uniform(0.1, 0.6, expected.shape).astype(np.float32)
+    chart[wrong, 1] = 3.0
+    return ScoredTicks(
+        TickBlock(vehicle, time, late.astype(np.int64), values), Scores(chart.max(axis=1), chart, expected), wrong
+    )
+
+
+def alerts(vehicle: str = "truck-1", start: int = START, number: int = 0, peak: float = 3.0) -> list[Alert]:
+    """An episode's start, update and end. The update is the one that tells most."""
+
+    def told(phase: Phase, second: int, observed: float, score: float) -> Alert:
+        blame = Contribution("coolant", "kPa", "coolant.fast", score, 1.0, "high", observed, 100.0)
+        ended = phase is Phase.END
+        return Alert(
+            alert_id=f"{number}-{phase}",
+            episode_id=f"{vehicle}-{number}",
+            vehicle=vehicle,
+            detector="anomaly",
+            model_digest="ab" * 32,
+            phase=phase,
+            sequence=0,
+            severity=Severity.MAJOR,
+            reason=EndReason.RECOVERED if ended else None,
+            start=start + 500 * SECOND,
+            time=start + second * SECOND,
+            end=start + second * SECOND if ended else None,
+            score=score,
+            peak=peak,
+            signals=(blame,),
+            freeze_frame=FreezeFrame((), (), (), (), ()),
+            missing=0.0,
+        )
+
+    return [
+        told(Phase.START, 500, 111.0, 1.1),
+        told(Phase.UPDATE, 600, 142.5, 3.0),
+        told(Phase.END, 730, 101.0, 0.4),
+    ]
+
+
+def filled(*, title: str = "A day", vehicle: str = "truck-1", unit: str = "kPa", start: int = START) -> Report:
+    report = Report(manifest(unit), title=title, digest="ab" * 32)
+    report.add(scored(vehicle=vehicle, start=start), alerts(vehicle, start))
+    return report
+
+
+class Scripts(HTMLParser):
+    """The scripts of a page and every attribute that may load something."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.kinds: list[str | None] = []
+        self.loads: list[str] = []
+        self.tags: list[str] = []
+        self.text: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag == "script":
+            self.kinds.append(dict(attrs).get("type"))
+        self.loads += [value or "" for name, value in attrs if name in {"src", "href", "srcset", "action"}]
+
+    def handle_data(self, data: str) -> None:
+        if self.lasttag not in {"script", "style"}:
+            self.text.append(data)
+
+
+def browse(tmp_path: Path, page: str, then: str = "") -> str:
+    """The page's document after the browser has drawn it and run ``then`` (JavaScript) a second later."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    probe = """<script>
+const faults = [];
+addEventListener("error", (event) => faults.push(event.message));
+addEventListener("securitypolicyviolation", (event) => faults.push(event.violatedDirective + " " + event.blockedURI));
+addEventListener("load", () => setTimeout(() => { THEN; setTimeout(() => {
+  const answer = document.createElement("output");
+  answer.id = "answer";
+  answer.textContent = JSON.stringify({
+    title: document.title, faults, requests: performance.getEntriesByType("resource").map((entry) => entry.name),
+    drawn: document.querySelectorAll(".drawn .main-svg").length, range: $("range").textContent,
+    theme: document.documentElement.dataset.theme, chosen: document.querySelectorAll("tr.chosen").length,
+    first: document.querySelector(".signal h3") && document.querySelector(".signal h3").firstChild.textContent,
+    points: $("score").data ? $("score").data[0].x.length : null,
+    breaks: $("score").data ? $("score").data[0].y.filter((y) => y === null).length : null,
+    shapes: $("score").layout ? $("score").layout.shapes.length : null,
+  });
+  document.body.append(answer);
+}, 1500); }, 1500));
+</script>""".replace("THEN", then)
+    file = tmp_path / "page.html"
+    file.write_text(page.replace("</head>", probe + "</head>", 1), encoding="utf-8")
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", file.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def answer(dom: str) -> dict[str, object]:
+    found = re.search(r'<output id="answer">(.*?)</output>', dom, re.DOTALL)
+    assert found, "the page gave no answer"
+    result: dict[str, object] = json.loads(html.unescape(found[1]))
+    return result
+
+
+def test_the_page_is_one_file_that_loads_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    filled().write(path, {"late": 3, "duplicate": 0})
+    text = path.read_text(encoding="utf-8")
+    scripts = Scripts(text)
+    assert scripts.loads == []
+    assert scripts.kinds == ["application/json", "text/plain", None]
+    assert "default-src 'none'" in text
+    assert path.stat().st_size < LARGEST_PAGE
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"], "no temporary file stays behind"
+
+
+def test_the_tables_tell_what_happened() -> None:
+    words = " ".join(" ".join(Scripts(filled().html({"late": 3, "duplicate": 0})).text).split())
+    assert "1 episode. 1 major" in words
+    assert "2026-03-02 06:08:20" in words, "the episode's start"
+    assert "3 min 51 s" in words, "from 500 s to the end of the tick at 730 s"
+    assert "recovered" in words
+    assert "coolant too high 142.5 kPa, expected 100 kPa" in words, "as told by the alert with the highest score"
+    assert "voltage kPa – 10 0.33%" in words, "missing ticks of a signal"
+    assert "late 3" in words
+    assert "duplicate" not in words
+    assert "3,000" in words
+
+
+def test_a_quiet_log_says_so_plainly() -> None:
+    report = Report(manifest(), title="Quiet")
+    report.add(scored(400), [])
+    words = " ".join(" ".join(Scripts(report.html()).text).split())
+    assert "No alert. No episode opened in 6 min 40 s of driving; the highest score was 0.6" in words
+    assert '<table class="episodes">' not in report.html()
+
+
+def test_a_log_without_ticks_gives_a_page() -> None:
+    report = Report(manifest(), title="Nothing")
+    report.add(scored(0), [])
+    assert "No ticks." in report.html()
+    assert "No ticks." in Report(manifest()).html()
+
+
+def test_a_log_that_counts_from_its_start_shows_no_date() -> None:
+    words = " ".join(Scripts(filled(start=0).html()).text)
+    assert "0:08:20" in words
+    assert "1970" not in words
+
+
+def test_hostile_text_stays_text() -> None:
+    text = filled(title=HOSTILE, vehicle=HOSTILE, unit="</script><script>alert(1)//").html({HOSTILE: 1})
+    scripts = Scripts(text)
+    assert scripts.kinds == ["application/json", "text/plain", None]
+    assert "img" not in scripts.tags
+    packed = re.search(r'id="data">(.*?)</script>', text, re.DOTALL)
+    assert packed is not None
+    assert json.loads(packed[1])["vehicles"][0]["name"] == HOSTILE
+
+
+def test_the_page_does_not_depend_on_how_the_ticks_came() -> None:
+    whole, cut = filled(), Report(manifest(), title="A day", digest="ab" * 32)
+    ticks = scored()
+    for first in range(0, 3000, 250):
+        rows = slice(first, first + 250)
+        part = ScoredTicks(
+            TickBlock("truck-1", ticks.ticks.time[rows], ticks.ticks.trip[rows], ticks.ticks.values[rows]),
+            Scores(ticks.scores.score[rows], ticks.scores.chart[rows], ticks.scores.expected[rows]),
+            ticks.open[rows],
+        )
+        told = [a for a in alerts() if first <= (a.time - START) // SECOND < first + 250]
+        cut.add(part, told)
+    assert cut.html() == whole.html()
+
+
+def test_many_vehicles_and_episodes_stay_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "EPISODES", 10)
+    report = Report(manifest(), title="Fleet")
+    for number in range(limits.VEHICLES + 3):
+        vehicle = f"truck-{number}"
+        told = [alert for n in range(3) for alert in alerts(vehicle, START + n, n, peak=float(number + 1))]
+        report.add(scored(300, vehicle), told)
+    assert len(report.episodes) == 10
+    assert report.unlisted == 3 * (limits.VEHICLES + 3) - 10
+    assert min(story.peak for story in report.episodes) > limits.VEHICLES - 2, "the worst are listed"
+    page = report.html()
+    assert "vehicles not drawn" in page
+    assert f"{3 * (limits.VEHICLES + 3)} episodes." in page
+    assert len(page) < LARGEST_PAGE
+
+
+@pytest.mark.slow
+def test_the_browser_draws_zooms_and_changes_its_theme(tmp_path: Path) -> None:
+    page = filled(title=HOSTILE, vehicle=HOSTILE, unit="<b>kPa</b>").html()
+    plain = answer(browse(tmp_path, page))
+    assert plain["faults"] == []
+    assert plain["requests"] == []
+    assert plain["title"] != "PWNED"
+    assert plain["drawn"] >= 3
+    assert plain["range"] == ""
+    assert plain["first"] == "coolant", "the highest chart comes first"
+    assert plain["breaks"] == 1, "the line breaks between the trips"
+    assert plain["shapes"] == 2, "the limit and the episode"
+    other = "dark" if plain["theme"] == "light" else "light"
+    zoomed = answer(browse(tmp_path, page, "document.querySelector('button.go').click(); $('theme').click()"))
+    assert zoomed["faults"] == []
+    assert zoomed["chosen"] == 1
+    assert zoomed["theme"] == other
+    assert str(zoomed["range"]).startswith("2026-03-02 06:0")
+    assert zoomed["points"] < plain["points"], "only the range is drawn"
