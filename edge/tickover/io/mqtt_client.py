@@ -135,6 +135,11 @@ class MqttClient:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._client.is_connected()
+
     def connect(self) -> None:
         """Connect and wait for the broker's answer; BrokerError says why it did not come or was no."""
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]

@@ -1,0 +1,106 @@
+"""``tickover watch``: the alerts of one truck or a fleet, as they come."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from tickover.commands.broker import BASE_TOPIC, broker_options, connection_of, stop_like_ctrl_c
+from tickover.config import load_config
+from tickover.io.mqtt_client import MqttClient
+from tickover.watching import Board
+
+WAIT_S: Final = 0.25
+"""How long to wait for a message before the view is renewed."""
+RENEW_S: Final = 0.25
+TOPICS: Final = ("alert/+", "alarm/+", "status")
+
+
+@click.command()
+@broker_options
+@click.option("--vehicle", default="+", metavar="NAME", help="Only this one; default: all.")
+@click.option(
+    "--base", metavar="TOPIC", help=f"First level of the daemon's topics; default: {BASE_TOPIC}, or as in --config."
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON Lines in a terminal too.")
+def watch(vehicle: str, base: str | None, as_json: bool, **broker: Any) -> None:
+    """Watch the alerts of one truck or a fleet until Ctrl-C.
+
+    In a terminal: open episodes, the worst first, and recent alerts (needs tickover[watch]). In a pipe: JSON Lines,
+    each new alert and notice once, as published.
+    """
+    base = base or _base(broker["config"])
+    board = Board(base)
+    stop_like_ctrl_c()
+    connection = connection_of(**broker)
+    view = None if as_json or not sys.stdout.isatty() else _Screen(board, connection.address)
+    with MqttClient(connection) as client:
+        for topic in TOPICS:
+            client.subscribe(f"{base}/v1/{vehicle}/{topic}")
+        try:
+            if view:
+                view.run(client)
+            else:
+                _print_lines(client, board)
+        except KeyboardInterrupt:
+            pass
+        except BrokenPipeError:
+            sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    _say_counts(board)
+
+
+def _base(config: Path | None) -> str:
+    return load_config(config).out.base if config else BASE_TOPIC
+
+
+def _print_lines(client: MqttClient, board: Board) -> None:
+    """Each new alert or notice as it was published, a line each (JSON has line breaks between tokens only)."""
+    while True:
+        message = client.receive(WAIT_S)
+        if message is not None and board.take(message.topic, message.payload):
+            sys.stdout.buffer.write(message.payload.replace(b"\n", b" ") + b"\n")
+            sys.stdout.buffer.flush()
+
+
+class _Screen:
+    """The live view; made before connecting so that a missing package is said first."""
+
+    def __init__(self, board: Board, where: str) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        from tickover.view import render
+
+        self._board = board
+        self._where = where
+        self._console = Console()
+        self._render = render
+        self._live = Live(console=self._console, auto_refresh=False, screen=True)
+
+    def run(self, client: MqttClient) -> None:
+        """Until it is interrupted; the last view stays in the terminal."""
+        renewed = 0.0
+        try:
+            with self._live:
+                while True:
+                    message = client.receive(WAIT_S)
+                    if message is not None:
+                        self._board.take(message.topic, message.payload)
+                    now = time.monotonic()
+                    if message is None or now - renewed >= RENEW_S:
+                        renewed = now
+                        self._live.update(self._view(client.connected), refresh=True)
+        finally:
+            self._console.print(self._view(client.connected))
+
+    def _view(self, connected: bool) -> Any:
+        return self._render(self._board, self._where, connected, self._console.height)
+
+
+def _say_counts(board: Board) -> None:
+    for name in ("duplicates", "not_an_alert", "not_shown"):
+        if board.counts[name]:
+            click.echo(f"{name.replace('_', ' ')}: {board.counts[name]:,}", err=True)
