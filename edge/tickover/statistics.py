@@ -23,7 +23,11 @@ GLITCH_SHARE: Final = 0.5
 GLITCH_REACH: Final = 1.5
 """How far out at least one glitch must be, in margins: real peaks of a restless signal go a little beyond."""
 RANGE_MARGIN: Final = 1.0
-"""The proposed range reaches beyond the lasting and usual values by this part of their span: seasons differ."""
+"""Where there are glitches, the proposed range ends this many spans beyond the lasting and usual values,"""
+GLITCH_SIDE: Final = 0.5
+"""or this part of the way to the nearest glitch, if that is further."""
+OPEN_MARGIN: Final = 5.0
+"""Where there are none, it ends this many spans beyond all values: a log of one season must not shut out another."""
 REPEATS: Final = 3.0
 """A signal whose values change this many times more slowly than the rows come is refreshed more slowly."""
 REFRESH_QUANTILE: Final = 0.25
@@ -87,27 +91,23 @@ class SignalStatistics:
 
     @property
     def proposed_low(self) -> float:
-        """A plausible low end: generous, but glitches far below it are out."""
-        edge = self.lasting_low if self._glitch_below else self.low
-        return _round_outward(edge - self._margin, down=True)
+        """A plausible low end: glitches below are out, and no value of another season."""
+        below = [self.lasting_low - peak for peak in self.glitch_values if peak < self.lasting_low]
+        if below:
+            return _round_outward(self.lasting_low - max(self._margin, GLITCH_SIDE * min(below)), down=True)
+        return _round_outward(self.low - OPEN_MARGIN * self._margin, down=True)
 
     @property
     def proposed_high(self) -> float:
-        """A plausible high end: generous, but glitches far above it are out."""
-        edge = self.lasting_high if self._glitch_above else self.high
-        return _round_outward(edge + self._margin, down=False)
+        """A plausible high end: glitches above are out, and no value of another season."""
+        above = [peak - self.lasting_high for peak in self.glitch_values if peak > self.lasting_high]
+        if above:
+            return _round_outward(self.lasting_high + max(self._margin, GLITCH_SIDE * min(above)), down=False)
+        return _round_outward(self.high + OPEN_MARGIN * self._margin, down=False)
 
     @property
     def _margin(self) -> float:
         return _margin(self.lasting_low, self.lasting_high)
-
-    @property
-    def _glitch_below(self) -> bool:
-        return any(value < self.lasting_low for value in self.glitch_values)
-
-    @property
-    def _glitch_above(self) -> bool:
-        return any(value > self.lasting_high for value in self.glitch_values)
 
 
 def signal_statistics(series: Sequence[Series], index: int, low: float, high: float) -> SignalStatistics:
@@ -155,7 +155,7 @@ def row_period(series: Sequence[Series]) -> float:
 def tick_period(signals: Sequence[SignalStatistics], rows_s: float) -> float:
     """A round period at which the faster signals have a new value; never shorter than the rows' own."""
     refresh = [seen.refresh_s for seen in signals if not seen.constant and math.isfinite(seen.refresh_s)]
-    fastest = float(np.quantile(refresh, REFRESH_QUANTILE)) if refresh else rows_s
+    fastest = float(np.quantile(refresh, REFRESH_QUANTILE, method="lower")) if refresh else rows_s
     return _nice(fastest if fastest > REPEATS * rows_s else rows_s)
 
 

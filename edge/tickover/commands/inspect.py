@@ -1,0 +1,61 @@
+"""``tickover inspect``: what is in a log (on stderr) and the mapping it would take (TOML, on stdout)."""
+
+from pathlib import Path
+
+import click
+
+from tickover.inspection import Findings, propose_mapping
+from tickover.mapping import Mapping, load_mapping
+from tickover.statistics import SignalStatistics
+
+HEADINGS = ("signal", "unit", "missing", "low", "median", "high", "plausible", "outside", "new value", "glitches")
+
+
+@click.command()
+@click.argument("logs", metavar="LOG…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--map", "map_file", type=click.Path(path_type=Path), help="Look at the logs through this mapping.")
+def inspect(logs: tuple[Path, ...], map_file: Path | None) -> None:
+    """What is in LOG…, and the mapping it would take.
+
+    The findings go to stderr and the mapping to stdout: ``tickover inspect trip.csv > map.toml`` keeps it.
+    """
+    mapping, findings = propose_mapping(logs, load_mapping(map_file) if map_file else None)
+    for line in describe(mapping, findings):
+        click.echo(line, err=True)
+    click.echo(mapping.to_toml(), nl=False)
+
+
+def describe(mapping: Mapping, findings: Findings) -> list[str]:
+    """The findings as lines of text."""
+    time = f"column '{findings.time_column}', {findings.time_kind}" if findings.time_column else "a fixed rate"
+    return [
+        f"rows: {findings.rows}, bad rows: {findings.bad_rows}, {findings.seconds / 3600:.2f} h, "
+        f"usually a row every {findings.row_period_s:.3g} s",
+        f"time: {time}",
+        "",
+        *_table([HEADINGS, *(_row(mapping, name, seen) for name, seen in findings.signals.items())]),
+        "",
+        *(f"- {note}" for note in findings.notes),
+    ]
+
+
+def _row(mapping: Mapping, name: str, seen: SignalStatistics) -> tuple[str, ...]:
+    column = mapping.signals.get(name)
+    return (
+        name,
+        column.unit if column else "",
+        f"{seen.missing:.1%}",
+        f"{seen.low:.4g}",
+        f"{seen.median:.4g}",
+        f"{seen.high:.4g}",
+        f"{column.low:g} .. {column.high:g}" if column else "left out",
+        str(seen.outside),
+        f"{seen.refresh_s:.2g} s",
+        str(seen.glitches),
+    )
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Columns padded to one width."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
