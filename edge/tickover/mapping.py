@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from tickover import toml
 from tickover.errors import ConfigError
 from tickover.manifest import MAX_SIGNALS, Aggregation, Manifest, Name, NotNegative, Positive, Signal
+from tickover.settings import EpisodeOverrides, Factor
 
 TimeKind = Literal["auto", "iso", "epoch_s", "epoch_ms", "time_of_day", "seconds", "rate"]
 RELATIVE_KINDS: Final = ("seconds", "rate")
@@ -81,12 +82,17 @@ class SignalColumn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A whole mapping; the order of ``signals`` is the order of the values in ``Readings``."""
+    """A whole mapping; the order of ``signals`` is the order of the values in ``Readings``.
+
+    ``episodes`` and ``sensitivity`` are the tables of ``settings.Settings``: only `replay` heeds them.
+    """
 
     signals: dict[Name, SignalColumn]
     time: TimeColumn = TimeColumn()
     log: LogLayout = LogLayout()
     ticks: TickRule = TickRule()
+    episodes: EpisodeOverrides = EpisodeOverrides()
+    sensitivity: dict[str, Factor] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -116,8 +122,9 @@ class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def to_toml(self) -> str:
         """The mapping as TOML text; ``parse_mapping`` of it gives an equal mapping."""
-        tables = {"time": self.time, "log": self.log, "ticks": self.ticks}
+        tables = {"time": self.time, "log": self.log, "ticks": self.ticks, "episodes": self.episodes}
         sections = {name: _plain(table) for name, table in tables.items()}
+        sections["sensitivity"] = dict(self.sensitivity)
         for name, signal in self.signals.items():
             sections[toml.table_name("signals", name)] = _plain(signal)
         return toml.encode({name: values for name, values in sections.items() if values or "." in name})

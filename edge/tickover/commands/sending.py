@@ -1,6 +1,5 @@
 """What ``play`` and ``simulate`` share: sending rows as a truck and saying how far it is."""
 
-import math
 import sys
 import time
 from datetime import UTC, datetime
@@ -8,6 +7,7 @@ from typing import Final
 
 import click
 
+from tickover.commands.speed import speed_of as speed_of
 from tickover.errors import BrokerError
 from tickover.io.mqtt_client import MqttClient
 from tickover.records import SECOND
@@ -17,17 +17,6 @@ SAY_EVERY_S: Final = 0.5
 LOG_EVERY_S: Final = 30.0
 """How often a line is written where standard error is no terminal."""
 DRAIN_LIMIT_S: Final = 10.0
-
-
-def speed_of(ctx: click.Context, param: click.Parameter, value: str) -> float:
-    """The number that --speed says; ``max`` is infinity."""
-    try:
-        speed = math.inf if value == "max" else float(value)
-    except ValueError:
-        speed = math.nan
-    if not speed > 0:
-        raise click.BadParameter(f"expected a number above 0, or max, got {value!r}")
-    return speed
 
 
 class Sender:
