@@ -14,7 +14,7 @@ from tickover.errors import RunError
 from tickover.io.files import replace_file
 from tickover_train.fit import Checkpoint
 
-GROUPS = ("best", "weights", "moments")
+GROUPS = ("best", "weights", "moments", "usual")
 
 
 class _Head(msgspec.Struct, forbid_unknown_fields=True):

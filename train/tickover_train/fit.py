@@ -20,9 +20,12 @@ from tickover_train.corruption import corrupt
 from tickover_train.lanes import Lanes, lay
 from tickover_train.network import Recurrent, State, build, load_weights, weights_of, with_mask
 
-LOSS_FLOOR: Final = 1e-3
-"""Added to each signal's loss under the logarithm: a signal that is known exactly takes no more of the training."""
-
+LEAST_ERROR: Final = 1e-3
+"""Added to each signal's mean error: one that is known exactly takes no more of the training."""
+FIRST_ERROR: Final = 0.4
+"""About the mean Huber error of a network that expects every signal's mean."""
+USUAL_RATE: Final = 0.02
+"""How fast the usual error follows, per chunk."""
 WARM_UP_EPOCHS: Final = 1.0
 VALIDATION: Final = 1_000_003
 """In place of the epoch: seeds the fixed corruption of the held-out trips."""
@@ -38,6 +41,7 @@ class Checkpoint:
     best: dict[str, FloatArray] = field(default_factory=dict)
     weights: dict[str, FloatArray] = field(default_factory=dict)
     moments: dict[str, FloatArray] = field(default_factory=dict)
+    usual: dict[str, FloatArray] = field(default_factory=dict)
     finished: bool = False
 
     @property
@@ -85,6 +89,7 @@ def fit(task: Task, checkpoint: Checkpoint | None = None) -> Checkpoint:
     checkpoint = checkpoint or Checkpoint()
     network = new_network(task)
     optimizer = torch.optim.Adam(network.parameters(), lr=task.config.fit.learning_rate)
+    checkpoint.usual.setdefault("error", np.full(network.signals, FIRST_ERROR, np.float32))
     if checkpoint.weights:
         load_weights(network, checkpoint.weights)
         _load_moments(optimizer, checkpoint.moments)
@@ -107,7 +112,7 @@ def _judge(
 ) -> None:
     """Close an epoch: held-out loss, best so far, whether to go on, checkpoint."""
     with torch.no_grad():
-        held_out = sum_losses(network, check, task)
+        held_out = held_out_loss(network, check, task)
     better = held_out < checkpoint.best_loss
     checkpoint.epoch += 1
     checkpoint.losses.append((held_out if trained is None else trained, held_out))
@@ -126,67 +131,100 @@ def _judge(
 
 
 def _epoch(task: Task, network: Recurrent, optimizer: torch.optim.Adam, checkpoint: Checkpoint) -> float | None:
-    """One pass over the training trips; their mean loss, or None when it was stopped midway."""
-    lanes = _lanes(task, task.training, checkpoint.epoch)
-    total, state = 0.0, State()
+    """One pass over the training trips; its loss, or None when it was stopped midway."""
+    lanes = _lanes(task, task.training, checkpoint.epoch, turned=True)
+    usual = torch.from_numpy(checkpoint.usual["error"].copy()).to(task.device)
+    total, state = Errors.none(network.signals, task.device), State()
     for number in range(len(lanes.inputs)):
         if task.stopped():
             return None
         rate = _learning_rate(task, checkpoint.epoch + number / len(lanes.inputs))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss, state = _chunk(network, lanes, number, state, task)
+        errors, state = _chunk(network, lanes, number, state, task)
+        loss = (errors.mean / (usual + LEAST_ERROR)).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), task.config.fit.gradient_clip)
         optimizer.step()
-        total += float(loss.detach())
-    return total / len(lanes.inputs)
+        errors = errors.detach()
+        usual = torch.where(errors.count > 0, usual + USUAL_RATE * (errors.mean - usual), usual)
+        total += errors
+    checkpoint.usual["error"] = usual.cpu().numpy()
+    return total.loss
 
 
-def sum_losses(network: Recurrent, lanes: Lanes, task: Task) -> float:
-    """The mean loss over all chunks, state carried."""
-    total, state = 0.0, State()
+def held_out_loss(network: Recurrent, lanes: Lanes, task: Task) -> float:
+    """The loss over all chunks, state carried."""
+    total, state = Errors.none(network.signals, task.device), State()
     for number in range(len(lanes.inputs)):
-        loss, state = _chunk(network, lanes, number, state, task)
-        total += float(loss)
-    return total / len(lanes.inputs)
+        errors, state = _chunk(network, lanes, number, state, task)
+        total += errors
+    return total.loss
 
 
-def _chunk(network: Recurrent, lanes: Lanes, number: int, state: State, task: Task) -> tuple[Tensor, State]:
+def _chunk(network: Recurrent, lanes: Lanes, number: int, state: State, task: Task) -> "tuple[Errors, State]":
     keep = torch.from_numpy(~lanes.reset[number]).to(task.device)
     x = with_mask(torch.from_numpy(lanes.inputs[number]).to(task.device))
     target = torch.from_numpy(lanes.targets[number]).to(task.device)
     state = network.restart(state, keep)
     expected, target, state = network.pairs(x, target, state)
-    return signal_loss(expected, target, task.config.fit.huber), tuple(part.detach() for part in state)
+    return Errors.of(expected, target, task.config.fit.huber), tuple(part.detach() for part in state)
 
 
-def signal_loss(expected: Tensor, target: Tensor, corner: float) -> Tensor:
-    """Mean over the signals of the logarithm of each one's mean Huber loss.
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Huber errors summed per signal, and how many targets there were: both ``[F]``; missing targets count nothing.
 
-    The logarithm makes a halved error worth the same in every signal: charts measure residuals in units of their own
-    spread, so a signal that is nearly known must not be drowned by one that is hardly known. Missing
-    targets count nothing.
+    Training divides each signal's mean error by what it usually is of late, so that a halved error is worth the same in
+    every signal: charts measure residuals in units of their own spread, and a signal that is nearly known must not
+    be drowned by one that is hardly known. Usual is meant over epochs: dividing by the chunk's own error would teach a
+    signal that moves seldom, like a coolant that is warm for hours, to stand still.
     """
-    seen = torch.isfinite(target)
-    error = torch.nn.functional.huber_loss(
-        expected, torch.where(seen, target, expected), reduction="none", delta=corner
-    )
-    axes = tuple(range(error.dim() - 1))
-    number = seen.sum(axes)
-    mean = error.sum(axes) / number.clamp(min=1)
-    logs = torch.log(mean + LOSS_FLOOR) * (number > 0)
-    return logs.sum() / (number > 0).sum().clamp(min=1)
+
+    sum: Tensor
+    count: Tensor
+
+    @classmethod
+    def none(cls, signals: int, device: torch.device) -> "Errors":
+        """Nothing yet."""
+        return cls(torch.zeros(signals, device=device), torch.zeros(signals, device=device))
+
+    @classmethod
+    def of(cls, expected: Tensor, target: Tensor, corner: float) -> "Errors":
+        """Of one chunk ``[..., F]``; the corner of Huber's loss is in standard deviations."""
+        seen = torch.isfinite(target)
+        filled = torch.where(seen, target, expected)
+        error = torch.nn.functional.huber_loss(expected, filled, reduction="none", delta=corner)
+        axes = tuple(range(error.dim() - 1))
+        return cls(error.sum(axes), seen.sum(axes).to(error.dtype))
+
+    def __add__(self, other: "Errors") -> "Errors":
+        return Errors(self.sum + other.sum, self.count + other.count)
+
+    def detach(self) -> "Errors":
+        """Without their graph."""
+        return Errors(self.sum.detach(), self.count)
+
+    @property
+    def mean(self) -> Tensor:
+        """Per signal ``[F]``; 0 where there was no target."""
+        return self.sum / self.count.clamp(min=1)
+
+    @property
+    def loss(self) -> float:
+        """Mean over the signals of the logarithm of their mean error: what stops the fit and compares cells."""
+        logs = torch.log(self.mean + LEAST_ERROR)[self.count > 0]
+        return float(logs.mean()) if len(logs) else 0.0
 
 
-def _lanes(task: Task, trips: Sequence[FloatArray], epoch: int) -> Lanes:
+def _lanes(task: Task, trips: Sequence[FloatArray], epoch: int, turned: bool = False) -> Lanes:
     random = np.random.default_rng([task.config.seed & 0xFFFF_FFFF, task.fold, epoch])
     span = task.config.corruption.span_s / task.period_s
     order = random.permutation(len(trips))
     targets = [trips[i] for i in order]
     inputs = [corrupt(trip, task.training, random, task.config.corruption, span) for trip in targets]
-    return lay(inputs, targets, task.config.fit.lanes, task.config.fit.chunk)
+    return lay(inputs, targets, task.config.fit.lanes, task.config.fit.chunk, random if turned else None)
 
 
 def _learning_rate(task: Task, epochs: float) -> float:

@@ -122,7 +122,8 @@ def _median_norm(squares: Tensor) -> DoubleArray:
 
 
 def correlation_time(trips: Sequence[FloatArray], longest: int = LAGS) -> DoubleArray:
-    """Per signal the lag in ticks at which its autocorrelation falls below 1/e, over trips the median; ``longest`` at most.
+    """Per signal the lag in ticks at which its autocorrelation falls below 1/e, over trips the median, at most
+    ``longest``.
 
     What a signal's own past says about it fades on this scale: a network with less memory cannot expect it.
     """

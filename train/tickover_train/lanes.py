@@ -20,8 +20,18 @@ class Lanes:
     reset: npt.NDArray[np.bool_]
 
 
-def lay(inputs: Sequence[FloatArray], targets: Sequence[FloatArray], lanes: int, chunk: int) -> Lanes:
-    """Deal trips, longest first, to the lane with the fewest chunks; each trip is padded to whole chunks."""
+def lay(
+    inputs: Sequence[FloatArray],
+    targets: Sequence[FloatArray],
+    lanes: int,
+    chunk: int,
+    random: np.random.Generator | None = None,
+) -> Lanes:
+    """Deal trips, longest first, to the lane with the fewest chunks; each trip is padded to whole chunks.
+
+    With ``random`` each lane is turned by a random number of chunks, so that the starts of trips, cold engines all, do
+    not stand side by side; the trip that is cut by it begins midway.
+    """
     lanes = min(lanes, len(inputs))
     chunks = [-(-len(trip) // chunk) for trip in inputs]
     filled = [0] * lanes
@@ -38,5 +48,11 @@ def lay(inputs: Sequence[FloatArray], targets: Sequence[FloatArray], lanes: int,
         laid[0][start : start + len(source), lane] = source
         laid[1][start : start + len(target), lane] = target
         reset[first + 1 : first + number, lane] = False
+    if random is not None:
+        for lane, turn in enumerate(random.integers(max(filled), size=lanes)):
+            for array in laid:
+                array[:, lane] = np.roll(array[:, lane], turn * chunk, axis=0)
+            reset[:, lane] = np.roll(reset[:, lane], turn)
+        reset[0] = True
     cut = [array.reshape(-1, chunk, *shape[1:]) for array in laid]
     return Lanes(cut[0], cut[1], reset)
