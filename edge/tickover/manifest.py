@@ -63,7 +63,8 @@ class Chart(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One control chart over one signal's residual, in residual units. ``limit`` None: the chart is off.
 
     ``bound`` is the largest value that the chart can reach before division by the limit; ``clears_s`` is how
-    long it takes, with a zero residual, to fall from there to under the limit.
+    long it takes, with a zero residual, to fall from there to under the limit. ``span_s`` (ewma, energy) and
+    ``allowance`` (cusum) are the chart's own setting.
     """
 
     name: Name
@@ -72,6 +73,8 @@ class Chart(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     limit: Positive | None
     bound: Positive
     clears_s: NotNegative
+    span_s: Positive | None = None
+    allowance: Positive | None = None
 
 
 class Budget(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

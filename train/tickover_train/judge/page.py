@@ -28,12 +28,7 @@ class Row:
 
 def render(study: Study) -> str:
     """The page's HTML; everything from outside is escaped by the template."""
-    from jinja2 import Environment, select_autoescape
-
-    text = files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(percent=percent, seconds=seconds, number=number)
-    return environment.from_string(text).render(
+    page: str = _template("page.html.j2").render(
         study=study,
         model=study.whole[0],
         tables=(("Whole trips", study.whole), ("Legs of 3 to 8 minutes", study.legs)),
@@ -46,6 +41,20 @@ def render(study: Study) -> str:
         alarms=[(alarm, _pictures(alarm)) for alarm in study.worst],
         size=(WIDTH, HEIGHT),
     )
+    return page
+
+
+def _template(name: str) -> Any:
+    """A page's template; everything that is put into it is escaped."""
+    from jinja2 import DictLoader, Environment, select_autoescape
+
+    folder = files(__package__)
+    pages = {one: folder.joinpath(one).read_text(encoding="utf-8") for one in ("style.css", name)}
+    environment = Environment(
+        loader=DictLoader(pages), autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(percent=percent, seconds=seconds, number=number)
+    return environment.get_template(name)
 
 
 def percent(share: float | None) -> str:
@@ -85,24 +94,23 @@ def _curve(points: Sequence[CurvePoint]) -> str:
 
 
 def _pictures(alarm: FalseAlarm) -> list[dict[str, Any]]:
-    """One small picture per signal, and one of the score."""
-    score = {"title": "score (1 is the limit)", "lines": _lines(alarm, [alarm.score, np.ones(len(alarm.score))])}
-    signals = [
-        {
-            "title": f"{trace.signal} [{trace.unit}]" if trace.unit else trace.signal,
-            "lines": _lines(alarm, [trace.observed, trace.expected]),
-        }
-        for trace in alarm.traces
-    ]
-    marker = _scale(np.zeros(1), alarm.seconds) * WIDTH
-    return [{**picture, "marker": round(float(marker[0]), 1)} for picture in [score, *signals]]
+    """One small picture of the score, and one per signal to blame."""
+    score = _picture(alarm, "score", "", [alarm.score, np.ones(len(alarm.score))])
+    return [score, *(_picture(alarm, t.signal, t.unit, [t.observed, t.expected]) for t in alarm.traces)]
 
 
-def _lines(alarm: FalseAlarm, series: Sequence[npt.NDArray[np.floating]]) -> list[str]:
-    """SVG paths of series on one scale; missing values break the line."""
-    x = _scale(alarm.seconds, alarm.seconds) * WIDTH
+def _picture(alarm: FalseAlarm, title: str, unit: str, series: Sequence[npt.NDArray[np.floating]]) -> dict[str, Any]:
+    """Title, range, SVG paths of the series on one scale, and where the episode opens."""
     together = np.concatenate(series)
-    return [_path(x, HEIGHT * (1 - _scale(one, together))) for one in series]
+    finite = together[np.isfinite(together)]
+    span = f"{number(float(finite.min()))} to {number(float(finite.max()))} {unit}" if len(finite) else "missing"
+    x = _scale(alarm.seconds, alarm.seconds) * WIDTH
+    return {
+        "title": title,
+        "range": span,
+        "lines": [_path(x, HEIGHT * (1 - _scale(one, together))) for one in series],
+        "marker": round(float(_scale(np.zeros(1), alarm.seconds)[0]) * WIDTH, 1),
+    }
 
 
 def _scale(values: npt.NDArray[np.floating], reference: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
@@ -122,3 +130,9 @@ def _path(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> str:
         parts.append(f"{pen}{a:.1f} {b:.1f}")
         pen = "L"
     return " ".join(parts)
+
+
+def render_comparison(entries: Sequence[Any], trips: int, epochs: int, seed: int) -> str:
+    """The page of ``tickover compare``; ``entries`` as in ``tickover_train.comparison.Entry``."""
+    page: str = _template("comparison.html.j2").render(entries=entries, trips=trips, epochs=epochs, seed=seed)
+    return page

@@ -1,0 +1,141 @@
+"""The protocol: spans equal whole runs, floors and oracles get the figures they deserve, the command works."""
+
+import html
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tickover.detector import Detector
+from tickover_train.commands.evaluate import evaluate
+from tickover_train.judge.baselines import FLOORS, FloorScorer, PcaScorer
+from tickover_train.judge.evaluate import Sweep, cut_legs, judge, set_up
+from tickover_train.judge.faults import KINDS, habits_of, inject, plan
+from tickover_train.judge.scorers import ModelScorer, Track
+
+
+@pytest.fixture(scope="module")
+def bench(model_file, trips):
+    signals = Detector.load(model_file).manifest.signals
+    habits = habits_of(trips)
+    planned = plan([len(trip) for trip in trips], habits, 1.0, 0, KINDS, Counter())
+    return set_up(trips, planned, signals, habits, 1.0, Counter())
+
+
+def test_a_span_scores_and_alarms_as_the_whole_faulty_trip_would(model_file, bench, trips):
+    scorer = ModelScorer(Detector.load(model_file))
+    scorer.clean(bench.trips, bench.marks)
+    tracks = scorer.spans(bench.spans)
+    for number in range(0, len(bench.spans), 9):
+        span = bench.spans[number]
+        whole = [trip.copy() for trip in trips]
+        part = slice(span.start, span.start + len(span.values))
+        whole[span.trip][part] = span.values
+        expected = ModelScorer(Detector.load(model_file)).clean(whole, [[] for _ in whole])[span.trip]
+        np.testing.assert_array_equal(tracks[number].score, expected.score[part].astype(np.float64))
+        np.testing.assert_array_equal(tracks[number].open, expected.open[part])
+    assert any(track.open.any() for track in tracks)
+
+
+def test_the_baselines_span_continues_its_filter(bench, trips):
+    scorer = PcaScorer(1.0, lambda scores: 1.0)
+    scorer.clean(bench.trips, bench.marks)
+    span, track = bench.spans[5], scorer.spans(bench.spans)[5]
+    whole = [trip.copy() for trip in trips]
+    whole[span.trip][span.start : span.start + len(span.values)] = span.values
+    raw = scorer._filter(scorer._fit(span.trip).residual(whole[span.trip]))
+    np.testing.assert_allclose(track.score, raw[span.start : span.start + len(span.values)], rtol=1e-9)
+
+
+class Oracle:
+    """Knows where the faults are; ``late`` ticks late."""
+
+    name = "oracle"
+
+    def __init__(self, bench, late=0):
+        self.bench, self.late = bench, late
+
+    def clean(self, trips, marks):
+        return [Track(np.zeros(len(trip)), np.zeros(len(trip), dtype=bool)) for trip in trips]
+
+    def spans(self, spans):
+        return [Track(on * 2.0, on) for span in spans for on in [np.arange(len(span.values)) >= self.late]]
+
+
+def test_an_oracle_catches_everything_and_cries_never(bench):
+    verdict = judge(Oracle(bench, late=7), bench, per_hour=1.0)
+    assert (verdict.kept, verdict.ranked, verdict.false_alarms.count) == (1.0, 1.0, 0)
+    assert verdict.kept_delay_s == verdict.ranked_delay_s == 7.0
+    assert verdict.chance == 0.0
+
+
+def test_an_alarm_that_is_always_on_catches_nothing(bench):
+    verdict = judge(FloorScorer("always on", 1.0, 0, 1.0), bench, per_hour=1.0)
+    assert (verdict.kept, verdict.ranked, verdict.in_alarm) == (0.0, 0.0, 1.0)
+
+
+def test_random_catches_what_chance_gives(bench):
+    verdict = judge(FloorScorer("random", 1.0, 0, 60.0), bench, per_hour=60.0)
+    assert verdict.kept == pytest.approx(verdict.chance, abs=0.1)
+    assert verdict.ranked_false_alarms.per_hour <= 60.0
+
+
+def test_the_sweep_finds_the_lowest_level_within_the_budget():
+    score = np.zeros(7200)
+    score[[100, 1000, 3000, 5000]] = [4.0, 3.0, 2.0, 1.0]
+    sweep = Sweep([score], merge=60, hours=2.0)
+    assert sweep.level(1.0) == 3.0
+    assert sweep.count(3.0) == 2
+    assert sweep.level(0.1) > 4.0
+
+
+def test_legs_are_three_to_eight_minutes_and_repeat():
+    trips = [np.arange(5000, dtype=np.float32)[:, None], np.zeros((100, 1), np.float32)]
+    legs = cut_legs(trips, 1.0, seed=2)
+    assert all(180 <= len(leg) <= 480 for leg in legs[:-1])
+    joined = np.concatenate(legs)[:, 0]
+    np.testing.assert_array_equal(joined, np.arange(len(joined)))
+    assert len(joined) > 5000 - 180
+    assert [len(leg) for leg in legs] == [len(leg) for leg in cut_legs(trips, 1.0, seed=2)]
+
+
+def test_no_effect_is_counted(trips, model_file):
+    signals = Detector.load(model_file).manifest.signals
+    still = [np.full_like(trips[0], 5.0)]
+    habits = habits_of(trips)
+    planned = plan([len(still[0])], habits, 1.0, 0, ["stuck", "frozen_bus"], Counter())
+    counts = Counter()
+    assert set_up(still, planned, signals, habits, 1.0, counts).injections == []
+    assert counts["no_effect"] == 2
+    assert inject(planned[0], still[0], signals, habits, 1.0) is None
+
+
+def test_the_command_tells_the_same_in_table_json_and_page(model_file, logs, tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from tickover_train.judge.faults import kind\n"
+        "@kind('<b>mine')\n"
+        "def mine(case):\n"
+        "    case.values[:, case.signal] += 3 * case.amount\n"
+    )
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"log,start,end\n{logs[0]},300,420\n")
+    args = [str(model_file), "--clean", *map(str, logs), "--json", str(tmp_path / "out.json")]
+    args += ["--page", str(tmp_path / "out.html"), "--faults", str(mine), "--labels", str(labels)]
+    result = CliRunner().invoke(evaluate, args)
+    KINDS.pop("<b>mine", None)
+    assert result.exit_code == 0, result.output
+    study = json.loads((tmp_path / "out.json").read_bytes())
+    page = (tmp_path / "out.html").read_text()
+    model = study["whole"][0]
+    assert [one["name"] for one in study["whole"]] == ["model", "pca residual", *FLOORS]
+    assert {cell["kind"] for cell in model["cells"]} == {*KINDS, "<b>mine"}
+    assert study["labelled"]["events"] == 1
+    assert f"{100 * model['kept']:.0f} %" in page
+    assert f"{100 * model['kept']:.0f} %" in result.output
+    assert "<b>mine" not in page
+    assert html.escape("<b>mine") in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert "<script" not in page

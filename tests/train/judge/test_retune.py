@@ -1,0 +1,71 @@
+"""Retuning: other limits or scaling in a finished model file, sealed again; the weights stay."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tickover.detector import Detector
+from tickover.errors import ModelError
+from tickover.manifest import Budget
+from tickover.model import open_bytes
+from tickover_export.retune import Retuned
+from tickover_train.commands.retune import retune
+from tickover_train.data import Trip
+from tickover_train.judge.rescale import rescale
+
+BUDGET = Budget(episodes=2.0, per_s=3600.0)
+
+
+def test_new_limits_divide_the_same_charts(model_file, trips):
+    model = Retuned(model_file.read_bytes())
+    limits = np.linspace(0.5, 5.0, 9).astype(np.float32)
+    limits[4] = np.inf
+    made = Detector(open_bytes(model.finish(limits, BUDGET)))
+    old = Detector.load(model_file)
+    before = np.array([chart.limit for chart in old.manifest.charts], np.float32)
+    np.testing.assert_allclose(
+        made.run(trips[0]).chart, old.run(trips[0]).chart * before / limits, rtol=1e-4, atol=1e-6
+    )
+    assert [chart.limit for chart in made.manifest.charts] == [*limits[:4], None, *limits[5:]]
+    assert made.manifest.false_alarms == BUDGET
+    assert made.digest != old.digest
+
+
+def test_the_same_limits_give_the_same_file(model_file):
+    model = Retuned(model_file.read_bytes())
+    limits = np.array([chart.limit for chart in model.manifest.charts], np.float32)
+    assert model.finish(limits, model.manifest.false_alarms) == model_file.read_bytes()
+
+
+def test_limits_must_be_positive_and_one_each(model_file):
+    model = Retuned(model_file.read_bytes())
+    for wrong in (np.ones(3, np.float32), np.zeros(9, np.float32)):
+        with pytest.raises(ValueError, match="expected 9 positive numbers"):
+            model.finish(wrong, BUDGET)
+
+
+def test_a_damaged_file_is_refused():
+    with pytest.raises(ModelError):
+        Retuned(b"no model")
+
+
+def test_rescaling_lets_another_truck_look_like_the_first(model_file, trips):
+    other = [Trip(str(n), (trip * 3 + 50).astype(np.float32)) for n, trip in enumerate(trips)]
+    same = [Trip(str(n), trip) for n, trip in enumerate(trips)]
+    models = [Retuned(model_file.read_bytes()) for _ in range(2)]
+    for model, own in zip(models, (same, other), strict=True):
+        rescale(model, own)
+    first, second = (Detector(open_bytes(model.unlimited())) for model in models)
+    np.testing.assert_allclose(first.run(same[0].values).chart, second.run(other[0].values).chart, rtol=0.02, atol=0.02)
+
+
+def test_the_command_meets_its_budget_on_the_trips_it_was_given(model_file, logs, tmp_path):
+    out = tmp_path / "new.onnx"
+    args = [str(model_file), "--clean", *map(str, logs), "--false-alarms", "4/1h", "--out", str(out)]
+    result = CliRunner().invoke(retune, args)
+    assert result.exit_code == 0, result.output
+    made = Detector.load(out)
+    assert made.manifest.false_alarms.per_hour == pytest.approx(4.0)
+    assert made.manifest.false_alarms.hours == pytest.approx(1.0, rel=0.02)
+    assert made.manifest.false_alarms.low <= 4.0
+    assert "limits for 4 false alarms an hour" in result.output

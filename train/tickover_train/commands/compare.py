@@ -1,0 +1,91 @@
+"""``tickover compare``: which cell and which architecture suits these trips."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from tickover.inspection import propose_mapping
+from tickover.io.files import replace_file
+from tickover.mapping import load_mapping
+from tickover_train.commands.evaluate import EXISTING, OUTPUT, warn
+from tickover_train.config import TrainConfig, load_config
+from tickover_train.data import expand, load_trips
+from tickover_train.judge.page import number, percent, render_comparison
+
+if TYPE_CHECKING:
+    from tickover_train.comparison import Entry
+
+EPOCHS = 8
+"""Enough to rank; ``tickover train`` goes further."""
+
+
+@click.command()
+@click.argument("logs", type=EXISTING, nargs=-1, required=True, metavar="LOG…")
+@click.option("--config", "config_file", type=EXISTING, help="A training configuration (TOML) that all share.")
+@click.option("--map", "mapping_file", type=EXISTING, help="Mapping file; without it one is proposed.")
+@click.option("--cell", "cells", multiple=True, type=click.Choice(("rnn", "gru", "lstm")), help="Only these.")
+@click.option(
+    "--arch", "archs", multiple=True, type=click.Choice(("autoencoder", "forecaster", "seq2seq")), help="Only these."
+)
+@click.option("--epochs", type=click.IntRange(1), default=EPOCHS, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--json", "json_file", type=OUTPUT, help="Write every figure as JSON.")
+@click.option("--page", type=OUTPUT, help="Write an HTML page.")
+def compare(
+    logs: tuple[Path, ...],
+    config_file: Path | None,
+    mapping_file: Path | None,
+    cells: tuple[str, ...],
+    archs: tuple[str, ...],
+    epochs: int,
+    seed: int,
+    json_file: Path | None,
+    page: Path | None,
+) -> None:
+    """Train every cell in every architecture on three quarters of the trips, and judge them on the rest."""
+    from tickover_train.comparison import ARCHITECTURES, CELLS
+    from tickover_train.comparison import compare as run
+
+    paths = expand(logs)
+    mapping = load_mapping(mapping_file) if mapping_file else propose_mapping(paths)[0]
+    trips = load_trips(paths, mapping, Counter(), warn)
+    pairs = [(c, a) for a in ARCHITECTURES for c in CELLS if c in (cells or CELLS) and a in (archs or ARCHITECTURES)]
+    config = small(load_config(config_file), epochs, seed)
+    entries = run(config, mapping, trips, pairs, lambda text: click.echo(f"  {text}", err=True))
+    click.echo(table(entries))
+    if json_file:
+        with replace_file(json_file) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(entries)))
+    if page:
+        with replace_file(page) as file:
+            file.write(render_comparison(entries, len(trips), epochs, seed).encode())
+        click.echo(f"page: {page}")
+
+
+def small(config: TrainConfig, epochs: int, seed: int) -> TrainConfig:
+    """The configuration with short training, in two folds."""
+    return msgspec.structs.replace(
+        config,
+        seed=seed,
+        fit=msgspec.structs.replace(config.fit, epochs=epochs),
+        calibration=msgspec.structs.replace(config.calibration, folds=2),
+    )
+
+
+def table(entries: Sequence["Entry"]) -> str:
+    """The entries as text, in the order in which they ran."""
+    lines = [
+        f"{'':<20}{'kept':>7}{'ranked':>8}{'false alarms/h':>16}{'in alarm':>10}{'VUS-PR':>8}{'memory':>9}"
+        f"{'weights':>9}{'tick':>9}{'training':>10}"
+    ]
+    for one in entries:
+        lines.append(
+            f"{one.cell + ' ' + one.arch:<20}{percent(one.kept):>7}{percent(one.ranked):>8}"
+            f"{number(one.false_alarms.per_hour):>16}{percent(one.in_alarm):>10}{number(one.vus_pr):>8}"
+            f"{one.horizon_s:>7.0f} s{one.parameters:>9}{one.tick_us:>6.0f} us{one.train_s:>8.0f} s"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,68 @@
+"""``tickover retune``: the same network with limits for another truck, without torch."""
+
+from collections import Counter
+from pathlib import Path
+
+import click
+import numpy as np
+
+from tickover.detector import Detector
+from tickover.io.files import read_bytes, replace_file
+from tickover.manifest import Budget
+from tickover.mapping import load_mapping, mapping_of
+from tickover.model import MAX_BYTES, open_bytes
+from tickover_export.retune import Retuned
+from tickover_train.calibrate import Limits, calibrate
+from tickover_train.commands.evaluate import EXISTING, OUTPUT, warn
+from tickover_train.config import CalibrationConfig, parse_budget
+from tickover_train.data import Trip, expand, load_trips
+from tickover_train.judge.rescale import rescale
+from tickover_train.scoring import chart_trips
+
+
+@click.command()
+@click.argument("model", type=EXISTING)
+@click.option("--clean", "first", type=EXISTING, multiple=True, required=True, metavar="LOG…", help="Logs or folders.")
+@click.argument("more", type=EXISTING, nargs=-1, metavar="")
+@click.option("--false-alarms", default="1/1h", show_default=True, metavar="N/DURATION", help="The budget.")
+@click.option("--rescale", "rescaled", is_flag=True, help="New centre and scale of inputs and residuals, too.")
+@click.option("--map", "mapping_file", type=EXISTING, help="How the logs' columns map to the model's signals.")
+@click.option("--out", type=OUTPUT, required=True, help="The new model file.")
+def retune(
+    model: Path,
+    first: tuple[Path, ...],
+    more: tuple[Path, ...],
+    false_alarms: str,
+    rescaled: bool,
+    mapping_file: Path | None,
+    out: Path,
+) -> None:
+    """Set MODEL's limits anew from clean trips of another truck."""
+    budget = parse_budget(false_alarms)
+    old = Retuned(read_bytes(model, MAX_BYTES))
+    mapping = load_mapping(mapping_file) if mapping_file else mapping_of(old.manifest)
+    trips = load_trips(expand([*first, *more]), mapping, Counter(), warn)
+    if rescaled:
+        rescale(old, trips)
+    limits = limits_for(old, trips, budget)
+    with replace_file(out) as file:
+        file.write(old.finish(limits.limits, limits.budget))
+    click.echo(summary(limits.budget, limits.limits, out))
+
+
+def limits_for(model: Retuned, trips: list[Trip], budget: Budget) -> Limits:
+    """Limits by cross-validation over the trips, run through the graph itself."""
+    charts = chart_trips(Detector(open_bytes(model.unlimited())), trips)
+    manifest = model.manifest
+    floor = CalibrationConfig().floor
+    return calibrate(charts, budget, manifest.episodes, model.bounds, manifest.tick_period_s, floor)
+
+
+def summary(budget: Budget, limits: np.ndarray, out: Path) -> str:
+    """What was set, and how sure it is."""
+    off = int(np.isinf(limits).sum())
+    return (
+        f"{out}: limits for {budget.per_hour:.3g} false alarms an hour from {budget.hours:.1f} h; "
+        f"out of fold {budget.realised:.2f} an hour ({budget.low:.2f} to {budget.high:.2f}, 95 %)"
+        + (f"; {off} charts are off" if off else "")
+    )

@@ -1,0 +1,123 @@
+"""Cells and architectures side by side: each trained small on the same trips and judged on trips that none has seen."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from msgspec import structs
+
+from tickover.detector import Detector
+from tickover.manifest import Architecture, Cell
+from tickover.mapping import Mapping
+from tickover.model import open_bytes
+from tickover.records import FloatArray
+from tickover_export.graph import build
+from tickover_export.package import manifest_of, package
+from tickover_train.config import TrainConfig
+from tickover_train.data import Trip
+from tickover_train.horizon import horizons
+from tickover_train.judge.evaluate import judge, set_up
+from tickover_train.judge.faults import KINDS, habits_of, plan
+from tickover_train.judge.metrics import Rate
+from tickover_train.judge.scorers import ModelScorer
+from tickover_train.workshop import Job, Product, finish, fit_folds, new_job
+
+CELLS: Final[tuple[Cell, ...]] = ("rnn", "gru", "lstm")
+ARCHITECTURES: Final[tuple[Architecture, ...]] = ("autoencoder", "forecaster", "seq2seq")
+TEST_EVERY: Final = 4
+"""Every fourth trip is kept for judging."""
+TIMED_TICKS: Final = 2000
+"""Single ticks that are timed on the trained model file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One cell in one architecture; shares and rates on the test trips, ``tick_us`` per single tick on one core."""
+
+    cell: str
+    arch: str
+    parameters: int
+    train_s: float
+    loss: float
+    kept: float
+    ranked: float
+    false_alarms: Rate
+    in_alarm: float
+    vus_pr: float
+    horizon_s: float
+    tick_us: float
+    bytes: int
+
+
+def split(trips: Sequence[Trip]) -> tuple[list[Trip], list[Trip]]:
+    """Trips to train on, and trips to judge on; a lone trip is both."""
+    test = [trip for number, trip in enumerate(trips) if number % TEST_EVERY == TEST_EVERY - 1] or list(trips[-1:])
+    return [trip for trip in trips if trip not in test] or list(trips), test
+
+
+def compare(
+    config: TrainConfig,
+    mapping: Mapping,
+    trips: Sequence[Trip],
+    pairs: Iterable[tuple[Cell, Architecture]],
+    tell: Callable[[str], None],
+) -> list[Entry]:
+    """Train and judge each pair with one configuration and one seed."""
+    training, test = split(trips)
+    entries = []
+    for cell, arch in pairs:
+        tell(f"{cell} {arch}: training")
+        settings = structs.replace(config, network=structs.replace(config.network, cell=cell, arch=arch))
+        began = time.monotonic()
+        job = new_job(settings, mapping, training)
+        product = finish(job, fit_folds(job))
+        entry = _judged(job, product, test, time.monotonic() - began)
+        tell(f"{cell} {arch}: {100 * entry.ranked:.0f} % caught ranked, {entry.train_s:.0f} s")
+        entries.append(entry)
+    return entries
+
+
+def _judged(job: Job, product: Product, test: Sequence[Trip], seconds: float) -> Entry:
+    data = _model(product, job.config)
+    detector = Detector(open_bytes(data))
+    manifest = detector.manifest
+    values = [trip.values for trip in test]
+    habits = habits_of(values)
+    planned = plan([len(x) for x in values], habits, manifest.tick_period_s, job.config.seed, list(KINDS), Counter())
+    bench = set_up(values, planned, manifest.signals, habits, manifest.tick_period_s, Counter())
+    verdict = judge(ModelScorer(detector), bench, manifest.false_alarms.per_hour)
+    memory = horizons(product.network, job.normalised, job.config.seed)
+    return Entry(
+        cell=manifest.network.cell,
+        arch=manifest.network.arch,
+        parameters=manifest.network.parameters,
+        train_s=seconds,
+        loss=product.folds[0].fitted.best_loss,
+        kept=verdict.kept,
+        ranked=verdict.ranked,
+        false_alarms=verdict.false_alarms,
+        in_alarm=verdict.in_alarm,
+        vus_pr=verdict.vus_pr,
+        horizon_s=memory.memory.lag * manifest.tick_period_s,
+        tick_us=_tick_us(detector, np.concatenate(values)[:TIMED_TICKS]),
+        bytes=len(data),
+    )
+
+
+def _model(product: Product, config: TrainConfig) -> bytes:
+    limits = product.limits
+    manifest = manifest_of(product.spec, limits.limits, budget=limits.budget, episodes=config.episodes)
+    return package(build(product.weights, product.spec, limits.limits), manifest)
+
+
+def _tick_us(detector: Detector, ticks: FloatArray) -> float:
+    """Median microseconds of one ``Detector.step``."""
+    spent = []
+    for row in ticks:
+        began = time.perf_counter_ns()
+        detector.step(row)
+        spent.append(time.perf_counter_ns() - began)
+    return float(np.median(spent)) / 1000.0
