@@ -1,0 +1,218 @@
+"""Every cell and architecture keeps the same promises: one suite over all of them."""
+
+import numpy as np
+import onnx
+import pytest
+
+from oracle import Oracle
+from small_models import (
+    BANKS,
+    COMBINATIONS,
+    limits_of,
+    many_signals,
+    model_bytes,
+    random_weights,
+    small_spec,
+    ticks_of,
+)
+from tickover.detector import Detector
+from tickover.model import open_bytes
+from tickover_export.graph import OPSET, build, states_of
+from tickover_export.spec import ChartBank
+
+ALL = pytest.mark.parametrize(("cell", "arch"), COMBINATIONS)
+
+
+def detector_of(spec, weights=None, limits=None):
+    return Detector(open_bytes(model_bytes(spec, weights, limits)))
+
+
+def equal(got, wanted):
+    for name in ("score", "chart", "expected"):
+        np.testing.assert_array_equal(getattr(got, name), getattr(wanted, name), err_msg=name)
+
+
+@ALL
+@pytest.mark.parametrize(
+    "changes", [{}, {"warm_up_ticks": 0}, {"baseline_span_s": 300.0}], ids=["warm", "cold", "base"]
+)
+def test_graph_says_what_the_slow_oracle_says(cell, arch, changes):
+    spec = small_spec(cell, arch, **changes)
+    weights, limits = random_weights(spec), limits_of(spec)
+    x, starts = ticks_of(spec, weights, 700)
+    got = detector_of(spec, weights, limits).run(x, starts)
+    score, chart, expected = Oracle(spec, weights, limits).run(x, starts)
+    np.testing.assert_array_equal(np.isnan(got.score), np.isnan(score))
+    np.testing.assert_allclose(got.score, score, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(got.chart, chart, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(got.expected, expected, rtol=1e-4, atol=1e-3)
+    assert np.nanmax(score) > 1.0, "the case must reach the limit, or it shows little"
+
+
+@ALL
+def test_ticks_chunks_and_batches_are_bit_equal(cell, arch):
+    spec = small_spec(cell, arch, baseline_span_s=300.0, hidden=32, signals=many_signals(16))
+    weights = random_weights(spec)
+    x, _ = ticks_of(spec, weights, 600)
+    detector = detector_of(spec, weights)
+    chunks = detector.run(x)
+    state = detector.state()
+    detector.reset(trip_only=False)
+    for tick, row in enumerate(x):
+        one = detector.step(row)
+        equal(
+            one,
+            type(one)(chunks.score[tick : tick + 1], chunks.chart[tick : tick + 1], chunks.expected[tick : tick + 1]),
+        )
+    assert detector.state() == state
+    for lanes in (1, 3, 8, 256):
+        states, batch = detector.run_batch(np.tile(detector.new_state(), (lanes, 1)), x[:64, None].repeat(lanes, 1))
+        for lane in range(lanes):
+            np.testing.assert_array_equal(batch.chart[:, lane], chunks.chart[:64])
+            np.testing.assert_array_equal(batch.expected[:, lane], chunks.expected[:64])
+            np.testing.assert_array_equal(batch.score[:, lane], chunks.score[:64])
+        assert (states == states[0]).all()
+
+
+@ALL
+def test_lanes_of_a_batch_do_not_touch_each_other(cell, arch):
+    spec = small_spec(cell, arch)
+    weights = random_weights(spec)
+    lanes = [ticks_of(spec, weights, 80, seed=seed)[0] for seed in range(5)]
+    detector = detector_of(spec, weights)
+    states, batch = detector.run_batch(np.tile(detector.new_state(), (5, 1)), np.stack(lanes, axis=1))
+    for lane, x in enumerate(lanes):
+        detector.reset(trip_only=False)
+        np.testing.assert_array_equal(batch.chart[:, lane], detector.run(x).chart)
+        np.testing.assert_array_equal(states[lane], detector._state)
+
+
+@ALL
+def test_missing_and_infinite_values_never_reach_the_expected_values(cell, arch):
+    spec = small_spec(cell, arch)
+    detector = detector_of(spec)
+    for value in (np.nan, np.inf, -np.inf, 3e38, -3e38):
+        scores = detector.run(np.full((20, len(spec.signals)), value, np.float32))
+        assert np.isfinite(scores.expected).all()
+        assert np.isfinite(scores.chart).all()
+        assert np.isnan(scores.score).all() == (not np.isfinite(value) or abs(value) < 1)
+
+
+@ALL
+def test_a_new_trip_starts_the_network_anew_and_keeps_the_charts(cell, arch):
+    spec = small_spec(cell, arch, warm_up_ticks=0)
+    weights = random_weights(spec)
+    x, _ = ticks_of(spec, weights, 60)
+    detector = detector_of(spec, weights)
+    fresh = detector.run(x)
+    detector.reset()
+    again = detector.run(x)
+    np.testing.assert_array_equal(again.expected, fresh.expected)
+    assert not np.array_equal(again.chart, fresh.chart)
+
+
+def test_a_missing_signal_holds_its_charts_to_the_last_bit():
+    spec = small_spec(warm_up_ticks=0, baseline_span_s=300.0)
+    weights = random_weights(spec)
+    x, _ = ticks_of(spec, weights, 200)
+    detector = detector_of(spec, weights)
+    before = detector.run(x).chart[-1]
+    x[:, 1] = np.nan
+    after = detector.run(x).chart
+    held = [place for place in range(len(before)) if place % 3 == 1]
+    np.testing.assert_array_equal(after[:, held], np.tile(before[held], (200, 1)))
+    assert (after[-1] != before).any()
+
+
+def test_charts_hold_while_the_network_warms_up():
+    spec = small_spec(warm_up_ticks=30)
+    weights = random_weights(spec)
+    x, _ = ticks_of(spec, weights, 60)
+    chart = detector_of(spec, weights).run(x).chart
+    assert (chart[:30] == 0).all()
+    assert (chart[30] > 0).any()
+
+
+def test_a_limit_of_infinity_switches_a_chart_off():
+    spec = small_spec()
+    limits = limits_of(spec, off=(0, 5))
+    weights = random_weights(spec)
+    x, starts = ticks_of(spec, weights, 300)
+    detector = detector_of(spec, weights, limits)
+    chart = detector.run(x, starts).chart
+    assert (chart[:, [0, 5]] == 0).all()
+    assert (chart[-1, [1, 2, 3, 4]] > 0).all()
+    assert [place for place, chart in enumerate(detector.manifest.charts) if chart.limit is None] == [0, 5]
+
+
+def test_more_signals_than_a_block_keep_their_order():
+    spec = small_spec(signals=many_signals(70), baseline_span_s=300.0)
+    weights, limits = random_weights(spec), limits_of(spec)
+    x, starts = ticks_of(spec, weights, 120)
+    detector = detector_of(spec, weights, limits)
+    got = detector.run(x, starts)
+    score, chart, _ = Oracle(spec, weights, limits).run(x, starts)
+    np.testing.assert_allclose(got.chart, chart, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(got.score, score, rtol=1e-4, atol=1e-4)
+    assert detector.manifest.charts[71].name == "s1.sum"
+
+
+@pytest.mark.parametrize("bank", BANKS, ids=lambda bank: bank.name)
+def test_one_bank_alone_is_a_detector(bank):
+    spec = small_spec(banks=(bank,))
+    weights, limits = random_weights(spec), limits_of(spec, off=())
+    x, starts = ticks_of(spec, weights, 200)
+    chart = detector_of(spec, weights, limits).run(x, starts).chart
+    np.testing.assert_allclose(chart, Oracle(spec, weights, limits).run(x, starts)[1], rtol=1e-4, atol=1e-4)
+
+
+@ALL
+def test_the_onnx_checker_accepts_the_file(cell, arch):
+    model = onnx.load_model_from_string(model_bytes(small_spec(cell, arch, baseline_span_s=60.0)))
+    onnx.checker.check_model(model, full_check=True)
+    assert [(item.domain, item.version) for item in model.opset_import] == [("", OPSET)]
+    assert not any(tensor.external_data for tensor in model.graph.initializer)
+
+
+@ALL
+def test_states_are_those_of_the_graph(cell, arch):
+    spec = small_spec(cell, arch, baseline_span_s=60.0)
+    graph = build(random_weights(spec), spec, limits_of(spec)).graph
+    assert [value.name for value in graph.input] == ["x", *(state.name for state in states_of(spec))]
+    resets = {state.name: state.reset for state in states_of(spec)}
+    slow = {"mean", "sum", "baseline"}
+    assert {name for name, reset in resets.items() if reset == "never"} == slow
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scaler.scale": np.zeros(3, np.float32)}, "scaler.scale: expected positive numbers"),
+        ({"output.bias": np.full(3, np.nan, np.float32)}, "output.bias: expected finite numbers"),
+        ({"encoder.weight_hh": np.zeros((5, 5), np.float32)}, r"encoder.weight_hh: expected shape \(18, 6\)"),
+        ({"extra": np.zeros(3, np.float32)}, "unknown ..extra"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(change, message):
+    spec = small_spec()
+    with pytest.raises(ValueError, match=message):
+        build(random_weights(spec) | change, spec, limits_of(spec))
+
+
+@pytest.mark.parametrize("limits", [np.ones(5), np.zeros(12), np.full(12, np.nan)])
+def test_limits_that_do_not_fit_are_refused(limits):
+    with pytest.raises(ValueError, match="limits: expected 12 positive numbers"):
+        build(random_weights(small_spec()), small_spec(), limits)
+
+
+@pytest.mark.parametrize(
+    ("banks", "message"),
+    [
+        ((ChartBank(name="a", kind="ewma", allowance=1.0),), r"bank a: ewma needs \['span_s'\]"),
+        ((BANKS[0], BANKS[0]), "bank names must be unique"),
+        ((), "at least one signal and one bank"),
+    ],
+)
+def test_a_spec_that_makes_no_sense_is_refused(banks, message):
+    with pytest.raises(ValueError, match=message):
+        states_of(small_spec(banks=banks))

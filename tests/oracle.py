@@ -1,0 +1,120 @@
+"""The obvious detector: plain NumPy in float64, one tick and one signal at a time. Slow, and read in one go.
+
+It shares no code with the graph builder; formulas are those of ``tickover_export.spec``.
+"""
+
+import math
+
+import numpy as np
+
+
+def sigmoid(v):
+    return 1.0 / (1.0 + np.exp(-v))
+
+
+def cell_step(kind, w, name, x, state):
+    """One step of a torch cell; ``state`` is (h, c); gates r, z, n and i, f, g, o as torch stacks them."""
+    h, c = state
+    from_x = w[f"{name}.weight_ih"] @ x + w[f"{name}.bias_ih"]
+    from_h = w[f"{name}.weight_hh"] @ h + w[f"{name}.bias_hh"]
+    if kind == "rnn":
+        return np.tanh(from_x + from_h), c
+    if kind == "gru":
+        (rx, zx, nx), (rh, zh, nh) = np.split(from_x, 3), np.split(from_h, 3)
+        r, z = sigmoid(rx + rh), sigmoid(zx + zh)
+        return (1 - z) * np.tanh(nx + r * nh) + z * h, c
+    i, f, g, o = np.split(from_x + from_h, 4)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+class Oracle:
+    """Scores one vehicle's ticks; ``state`` lives from tick to tick in plain attributes."""
+
+    def __init__(self, spec, weights, limits):
+        self.spec, self.limits = spec, np.asarray(limits, float)
+        self.w = {name: array.astype(float) for name, array in weights.items()}
+        self.signals = len(spec.signals)
+        self.means = {bank.name: np.zeros(self.signals) for bank in spec.banks if bank.kind != "cusum"}
+        self.sums = {bank.name: np.zeros((2, self.signals)) for bank in spec.banks if bank.kind == "cusum"}
+        self.baseline = np.zeros(self.signals)
+        self.reset()
+
+    def reset(self):
+        self.age = 0
+        zero = np.zeros(self.spec.network.hidden)
+        self.encoder, self.decoder = (zero, zero), (zero, zero)
+        self.window = [np.zeros(2 * self.signals)] * (self.spec.network.window or 1)
+
+    def run(self, x, trip_start):
+        rows = []
+        for row, starts in zip(x, trip_start, strict=True):
+            if starts:
+                self.reset()
+            rows.append(self.tick(row.astype(float)))
+        return tuple(np.array(part) for part in zip(*rows, strict=True))
+
+    def tick(self, x):
+        """(score, charts [C], expected [F])"""
+        w, spec = self.w, self.spec
+        present = np.isfinite(x)
+        normalised = np.zeros(self.signals)
+        for f in range(self.signals):
+            if present[f]:
+                scaled = (x[f] - w["scaler.center"][f]) / w["scaler.scale"][f]
+                normalised[f] = min(max(scaled, -spec.input_clip), spec.input_clip)
+        expected = self.network(np.concatenate([normalised, present]))
+        self.age += 1
+        residual = (normalised - expected - w["residual.center"]) / w["residual.scale"]
+        charts = []
+        valid = present & (self.age > spec.warm_up_ticks)
+        levelled = np.clip(residual - self.baseline if spec.baseline_span_s else residual, -spec.clip, spec.clip)
+        for bank in spec.banks:
+            charts += [self.chart(bank, f, levelled[f], valid[f]) for f in range(self.signals)]
+        if spec.baseline_span_s:
+            rate = self.rate(spec.baseline_span_s)
+            clipped = np.clip(residual, -spec.clip, spec.clip)
+            self.baseline = np.where(valid, self.baseline + rate * (clipped - self.baseline), self.baseline)
+        charts = np.array(charts) / self.limits
+        score = charts.max() if present.any() else math.nan
+        return score, charts, expected * w["scaler.scale"] + w["scaler.center"]
+
+    def rate(self, span_s):
+        return 2.0 / (span_s / self.spec.tick_period_s + 1.0)
+
+    def chart(self, bank, f, r, valid):
+        if bank.kind == "cusum":
+            sums = self.sums[bank.name]
+            if valid:
+                for side, signed in enumerate((r, -r)):
+                    sums[side, f] = min(max(sums[side, f] + signed - bank.allowance, 0.0), bank.saturation)
+            return sums[:, f].max()
+        means = self.means[bank.name]
+        if valid:
+            means[f] += self.rate(bank.span_s) * ((r * r if bank.kind == "energy" else r) - means[f])
+        return math.sqrt(means[f]) if bank.kind == "energy" else abs(means[f])
+
+    def network(self, x):
+        """Expected normalised values; advances the network."""
+        network = self.spec.network
+        if network.arch == "forecaster":
+            expected = self.dense("output", self.encoder[0])
+            self.encoder = cell_step(network.cell, self.w, "encoder", x, self.encoder)
+            return expected
+        if network.arch == "seq2seq":
+            self.reset_cells()
+            self.window = [*self.window[1:], x]
+            for row in self.window:
+                self.encoder = cell_step(network.cell, self.w, "encoder", row, self.encoder)
+        else:
+            self.encoder = cell_step(network.cell, self.w, "encoder", x, self.encoder)
+        context = np.tanh(self.dense("bottleneck", self.encoder[0]))
+        self.decoder = cell_step(network.cell, self.w, "decoder", context, self.decoder)
+        return self.dense("output", self.decoder[0])
+
+    def reset_cells(self):
+        zero = np.zeros(self.spec.network.hidden)
+        self.encoder, self.decoder = (zero, zero), (zero, zero)
+
+    def dense(self, name, h):
+        return self.w[f"{name}.weight"] @ h + self.w[f"{name}.bias"]
