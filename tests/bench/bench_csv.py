@@ -51,7 +51,7 @@ def read(path: Path) -> int:
 
 def exact(path: Path) -> int:
     """The same, row by row."""
-    with mock.patch.object(csv_fast, "parse", lambda block, plan: None):
+    with mock.patch.object(csv_fast, "parse", return_value=None):
         return read(path)
 
 

@@ -1,5 +1,6 @@
 """The mapping file: what it accepts, what it refuses and how it says so, and its way back to text."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,11 @@ columns = st.builds(
 def test_a_mapping_survives_its_own_text(signals: dict[str, SignalColumn], column: str, rule: TickRule) -> None:
     mapping = Mapping(signals=signals, time=TimeColumn(column=column, kind="iso"), ticks=rule)
     assert parse_mapping(mapping.to_toml()) == mapping
+
+
+def test_the_mapping_in_the_documentation_is_a_mapping() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "logs.md").read_text(encoding="utf-8")
+    example = parse_mapping(text.split("```toml\n")[1].split("```")[0])
+    for table in (example.time, example.log, example.ticks, example.signals["engine_coolant_temperature"]):
+        for key in table.__struct_fields__:
+            assert re.search(rf"[`.]{key}`", text), f"{key} is not documented"
