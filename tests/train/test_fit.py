@@ -1,0 +1,133 @@
+"""Fitting: equal seeds give equal weights, a resumed fit is the uninterrupted one, Ctrl-C keeps the best so far."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tickover.errors import RunError
+from tickover_train import checkpoint
+from tickover_train.corruption import corrupt, span_mask
+from tickover_train.fit import Errors
+from tickover_train.lanes import lay
+from tickover_train.workshop import Job, fit_fold, new_job
+from train.trips import MAPPING, tiny, trips
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+
+
+def job(**fit: object) -> Job:
+    return new_job(tiny(**fit), MAPPING, trips())
+
+
+def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def test_equal_seeds_give_equal_weights_and_other_seeds_do_not():
+    first, second = fit_fold(job(), 0).fitted, fit_fold(job(), 0).fitted
+    assert same(first.best, second.best)
+    other = new_job(replace_seed(tiny(), 1), MAPPING, trips())
+    assert not same(first.best, fit_fold(other, 0).fitted.best)
+
+
+def replace_seed(config, seed):
+    import msgspec
+
+    return msgspec.structs.replace(config, seed=seed)
+
+
+@pytest.mark.parametrize("arch", ["autoencoder", "seq2seq"])
+def test_a_resumed_fit_is_the_uninterrupted_one(tmp_path: Path, arch: str):
+    whole = fit_fold(job(arch=arch, epochs=3), 0).fitted
+    interrupted = replace(job(arch=arch, epochs=3), checkpoints=tmp_path)
+    epochs: list[float] = []
+    interrupted = replace(interrupted, tell=lambda done, text: epochs.append(done), stopped=lambda: len(epochs) >= 1)
+    assert fit_fold(interrupted, 0).fitted.epoch == 1
+    resumed = fit_fold(replace(job(arch=arch, epochs=3), checkpoints=tmp_path), 0).fitted
+    assert resumed.losses == whole.losses
+    assert same(resumed.best, whole.best)
+
+
+def test_a_fit_stopped_midway_keeps_the_best_epoch():
+    epochs: list[float] = []
+    calls = iter(range(10_000))
+    stopping = replace(
+        job(epochs=50),
+        tell=lambda done, text: epochs.append(done),
+        stopped=lambda: len(epochs) >= 2 and next(calls) > 3,
+    )
+    fitted = fit_fold(stopping, 0).fitted
+    assert fitted.epoch == 2
+    assert fitted.best_loss == min(held_out for _, held_out in fitted.losses)
+
+
+def test_a_fit_stopped_before_its_first_epoch_still_has_weights():
+    fitted = fit_fold(replace(job(), stopped=iter([False, True, True, True]).__next__), 0).fitted
+    assert fitted.best
+
+
+def test_a_checkpoint_of_another_job_is_refused(tmp_path: Path):
+    fit_fold(replace(job(epochs=1), checkpoints=tmp_path), 0)
+    with pytest.raises(RunError, match="this configuration and these logs"):
+        fit_fold(replace(job(epochs=1, learning_rate=0.1), checkpoints=tmp_path), 0)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path):
+    one = replace(job(epochs=1), checkpoints=tmp_path)
+    fit_fold(one, 0)
+    (arrays,) = tmp_path.glob("*.safetensors")
+    arrays.write_bytes(arrays.read_bytes()[:-100])
+    with pytest.raises(RunError, match="whole checkpoint"):
+        checkpoint.read(tmp_path, 0, one.identity)
+
+
+def test_the_network_learns_to_beat_the_mean():
+    fitted = fit_fold(job(epochs=6, learning_rate=1e-2), 0).fitted
+    assert fitted.best_loss < fitted.losses[0][1] - 0.2
+
+
+def test_span_masks_cover_their_share_in_spans():
+    mask = span_mask(np.random.default_rng(0), 200_000, 2, 0.1, 30.0)
+    assert mask.mean() == pytest.approx(0.1, abs=0.01)
+    starts = (mask[1:] & ~mask[:-1]).sum()
+    assert mask.sum() / starts == pytest.approx(30.0, rel=0.15)
+    assert not span_mask(np.random.default_rng(0), 100, 2, 0.0, 30.0).any()
+
+
+def test_corruption_leaves_its_source_and_most_values_alone():
+    source = [one.values for one in trips(3)]
+    before = source[0].copy()
+    config = tiny().corruption
+    corrupted = corrupt(source[0], source, np.random.default_rng(0), config, 20.0)
+    assert np.array_equal(source[0], before)
+    changed = ~(corrupted == before)
+    assert 0.02 < changed.mean() < 0.6
+    assert np.isnan(corrupted).any()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_lanes_hold_every_tick_once_and_carry_state_only_within_a_trip(turned: bool):
+    values = [np.full((length, 1), number, np.float32) for number, length in enumerate((300, 70, 64, 1, 129))]
+    lanes = lay(values, values, 2, 64, np.random.default_rng(3) if turned else None)
+    for number, trip in enumerate(values):
+        assert (lanes.targets == number).sum() == len(trip)
+    assert lanes.reset[0].all()
+    for chunk, lane in zip(*np.nonzero(~lanes.reset), strict=True):
+        before, here = lanes.inputs[chunk - 1, -1, lane, 0], lanes.inputs[chunk, 0, lane, 0]
+        assert before == here, "a carried state must come from the same trip"
+
+
+def test_missing_targets_count_nothing():
+    expected = torch.tensor([[1.0, 5.0], [1.0, 5.0]])
+    target = torch.tensor([[0.5, torch.nan], [torch.nan, torch.nan]])
+    errors = Errors.of(expected, target, 1.0)
+    assert errors.count.tolist() == [1.0, 0.0]
+    assert errors.mean.tolist() == [0.125, 0.0]
+    assert errors.loss == pytest.approx(float(np.log(0.126)))
