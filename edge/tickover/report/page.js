@@ -139,11 +139,12 @@ function shades(signal) {
 }
 const config = { displaylogo: false, responsive: true, displayModeBar: false, doubleClick: false };
 
+const drawn = new WeakSet();   // panels that Plotly has finished at least once
 async function draw(element, traces, picture) {
-  const fresh = !element.classList.contains("drawn");
-  element.classList.add("drawn");
   await Plotly.react(element, traces, picture, config);
-  if (!fresh) return;
+  if (drawn.has(element)) return;
+  drawn.add(element);
+  element.classList.add("drawn");
   element.on("plotly_relayout", (change) => {
     if (change["xaxis.range[0]"] !== undefined) zoom([+toMs(change["xaxis.range[0]"]), +toMs(change["xaxis.range[1]"])]);
   });
@@ -162,7 +163,7 @@ function point(source, x) {
   if (pointing) return;
   pointing = true;
   for (const element of visible) {
-    if (element === source || !element.classList.contains("drawn")) continue;
+    if (element === source || !drawn.has(element)) continue;
     if (x === null || x === undefined) Plotly.Fx.unhover(element);
     else Plotly.Fx.hover(element, { xval: x }, "xy");
   }
