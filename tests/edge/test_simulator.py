@@ -2,6 +2,7 @@
 
 import itertools
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,6 +138,13 @@ def test_wrong_faults_and_periods_are_refused() -> None:
     truck = Truck(0, faults=[Fault("boost_leak", 9, 10), Fault("tyre_leak", 2, 3)])
     with pytest.raises(ValueError, match="in order of start"):
         truck.block(20)
+
+
+def test_the_docs_name_every_signal_and_fault() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    for name in [*KINDS, *(signal.name for signal in SIGNALS if not signal.name.startswith("tyre_pressure"))]:
+        assert f"`{name}`" in page, name
+    assert all(str(signal.spn) in page for signal in SIGNALS)
 
 
 def test_memory_stays_constant() -> None:
