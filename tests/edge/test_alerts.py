@@ -174,7 +174,7 @@ def test_the_struct_forbids_unknown_keys_everywhere():
 def test_lines_say_when_what_and_who():
     assert alert_line(ALERT) == (
         "2017-07-13 08:12:03  START   major     Lkw 7/ü  score 2.3  "
-        "thr 19.2 % (expected 88.1, low, 71%), map missing (expected 101, unsteady, 29%)"
+        "thr 19.2 % (expected 88.1, low, 71 %), map missing (expected 101, unsteady, 29 %)"
     )
     assert alert_line(END).startswith(
         "2017-07-13 08:13:33  END     major     Lkw 7/ü  peak 2.3  no_data after 90 s  thr"

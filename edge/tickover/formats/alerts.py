@@ -193,7 +193,7 @@ def _blame(part: Contribution) -> str:
     """``thr 19.2 % (expected 88.1, low, 71 %)``."""
     observed = "missing" if part.observed is None else f"{part.observed:.5g} {part.unit}".rstrip()
     expected = "unknown" if part.expected is None else f"{part.expected:.5g}"
-    return f"{part.signal} {observed} (expected {expected}, {part.direction}, {part.share:.0%})"
+    return f"{part.signal} {observed} (expected {expected}, {part.direction}, {100 * part.share:.0f} %)"
 
 
 def _signal(part: Contribution, severity: Severity) -> SignalData:

@@ -1,0 +1,249 @@
+"""``tickover replay``: run a model over recorded logs."""
+
+import contextlib
+import errno
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+import click
+
+from tickover.commands.speed import speed_of
+from tickover.commands.terminal import CtrlC, Progress
+from tickover.detector import Detector
+from tickover.errors import ConfigError, TickoverError
+from tickover.formats.alerts import alert_line, encode_alert
+from tickover.formats.times import parse_time
+from tickover.io.files import log_is_relative, replace_file
+from tickover.io.scores import FORMATS, Writer, open_scores
+from tickover.manifest import Manifest
+from tickover.mapping import Mapping, load_mapping, mapping_of
+from tickover.pipeline import Output, Pipeline
+from tickover.replaying import Source, Tally, finish, load_state, save_state
+from tickover.replaying import replay as run_logs
+from tickover.settings import Settings
+
+if TYPE_CHECKING:
+    from tickover.report import Report
+
+READABLE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+WRITABLE: Final = click.Path(dir_okay=False, path_type=Path)
+VEHICLE: Final = "truck-1"
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells have it."""
+BAD_ROWS_SHOWN: Final = 10
+
+
+def _start_of(ctx: click.Context, param: click.Parameter, value: str | None) -> int:
+    moment = parse_time(value) if value else 0
+    if moment is None:
+        raise click.BadParameter(f"expected an ISO 8601 time or epoch seconds, got {value!r}")
+    return moment
+
+
+def _output(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    if value and not value.parent.is_dir():
+        raise click.BadParameter(f"expected an existing folder, got {value.parent}")
+    return value
+
+
+def _scores_of(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    if value and value.suffix.lower() not in FORMATS:
+        raise click.BadParameter(f"expected a file called {' or '.join('*' + s for s in FORMATS)}, got {value}")
+    return _output(ctx, param, value)
+
+
+@click.command()
+@click.argument("model", type=READABLE, metavar="MODEL.onnx")
+@click.argument("logs", type=READABLE, nargs=-1, required=True, metavar="LOG...")
+@click.option(
+    "--alerts",
+    type=WRITABLE,
+    callback=_output,
+    metavar="FILE.jsonl",
+    help="Write the alerts, one CloudEvents JSON per line.",
+)
+@click.option("--scores", type=WRITABLE, callback=_scores_of, metavar="FILE.csv|.parquet", help="A row per tick.")
+@click.option(
+    "--report",
+    type=WRITABLE,
+    callback=_output,
+    metavar="FILE.html",
+    help="Draw signals, score and episodes on one page.",
+)
+@click.option(
+    "--state",
+    type=WRITABLE,
+    callback=_output,
+    metavar="FILE",
+    help="Go on from this state, and save it: as if one log.",
+)
+@click.option("--map", "map_file", type=READABLE, metavar="FILE", help="Mapping; may hold [episodes], [sensitivity].")
+@click.option("--vehicle", default=VEHICLE, show_default=True, metavar="NAME", help="Whose logs, unless they say so.")
+@click.option("--start", callback=_start_of, metavar="TIME", help="Where seconds count from; default 1970-01-01.")
+@click.option("--speed", callback=speed_of, default="max", metavar="N|max", help="Times as fast as recorded.")
+@click.option("--strict", is_flag=True, help="Stop at the first bad row.")
+def replay(
+    model: Path,
+    logs: tuple[Path, ...],
+    alerts: Path | None,
+    scores: Path | None,
+    report: Path | None,
+    state: Path | None,
+    map_file: Path | None,
+    vehicle: str,
+    start: int,
+    speed: float,
+    strict: bool,
+) -> None:
+    """Run MODEL.onnx over recorded logs: alerts as lines as they come, and as files.
+
+    Logs are taken in the order given, as one vehicle's; one that begins before the previous one's end starts a new
+    trip. Without --state all ticks close and open episodes end at the end. Files are written whole or not at all.
+    """
+    detector = Detector.load(model)
+    mapping = load_mapping(map_file) if map_file else mapping_of(detector.manifest)
+    pipeline = Pipeline(detector, _settings(mapping, detector.manifest, map_file))
+    if state and state.exists():
+        load_state(pipeline, state)
+    relative = [log_is_relative(log, mapping) for log in logs]  # reads every header, so that a bad one stops at once
+    counted_from = start if all(relative) else None
+    source = Source(logs, mapping, vehicle, start, strict, _BadRows())
+    tally, progress = Tally(), Progress()
+    with _write_errors_named(), CtrlC() as ctrl_c, contextlib.ExitStack() as files:
+        sinks = _Sinks(progress)
+        if alerts:
+            sinks.alerts = files.enter_context(replace_file(alerts))
+        if scores:
+            named = bool(mapping.log.vehicle_column)
+            sinks.scores = files.enter_context(
+                open_scores(scores, detector.manifest, start=counted_from, with_vehicle=named)
+            )
+        if report:
+            sinks.report = _new_report(detector, model, logs)
+        _run(pipeline, detector.manifest, source, tally, sinks, ctrl_c, speed, keep_open=state is not None)
+        if sinks.report and report:
+            sinks.report.write(report, pipeline.counts + tally.rows)
+        if state and not ctrl_c.is_pressed():
+            save_state(pipeline, state)
+    progress.clear()
+    for line in _summary(detector.manifest, pipeline, tally, len(logs)):
+        click.echo(line, err=True)
+    if ctrl_c.is_pressed():
+        kept = f"; {state} is as it was before" if state else ""
+        click.echo(f"tickover: stopped; the files hold what was replayed so far{kept}", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _run(
+    pipeline: Pipeline,
+    manifest: Manifest,
+    source: Source,
+    tally: Tally,
+    sinks: "_Sinks",
+    ctrl_c: CtrlC,
+    speed: float,
+    *,
+    keep_open: bool,
+) -> None:
+    """All logs, and the end of them unless they are to be gone on with (``keep_open``)."""
+    stopped = ctrl_c.is_pressed
+    for output in run_logs(pipeline, manifest, source, tally, speed=speed, sleep=ctrl_c.sleep, stopped=stopped):
+        sinks.take(output)
+        sinks.progress.say(tally)
+    if not keep_open or stopped():
+        for output in finish(pipeline, tally):
+            sinks.take(output)
+
+
+@contextlib.contextmanager
+def _write_errors_named() -> Iterator[None]:
+    """A full disk and the like as one clear message; a closed pipe is left to click."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        raise TickoverError(f"cannot write: {error.strerror or error}: {error.filename or 'output'}") from error
+
+
+class _Sinks:
+    """Where the outputs go: lines to standard output, and the files that were asked for."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.alerts: BinaryIO | None = None
+        self.scores: Writer | None = None
+        self.report: Report | None = None
+
+    def take(self, output: Output) -> None:
+        """One output to all of them."""
+        for alert in output.alerts:
+            self.progress.clear()
+            click.echo(alert_line(alert))
+            if self.alerts:
+                self.alerts.write(encode_alert(alert) + b"\n")
+        if self.scores and len(output.scored.ticks.time):
+            self.scores.add(output.scored)
+        if self.report:
+            self.report.add(output.scored, output.alerts)
+
+
+class _BadRows:
+    """Says the first bad rows; the rest are only counted."""
+
+    def __init__(self) -> None:
+        self._said = 0
+
+    def __call__(self, message: str) -> None:
+        self._said += 1
+        if self._said <= BAD_ROWS_SHOWN:
+            click.echo(f"bad row: {message}", err=True)
+        elif self._said == BAD_ROWS_SHOWN + 1:
+            click.echo("further bad rows are only counted", err=True)
+
+
+def _settings(mapping: Mapping, manifest: Manifest, map_file: Path | None) -> Settings:
+    """The mapping file's own ``[episodes]`` and ``[sensitivity]``; ConfigError when nothing in it fits the model."""
+    name = str(map_file or "mapping")
+    settings = Settings(episodes=mapping.episodes, sensitivity=mapping.sensitivity)
+    settings.check(manifest, name)
+    missing = [signal for signal in manifest.names if signal not in mapping.names]
+    if len(missing) == len(manifest.names):
+        raise ConfigError(
+            f"{name}: key 'signals': expected signals of the model ({', '.join(manifest.names)}), "
+            f"got {', '.join(mapping.names)}"
+        )
+    if missing:
+        click.echo(f"{name}: not mapped, so always missing: {', '.join(missing)}", err=True)
+    return settings
+
+
+def _new_report(detector: Detector, model: Path, logs: tuple[Path, ...]) -> "Report":
+    from tickover.report import Report
+
+    what = logs[0].name if len(logs) == 1 else f"{len(logs)} logs"
+    return Report(detector.manifest, title=f"{model.name} over {what}", digest=detector.digest)
+
+
+def _summary(manifest: Manifest, pipeline: Pipeline, tally: Tally, logs: int) -> Iterator[str]:
+    """What was seen, and what was dropped or missing, by reason and signal."""
+    hours = tally.ticks * manifest.tick_period_s / 3600
+    seen = f"{_many(tally.ticks, 'tick')} in {_many(tally.trips, 'trip')}, {hours:.2f} h"
+    yield f"{_many(logs, 'log')}: {seen}; {_many(tally.episodes, 'episode')}, {_many(tally.alerts, 'alert')}"
+    counts = pipeline.counts + tally.rows
+    by_signal = pipeline.signal_counts
+    whole = [
+        f"{counts[reason]:,} {reason}" for reason in sorted(counts) if reason not in by_signal and reason != "rows"
+    ]
+    if whole:
+        yield f"counted: {', '.join(whole)}"
+    for column, name in enumerate(manifest.names):
+        parts = [f"{counted[column]:,} {reason}" for reason, counted in sorted(by_signal.items()) if counted[column]]
+        if parts:
+            yield f"  {name}: {', '.join(parts)}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
