@@ -10,7 +10,8 @@ from typing import Any, Final
 import click
 
 from tickover.commands.broker import READABLE, SIGNALS_TOPIC, broker_options, connection_of, stop_like_ctrl_c
-from tickover.commands.sending import Sender, speed_of
+from tickover.commands.sending import Sender
+from tickover.commands.speed import speed_of
 from tickover.formats.times import parse_time
 from tickover.io.files import log_is_relative, read_log
 from tickover.io.mqtt_client import MqttClient

@@ -7,7 +7,6 @@ from typing import Final
 
 import click
 
-from tickover.commands.speed import speed_of as speed_of
 from tickover.errors import BrokerError
 from tickover.io.mqtt_client import MqttClient
 from tickover.records import SECOND

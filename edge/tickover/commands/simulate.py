@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from tickover.commands.broker import SIGNALS_TOPIC, broker_options, connection_of, stop_like_ctrl_c
-from tickover.commands.sending import Sender, speed_of
+from tickover.commands.sending import Sender
+from tickover.commands.speed import speed_of
 from tickover.io.mqtt_client import MqttClient
 from tickover.playing import Pace, messages
 from tickover.records import SECOND

@@ -140,6 +140,11 @@ class MqttClient:
         """Whether there is a connection now."""
         return self._client.is_connected()
 
+    def peer_certificate(self) -> bytes | None:
+        """The broker's certificate (DER); None without TLS."""
+        channel = self._client.socket()
+        return channel.getpeercert(binary_form=True) if isinstance(channel, ssl.SSLSocket) else None
+
     def connect(self) -> None:
         """Connect and wait for the broker's answer; BrokerError says why it did not come or was no."""
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]

@@ -1,0 +1,48 @@
+"""What can be wrong before the first alert, tried one by one: the device here, the broker over the network."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tickover.config import Config
+
+
+class State(StrEnum):
+    """How a check went; ``warn``: it works, but not as well as it should."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: its name, how it went, what was seen, and what to do about it (empty when it is ok)."""
+
+    name: str
+    state: State
+    seen: str
+    fix: str = ""
+
+
+def ok(name: str, seen: str) -> Check:
+    """All is well."""
+    return Check(name, State.OK, seen)
+
+
+def warn(name: str, seen: str, fix: str) -> Check:
+    """It works, but not as it should."""
+    return Check(name, State.WARN, seen, fix)
+
+
+def fail(name: str, seen: str, fix: str) -> Check:
+    """The daemon would not work."""
+    return Check(name, State.FAIL, seen, fix)
+
+
+def examine(config: Config) -> Iterator[Check]:
+    """All checks, as each is done; a check that needs one that failed is left out."""
+    from tickover.doctor import broker, device
+
+    yield from device.examine(config)
+    yield from broker.examine(config)

@@ -1,0 +1,169 @@
+"""The broker: connection, certificates, what may be published, what readings come, what its queue holds."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from tickover.commands.broker import configured
+from tickover.config import Config
+from tickover.doctor import Check, State, fail, ok, warn
+from tickover.doctor.certificates import read_certificate, validity
+from tickover.errors import BrokerError
+from tickover.formats.topics import TopicTemplate
+from tickover.io.mqtt_client import Connection, MqttClient
+from tickover.recording import Listener
+from tickover.records import SECOND
+
+QUEUED: Final = 2_000
+"""Messages queued for a session that is away: twice Mosquitto's default bound."""
+QUEUE_SESSION_S: Final = 120
+ANSWER_S: Final = 5.0
+QUEUE_WAIT_S: Final = 3.0
+"""How long the next queued message may take."""
+LISTEN_S: Final = 3.0
+SOON_DAYS: Final = 30
+SHOWN: Final = 5
+
+
+def examine(config: Config) -> Iterator[Check]:
+    """The checks in order; clients of their own, so that a running daemon keeps its connection."""
+    connection = configured(config.broker)
+    yield from _certificates(connection)
+    try:
+        with MqttClient(connection, client_id=f"{config.broker.client_id}-doctor") as client:
+            yield ok("broker", f"{connection.address}, MQTT 5, {'TLS' if connection.tls else 'plaintext'}")
+            if (peer := client.peer_certificate()) is not None:
+                yield _dates("broker", connection.address, *validity(peer))
+            allowed = list(_topics(client, config))
+            yield from allowed
+            yield _readings(client, config)
+        if all(check.state is State.OK for check in allowed):
+            yield _queue(connection, config)
+    except BrokerError as error:
+        yield fail("broker", str(error), "the daemon keeps trying, but nothing can work before this does")
+
+
+def _certificates(connection: Connection) -> Iterator[Check]:
+    for word, path in (("authority", connection.ca), ("certificate", connection.certificate)):
+        if path is not None:
+            yield _certificate(word, path)
+
+
+def _certificate(word: str, path: Path) -> Check:
+    try:
+        begins, ends = validity(read_certificate(path))
+    except (OSError, ValueError) as error:
+        return fail(f"TLS {word}", str(error), "is the path right, and may this user read it?")
+    return _dates(word, str(path), begins, ends)
+
+
+def _dates(word: str, what: str, begins: datetime, ends: datetime) -> Check:
+    now = datetime.now(UTC)
+    seen = f"{what}: good from {begins:%Y-%m-%d} to {ends:%Y-%m-%d}"
+    if not begins <= now <= ends:
+        return fail(f"TLS {word}", f"{seen}; today is {now:%Y-%m-%d}", "renew it, or set the clock")
+    if (ends - now).days < SOON_DAYS:
+        return warn(f"TLS {word}", seen, f"it ends in {(ends - now).days} days: renew it")
+    return ok(f"TLS {word}", seen)
+
+
+def _topics(client: MqttClient, config: Config) -> Iterator[Check]:
+    """Publish under each of the daemon's own names, and hear it."""
+    names = {config.node} | {item.vehicle for item in config.inputs if item.vehicle}
+    for name in sorted(names):
+        yield _round_trip(client, f"{config.out.base}/v1/{name}/doctor")
+
+
+def _round_trip(client: MqttClient, topic: str) -> Check:
+    fix = f"let the daemon's user read and write {topic.removesuffix('doctor')}# in the broker's ACL"
+    before = client.counts["refused"]
+    try:
+        client.subscribe(topic)
+    except BrokerError as error:
+        return fail("permission", str(error), fix)
+    began = time.monotonic()
+    client.publish(topic, word := uuid4().bytes)
+    client.drain(ANSWER_S)
+    if client.counts["refused"] > before:
+        return fail("permission", f"may not publish to {topic}: {client.refusal}", fix)
+    while time.monotonic() - began < ANSWER_S:
+        message = client.receive(ANSWER_S)
+        if message is not None and message.payload == word:
+            took_ms = (time.monotonic() - began) * 1e3
+            return ok("permission", f"published to {topic} and heard it after {took_ms:.0f} ms")
+    return fail("permission", f"published to {topic}, but did not hear it", fix)
+
+
+def _readings(client: MqttClient, config: Config) -> Check:
+    """Whether readings come, and whether their names are the models'."""
+    filters = [TopicTemplate(item.topic).filter for item in config.inputs]
+    try:
+        for pattern in filters:
+            client.subscribe(pattern)
+    except BrokerError as error:
+        return fail("readings", str(error), "let the daemon's user read its input topics in the broker's ACL")
+    listener = Listener(config.inputs)
+    vehicles: Counter[str] = Counter()
+    deadline = time.monotonic() + LISTEN_S
+    while (left := deadline - time.monotonic()) > 0:
+        message = client.receive(left)
+        if message is not None and not message.retained:
+            rows = listener.rows(message.topic, message.payload, round(time.time() * SECOND))
+            vehicles.update(row.vehicle for row in rows)
+    where = ", ".join(filters)
+    if not vehicles and not +listener.counts:
+        return warn("readings", f"none in {LISTEN_S:g} s on {where}", "is the truck publishing, to this very topic?")
+    if not vehicles:
+        reasons = ", ".join(f"{name} {count}" for name, count in (+listener.counts).items())
+        return fail("readings", f"none that could be read on {where}: {reasons}", "compare [[inputs]] with what comes")
+    return _compared(config, listener, vehicles)
+
+
+def _compared(config: Config, listener: Listener, vehicles: Counter[str]) -> Check:
+    rate = vehicles.total() / LISTEN_S
+    seen = f"{rate:.1f} rows/s from {len(vehicles)} vehicle{'s' * (len(vehicles) > 1)}, {len(listener.columns)} signals"
+    missing = sorted(_wanted(config) - listener.columns.keys())
+    if missing:
+        listed = ", ".join(missing[:SHOWN]) + (" …" if len(missing) > SHOWN else "")
+        fix = "rename them under inputs.signals (payload's name = model's name), or train on what comes"
+        return warn("readings", f"{seen}; {len(missing)} that the models want did not come: {listed}", fix)
+    return ok("readings", seen)
+
+
+def _wanted(config: Config) -> set[str]:
+    """The signals of all models that can be opened (those that cannot were told before)."""
+    from tickover.errors import ModelError
+    from tickover.model import open_model
+
+    names: set[str] = set()
+    for model in config.models:
+        try:
+            names |= set(open_model(model.path).manifest.names)
+        except ModelError:
+            continue
+    return names
+
+
+def _queue(connection: Connection, config: Config) -> Check:
+    """Queue messages for a session of our own that is away, come back and count."""
+    topic = f"{config.out.base}/v1/{config.node}/doctor/queue"
+    name = f"{config.broker.client_id}-doctor-queue"
+    with MqttClient(connection, client_id=name, session_s=QUEUE_SESSION_S) as away:
+        away.subscribe(topic)
+    with MqttClient(connection, client_id=f"{config.broker.client_id}-doctor") as sender:
+        for number in range(QUEUED):
+            sender.publish(topic, str(number).encode())
+        sender.drain(ANSWER_S)
+    kept: set[bytes] = set()
+    with MqttClient(connection, client_id=name, session_s=QUEUE_SESSION_S) as back:
+        while len(kept) < QUEUED and (message := back.receive(QUEUE_WAIT_S)) is not None:
+            kept.add(message.payload)
+        back.end_session()
+    if len(kept) < QUEUED:
+        fix = "raise max_queued_messages in the broker's configuration (deploy/mosquitto/mosquitto.conf)"
+        return fail("queue", f"kept {len(kept):,} of {QUEUED:,} messages for a session that was away", fix)
+    return ok("queue", f"kept all of {QUEUED:,} messages for a session that was away")

@@ -1,0 +1,154 @@
+"""The device: Python, onnxruntime on this processor, the model files, the clock, the disk."""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from tickover.clock import is_synced
+from tickover.config import Config, Model
+from tickover.doctor import Check, fail, ok, warn
+from tickover.errors import ModelError
+from tickover.gate import Gate
+from tickover.manifest import Manifest
+
+LEAST_PYTHON: Final = (3, 11)
+IMPORT_LIMIT_S: Final = 60.0
+STEPS: Final = 200
+"""Ticks timed per model."""
+LEAST_FREE_MB: Final = 50
+WANTED_FREE_MB: Final = 500
+FSYNCS: Final = 20
+FSYNC_BYTES: Final = 8192
+SLOW_FSYNC_S: Final = 0.1
+STUCK_FSYNC_S: Final = 1.0
+
+
+def examine(config: Config) -> Iterator[Check]:
+    """The checks in order."""
+    yield _python()
+    runtime = _onnxruntime()
+    yield runtime
+    if not runtime.fix:
+        manifests = []
+        for model in config.models:
+            check, manifest = _model(model)
+            yield check
+            manifests += [manifest] if manifest else []
+        if len(manifests) == len(config.models):
+            yield from _names(config, manifests)
+    yield _clock(config)
+    yield from _disk(Path(config.state.folder))
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < LEAST_PYTHON:
+        return fail("python", version, "tickover needs Python 3.11 or newer")
+    return ok("python", f"{version} on {os.uname().machine}, {os.cpu_count()} cores")
+
+
+def _onnxruntime() -> Check:
+    """Imported in a process of its own: on a processor that it was not built for it dies of an illegal instruction."""
+    code = "import onnxruntime; print(onnxruntime.__version__)"
+    try:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=IMPORT_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        return fail("onnxruntime", f"not loaded within {IMPORT_LIMIT_S:g} s", "is the device out of memory?")
+    if done.returncode:
+        said = done.stderr.strip().splitlines()[-1:] or [f"ended with signal {-done.returncode}"]
+        return fail("onnxruntime", said[0], "install a build of onnxruntime for this processor")
+    return ok("onnxruntime", done.stdout.strip())
+
+
+def _model(model: Model) -> tuple[Check, Manifest | None]:
+    """Opens it as the daemon does (seal, structure, golden vectors) and times a tick."""
+    from tickover.detector import Detector
+
+    name = f"model {model.detector}"
+    try:
+        detector = Detector.load(model.path)
+    except ModelError as error:
+        return fail(name, str(error), "export the model again, and copy it whole"), None
+    row = np.full(len(detector.manifest.signals), np.nan, np.float32)
+    times = []
+    for _ in range(STEPS):
+        began = time.perf_counter()
+        detector.step(row)
+        times.append(time.perf_counter() - began)
+    manifest = detector.manifest
+    seen = (
+        f"{manifest.name}, {len(manifest.signals)} signals, digest {detector.digest[:12]}, "
+        f"{statistics.median(times) * 1e6:.0f} us a tick of {manifest.tick_period_s:g} s"
+    )
+    return ok(name, f"{seen}; golden vectors agree"), manifest
+
+
+def _names(config: Config, manifests: list[Manifest]) -> Iterator[Check]:
+    """Names in the configuration that no model has."""
+    known = {name for manifest in manifests for name in manifest.names}
+    gate = Gate(config.vehicles.gate).signals if config.vehicles.gate else ()
+    renamed = {ours for item in config.inputs for ours in item.signals.values()}
+    unknown = sorted(({*gate} | {*config.sensitivity} | renamed) - known)
+    if unknown:
+        yield fail("names", f"no model has: {', '.join(unknown)}", "correct gate, sensitivity or inputs.signals")
+
+
+def _clock(config: Config) -> Check:
+    said = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    if is_synced(config.vehicles.clock):
+        return ok("clock", f"{said}, synchronised")
+    fix = "start systemd-timesyncd or chrony; until then readings ahead of the clock are not refused"
+    return warn("clock", f"{said}, not synchronised", fix)
+
+
+def _disk(folder: Path) -> Iterator[Check]:
+    """The state folder is tried as this user: run doctor as the daemon's (``sudo -u tickover``)."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free_mb = shutil.disk_usage(folder).free / 1e6
+        took = _fsync_times(folder)
+    except OSError as error:
+        fix = "run as the daemon's user (sudo -u tickover), or give the folder to that user"
+        yield fail("state folder", f"{folder}: {error.strerror or error}", fix)
+        return
+    yield _free(folder, free_mb)
+    yield _fsync(statistics.median(took), max(took))
+
+
+def _fsync_times(folder: Path) -> list[float]:
+    times = []
+    with tempfile.TemporaryFile(dir=folder, prefix="doctor-") as file:
+        for _ in range(FSYNCS):
+            began = time.perf_counter()
+            file.write(os.urandom(FSYNC_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+            times.append(time.perf_counter() - began)
+    return times
+
+
+def _free(folder: Path, free_mb: float) -> Check:
+    seen = f"{folder}: {free_mb:,.0f} MB free"
+    if free_mb < LEAST_FREE_MB:
+        return fail("disk space", seen, f"make room: below {LEAST_FREE_MB} MB alerts may not survive a power cut")
+    if free_mb < WANTED_FREE_MB:
+        return warn("disk space", seen, f"{WANTED_FREE_MB} MB or more leave room for a long outage")
+    return ok("disk space", seen)
+
+
+def _fsync(median_s: float, worst_s: float) -> Check:
+    seen = f"a durable write takes {median_s * 1e3:.1f} ms, at worst {worst_s * 1e3:.0f} ms"
+    if worst_s >= STUCK_FSYNC_S:
+        return fail("disk sync", seen, "the disk is failing or far too slow: replace it")
+    if median_s >= SLOW_FSYNC_S:
+        return warn("disk sync", seen, "alerts wait for the disk; a better card, or state.commit_s up, helps")
+    return ok("disk sync", seen)

@@ -1,0 +1,133 @@
+"""``tickover doctor`` against real brokers: a sound truck passes, and each thing broken is named with its cure."""
+
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from broker import Broker, broker
+from fleet_broker import FleetBroker, fleet
+from tickover.doctor.certificates import read_certificate, validity
+
+__all__ = ["broker", "fleet"]
+MODEL = Path(__file__).parent / "models" / "gru_autoencoder.onnx"
+MOSQUITTOS_OWN_LIMITS = "allow_anonymous true\nmax_queued_messages 1000\nmax_inflight_messages 20"
+
+
+def doctor(config: Path) -> tuple[int, dict[str, str], str]:
+    """Exit code, each check's state by name, everything said."""
+    command = [sys.executable, "-m", "tickover", "doctor", "--config", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    lines = [line for line in done.stdout.splitlines()[:-1] if not line.startswith(" ")]
+    return done.returncode, {line[6:22].strip(): line[:5].strip() for line in lines}, done.stdout + done.stderr
+
+
+def plain(broker: Broker, folder: Path, model: Path = MODEL) -> Path:
+    """A configuration for a broker on loopback without TLS."""
+    path = folder / "tickover.toml"
+    path.write_text(
+        f'[broker]\nport = {broker.port}\nclient_id = "truck-1"\n'
+        '[[inputs]]\ntopic = "trucks/truck-1/signals"\nvehicle = "truck-1"\ntime = "time"\n'
+        f'[[models]]\npath = "{model}"\n[state]\nfolder = "{folder / "state"}"\n'
+    )
+    return path
+
+
+def test_a_truck_of_the_shipped_files_passes(fleet: FleetBroker, tmp_path: Path) -> None:
+    config = fleet.device_config(tmp_path, MODEL)
+    simulator = subprocess.Popen(
+        [sys.executable, "-m", "tickover", "simulate", *fleet.options("truck-1"), "--period", "0.2"],
+        stderr=subprocess.PIPE,
+    )
+    try:
+        code, states, said = doctor(config)
+    finally:
+        simulator.terminate()
+        simulator.communicate(timeout=20)
+    assert code == 0, said
+    passed = {name for name, state in states.items() if state == "ok"}
+    assert passed >= {
+        *("python", "onnxruntime", "model anomaly", "disk sync"),
+        *("TLS authority", "TLS certificate", "TLS broker", "broker", "permission", "queue"),
+    }
+    assert states["readings"] == "warn"
+    assert "3 that the models want did not come: coolant, rpm, speed" in said
+    assert "kept all of 2,000 messages" in said
+
+
+def test_another_trucks_certificate_may_not_publish(fleet: FleetBroker, tmp_path: Path) -> None:
+    config = fleet.device_config(tmp_path, MODEL)
+    text = config.read_text()
+    config.write_text(text.replace("certs/truck-1.", "certs/truck-2."))
+    code, states, said = doctor(config)
+    assert code == 1
+    assert states["permission"] == "fail"
+    assert "queue" not in states
+    assert "may not publish to tickover/v1/truck-1/doctor: Not authorized" in said
+
+
+def test_a_broker_with_its_own_limits_keeps_only_a_thousand(tmp_path: Path) -> None:
+    one = Broker(tmp_path / "broker", MOSQUITTOS_OWN_LIMITS)
+    one.config.write_text(re.sub(r"max_\w+ 0\n", "", one.config.read_text()))
+    one.start()
+    try:
+        code, states, said = doctor(plain(one, tmp_path))
+    finally:
+        one.stop()
+    assert code == 1
+    assert states["queue"] == "fail"
+    assert "kept 1,000 of 2,000 messages" in said
+    assert "raise max_queued_messages" in said
+
+
+def test_what_is_broken_on_the_device_is_said(broker: Broker, tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(MODEL.read_bytes()[:-1])
+    config = plain(broker, tmp_path, model)
+    (tmp_path / "state").write_text("a file where the folder should be")
+    broker.stop()
+    code, states, said = doctor(config)
+    assert code == 1
+    assert states["model anomaly"] == states["state folder"] == states["broker"] == "fail"
+    assert "nobody listens there" in said
+    assert "Traceback" not in said
+
+
+def test_names_that_no_model_has_are_said(broker: Broker, tmp_path: Path) -> None:
+    config = plain(broker, tmp_path)
+    config.write_text(config.read_text() + '[vehicles]\ngate = "engine_speed > 400"\n')
+    _, states, said = doctor(config)
+    assert states["names"] == "fail"
+    assert "no model has: engine_speed" in said
+
+
+def test_a_bad_configuration_ends_with_78(tmp_path: Path) -> None:
+    (tmp_path / "tickover.toml").write_text("[broker]\n")
+    assert doctor(tmp_path / "tickover.toml")[0] == 78
+
+
+@pytest.mark.parametrize("name", ["ca.crt", "broker.crt", "truck-1.crt"])
+def test_the_dates_of_a_certificate(fleet: FleetBroker, name: str) -> None:
+    begins, ends = validity(read_certificate(fleet.certs / name))
+    assert timedelta(0) <= datetime.now(UTC) - begins < timedelta(minutes=10)
+    assert ends - begins == timedelta(days=3650 if name == "ca.crt" else 825)
+
+
+@given(st.binary(max_size=300) | st.binary(max_size=300).map(lambda data: b"\x30\x82" + data))
+@example(b"")
+@example(b"\x30\xff" + bytes([255]) * 200)
+def test_what_is_no_certificate_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        validity(data)
+
+
+def test_every_prefix_of_a_certificate_is_refused_or_read(fleet: FleetBroker) -> None:
+    der = read_certificate(fleet.certs / "ca.crt")
+    for length in range(len(der)):
+        with pytest.raises(ValueError, match=r"."):
+            validity(der[:length])
