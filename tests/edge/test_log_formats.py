@@ -312,6 +312,15 @@ def test_cells_that_python_alone_would_take_for_numbers_are_bad(tmp_path: Path) 
     assert counts == {"rows": 6, "bad_rows": 5}
 
 
+def test_a_row_with_more_cells_than_the_header_is_bad_unless_they_are_empty(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    for surplus, bad in ((",", 0), (",,", 0), (",7", 2), (",,7", 2), (",x", 2)):
+        path.write_text(f"t,v\n0,1{surplus}\n1,2{surplus}\n")
+        _, counts, told = read(path, Mapping(signals={"v": SignalColumn()}))
+        assert counts["bad_rows"] == bad
+        assert not bad or told[0] == f"{path}:2: expected 2 cells, came {2 + surplus.count(',')}"
+
+
 # The fast reader against the exact one
 
 
