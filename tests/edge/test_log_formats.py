@@ -321,6 +321,34 @@ def test_a_row_with_more_cells_than_the_header_is_bad_unless_they_are_empty(tmp_
         assert not bad or told[0] == f"{path}:2: expected 2 cells, came {2 + surplus.count(',')}"
 
 
+def test_ragged_rows_that_even_out_are_still_bad(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("t,v,w\n0,1,2\n1,2\n2,3,4,5\n")
+    blocks, _, told = read(path, Mapping(signals={"v": SignalColumn()}))
+    assert joined(blocks)[0].tolist() == [0]
+    assert told == [f"{path}:3: expected 3 cells, came 2", f"{path}:4: expected 3 cells, came 4"]
+
+
+def test_a_long_signal_that_comes_twice_at_one_time_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("t,signal,value\n0,v,1\n0,v,2\n0,w,3\n1,x,4\n")
+    mapping = Mapping(signals={"v": SignalColumn(), "w": SignalColumn()}, log=LogLayout(layout="long"))
+    blocks, counts, _ = read(path, mapping)
+    np.testing.assert_array_equal(joined(blocks)[1], [[1, NAN], [2, 3]])
+    assert counts == {"rows": 2, "unmapped_readings": 1}
+
+
+def test_a_parquet_row_without_a_time_is_bad(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    for moments in (pa.array([1.0, None, 3.0]), pa.array([1, None, 3], pa.timestamp("s", "Europe/Berlin"))):
+        pq.write_table(pa.table({"t_s": moments, "v": [1, 2, None]}), tmp_path / "log.parquet")
+        blocks, _, told = read(tmp_path / "log.parquet", Mapping(signals={"v": SignalColumn()}))
+        assert joined(blocks)[0].tolist() == [1_000_000, 3_000_000]
+        assert len(told) == 1
+        assert told[0].startswith(f"{tmp_path / 'log.parquet'}:2: column 't_s': expected ")
+
+
 # The fast reader against the exact one
 
 
