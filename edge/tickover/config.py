@@ -11,6 +11,7 @@ from tickover import toml
 from tickover.errors import ConfigError
 from tickover.formats.payloads import Input
 from tickover.gate import Gate
+from tickover.settings import EpisodeOverrides, Factor
 
 ENV_USERNAME: Final = "TICKOVER_MQTT_USERNAME"
 ENV_PASSWORD: Final = "TICKOVER_MQTT_PASSWORD"  # the variable's name
@@ -139,8 +140,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     outbox: OutboxBounds = OutboxBounds()
     vehicles: Vehicles = Vehicles()
     out: Out = Out()
-    sensitivity: dict[str, float] = {}
-    episodes: dict[str, float] = {}
+    sensitivity: dict[str, Factor] = {}
+    episodes: EpisodeOverrides = EpisodeOverrides()
 
     @property
     def node(self) -> str:

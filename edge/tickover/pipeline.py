@@ -85,8 +85,8 @@ class _Job:
 class Pipeline:
     """Runs one model over many vehicles' readings."""
 
-    def __init__(self, detector: BatchDetector, settings: Settings | None = None) -> None:
-        self._detector = detector
+    def __init__(self, detector: BatchDetector, settings: Settings | None = None, name: str = "anomaly") -> None:
+        self._detector, self._name = detector, name
         self._settings = settings or Settings()
         self._settings.check(detector.manifest)
         self._policy = self._settings.policy(detector.manifest)
@@ -215,7 +215,9 @@ class Pipeline:
     def _new(self, vehicle: str) -> _Vehicle:
         manifest = self._detector.manifest
         sensitivity = dict(self._settings.sensitivity)
-        episodes = Episodes(manifest, self._detector.digest, vehicle, policy=self._policy, sensitivity=sensitivity)
+        episodes = Episodes(
+            manifest, self._detector.digest, vehicle, self._name, policy=self._policy, sensitivity=sensitivity
+        )
         return _Vehicle(ticking.Ticks.of(vehicle, manifest), episodes, self._detector.new_state())
 
     def _queue(self, vehicle: str, block: TickBlock) -> None:

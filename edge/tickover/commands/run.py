@@ -1,0 +1,35 @@
+"""``tickover run``: the daemon."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Final
+
+import click
+
+PRIORITY: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+"""Python's levels as syslog's, which journald reads from ``<n>`` at the start of a line."""
+
+
+class _Format(logging.Formatter):
+    """One line a record: ``level=warning logger=tickover message``; with journald's priority under systemd."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = f"level={record.levelname.lower()} logger={record.name} {super().format(record)}".replace("\n", " | ")
+        return f"<{PRIORITY.get(record.levelno, 6)}>{text}" if os.environ.get("JOURNAL_STREAM") else text
+
+
+@click.command()
+@click.option("--config", "path", required=True, type=click.Path(path_type=Path), help="The TOML configuration file.")
+@click.option("--verbose", is_flag=True, help="Log more.")
+def run(path: Path, verbose: bool) -> None:
+    """Read sensor streams from MQTT, detect, publish alerts, until SIGTERM.
+
+    SIGHUP reloads the configuration. Exit code 0 after SIGTERM, 78 for a wrong configuration, 1 for anything else.
+    """
+    from tickover.runner import Runner
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Format())
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
+    Runner(path).run()

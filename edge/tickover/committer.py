@@ -1,0 +1,136 @@
+"""When to commit, and what a commit holds (docs/adr: journal and checkpoint)."""
+
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from tickover import events
+from tickover.config import State
+from tickover.events import Event
+from tickover.fleet import Fleet
+from tickover.io.mqtt import Incoming
+from tickover.io.store import Change, Store
+from tickover.outbox import Outbox
+from tickover.telling import Teller
+
+IDLE_LEAST: Final = 8
+"""Idle intake forces a commit from this many unacknowledged messages on: fewer than any broker's window by default,
+so that a broker that waits for us is answered at once, and a slow truck does not cost a commit for each message."""
+JOURNAL_FACTOR: Final = 4
+"""A checkpoint is due when the journal has outgrown the states this many times: at most a quarter more is written."""
+JOURNAL_LEAST: Final = 64 * 1024
+"""Bytes of journal that are never worth a checkpoint."""
+
+
+class Committer:
+    """Gathers the next transaction. All times are monotonic seconds unless they say otherwise."""
+
+    def __init__(self, policy: State, receive_maximum: int, store: Store, fleet: Fleet, outbox: Outbox) -> None:
+        self.change = Change()
+        self.commits = 0
+        self._policy, self._most = policy, max(1, receive_maximum // 2)
+        self._store, self._fleet, self._outbox = store, fleet, outbox
+        self._events: list[Event] = []
+        self._received: list[Incoming] = []
+        self._committed: list[Incoming] = []
+        self._dirty: set[str] = set()
+        self._asleep: set[str] = set()
+        self._since: float | None = None
+        self._newest = 0.0
+        self._journal_bytes = self._state_bytes = 0
+        self._checkpoint_at = time.monotonic() + policy.checkpoint_s
+        self._retry_at = 0.0
+
+    def received(self, message: Incoming) -> None:
+        """A message that is to be acknowledged after the next commit."""
+        self._received.append(message)
+        self._newest = time.monotonic()
+        self._since = self._since or self._newest
+
+    def journal(self, event: Event) -> None:
+        """An event that was applied to the fleet."""
+        self._events.append(event)
+        self._dirty.add(event.vehicle)
+        self._asleep.discard(event.vehicle)
+        self._since = self._since or time.monotonic()
+
+    def sleep(self, vehicle: str) -> None:
+        """Put a vehicle's state to disk with the next commit; it may then be forgotten."""
+        if vehicle in self._fleet:
+            self._asleep.add(vehicle)
+
+    def states_of(self, vehicles: Iterable[str]) -> None:
+        """After recovery: these vehicles' states are in the journal only."""
+        self._dirty.update(vehicles)
+
+    def due(self, waiting: bool) -> bool:
+        """Whether it is time to commit; ``waiting``: something is to be told."""
+        if waiting or (self._store.wants_checkpoint and self._store.durable):
+            return True
+        if self._outbox.unsettled or self._asleep or self.change.meta:
+            self._since = self._since or time.monotonic()
+        if self._since is None:
+            return False
+        now, count = time.monotonic(), len(self._received)
+        idle = count >= IDLE_LEAST and now - self._newest >= self._policy.idle_s
+        return count >= self._most or idle or now - self._since >= self._policy.commit_s
+
+    def commit(self, clock: int, teller: Teller, checkpoint: bool = False) -> set[str]:
+        """Write everything gathered; the vehicles that may be forgotten. ``clock`` in microseconds."""
+        change, self.change = self.change, Change()
+        if self._events:
+            change.journal = events.encode(self._events, self._fleet.columns)
+            self._journal_bytes += len(change.journal)
+        told = teller.settle(change)
+        self._outbox.settle(change)
+        asleep, self._asleep = self._asleep, set()
+        change.states = {name: self._fleet.state(name) for name in asleep}
+        if checkpoint or self._checkpoint_due():
+            self._add_checkpoint(change)
+        self._store.commit(change, clock)
+        self.commits += 1
+        self._committed += self._received
+        self._events, self._received, self._since = [], [], None
+        self._after(change, told)
+        return asleep
+
+    def acknowledged(self) -> list[Incoming]:
+        """The messages that are safe now, in order."""
+        committed, self._committed = self._committed, []
+        return committed
+
+    def retry_is_due(self, now: float) -> bool:
+        """Whether to try again to get from memory back to disk."""
+        return not self._store.durable and now >= self._retry_at
+
+    def retry_disk(self, now: float) -> None:
+        """Try, with every state, right after a commit."""
+        self._retry_at = now + self._policy.retry_s
+        full = Change()
+        self._dirty.update(self._fleet.vehicles)
+        self._add_checkpoint(full)
+        if self._store.retry(full):
+            self._after(full, {})
+
+    def _checkpoint_due(self) -> bool:
+        if not self._store.durable:
+            return False
+        outgrown = self._journal_bytes > max(JOURNAL_LEAST, JOURNAL_FACTOR * self._state_bytes)
+        return outgrown or self._store.wants_checkpoint or time.monotonic() >= self._checkpoint_at
+
+    def _add_checkpoint(self, change: Change) -> None:
+        if self._store.wants_checkpoint:
+            self._dirty.update(self._fleet.vehicles)
+        change.states |= {name: self._fleet.state(name) for name in self._dirty if name in self._fleet}
+        change.forget_journal = True
+
+    def _after(self, change: Change, told: dict[str, bytes]) -> None:
+        if change.forget_journal and self._store.durable:
+            self._dirty.clear()
+            self._store.wants_checkpoint = False
+            self._journal_bytes, self._state_bytes = 0, sum(map(len, change.states.values()))
+            self._checkpoint_at = time.monotonic() + self._policy.checkpoint_s
+        for topic, body in told.items():
+            self._outbox.stand(topic, body)
+        if change.messages:
+            self._outbox.stored()

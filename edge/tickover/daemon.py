@@ -1,0 +1,301 @@
+"""The daemon's loop: messages in, events through the fleet, one transaction, then acknowledgements and alerts out.
+
+Nothing is acknowledged and nothing is published before it is committed. One thread; the broker's socket has another
+(`tickover.io.mqtt`).
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from tickover import remote
+from tickover.clock import is_synced
+from tickover.committer import Committer
+from tickover.config import Config
+from tickover.events import Advance, Event, Reset
+from tickover.health import Metrics, Rates, health_report, log_drops
+from tickover.intake import Intake
+from tickover.io.mqtt import Connected, Disconnected, Incoming, Link, Published, Subscribed
+from tickover.io.store import Store
+from tickover.live import Live
+from tickover.modes import EVERYONE, Mode, Modes
+from tickover.notices import Kind
+from tickover.outbox import Outbox
+from tickover.presence import Presence, info
+from tickover.records import SECOND
+from tickover.recovery import Keeper, Opened
+from tickover.telling import Teller, Topics
+
+logger: Final = logging.getLogger("tickover")
+
+BATCH: Final = 1000
+"""Messages taken at once."""
+WAIT_S: Final = 0.05
+"""How long the loop waits for a message; timers are looked at at least this often."""
+CHORES_S: Final = 1.0
+"""How often silent and sleeping vehicles, expired modes and a failed disk are looked after."""
+SNAPSHOT_MOST: Final = 100
+"""The most vehicles in one snapshot."""
+META_MODES: Final = "modes"
+META_LEARNT: Final = "decoders"
+
+
+class Daemon:
+    """Built from a checked configuration, an opened fleet and a store; `turn` goes round the loop once."""
+
+    def __init__(self, config: Config, opened: Opened, store: Store, instance: str) -> None:
+        self.config, self.opened, self.store, self.fleet = config, opened, store, opened.fleet
+        self.modes = Modes(store.meta(META_MODES))
+        self.topics = Topics(config.out.base, config.node)
+        self.intake = Intake(config.inputs, self.fleet.columns, config.vehicles, self._in_workshop)
+        if learnt := store.meta(META_LEARNT):
+            self.intake.restore(learnt)
+        self.presence = Presence(self.topics, instance)
+        filters = [*self.intake.filters, self.topics.requests]
+        self.link = Link(config.broker, filters, self.presence.will, retained=[self.topics.status])
+        self.outbox = Outbox(store, self.link)
+        self.teller = Teller(self.topics, self._muted)
+        self.teller.resume(store.retained())
+        self.committer = Committer(config.state, config.broker.receive_maximum, store, self.fleet, self.outbox)
+        self.keeper = Keeper(store, self.fleet)
+        self.live = Live({name: manifest.names for name, manifest in opened.manifests.items()})
+        self.connected = False
+        self.synced = is_synced(config.vehicles.clock)
+        self._rates = Rates()
+        self._seen: dict[str, float] = {}
+        self._silenced: dict[str, float] = {}
+        self._chores_at = self._health_at = self._scores_at = 0.0
+        self._metrics = Metrics(config.out.metrics_port) if config.out.metrics_port else None
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            Incoming: self._take,
+            Connected: self._on_connected,
+            Disconnected: self._on_disconnected,
+            Published: self.outbox.published,
+            Subscribed: self._on_subscribed,
+        }
+
+    def start(self) -> None:
+        """Run the journal again, say what was wrong with the store, and begin to connect."""
+        for vehicle in self.keeper.replay_journal():
+            self._seen[vehicle] = time.monotonic()
+        self.committer.states_of(self.fleet.vehicles)
+        for aside in self.store.quarantined:
+            self.notice(Kind.STORE_DAMAGED, True, f"the store was damaged and renamed to {aside.name}")
+        self.link.start()
+
+    def turn(self, wait: float = WAIT_S) -> None:
+        """Once round: take what came, run it, commit when due, send what may be sent."""
+        for event in self.link.receive(wait, BATCH):
+            self._handlers[type(event)](event)
+        self._run()
+        self._timers()
+        if self.committer.due(self.teller.waiting):
+            self.commit()
+        self.outbox.pump()
+
+    def commit(self, checkpoint: bool = False) -> None:
+        """One transaction; then the inputs in it are acknowledged."""
+        self._run()
+        if learnt := self.intake.learnt():
+            self.committer.change.meta[META_LEARNT] = learnt
+        dropped, damaged = self.store.dropped.total(), len(self.store.quarantined)
+        asleep = self.committer.commit(self.now(), self.teller, checkpoint)
+        self.link.acknowledge(self.committer.acknowledged())
+        for vehicle in asleep:
+            self.fleet.forget(vehicle)
+            self.live.forget(vehicle)
+        for aside in self.store.quarantined[damaged:]:
+            self.notice(Kind.STORE_DAMAGED, True, f"the store was damaged and renamed to {aside.name}")
+        if self.store.dropped.total() > dropped:
+            self.notice(Kind.OUTBOX_OVERFLOW, True, "the outbox is full: lowest severity and oldest are dropped")
+
+    def stop(self, seconds: float) -> None:
+        """Commit everything, send what can be sent within ``seconds``, say goodbye."""
+        end = time.monotonic() + seconds
+        self.commit(checkpoint=True)
+        self.outbox.stand(self.topics.status, self.presence.status("stopped", self.now()))
+        self.outbox.pump()
+        while not self.outbox.idle and time.monotonic() < end:
+            for event in self.link.receive(WAIT_S, BATCH):
+                if isinstance(event, Published | Disconnected):
+                    self._handlers[type(event)](event)
+            self.outbox.pump()
+        self.commit()
+        self.link.stop(1.0)
+        self.store.close()
+
+    def notice(self, kind: Kind, active: bool, text: str) -> None:
+        """Say it, when it is news, to the log and to the broker."""
+        if self.teller.own(kind, active, text, self.now()):
+            (logger.error if active else logger.info)("%s: %s", kind.value, text)
+
+    # In
+
+    def _take(self, message: Incoming) -> None:
+        """One message: an input, a command, or a status under our name."""
+        self.committer.received(message)
+        if message.topic == self.topics.status:
+            if self.presence.has_double(message):
+                self.presence.disconnected()
+                self.link.back_off("another daemon with this client id is connected")
+            return
+        command = self.topics.command(message.topic)
+        if command:
+            self._command(message, *command)
+            return
+        refused = self.intake.take(message, self.synced)
+        if refused and self.intake.counts[refused] == 1:
+            logger.warning("refused a message on %s: %s (told once; counted from now on)", message.topic, refused)
+
+    def _run(self) -> None:
+        """Apply what was gathered, run the fleet, gather what is to be told."""
+        now = time.monotonic()
+        for rows in self.intake.drain():
+            self._seen[rows.vehicle] = now
+            self._apply(rows)
+        outcome = self.fleet.pump()
+        self.live.note(outcome.outputs)
+        for alert in outcome.alerts:
+            self.teller.alert(alert)
+        for notice in outcome.notices:
+            self.teller.notice(notice)
+        if self.keeper.lost:
+            self.notice(Kind.STATE_LOST, True, f"no usable state of {', '.join(sorted(self.keeper.lost)[:10])}")
+            self.keeper.lost.clear()
+
+    def _apply(self, event: Event) -> None:
+        """Bring one event to the fleet and into the journal."""
+        self.keeper.wake(event.vehicle)
+        self.fleet.apply(event)
+        self.committer.journal(event)
+
+    def _command(self, message: Incoming, target: str, name: str) -> None:
+        """Run what came before it, obey, commit, answer."""
+        self._run()
+        answer = remote.obey(self, self.config.node, target, name, message.payload)
+        self.commit()
+        self.outbox.remark(self.topics.response(target, name), answer)
+
+    # What commands need (remote.Commanded)
+
+    def now(self) -> int:
+        """The clock, microseconds."""
+        return time.time_ns() // 1000
+
+    def status_report(self) -> dict[str, Any]:
+        """The health report, the models and the modes."""
+        return {**health_report(self), "models": self.opened.digests, "modes": self.modes.report()}
+
+    def snapshot(self, vehicle: str) -> dict[str, Any]:
+        """The newest tick of a vehicle, or of all."""
+        chosen = self.fleet.vehicles if vehicle == EVERYONE else (vehicle,)
+        return {name: self.live.snapshot(name) for name in chosen[:SNAPSHOT_MOST]}
+
+    def set_mode(self, mode: Mode, vehicle: str, until: int) -> None:
+        """Enter or leave a mode; durable with the next commit."""
+        self.modes.set(mode, vehicle, until)
+        self.committer.change.meta[META_MODES] = self.modes.encode()
+
+    def reset(self, vehicle: str) -> None:
+        """Forget all that is known of a vehicle, or of all; open episodes end with reason reset."""
+        everyone = {*self.fleet.vehicles, *self.store.vehicles()}
+        for name in sorted(everyone) if vehicle == EVERYONE else (vehicle,):
+            self._apply(Reset(name))
+
+    def _muted(self, vehicle: str) -> bool:
+        return self.modes.active(Mode.MUTE, vehicle, self.now())
+
+    def _in_workshop(self, vehicle: str) -> bool:
+        return self.modes.active(Mode.WORKSHOP, vehicle, self.now())
+
+    # The connection
+
+    def _on_connected(self, event: Connected) -> None:
+        broker, session = self.config.broker, "resumed" if event.resumed else "new"
+        logger.info("connected to %s:%d, session %s", broker.host, broker.port, session)
+        self.connected = True
+
+    def _on_subscribed(self, event: Subscribed) -> None:
+        refused = [topic for topic in event.refused if topic != self.topics.status]
+        self.notice(Kind.SUBSCRIPTION_REFUSED, bool(refused), f"the broker refused: {', '.join(refused) or 'nothing'}")
+        self.presence.subscribed()
+
+    def _on_disconnected(self, event: Disconnected) -> None:
+        broker = self.config.broker
+        log = logger.warning if self.connected else logger.debug
+        log("no connection to %s:%d: %s", broker.host, broker.port, event.reason)
+        self.connected = False
+        self.presence.disconnected()
+        self.outbox.disconnected()
+        if event.taken_over:
+            wait = f"staying away for {broker.taken_over_wait_s:g} s"
+            self.notice(Kind.TAKEN_OVER, True, f"another client uses the client id {broker.client_id}; {wait}")
+
+    # Timers
+
+    def _timers(self) -> None:
+        now = time.monotonic()
+        body = info(self.opened.manifests, self.opened.digests) if self.presence.waits else b""
+        if self.presence.announce_when_due(self.outbox, body, self.now()):
+            self.notice(Kind.TAKEN_OVER, False, "the client id is ours")
+            self._health_at = 0.0
+        if now >= self._chores_at:
+            self._chores_at = now + CHORES_S
+            self._chores(now)
+        if now >= self._health_at:
+            self._health_at = now + self.config.out.health_s
+            self._tell_health()
+        if self.config.out.score_s and now >= self._scores_at:
+            self._scores_at = now + self.config.out.score_s
+            for name in self.fleet.vehicles:
+                self.outbox.remark(self.topics.of(name, "score"), msgspec.json.encode(self.live.scores(name)))
+
+    def _chores(self, now: float) -> None:
+        """Silence, sleep, expiry, and the way back to a disk that failed."""
+        self.synced = is_synced(self.config.vehicles.clock)
+        for vehicle in list(self._seen):
+            self._look_after(vehicle, now)
+        if self.modes.expire(self.now()):
+            self.committer.change.meta[META_MODES] = self.modes.encode()
+        if self.committer.retry_is_due(now):
+            self.commit()
+            self.committer.retry_disk(now)
+        durable, refused = self.store.durable, self.outbox.refusal
+        trouble = f"commits do not reach the disk: {self.store.problem}"
+        self.notice(Kind.DURABILITY, not durable, "commits reach the disk" if durable else trouble)
+        self.notice(Kind.PUBLISH_REFUSED, bool(refused), f"the broker refuses messages: {refused or 'no more'}")
+        if self.store.rows <= self.config.outbox.rows // 2:
+            self.notice(Kind.OUTBOX_OVERFLOW, False, f"{self.store.dropped.total()} messages were dropped in all")
+
+    def _look_after(self, vehicle: str, now: float) -> None:
+        """A silent vehicle's event time goes on as the clock did: once, and again while an episode is open."""
+        limits, heard = self.config.vehicles, self._seen[vehicle]
+        if limits.sleep_s and now - heard > limits.sleep_s:
+            del self._seen[vehicle]
+            self._silenced.pop(vehicle, None)
+            self.committer.sleep(vehicle)
+            return
+        since = max(heard, self._silenced.get(vehicle, heard))
+        if not limits.silence_s or now - since <= limits.silence_s or vehicle not in self.fleet:
+            return
+        if since == heard or self.fleet.is_open(vehicle):
+            self._silenced[vehicle] = now
+            self._apply(Advance(vehicle, self.fleet.newest(vehicle) + round((now - since) * SECOND)))
+
+    def _tell_health(self) -> None:
+        """The report, the log's line of drops, and the data-quality alarm."""
+        report = health_report(self)
+        new, seconds = self._rates.turn(Counter(report["dropped"]) + Counter(rows=report["rows"]))
+        rows = new.pop("rows", 0)
+        log_drops(new)
+        bad = rows > 0 and new["late"] > self.config.vehicles.late_share * rows
+        self.notice(Kind.DATA_QUALITY, bad, "many readings come late" if bad else "readings come in time")
+        report["rows_per_s"] = round(rows / seconds, 1)
+        body = msgspec.json.encode({**report, "models": self.opened.digests})
+        self.outbox.remark(self.topics.health, body)
+        if self._metrics:
+            self._metrics.show(report)

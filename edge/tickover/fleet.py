@@ -1,0 +1,196 @@
+"""All vehicles under all models: events in, alerts and notices out. No I/O, no clock.
+
+The state of a vehicle is a pure function of the events applied to it, so it can be put to disk, dropped, and brought
+back, and a journal of events can be run again.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from tickover.errors import StateError
+from tickover.events import Advance, Event, Reset, Rows
+from tickover.gate import Gate
+from tickover.notices import Kind, Notice
+from tickover.pipeline import Output, Pipeline
+from tickover.records import Alert, DoubleArray, EndReason, Readings, TimeArray
+
+NEVER: Final = -(2**62)
+"""The time of a reading that never came."""
+
+
+@dataclass(slots=True)
+class _Vehicle:
+    """What the fleet itself knows: newest event time, newest reading of each column, stale columns, gate values."""
+
+    newest: int
+    last: TimeArray
+    stale: frozenset[str] = frozenset()
+    gate: dict[str, float] = field(default_factory=dict)
+
+
+class _State(msgspec.Struct, frozen=True, array_like=True):
+    """What `Fleet.state` saves; ``last`` by column name."""
+
+    newest: int
+    last: dict[str, int]
+    stale: list[str]
+    gate: dict[str, float]
+    detectors: dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a pump gave: ``alerts`` and ``notices`` to tell, ``outputs`` by detector for live views."""
+
+    alerts: list[Alert]
+    notices: list[Notice]
+    outputs: list[tuple[str, Output]]
+
+
+class Fleet:
+    """Detector name to pipeline, one gate, one staleness limit (microseconds; 0 = off)."""
+
+    def __init__(
+        self, pipelines: Mapping[str, Pipeline], columns: tuple[str, ...], gate: Gate | None, stale: int
+    ) -> None:
+        self.columns = columns
+        self.counts: Counter[str] = Counter()
+        self._pipelines = dict(pipelines)
+        self._gate = gate
+        self._gate_columns = [(name, columns.index(name)) for name in (gate.signals if gate else ())]
+        self._stale = stale
+        self._vehicles: dict[str, _Vehicle] = {}
+        self._touched: set[str] = set()
+        self._ended: list[Output] = []
+
+    @property
+    def vehicles(self) -> tuple[str, ...]:
+        """The vehicles in memory."""
+        return tuple(self._vehicles)
+
+    def __contains__(self, vehicle: str) -> bool:
+        return vehicle in self._vehicles
+
+    def newest(self, vehicle: str) -> int:
+        """The newest event time of a vehicle in memory, microseconds."""
+        return self._vehicles[vehicle].newest
+
+    def is_open(self, vehicle: str) -> bool:
+        """Whether any detector has an open episode."""
+        return any(pipeline.is_open(vehicle) for pipeline in self._pipelines.values())
+
+    def tick_counts(self) -> Counter[str]:
+        """Readings dropped or repaired on the way to ticks, by reason, over all detectors."""
+        total: Counter[str] = Counter()
+        for pipeline in self._pipelines.values():
+            total.update(pipeline.counts)
+        return total
+
+    def apply(self, event: Event) -> None:
+        """Take one event; `pump` runs what it closed."""
+        if isinstance(event, Reset):
+            self._reset(event.vehicle)
+        elif isinstance(event, Advance):
+            known = self._known(event.vehicle)
+            known.newest = max(known.newest, event.time)
+            for pipeline in self._pipelines.values():
+                pipeline.advance(event.vehicle, event.time)
+        else:
+            self._read(event)
+
+    def pump(self) -> Outcome:
+        """Run all closed ticks; the alerts and notices since the last pump."""
+        ended, self._ended = self._ended, []
+        outputs = [(name, output) for name, pipeline in self._pipelines.items() for output in pipeline.pump()]
+        alerts = [alert for output in ended for alert in output.alerts]
+        alerts += [alert for _, output in outputs for alert in output.alerts]
+        notices = [notice for vehicle in sorted(self._touched) for notice in self._staleness(vehicle)]
+        self._touched.clear()
+        return Outcome(alerts, notices, outputs)
+
+    def state(self, vehicle: str) -> bytes:
+        """All that the vehicle's future depends on; pump first."""
+        known = self._vehicles[vehicle]
+        last = {name: int(time) for name, time in zip(self.columns, known.last, strict=True) if time != NEVER}
+        detectors = {name: pipeline.state(vehicle) for name, pipeline in self._pipelines.items()}
+        return msgspec.msgpack.encode(_State(known.newest, last, sorted(known.stale), known.gate, detectors))
+
+    def restore(self, vehicle: str, state: bytes) -> None:
+        """Bring a vehicle back. StateError when the state does not fit; the vehicle is then unknown."""
+        try:
+            saved = msgspec.msgpack.decode(state, type=_State)
+            for name, pipeline in self._pipelines.items():
+                if name in saved.detectors:
+                    pipeline.restore(vehicle, saved.detectors[name])
+        except (msgspec.MsgspecError, StateError) as error:
+            self.forget(vehicle)
+            raise StateError(f"vehicle {vehicle}: {error}") from error
+        last = np.array([saved.last.get(name, NEVER) for name in self.columns], np.int64)
+        self._vehicles[vehicle] = _Vehicle(saved.newest, last, frozenset(saved.stale), dict(saved.gate))
+
+    def forget(self, vehicle: str) -> None:
+        """Drop a vehicle from memory."""
+        self._vehicles.pop(vehicle, None)
+        for pipeline in self._pipelines.values():
+            pipeline.forget(vehicle)
+
+    def _known(self, vehicle: str) -> _Vehicle:
+        known = self._vehicles.get(vehicle)
+        if known is None:
+            known = _Vehicle(NEVER, np.full(len(self.columns), NEVER, np.int64))
+            self._vehicles[vehicle] = known
+        return known
+
+    def _reset(self, vehicle: str) -> None:
+        for pipeline in self._pipelines.values():
+            self._ended += pipeline.pump()
+            self._ended += pipeline.end(vehicle, EndReason.RESET)
+        self.forget(vehicle)
+
+    def _read(self, event: Rows) -> None:
+        known = self._known(event.vehicle)
+        time, values = event.arrays(len(self.columns))
+        known.newest = max(known.newest, int(time.max()))
+        self._see(known, time, values)
+        self._touched.add(event.vehicle)
+        if self._gate:
+            open_ = self._gate_open(known, values)
+            self.counts["gated"] += len(time) - int(open_.sum())
+            time, values = time[open_], values[open_]
+        if len(time):
+            block = Readings(event.vehicle, self.columns, time, values)
+            for pipeline in self._pipelines.values():
+                pipeline.feed(block)
+
+    def _see(self, known: _Vehicle, time: TimeArray, values: DoubleArray) -> None:
+        """Note when each signal was last heard."""
+        heard = np.where(np.isnan(values), NEVER, time[:, None]).max(axis=0)
+        np.maximum(known.last, heard, out=known.last)
+
+    def _gate_open(self, known: _Vehicle, values: DoubleArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Which rows find the gate open, in order of arrival."""
+        assert self._gate
+        open_ = np.zeros(len(values), np.bool_)
+        for row, cells in enumerate(values):
+            known.gate.update({name: float(cells[at]) for name, at in self._gate_columns if cells[at] == cells[at]})
+            open_[row] = self._gate.holds(known.gate)
+        return open_
+
+    def _staleness(self, vehicle: str) -> Iterator[Notice]:
+        """A notice when the set of signals that went quiet has changed."""
+        known = self._vehicles.get(vehicle)
+        if known is None or not self._stale:
+            return
+        quiet = (known.last != NEVER) & (known.last < known.newest - self._stale)
+        if not quiet.any() and not known.stale:
+            return
+        stale = frozenset(name for name, is_quiet in zip(self.columns, quiet, strict=True) if is_quiet)
+        if stale != known.stale:
+            known.stale = stale
+            text = f"no readings of {', '.join(sorted(stale))}" if stale else "all signals are read again"
+            yield Notice(vehicle, Kind.STALE_SIGNAL, bool(stale), known.newest, text)

@@ -1,0 +1,82 @@
+"""The newest tick of each vehicle, for the score topic and the snapshot command."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tickover.pipeline import Output
+from tickover.records import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """One vehicle's newest scored tick under one detector."""
+
+    time: int
+    score: float
+    open: bool
+    values: FloatArray
+    expected: FloatArray
+
+
+class Live:
+    """Keeps the newest scored tick by detector and vehicle; ``names`` are each detector's signals."""
+
+    def __init__(self, names: dict[str, tuple[str, ...]]) -> None:
+        self._names = names
+        self._last: dict[tuple[str, str], _Last] = {}
+        self.ticks = 0
+        """Ticks scored since the start."""
+        self.newest = 0
+        """Event time of the newest tick of all, microseconds."""
+
+    def note(self, outputs: list[tuple[str, Output]]) -> None:
+        """Take what a pump gave."""
+        for detector, output in outputs:
+            ticks, scores = output.scored.ticks, output.scored.scores
+            if not len(ticks.time):
+                continue
+            self.ticks += len(ticks.time)
+            time = int(ticks.time[-1])
+            self.newest = max(self.newest, time)
+            self._last[detector, ticks.vehicle] = _Last(
+                time,
+                float(scores.score[-1]),
+                bool(output.scored.open[-1]),
+                np.array(ticks.values[-1]),
+                np.array(scores.expected[-1]),
+            )
+
+    def forget(self, vehicle: str) -> None:
+        """Drop a vehicle that went to sleep."""
+        for detector in self._names:
+            self._last.pop((detector, vehicle), None)
+
+    def scores(self, vehicle: str) -> dict[str, float | None]:
+        """Detector to newest score; None = every signal missing."""
+        found = {detector: self._last.get((detector, vehicle)) for detector in self._names}
+        return {detector: _plain(last.score) for detector, last in found.items() if last}
+
+    def snapshot(self, vehicle: str) -> dict[str, Any]:
+        """Detector to its newest tick: time, score, open, and per signal observed and expected."""
+        shown = {}
+        for detector, names in self._names.items():
+            last = self._last.get((detector, vehicle))
+            if last:
+                signals = {
+                    name: {"observed": _plain(float(seen)), "expected": _plain(float(hoped))}
+                    for name, seen, hoped in zip(names, last.values, last.expected, strict=True)
+                }
+                shown[detector] = {
+                    "time": last.time,
+                    "score": _plain(last.score),
+                    "open": last.open,
+                    "signals": signals,
+                }
+        return shown
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None

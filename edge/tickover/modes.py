@@ -1,0 +1,51 @@
+"""Mute and workshop mode: per vehicle, with expiry, by command; kept in the store."""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+EVERYONE: Final = "*"
+"""The vehicle name that means all of them."""
+LONGEST_S: Final = 30 * 86_400
+"""The longest time that a mode may be asked for."""
+
+
+class Mode(StrEnum):
+    """``mute``: alerts are made but not told. ``workshop``: readings are left out, nothing is detected."""
+
+    MUTE = "mute"
+    WORKSHOP = "workshop"
+
+
+class Modes:
+    """Which vehicles are in which mode, and until when (microseconds of the clock)."""
+
+    def __init__(self, saved: bytes | None = None) -> None:
+        self._until: dict[str, dict[str, int]] = {mode: {} for mode in Mode}
+        if saved:
+            self._until.update(msgspec.msgpack.decode(saved, type=dict[str, dict[str, int]]))
+
+    def set(self, mode: Mode, vehicle: str, until: int) -> None:
+        """Enter a mode, or leave it when ``until`` is past."""
+        self._until[mode][vehicle] = until
+
+    def active(self, mode: Mode, vehicle: str, now: int) -> bool:
+        """Whether the vehicle is in the mode."""
+        until = self._until[mode]
+        return bool(until) and max(until.get(vehicle, 0), until.get(EVERYONE, 0)) > now
+
+    def expire(self, now: int) -> bool:
+        """Forget what is over; True when anything was."""
+        over = [(mode, name) for mode, names in self._until.items() for name, until in names.items() if until <= now]
+        for mode, name in over:
+            del self._until[mode][name]
+        return bool(over)
+
+    def encode(self) -> bytes:
+        """For the store."""
+        return msgspec.msgpack.encode(self._until)
+
+    def report(self) -> dict[str, dict[str, int]]:
+        """For status: mode to vehicle to microseconds."""
+        return {mode: dict(names) for mode, names in self._until.items() if names}

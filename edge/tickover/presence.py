@@ -1,0 +1,78 @@
+"""The daemon's presence at the broker: status, info and will; and whether another daemon goes by the same client id.
+
+Brokers tell a client whose session was taken over in different ways, and Mosquitto 2.0.11 not at all. So the
+status topic carries an instance number: a daemon that was online, lost its connection and now reads another
+instance's status knows that it has a double. It leaves the broker to the newcomer for a long while.
+"""
+
+import time
+from typing import Any, Final
+
+import msgspec
+
+from tickover import __version__
+from tickover.io.mqtt import Incoming, Will
+from tickover.manifest import Manifest
+from tickover.outbox import Outbox
+from tickover.telling import Topics
+
+LISTEN_S: Final = 0.5
+"""After a reconnect: how long to listen for a double before speaking."""
+
+
+class Presence:
+    """Speaks through the outbox; ``instance`` is different for each run of the daemon."""
+
+    def __init__(self, topics: Topics, instance: str) -> None:
+        self._topics, self._instance = topics, instance
+        self._spoken = False
+        self._speak_at: float | None = None
+
+    @property
+    def will(self) -> Will:
+        """What the broker says when we vanish."""
+        return Will(self._topics.status, msgspec.json.encode({"state": "offline", "instance": self._instance}))
+
+    @property
+    def waits(self) -> bool:
+        """Whether an announcement is to be made."""
+        return self._speak_at is not None
+
+    def status(self, state: str, now: int) -> bytes:
+        """The body of the status topic; ``now`` in microseconds."""
+        return msgspec.json.encode({"state": state, "instance": self._instance, "time": now})
+
+    def subscribed(self) -> None:
+        """The session stands: speak now, or after listening when this is a reconnect."""
+        self._speak_at = time.monotonic() + (LISTEN_S if self._spoken else 0.0)
+
+    def disconnected(self) -> None:
+        """There is nobody to speak to."""
+        self._speak_at = None
+
+    def has_double(self, message: Incoming) -> bool:
+        """Whether this status is of another instance that came after us."""
+        try:
+            other = msgspec.json.decode(message.payload, type=dict[str, Any]).get("instance")
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return False
+        return self._spoken and other not in (None, self._instance)
+
+    def announce_when_due(self, outbox: Outbox, info: bytes, now: int) -> bool:
+        """Tell everything retained again, then the backlog; True when that was now."""
+        if self._speak_at is None or time.monotonic() < self._speak_at:
+            return False
+        self._speak_at, self._spoken = None, True
+        outbox.connected()
+        outbox.stand(self._topics.status, self.status("online", now))
+        outbox.stand(self._topics.info, info)
+        return True
+
+
+def info(manifests: dict[str, Manifest], digests: dict[str, str]) -> bytes:
+    """The body of the info topic: version, models, signals."""
+    models = [
+        {"detector": name, "name": manifest.name, "digest": digests[name], "signals": manifest.names}
+        for name, manifest in manifests.items()
+    ]
+    return msgspec.json.encode({"version": __version__, "models": models})

@@ -1,0 +1,146 @@
+"""Starting: the configured models become a fleet, and the store's states and journal bring it to where it was."""
+
+import dataclasses
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from tickover import events, toml
+from tickover.config import Config
+from tickover.detector import Detector
+from tickover.errors import ConfigError, StateError, TickoverError
+from tickover.events import Event, Rows
+from tickover.fleet import Fleet
+from tickover.formats.alerts import decode_alert
+from tickover.gate import Gate
+from tickover.io.store import Change, Store
+from tickover.manifest import Manifest
+from tickover.pipeline import Pipeline
+from tickover.records import SECOND, Alert, EndReason, Phase
+from tickover.settings import Settings
+
+META_MODELS = "models"
+"""Where the store keeps detector name to digest."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The fleet and what it was made of, by detector name."""
+
+    fleet: Fleet
+    digests: dict[str, str]
+    manifests: dict[str, Manifest]
+
+
+def open_fleet(config: Config) -> Opened:
+    """Load every model; ModelError or ConfigError says what is wrong."""
+    detectors = {model.detector: Detector.load(model.path) for model in config.models}
+    manifests = {name: detector.manifest for name, detector in detectors.items()}
+    gate = Gate(config.vehicles.gate) if config.vehicles.gate else None
+    columns = _columns(manifests, gate)
+    for signal in config.sensitivity:
+        if signal not in columns:
+            raise ConfigError(f"key 'sensitivity.{signal}': no such signal; {toml.suggestion(signal, columns)}")
+    pipelines = {
+        name: Pipeline(detector, _settings(config, detector.manifest), name) for name, detector in detectors.items()
+    }
+    fleet = Fleet(pipelines, columns, gate, round(config.vehicles.stale_s * SECOND))
+    return Opened(fleet, {name: detector.digest for name, detector in detectors.items()}, manifests)
+
+
+def _settings(config: Config, manifest: Manifest) -> Settings:
+    """The settings, as far as they concern this model."""
+    mine = {name: factor for name, factor in config.sensitivity.items() if name in manifest.names}
+    return Settings(episodes=config.episodes, sensitivity=mine)
+
+
+def _columns(manifests: dict[str, Manifest], gate: Gate | None) -> tuple[str, ...]:
+    """All signals of all models, then the gate's."""
+    names = [name for manifest in manifests.values() for name in manifest.names]
+    return tuple(dict.fromkeys([*names, *(gate.signals if gate else ())]))
+
+
+class Keeper:
+    """Wakes vehicles from the store and runs the journal again. ``lost`` counts states that did not fit."""
+
+    def __init__(self, store: Store, fleet: Fleet) -> None:
+        self._store, self._fleet = store, fleet
+        self._included: dict[str, int] = {}
+        self.lost: Counter[str] = Counter()
+
+    def wake(self, vehicle: str) -> None:
+        """Bring a vehicle's state back from disk, if it has one and is not in memory."""
+        if vehicle in self._fleet:
+            return
+        saved = self._store.state(vehicle)
+        if saved is None:
+            return
+        self._included[vehicle] = saved[0]
+        try:
+            self._fleet.restore(vehicle, saved[1])
+        except StateError:
+            self.lost[vehicle] += 1
+
+    def replay_journal(self) -> set[str]:
+        """Apply what was committed since each vehicle's state; its alerts are in the outbox already. Who was in it."""
+        touched: set[str] = set()
+        for seq, body in self._store.journal():
+            columns, entry = events.decode(body)
+            for event in entry:
+                self.wake(event.vehicle)
+                touched.add(event.vehicle)
+                if seq > self._included.get(event.vehicle, 0):
+                    self._fleet.apply(_rearranged(event, columns, self._fleet.columns))
+            self._fleet.pump()
+        return touched
+
+
+def _rearranged(event: Event, before: tuple[str, ...], now: tuple[str, ...]) -> Event:
+    """The event with its columns in the order of today."""
+    if before == now or not isinstance(event, Rows):
+        return event
+    time, values = event.arrays(len(before))
+    moved = np.full((len(time), len(now)), np.nan)
+    for place, name in enumerate(now):
+        if name in before:
+            moved[:, place] = values[:, before.index(name)]
+    return Rows(event.vehicle, event.time, moved.astype("<f8").tobytes())
+
+
+def models_changed(store: Store, digests: dict[str, str]) -> bool:
+    """Whether the store's states are of other models than these."""
+    saved = store.meta(META_MODELS)
+    return saved is not None and msgspec.json.decode(saved, type=dict[str, str]) != digests
+
+
+def models_change(digests: dict[str, str]) -> Change:
+    """The change that notes which models the states are of."""
+    return Change(meta={META_MODELS: msgspec.json.encode(digests)})
+
+
+def orphans(store: Store) -> list[Alert]:
+    """The end alert of every episode that another model left open."""
+    ends = []
+    for body in store.retained().values():
+        try:
+            alert = decode_alert(body)
+        except TickoverError:
+            continue  # a notice, or an alarm that is cleared already
+        ends.append(_ended(alert))
+    return ends
+
+
+def _ended(alert: Alert) -> Alert:
+    """The end that follows an episode's newest alert."""
+    sequence = alert.sequence + 1
+    return dataclasses.replace(
+        alert,
+        alert_id=str(uuid.uuid5(uuid.UUID(alert.episode_id), f"{Phase.END.value}:{sequence}")),
+        phase=Phase.END,
+        sequence=sequence,
+        reason=EndReason.MODEL_CHANGED,
+        end=alert.time,
+    )

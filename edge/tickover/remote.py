@@ -1,0 +1,86 @@
+"""Commands by MQTT: ``<base>/v1/<vehicle or node>/cmd/<name>/request`` and ``…/response``.
+
+A request is a JSON object, possibly empty; its ``id`` is repeated in the response. Addressed to the node, a command
+is for every vehicle. Commands that change something are committed before they are answered.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from tickover.formats.payloads import PayloadError, parse_json
+from tickover.modes import EVERYONE, LONGEST_S, Mode
+from tickover.records import SECOND
+
+
+class Commanded(Protocol):
+    """What the commands need of the daemon."""
+
+    def status_report(self) -> dict[str, Any]: ...
+
+    def snapshot(self, vehicle: str) -> dict[str, Any]: ...
+
+    def set_mode(self, mode: Mode, vehicle: str, until: int) -> None: ...
+
+    def reset(self, vehicle: str) -> None: ...
+
+    def now(self) -> int: ...
+
+
+class CommandError(Exception):
+    """A request that cannot be carried out; the text is the answer."""
+
+
+def _status(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[str, Any]:
+    return daemon.status_report()
+
+
+def _snapshot(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[str, Any]:
+    return daemon.snapshot(vehicle)
+
+
+def _reset(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[str, Any]:
+    daemon.reset(vehicle)
+    return {}
+
+
+def _mode(mode: Mode) -> "Command":
+    def command(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[str, Any]:
+        seconds = request.get("for_s")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_S:
+            raise CommandError(f"expected for_s: seconds from 0 (off) to {LONGEST_S}, got {seconds!r}")
+        until = daemon.now() + round(seconds * SECOND)
+        daemon.set_mode(mode, vehicle, until)
+        return {"until": until}
+
+    return command
+
+
+Command = Callable[[Commanded, str, dict[str, Any]], dict[str, Any]]
+COMMANDS: Final[dict[str, Command]] = {
+    "status": _status,
+    "snapshot": _snapshot,
+    "reset": _reset,
+    "mute": _mode(Mode.MUTE),
+    "workshop": _mode(Mode.WORKSHOP),
+}
+
+
+def obey(daemon: Commanded, node: str, target: str, name: str, payload: bytes) -> bytes:
+    """Carry out one request; the response's body says ``ok`` or ``error``."""
+    answer: dict[str, Any] = {"command": name}
+    try:
+        request = parse_json(payload) if payload else {}
+        if not isinstance(request, dict):
+            raise CommandError("expected a JSON object")
+        answer["id"] = request.get("id")
+        if name not in COMMANDS:
+            raise CommandError(f"unknown command {name!r}; known: {', '.join(COMMANDS)}")
+        answer["result"] = COMMANDS[name](daemon, EVERYONE if target == node else target, request)
+    except PayloadError as error:
+        answer["error"] = f"the request cannot be read: {error.reason}"
+    except CommandError as error:
+        answer["error"] = str(error)
+    answer["ok"] = "error" not in answer
+    return msgspec.json.encode(answer)

@@ -1,0 +1,119 @@
+"""The process around the daemon: lock, signals, readiness and watchdog, reload."""
+
+import fcntl
+import logging
+import os
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from tickover.config import Config, load_config
+from tickover.daemon import Daemon
+from tickover.errors import ConfigError, TickoverError
+from tickover.io.mqtt import CONNECT_S
+from tickover.io.notify import notify, watchdog_s
+from tickover.io.store import Bounds, Store
+from tickover.notices import Kind
+from tickover.recovery import Opened, models_change, models_changed, open_fleet, orphans
+
+logger: Final = logging.getLogger("tickover")
+
+STOP_S: Final = 2.0
+"""How long to go on sending after the order to stop."""
+LINK_STUCK_S: Final = CONNECT_S + 20.0
+"""A socket thread that has not gone round its loop for so long counts as stuck: no more watchdog pings."""
+
+
+class Runner:
+    """Runs daemons, one after another when the configuration is reloaded, until told to stop."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._instance = uuid.uuid4().hex
+        self._stop = self._reload = False
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT. ConfigError or ModelError when the first start fails."""
+        config = load_config(self._path)
+        opened = open_fleet(config)
+        signal.signal(signal.SIGTERM, self._on_stop)
+        signal.signal(signal.SIGINT, self._on_stop)
+        signal.signal(signal.SIGHUP, self._on_reload)
+        while not self._stop:
+            with locked(Path(config.state.folder)):
+                daemon = open_daemon(config, opened, self._instance)
+                notify("READY=1")
+                config, opened = self._turn_until_told(daemon, config)
+                notify("STOPPING=1" if self._stop else "RELOADING=1")
+                daemon.stop(STOP_S)
+
+    def _turn_until_told(self, daemon: Daemon, config: Config) -> tuple[Config, Opened]:
+        """Go round; what to run next (of no meaning after a stop)."""
+        every = (watchdog_s() or 0.0) / 3
+        ping_at = 0.0
+        while not self._stop:
+            daemon.turn()
+            now = time.monotonic()
+            if every and now >= ping_at and now - daemon.link.beat < LINK_STUCK_S:
+                ping_at = now + every
+                notify("WATCHDOG=1")
+            if self._reload:
+                self._reload = False
+                new = self._reloaded()
+                if new:
+                    return new
+        return config, daemon.opened
+
+    def _reloaded(self) -> tuple[Config, Opened] | None:
+        """The configuration and models as the files say now; None, said aloud, when they are wrong."""
+        try:
+            config = load_config(self._path)
+            return config, open_fleet(config)
+        except TickoverError as error:
+            logger.error("reload refused, going on as before: %s", error)
+            return None
+
+    def _on_stop(self, _: int, __: FrameType | None) -> None:
+        self._stop = True
+
+    def _on_reload(self, _: int, __: FrameType | None) -> None:
+        self._reload = True
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the state folder; ConfigError when another daemon does. Works on a read-only disk."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise ConfigError(f"state.folder: {folder} cannot be used: {error}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ConfigError(f"state.folder: {folder} is in use by another daemon") from None
+    finally:
+        os.close(handle)
+
+
+def open_daemon(config: Config, opened: Opened, instance: str) -> Daemon:
+    """Store and daemon, started; states of other models are put aside and their episodes ended."""
+    bounds = Bounds(config.outbox.rows, config.outbox.bytes, config.outbox.keep_s)
+    store = Store(Path(config.state.folder), bounds)
+    changed = models_changed(store, opened.digests)
+    ends = orphans(store) if changed else []
+    aside = store.set_states_aside(str(store.seq)) if changed else None
+    store.commit(models_change(opened.digests))
+    daemon = Daemon(config, opened, store, instance)
+    for alert in ends:
+        daemon.teller.alert(alert)
+    if changed:
+        daemon.notice(Kind.MODEL_CHANGED, True, f"another model: starting fresh, the old state is {aside}")
+    daemon.start()
+    return daemon

@@ -1,0 +1,101 @@
+"""What is told where: topics, and alerts and notices turned into messages for the store."""
+
+from collections.abc import Callable
+from typing import Final
+
+from tickover.formats.alerts import encode_alert
+from tickover.io.store import Change, Message
+from tickover.notices import Kind, Notice, encode_notice
+from tickover.records import Alert, Phase, Severity
+
+RANK: Final = {Severity.WARNING: 1, Severity.MAJOR: 2, Severity.CRITICAL: 3}
+"""Severity as the outbox orders it."""
+NOTICE_RANK: Final = 2
+EVENTS: Final = frozenset({Kind.STORE_DAMAGED, Kind.STATE_LOST, Kind.MODEL_CHANGED})
+"""Notices of something that happened once: an alert, but no alarm that stands."""
+
+
+class Topics:
+    """``<base>/v1/<vehicle>/…``; the daemon's own topics are under its node."""
+
+    def __init__(self, base: str, node: str) -> None:
+        self._root = f"{base}/v1"
+        self.status, self.info, self.health = (self.of(node, name) for name in ("status", "info", "health"))
+        self.requests = f"{self._root}/+/cmd/+/request"
+
+    def of(self, vehicle: str, name: str) -> str:
+        """One topic of a vehicle."""
+        return f"{self._root}/{vehicle}/{name}"
+
+    def response(self, target: str, command: str) -> str:
+        """Where a command is answered."""
+        return self.of(target, f"cmd/{command}/response")
+
+    def command(self, topic: str) -> tuple[str, str] | None:
+        """Target and name of a request's topic; None for other topics."""
+        if not (topic.startswith(self._root) and topic.endswith("/request")):
+            return None
+        levels = topic[len(self._root) + 1 :].split("/")
+        return (levels[0], levels[2]) if len(levels) == 4 and levels[1] == "cmd" else None
+
+
+class Teller:
+    """Gathers what the next commit stores; ``muted`` says whose alerts are not told."""
+
+    def __init__(self, topics: Topics, muted: Callable[[str], bool]) -> None:
+        self._topics, self._muted = topics, muted
+        self._messages: list[Message] = []
+        self._retained: dict[str, bytes] = {}
+        self._state: dict[Kind, tuple[bool, str]] = {}
+        self._node = topics.status.split("/")[-2]
+        self.muted = 0
+
+    @property
+    def waiting(self) -> bool:
+        """True when something is to be stored and told."""
+        return bool(self._messages or self._retained)
+
+    def alert(self, alert: Alert) -> None:
+        """An alert, and the alarm topic as it leaves it."""
+        ended = alert.phase is Phase.END
+        topic = self._topics.of(alert.vehicle, f"alarm/{alert.detector}")
+        if self._muted(alert.vehicle):
+            self.muted += 1
+            if ended:
+                self._retained[topic] = b""
+            return
+        body = encode_alert(alert)
+        where = self._topics.of(alert.vehicle, f"alert/{alert.detector}")
+        self._messages.append(Message(alert.alert_id, where, body, RANK[alert.severity]))
+        self._retained[topic] = b"" if ended else body
+
+    def notice(self, notice: Notice) -> None:
+        """A notice, and its alarm topic."""
+        body = encode_notice(notice)
+        where = self._topics.of(notice.vehicle, f"alert/{notice.kind}")
+        self._messages.append(Message(notice.id, where, body, NOTICE_RANK))
+        if notice.kind not in EVENTS:
+            self._retained[self._topics.of(notice.vehicle, f"alarm/{notice.kind}")] = body if notice.active else b""
+
+    def resume(self, retained: dict[str, bytes]) -> None:
+        """Remember which of the daemon's own alarms an earlier run left standing."""
+        for kind in Kind:
+            if retained.get(self._topics.of(self._node, f"alarm/{kind}")):
+                self._state[kind] = (True, "")
+
+    def own(self, kind: Kind, active: bool, text: str, now: int) -> bool:
+        """A notice of the daemon itself, unless it is no news; True when it is."""
+        before = self._state.get(kind, (False, ""))
+        if active == before[0] and (not active or text == before[1]):
+            return False
+        self._state[kind] = (active, text)
+        self.notice(Notice(self._node, kind, active, now, text))
+        return True
+
+    def settle(self, change: Change) -> dict[str, bytes]:
+        """Move everything into the change; the retained topics that it changes."""
+        change.messages += self._messages
+        retained, self._retained = self._retained, {}
+        change.retained.update(retained)
+        self._messages = []
+        return retained
