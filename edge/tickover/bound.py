@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from tickover.errors import ModelError
 from tickover.manifest import Manifest
 from tickover.records import FloatArray
 
@@ -32,8 +33,11 @@ class Bound:
                 bind(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
 
     def __call__(self) -> None:
-        """Run the graph once."""
-        self._run(self._binding)
+        """Run the graph once; ModelError when it cannot run."""
+        try:
+            self._run(self._binding)
+        except Exception as error:  # onnxruntime's errors share no narrower base
+            raise ModelError(f"onnxruntime: the model cannot run: {str(error).strip().splitlines()[0]}") from error
 
 
 def rows_of(manifest: Manifest) -> int:

@@ -73,11 +73,7 @@ def answers(session: Any, manifest: Manifest, x: FloatArray, reset: int) -> tupl
         after = {name: np.empty_like(state) for name, state in states.items()}
         outputs = {SCORE: score[start:end], CHART: chart[start:end], EXPECTED: expected[start:end]}
         outputs |= {NEXT_PREFIX + name: state for name, state in after.items()}
-        call = Bound(session, {INPUT: np.ascontiguousarray(x[start:end, None]), **states}, outputs)
-        try:
-            call()
-        except Exception as error:  # onnxruntime's errors share no narrower base
-            raise ModelError(f"{KEY_GOLDEN}: the model cannot run: {str(error).strip().splitlines()[0]}") from error
+        Bound(session, {INPUT: np.ascontiguousarray(x[start:end, None]), **states}, outputs)()
         states = after | fresh if end == reset else after
     return score[:, 0], expected[:, 0]
 

@@ -25,15 +25,16 @@ from tickover.onnx_shapes import ATTRIBUTES, RULES, Kind, MisfitError, Node, Sha
 OPSETS: Final = range(18, 22)
 IR_VERSIONS: Final = range(8, 11)
 MAX_NODES: Final = 2048
-MAX_TENSOR: Final = 2**23
-"""Numbers in the largest tensor of one call."""
+MAX_NUMBERS: Final = 2**26
+"""Numbers in all tensors that one call makes."""
 MAX_WORK: Final = 2**26
 """Multiplications per tick and vehicle."""
 
 _NAME: Final = re.compile(rb"[A-Za-z0-9_./\-]{1,200}")
 _FLOAT, _INT64 = 1, 7
 _TYPES: Final[dict[int, tuple[Kind, str]]] = {_FLOAT: ("float", "<f4"), _INT64: ("int", "<i8")}
-_ATTRIBUTE_FIELDS: Final = {1: "f", 2: "i", 3: "s", 6: "floats", 7: "ints", 8: "strings"}
+_ATTRIBUTE_TYPES: Final = {"i": 2, "floats": 6, "ints": 7, "strings": 8}
+"""AttributeProto.AttributeType of the fields in use."""
 
 
 class Structure:
@@ -56,7 +57,7 @@ class Structure:
         _check_values("output", graph.output, interface[1])
         nodes = [_read_node(node) for node in _limited(graph.node)]
         _check_names(nodes, [*interface[0], *constants])
-        for ticks, lanes in {(1, 1), (3, 5), (rows, 1), (1, rows)}:
+        for ticks, lanes in ((1, 1), (3, 5), (rows, 1), (1, rows)):
             _infer(nodes, constants, interface, ticks, lanes)
         self._model.ClearField("metadata_props")
         checked: bytes = self._model.SerializeToString(deterministic=True)
@@ -139,7 +140,7 @@ def _constant(name: str, tensor: Any) -> Value:
         raise ModelError(f"initialiser {name}: expected float32 or int64, got type {tensor.data_type}")
     kind, code = _TYPES[tensor.data_type]
     shape = tuple(tensor.dims)
-    if len(shape) > 4 or any(not 0 < size <= MAX_TENSOR for size in shape):
+    if len(shape) > 4 or any(size <= 0 for size in shape):
         raise ModelError(f"initialiser {name}: expected up to four positive sizes, got {list(shape)[:8]}")
     data: npt.NDArray[Any] = np.frombuffer(tensor.raw_data, np.uint8)
     size = int(np.prod(shape, dtype=object)) * np.dtype(code).itemsize
@@ -169,25 +170,25 @@ def _read_node(node: Any) -> _Parsed:
 
 
 def _attributes(operator: str, attributes: Any) -> dict[str, Any]:
+    allowed = ATTRIBUTES.get(operator, {})
     found: dict[str, Any] = {}
     for attribute in attributes:
         name = _text(attribute.name, f"attribute of {operator}")
-        if name not in ATTRIBUTES.get(operator, ()) or name in found:
+        if name not in allowed or name in found:
             raise ModelError(f"operator {operator}: attribute {name} is not allowed, or there twice")
-        found[name] = _attribute(f"operator {operator}: attribute {name}", attribute)
+        found[name] = _attribute(f"operator {operator}: attribute {name}", attribute, allowed[name])
     return found
 
 
-def _attribute(what: str, attribute: Any) -> Any:
+def _attribute(what: str, attribute: Any, field: str) -> Any:
     """The one value that its type announces."""
-    field = _ATTRIBUTE_FIELDS.get(attribute.type, "")
     filled = [item.name for item, _ in attribute.ListFields() if item.name not in ("name", "type")]
-    if filled not in ([field], []) or not field:
-        raise ModelError(f"{what}: expected one value of its type, got {filled} for type {attribute.type}")
+    if filled not in ([field], []) or attribute.type != _ATTRIBUTE_TYPES[field]:
+        raise ModelError(f"{what}: expected one value {field}, got {filled} of type {attribute.type}")
     value = getattr(attribute, field)
     if field == "strings":
         return [_text(item, what) for item in value]
-    return list(value) if field in ("floats", "ints") else value
+    return value if field == "i" else list(value)
 
 
 def _check_names(nodes: Sequence[_Parsed], known: Sequence[str]) -> None:
@@ -210,10 +211,13 @@ def _infer(
 ) -> None:
     """Walk the graph for one choice of T and B; ModelError when a shape, a size or the work does not fit."""
     values = dict(constants) | {name: Value("float", shape) for name, shape in _fill(interface[0], ticks, lanes)}
-    total = 0
+    total = numbers = 0
     for operator, inputs, outputs, attributes in nodes:
         node = Node([values[name] if name else None for name in inputs], len(outputs), attributes)
         made = _apply(operator, outputs, node)
+        numbers += sum(value.size for value in made)
+        if numbers > MAX_NUMBERS:
+            raise ModelError(f"operator {operator}: expected at most {MAX_NUMBERS} numbers in all, got {numbers}")
         total += work(operator, node, made)
         values |= {name: value for name, value in zip(outputs, made, strict=True) if name}
     if total > MAX_WORK * ticks * lanes:
@@ -236,9 +240,6 @@ def _apply(operator: str, outputs: Sequence[str], node: Node) -> list[Value]:
         raise ModelError(f"operator {operator} of {label}: {error}") from error
     if len(made) != len(outputs):
         raise ModelError(f"operator {operator} of {label}: expected {len(made)} outputs, got {len(outputs)}")
-    largest = max(value.size for value in made)
-    if largest > MAX_TENSOR:
-        raise ModelError(f"operator {operator} of {label}: expected at most {MAX_TENSOR} numbers, got {largest}")
     return made
 
 

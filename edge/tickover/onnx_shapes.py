@@ -198,11 +198,11 @@ def _transpose(node: Node) -> list[Value]:
 def _slice(node: Node) -> list[Value]:
     _arity(node, 4)
     shape = node.floats(0).shape
-    parts = [node.constant(place).tolist() for place in (1, 2, 3)]
-    if any(len(part) != 1 for part in parts) or parts[2] != [0] or not shape:
-        _misfit(f"expected one start and end along axis 0, got {parts}")
-    length = len(range(shape[0])[parts[0][0] : parts[1][0]])
-    return [Value("float", _with(shape, 0, length))] if length else _misfit(f"nothing of {shape} is left by {parts}")
+    start, end, axis = (node.constant(place) for place in (1, 2, 3))
+    if start.shape != (1,) or end.shape != (1,) or axis.tolist() != [0] or not shape:
+        _misfit(f"expected one start and end along axis 0, got {start.tolist()}, {end.tolist()}, {axis.tolist()}")
+    length = len(range(shape[0])[start[0] : end[0]])
+    return [Value("float", _with(shape, 0, length))] if length else _misfit(f"nothing of {shape} is left")
 
 
 def _gather(node: Node) -> list[Value]:
@@ -247,6 +247,8 @@ def _recurrent(gates: int, outputs: int, states: int, activations: tuple[tuple[s
                 _misfit(f"input {place}: expected constants of shape {wanted}, got {node.value(place).shape}")
         _check_states(node, states, (1, x[1], hidden))
         _check_activations(node.attributes, activations)
+        if node.attributes.get("linear_before_reset", 0) not in (0, 1):
+            _misfit(f"linear_before_reset: expected 0 or 1, got {node.attributes['linear_before_reset']}")
         if node.outputs > outputs:
             _misfit(f"expected at most {outputs} outputs, got {node.outputs}")
         return [Value("float", (x[0], 1, x[1], hidden)), *[Value("float", (1, x[1], hidden))] * (node.outputs - 1)]
@@ -304,18 +306,24 @@ RULES: Final[dict[str, Rule]] = {
 }
 """The operators that a model may use."""
 
-ATTRIBUTES: Final[dict[str, frozenset[str]]] = {
-    "Cast": frozenset({"to"}),
-    "Concat": frozenset({"axis"}),
-    "Gather": frozenset({"axis"}),
-    "GRU": frozenset({"hidden_size", "linear_before_reset", "activations", "activation_alpha", "activation_beta"}),
-    "LSTM": frozenset({"hidden_size"}),
-    "RNN": frozenset({"hidden_size", "activations", "activation_alpha", "activation_beta"}),
-    "ReduceMax": frozenset({"keepdims"}),
-    "Split": frozenset({"axis"}),
-    "Transpose": frozenset({"perm"}),
+_RECURRENT: Final = {
+    "hidden_size": "i",
+    "activations": "strings",
+    "activation_alpha": "floats",
+    "activation_beta": "floats",
 }
-"""The attributes that an operator may bear; those not listed bear none."""
+ATTRIBUTES: Final[dict[str, dict[str, str]]] = {
+    "Cast": {"to": "i"},
+    "Concat": {"axis": "i"},
+    "Gather": {"axis": "i"},
+    "GRU": _RECURRENT | {"linear_before_reset": "i"},
+    "LSTM": {"hidden_size": "i"},
+    "RNN": _RECURRENT,
+    "ReduceMax": {"keepdims": "i"},
+    "Split": {"axis": "i"},
+    "Transpose": {"perm": "ints"},
+}
+"""The attributes that an operator may bear, and the field of each; operators not listed bear none."""
 
 
 def work(operator: str, node: Node, made: Sequence[Value]) -> int:
