@@ -56,8 +56,12 @@ class Grid:
         trip = self.trip + np.cumsum(new_trip)
         result = np.full((len(tick_time), values.shape[1]), np.nan)
         result[own] = aggregate(values, starts, self._columns)
-        if self._hold.any():
-            result = self._filled(result, tick_time, emitted, *self._held_after(time, values, ends, new_trip))
+        missing = np.isnan(result) if self._hold.any() else None
+        if missing is not None and missing.any():
+            held = self._held_after(time, values, ends, new_trip)
+            result = self._filled(result, missing, tick_time, emitted, *held)
+        elif missing is not None:
+            self._hold_last(time[starts[-1] :], values[starts[-1] :])
         self.trip, self.last_tick, self.last_time = int(trip[-1]), int(number[-1]), int(time[-1])
         return tick_time, np.repeat(trip, emitted), result
 
@@ -67,6 +71,11 @@ class Grid:
         started[0] = self.last_tick is None or first[0] - self.last_time > self._gap_limit
         started[1:] = first[1:] - last[:-1] > self._gap_limit
         return started
+
+    def _hold_last(self, time: TimeArray, values: DoubleArray) -> None:
+        """Remember the newest readings, when the rows of the last tick have one of every signal."""
+        newest = last_reading(values)[-1]
+        self.held_time, self.held_value = time[newest], values[newest, np.arange(values.shape[1])]
 
     def _held_after(
         self, time: TimeArray, values: DoubleArray, ends: IndexArray, new_trip: npt.NDArray[np.bool_]
@@ -88,19 +97,18 @@ class Grid:
     def _filled(
         self,
         result: DoubleArray,
+        missing: npt.NDArray[np.bool_],
         tick_time: TimeArray,
         emitted: IndexArray,
         held_time: TimeArray,
         held_value: DoubleArray,
     ) -> DoubleArray:
         """``result`` with missing values held where their signal's limit allows."""
-        missing = np.isnan(result)
-        if not missing.any():
-            return result
         source = np.repeat(np.arange(len(emitted)), emitted)
         source[np.cumsum(emitted) - 1] += 1
         hold = missing & (tick_time[:, None] - held_time[source] <= self._hold)
-        return np.where(hold, held_value[source], result)
+        filled: DoubleArray = np.where(hold, held_value[source], result)
+        return filled
 
 
 def in_order(time: TimeArray) -> bool:
