@@ -181,7 +181,7 @@ def aggregate(values: DoubleArray, starts: IndexArray, columns: dict[Aggregation
 
 def _last(values: DoubleArray, starts: IndexArray) -> DoubleArray:
     ends = np.append(starts[1:], len(values)) - 1
-    picked = values[ends]
+    picked: DoubleArray = values[ends]
     if not np.isnan(picked).any():
         return picked
     newest = last_reading(values)[ends]
