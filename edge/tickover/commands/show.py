@@ -1,0 +1,149 @@
+"""``tickover show``: what a model file says of itself, in words for an engineer."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from tickover.manifest import Chart, Manifest
+from tickover.model import Model, open_model
+
+KINDS: Final = {
+    "ewma": "running mean of the residual",
+    "energy": "running spread of the residual",
+    "cusum": "cumulative sum of the residual",
+}
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+def show(model: Path) -> None:
+    """What MODEL.onnx says of itself; it is checked as for detection."""
+    for line in describe(open_model(model)):
+        click.echo(line)
+
+
+def describe(model: Model) -> Iterator[str]:
+    """The lines, section by section."""
+    manifest = model.manifest
+    yield f"{manifest.name}: {_network(manifest)}"
+    yield ""
+    yield from _pairs(_facts(model))
+    yield ""
+    yield from _table(
+        ("signal", "unit", "plausible range", "hold", "tick value", "SPN", "VSS path"), _signals(manifest)
+    )
+    yield ""
+    yield "limits, in standard residuals; a chart clears from its bound once the residual is zero again"
+    yield from _table(("chart", "kind", "limit", "bound", "clears in"), map(_chart, manifest.charts))
+    yield ""
+    yield from _pairs(_episodes(manifest))
+
+
+def _network(manifest: Manifest) -> str:
+    network = manifest.network
+    sizes = [f"hidden {network.hidden}"]
+    if network.arch != "forecaster":
+        sizes.append(f"bottleneck {network.bottleneck}")
+    if network.window:
+        sizes.append(f"window {network.window} ticks ({_seconds(network.window * manifest.tick_period_s)})")
+    return f"{network.cell.upper()} {network.arch}, {', '.join(sizes)}, {network.parameters:,} weights"
+
+
+def _facts(model: Model) -> Iterator[tuple[str, str]]:
+    manifest, budget = model.manifest, model.manifest.false_alarms
+    state = sum(item.size for item in manifest.states) * 4
+    yield "file", f"{model.size:,} bytes, sealed, golden vectors replayed here"
+    yield "digest", model.digest
+    yield "tick", f"every {_seconds(manifest.tick_period_s)}; late by up to {_seconds(manifest.lateness_s)}"
+    yield "trip", f"ends at a gap over {_seconds(manifest.gap_limit_s)}; the first {_warm_up(manifest)} warm up"
+    yield "state", f"{state:,} bytes per vehicle: {', '.join(f'{item.name} {item.size}' for item in manifest.states)}"
+    yield "memory", _horizon(manifest)
+    yield "false alarms", f"limits set for {budget.episodes:g} in {_seconds(budget.per_s)}{_realised(manifest)}"
+    yield "training", _training(manifest)
+    yield "parity", _parity(manifest)
+    yield "made by", ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items())) or "unknown"
+
+
+def _warm_up(manifest: Manifest) -> str:
+    return f"{manifest.warm_up_ticks} ticks ({_seconds(manifest.warm_up_ticks * manifest.tick_period_s)})"
+
+
+def _horizon(manifest: Manifest) -> str:
+    if manifest.memory_horizon_s is None:
+        return "horizon not measured"
+    state = manifest.state_horizon_s
+    through = f"; through the state {_seconds(state)}" if state is not None else ""
+    return f"sees back {_seconds(manifest.memory_horizon_s)}{through}"
+
+
+def _realised(manifest: Manifest) -> str:
+    budget = manifest.false_alarms
+    if budget.realised is None:
+        return "; not measured on held-out driving"
+    interval = f" ({budget.low:.2g} to {budget.high:.2g})" if budget.low is not None and budget.high is not None else ""
+    return f"; held-out driving gave {budget.realised:.2g} an hour{interval} over {budget.hours:.3g} h"
+
+
+def _training(manifest: Manifest) -> str:
+    training = manifest.training
+    data = f", data {training.data_sha256[:12]}" if training.data_sha256 else ""
+    return f"{training.trips} trips, {training.hours:.3g} h, seed {training.seed}{data}"
+
+
+def _parity(manifest: Manifest) -> str:
+    parity = manifest.parity
+    if parity is None:
+        return "not proven"
+    tiled = " (tiled from fewer)" if parity.tiled else ""
+    return f"scores within {parity.error:.2g} of torch's over {parity.ticks:,} ticks{tiled}"
+
+
+def _signals(manifest: Manifest) -> Iterator[Sequence[str]]:
+    for signal in manifest.signals:
+        yield (
+            signal.name,
+            signal.unit or "-",
+            f"{signal.low:g} .. {signal.high:g}",
+            _seconds(signal.hold_s) if signal.hold_s else "none",
+            signal.aggregation,
+            "-" if signal.spn is None else str(signal.spn),
+            signal.vss or "-",
+        )
+
+
+def _chart(chart: Chart) -> Sequence[str]:
+    limit, clears = ("off", "-") if chart.limit is None else (f"{chart.limit:.3g}", _seconds(chart.clears_s))
+    return chart.name, KINDS[chart.kind], limit, f"{chart.bound:g}", clears
+
+
+def _episodes(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    policy = manifest.episodes
+    yield "episode opens", f"after {_seconds(policy.open_after_s)} at the limit"
+    yield "closes", f"after {_seconds(policy.close_after_s)} under {policy.close_level:g} of it"
+    yield "then shut for", _seconds(policy.cool_down_s)
+    yield "no data", f"ends it after {_seconds(policy.no_data_s)}"
+    yield "severity", f"major from {policy.major_level:g}, critical from {policy.critical_level:g} times the limit"
+
+
+def _seconds(seconds: float) -> str:
+    """A duration in the unit that reads best."""
+    for unit, size in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    rows = list(pairs)
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        yield f"  {name.ljust(width)}  {text}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    lines = [head, *rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
+    for line in lines:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

@@ -1,0 +1,46 @@
+"""``tickover show`` says what an engineer wants to know, of a file that passed all checks."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tickover.cli import root
+from tickover.commands.show import describe
+from tickover.errors import ModelError
+from tickover.model import open_model
+
+MODELS = Path(__file__).parent / "models"
+
+
+def shown(name):
+    result = CliRunner().invoke(root, ["show", str(MODELS / name)], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.output
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.glob("*.onnx")), ids=lambda path: path.stem)
+def test_every_signal_and_chart_is_listed_with_its_numbers(path):
+    text = "\n".join(describe(open_model(path)))
+    model = open_model(path)
+    assert model.digest in text
+    assert f"{path.stat().st_size:,} bytes" in text
+    for signal in model.manifest.signals:
+        assert re.search(rf"{signal.name} +{signal.unit} +{signal.low:g} \.\. {signal.high:g}", text)
+    for chart in model.manifest.charts:
+        limit = "off" if chart.limit is None else f"{chart.limit:.3g}"
+        assert re.search(rf"{re.escape(chart.name)} .* {limit} +{chart.bound:g} ", text)
+
+
+def test_the_network_and_its_memory_are_in_seconds():
+    text = shown("rnn_seq2seq.onnx")
+    assert "RNN seq2seq, hidden 6, bottleneck 2, window 7 ticks (7 s)" in text
+    assert "the first 5 ticks (5 s) warm up" in text
+    assert "limits set for 1 in 1 h" in text
+    assert "horizon not measured" in text
+
+
+def test_a_refused_file_is_refused_here_too():
+    with pytest.raises(ModelError, match=r"README\.md: seal: expected a tickover seal"):
+        CliRunner().invoke(root, ["show", str(MODELS.parent.parent.parent / "README.md")], catch_exceptions=False)
