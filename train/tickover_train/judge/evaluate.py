@@ -227,20 +227,25 @@ def _outcome(bench: Bench, clean: Sequence[Track], number: int, track: Track, le
     lead = slice(max(first - bench.merge, 0), first)
     return Outcome(
         kept=_delay(bench, past.open[lead], track.open),
-        ranked=_delay(bench, past.score[lead] >= level, track.score >= level),
+        ranked=_ranked(bench, clean, number, track, level),
         chance=_delay(bench, past.open[lead], past.open[first : last + 1]) is not None,
     )
+
+
+def _ranked(bench: Bench, clean: Sequence[Track], number: int, track: Track, level: float) -> float | None:
+    span = bench.spans[number]
+    before = clean[span.trip].score[max(span.start - bench.merge, 0) : span.start]
+    return _delay(bench, before >= level, track.score >= level)
 
 
 def _curve_point(
     bench: Bench, clean: Sequence[Track], faulty: Sequence[Track], sweep: Sweep, allowed: float
 ) -> CurvePoint:
     level = sweep.level(allowed)
-    outcomes = [_outcome(bench, clean, number, track, level) for number, track in enumerate(faulty)]
-    groups = _grouped(bench)
+    reached = [_ranked(bench, clean, number, track, level) is not None for number, track in enumerate(faulty)]
     shares: dict[str, list[float]] = {}
-    for (name, _), members in groups.items():
-        shares.setdefault(name, []).append(_share([outcomes[n].ranked is not None for n in members]))
+    for (name, _), members in _grouped(bench).items():
+        shares.setdefault(name, []).append(_share([reached[n] for n in members]))
     caught = float(np.mean([np.mean(values) for values in shares.values()])) if shares else float("nan")
     return CurvePoint(allowed, sweep.count(level) / bench.hours, caught)
 

@@ -11,9 +11,10 @@ from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import structs
+
 from tickover.detector import Detector
 from tickover.episodes import Episodes
-
 from tickover.records import Alert, FloatArray, Phase, Scores, TickBlock
 from tickover_train.judge.metrics import Bools, Floats
 
@@ -22,6 +23,7 @@ Times = npt.NDArray[np.int64]
 BATCH: Final = 256
 """Spans run side by side."""
 VEHICLE: Final = "judged"
+NEVER_S: Final = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,9 @@ class ModelScorer:
         return [((a.time - first) // period, a) for a in self.alerts[number] if a.phase is Phase.START]
 
     def _episodes(self) -> Episodes:
-        return Episodes(self.manifest, self.detector.digest, VEHICLE, policy=self.manifest.episodes)
+        """The device's episodes; what only decorates a message is kept small, it has no part in opening or closing."""
+        policy = structs.replace(self.manifest.episodes, freeze_frame_ticks=1, update_every_s=NEVER_S)
+        return Episodes(self.manifest, self.detector.digest, VEHICLE, policy=policy)
 
     def _block(self, number: int, first: int, values: FloatArray) -> TickBlock:
         time = self._times[number][first : first + len(values)]
