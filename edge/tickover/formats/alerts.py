@@ -19,7 +19,8 @@ SCHEMA_VERSION: Final = 1
 SCHEMA_URN: Final = "urn:tickover:alert:v1"
 SOURCE_PREFIX: Final = "/tickover/"
 MAX_ALERT_BYTES: Final = 16 << 20
-LINE_SIGNALS: Final = 3
+LINE_SHARE: Final = 0.1
+"""A line leaves out signals with a smaller share than this."""
 
 ERRATIC_FMI: Final = 2
 FMI: Final[dict[tuple[str, Severity], int]] = {
@@ -174,7 +175,7 @@ def alert_line(alert: Alert) -> str:
         told = f"peak {alert.peak:.1f}  {alert.reason.value if alert.reason else ''} after {lasted:.0f} s"
     else:
         told = "score -" if alert.score is None else f"score {alert.score:.1f}"
-    blamed = ", ".join(_blame(part) for part in alert.signals[:LINE_SIGNALS])
+    blamed = ", ".join(_blame(part) for part in alert.signals if part.share >= LINE_SHARE)
     return f"{moment}  {alert.vehicle}  {told}  {blamed}".rstrip()
 
 
