@@ -164,6 +164,8 @@ addEventListener("load", () => setTimeout(() => { THEN; setTimeout(() => {
     theme: document.documentElement.dataset.theme, chosen: document.querySelectorAll("tr.chosen").length,
     first: document.querySelector(".signal h3") && document.querySelector(".signal h3").firstChild.textContent,
     points: $("score").data ? $("score").data[0].x.length : null,
+    furthest: $("score").calcdata ? new Set($("score").calcdata[0].filter((point) => point.x !== undefined).map(
+      (point) => Number.isFinite(point.x) ? new Date(point.x).getUTCFullYear() : 1970)).size : null,
     breaks: $("score").data ? $("score").data[0].y.filter((y) => y === null).length : null,
     shapes: $("score").layout ? $("score").layout.shapes.length : null,
   });
@@ -227,6 +229,15 @@ def test_a_log_that_counts_from_its_start_shows_no_date() -> None:
     words = " ".join(Scripts(filled(start=0).html()).text)
     assert "0:08:20" in words
     assert "1970" not in words
+
+
+@pytest.mark.slow
+def test_the_browser_draws_a_log_that_counts_from_its_start(tmp_path: Path) -> None:
+    """Plotly takes numbers such as 2000 for years; a line drawn so would cross the whole picture."""
+    told = answer(browse(tmp_path, filled(start=0).html(), "document.querySelector('button.go').click()"))
+    assert told["faults"] == []
+    assert re.fullmatch(r"0:0\d:\d\d to 0:1\d:\d\d", str(told["range"]))
+    assert told["furthest"] == 1, "no point is left or right of the log"
 
 
 def test_hostile_text_stays_text() -> None:

@@ -6,8 +6,6 @@ from typing import Final, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from tickover.records import TimeArray
-
 STEPS: Final = 65_534
 """Steps of the grid between the smallest and the largest value."""
 MISSING: Final = 65_535
@@ -33,11 +31,6 @@ def pack_values(*arrays: npt.NDArray[np.floating]) -> Packed:
 def pack_doubles(values: npt.NDArray[np.floating]) -> str:
     """An array of float64."""
     return _text(values.astype("<f8"))
-
-
-def pack_times(times: TimeArray) -> str:
-    """Microseconds as milliseconds in float64: what a browser's clock counts in."""
-    return pack_doubles(times / 1000.0)
 
 
 def _codes(array: npt.NDArray[np.floating], low: float, step: float) -> str:

@@ -301,7 +301,8 @@ function zoom(to) {
 }
 function stamp(time) {
   const text = new Date(time).toISOString();
-  return data.relative ? text.slice(11, 19) : text.slice(0, 19).replace("T", " ");
+  if (!data.relative) return text.slice(0, 19).replace("T", " ");
+  return Math.floor((time - data.shift) / 3600000) + text.slice(13, 19);
 }
 // Zooms to an episode and puts the signals that it blames first; null: all time, the highest charts first.
 function choose(number) {

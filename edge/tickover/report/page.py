@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 from tickover import __version__
 from tickover.records import Contribution, EndReason, Severity
 from tickover.report.clock import clock, duration, is_relative
-from tickover.report.packing import pack_doubles, pack_times, pack_values
+from tickover.report.packing import pack_doubles, pack_values
 from tickover.report.windows import Ticks
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ REASONS: Final = {
     EndReason.MODEL_CHANGED: "model changed",
     EndReason.RESET: "reset",
 }
+DRAWN_FROM: Final = 86_400_000.0
+"""Where times since a log's start are drawn, ms: plotly takes small numbers for years."""
 DIRECTIONS: Final = {"high": "too high", "low": "too low", "unsteady": "unsteady"}
 
 
@@ -151,16 +153,18 @@ def _data(report: "Report") -> dict[str, Any]:
     """All that the script draws."""
     vehicles = list(report.tracks)
     first = min((track.first for track in report.tracks.values() if track.first is not None), default=0)
+    shift = DRAWN_FROM if is_relative(first) else 0.0
     return {
         "signals": [{"name": signal.name, "unit": signal.unit} for signal in report.manifest.signals],
         "relative": is_relative(first),
+        "shift": shift,
         "period": report.manifest.period / 1000,
-        "vehicles": [_track(name, track) for name, track in report.tracks.items()],
+        "vehicles": [_track(name, track, shift) for name, track in report.tracks.items()],
         "episodes": [
             {
                 "vehicle": vehicles.index(story.vehicle) if story.vehicle in report.tracks else None,
-                "start": story.start / 1000,
-                "end": ((story.last if story.end is None else story.end) + report.manifest.period) / 1000,
+                "start": story.start / 1000 + shift,
+                "end": ((story.last if story.end is None else story.end) + report.manifest.period) / 1000 + shift,
                 "severity": story.severity.value,
                 "signals": [part.signal for part in story.signals],
             }
@@ -169,27 +173,27 @@ def _data(report: "Report") -> dict[str, Any]:
     }
 
 
-def _track(name: str, track: "Track") -> dict[str, Any]:
+def _track(name: str, track: "Track", shift: float) -> dict[str, Any]:
     buckets = track.pyramid.buckets()
     expected = buckets.expected
     columns = range(expected.shape[1])
     return {
         "name": name,
         "width": track.pyramid.width / 1000,
-        "start": pack_times(buckets.index * track.pyramid.width),
+        "start": pack_doubles(buckets.index * (track.pyramid.width / 1000) + shift),
         "score": pack_doubles(buckets.score),
         "values": [
             pack_values(buckets.low[:, column], buckets.high[:, column], expected[:, column]) for column in columns
         ],
         "level": [pack_values(buckets.level[:, column]) for column in columns],
-        "windows": [_window(ticks) for ticks in track.windows.kept()],
+        "windows": [_window(ticks, shift) for ticks in track.windows.kept()],
     }
 
 
-def _window(ticks: Ticks) -> dict[str, Any]:
+def _window(ticks: Ticks, shift: float) -> dict[str, Any]:
     columns = range(ticks.observed.shape[1])
     return {
-        "start": pack_times(ticks.time),
+        "start": pack_doubles(ticks.time / 1000 + shift),
         "score": pack_doubles(ticks.score),
         "values": [pack_values(ticks.observed[:, column], ticks.expected[:, column]) for column in columns],
     }
