@@ -24,7 +24,7 @@ MOST_NOTICES: Final = 5
 
 def render(board: Board, where: str, connected: bool, height: int) -> RenderableType:
     """The whole view, cut to ``height`` lines."""
-    notices = list(board.notices.items())[:MOST_NOTICES]
+    notices = list({**board.notices, **board.remarks}.items())[:MOST_NOTICES]
     rows = max(2 * LEAST_ROWS, height - FRAME_LINES - len(notices))
     episodes = board.worst_first()
     shown = min(len(episodes), rows - LEAST_ROWS)

@@ -13,6 +13,7 @@ RECENT: Final = 200
 """Alerts kept for the view."""
 REMEMBERED: Final = 20_000
 """Alert ids kept to recognise a message that comes twice."""
+REMARKS: Final = 3
 MOST_VEHICLES: Final = 10_000
 SEVERITIES: Final = tuple(Severity)
 
@@ -21,7 +22,7 @@ class Board:
     """Takes messages, topic and payload, and holds what they say.
 
     ``open``: the last alert of each open episode. ``recent``: alerts, newest first. ``notices``: what is wrong with a
-    daemon or its inputs now, by vehicle and kind. ``status``: the last word of each vehicle's daemon. ``counts``:
+    daemon or its inputs now, by vehicle and kind. ``remarks``: the latest of what daemons said happened once. ``status``: the last word of each vehicle's daemon. ``counts``:
     alerts, notices, duplicates, not_an_alert, not_shown.
     """
 
@@ -29,6 +30,7 @@ class Board:
         self.open: dict[tuple[str, str], Alert] = {}
         self.recent: deque[Alert] = deque(maxlen=RECENT)
         self.notices: dict[tuple[str, str], str] = {}
+        self.remarks: OrderedDict[tuple[str, str], str] = OrderedDict()
         self.status: dict[str, str] = {}
         self.counts: Counter[str] = Counter()
         self._levels = len(base.split("/")) + 1
@@ -62,7 +64,7 @@ class Board:
         if news and not self._is_new(notice.id):
             return False
         if alert is None:
-            self._notice(vehicle, notice.data)
+            self._notice((vehicle, notice.data.kind), notice.data, news)
         else:
             self._mark(alert)
             if news:
@@ -79,10 +81,16 @@ class Board:
             self._known.popitem(last=False)
         return True
 
-    def _notice(self, vehicle: str, notice: "_Notice") -> None:
-        key = (vehicle, notice.kind)
+    def _notice(self, key: tuple[str, str], notice: "_Notice", news: bool) -> None:
+        """What stands comes as a retained alarm; what is only told, as news."""
         if not notice.active:
             self.notices.pop(key, None)
+            self.remarks.pop(key, None)
+        elif news:
+            self.remarks[key] = notice.text
+            self.remarks.move_to_end(key)
+            if len(self.remarks) > REMARKS:
+                self.remarks.popitem(last=False)
         elif key in self.notices or len(self.notices) < MOST_VEHICLES:
             self.notices[key] = notice.text
 
@@ -114,10 +122,10 @@ class _NoticeEvent(msgspec.Struct, frozen=True):
 
 
 def status_word(payload: bytes) -> str:
-    """``online``, ``stopped`` or ``offline``, from plain text or from a JSON object's ``status``."""
+    """``online``, ``stopped`` or ``offline``, from plain text or from a JSON object's ``state``."""
     try:
         said = msgspec.json.decode(payload)
     except (msgspec.DecodeError, RecursionError):
         said = payload.decode("utf-8", "replace")
-    word = said.get("status", "?") if isinstance(said, dict) else said
+    word = said.get("state", "?") if isinstance(said, dict) else said
     return str(word)[:20]

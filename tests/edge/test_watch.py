@@ -81,12 +81,22 @@ def test_a_retained_alarm_shows_what_is_open_and_an_empty_one_clears_it() -> Non
 
 def test_a_notice_stands_until_it_is_over() -> None:
     board = Board("base")
-    notice = Notice("a", Kind.STALE_SIGNAL, True, T0, "oil_temp has been silent for 60 s")
-    assert board.take("base/v1/a/alert/stale_signal", encode_notice(notice))
-    assert board.notices == {("a", "stale_signal"): "oil_temp has been silent for 60 s"}
+    notice = encode_notice(Notice("a", Kind.STALE_SIGNAL, True, T0, "oil_temp has been silent for 60 s"))
+    assert board.take("base/v1/a/alert/stale_signal", notice)
+    assert not board.take("base/v1/a/alarm/stale_signal", notice)
+    assert board.notices == board.remarks == {("a", "stale_signal"): "oil_temp has been silent for 60 s"}
     over = Notice("a", Kind.STALE_SIGNAL, False, T0 + 1, "")
     assert board.take("base/v1/a/alert/stale_signal", encode_notice(over))
     assert not board.notices
+    assert not board.remarks
+
+
+def test_what_happened_once_is_shown_until_newer_things_happen() -> None:
+    board = Board("base")
+    for number in range(5):
+        happened = Notice(f"truck-{number}", Kind.MODEL_CHANGED, True, T0, "another model")
+        assert board.take(f"base/v1/truck-{number}/alert/model_changed", encode_notice(happened))
+    assert [vehicle for vehicle, _ in board.remarks] == ["truck-2", "truck-3", "truck-4"]
 
 
 @given(st.text(max_size=20), st.sampled_from(["alert", "alarm", "status", "x"]), st.binary(max_size=200))
@@ -97,7 +107,7 @@ def test_nothing_published_ends_the_watch(vehicle: str, kind: str, payload: byte
     assert not board.recent
 
 
-@pytest.mark.parametrize("payload", [b"online", b'"online"', b'{"status": "online", "since": 3}'])
+@pytest.mark.parametrize("payload", [b"online", b'"online"', b'{"state": "online", "instance": "x"}'])
 def test_status_words(payload: bytes) -> None:
     assert status_word(payload) == "online"
 

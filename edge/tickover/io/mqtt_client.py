@@ -110,7 +110,7 @@ class MqttClient:
         self._filters: dict[str, int] = {}
         self._waiting: queue.Queue[Message] = queue.Queue(WAITING)
         self._window = threading.Semaphore(IN_FLIGHT)
-        self._answer: queue.Queue[ReasonCode] = queue.Queue()
+        self._answer: queue.Queue[ReasonCode | None] = queue.Queue()
         self._granted: queue.Queue[list[ReasonCode]] = queue.Queue()
         self._client = self._paho(client_id, manual_ack=not acknowledge)
 
@@ -123,6 +123,7 @@ class MqttClient:
         if self._connection.tls:
             client.tls_set_context(self._connection.tls_context())
         client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
@@ -166,9 +167,9 @@ class MqttClient:
             raise BrokerError(
                 f"broker {where.address}: no answer in {CONNECT_LIMIT_S:g} s; is it an MQTT port?"
             ) from None
-        if answer.is_failure:
+        if answer is None or answer.is_failure:
             self.close()
-            raise BrokerError(f"broker {where.address}: the broker refused the connection: {answer}")
+            raise BrokerError(f"broker {where.address}: {_refusal(answer, where)}")
 
     def close(self) -> None:
         """Disconnect. What is not acknowledged stays with the broker when the session is kept."""
@@ -233,6 +234,10 @@ class MqttClient:
                 client.subscribe(pattern, options=SubscribeOptions(qos=qos))
         self.counts["connected"] += not code.is_failure
 
+    def _on_disconnect(self, client: Client, data: Any, flags: Any, code: ReasonCode, properties: Any) -> None:
+        if not self.counts["connected"]:
+            self._answer.put(None)
+
     def _on_message(self, client: Client, data: Any, message: MQTTMessage) -> None:
         self.counts["received"] += 1
         one = Message(message.topic, bytes(message.payload), message.retain, message.qos, message.mid)
@@ -252,6 +257,15 @@ class MqttClient:
 
     def _on_subscribe(self, client: Client, data: Any, number: int, codes: list[ReasonCode], properties: Any) -> None:
         self._granted.put(codes)
+
+
+def _refusal(answer: ReasonCode | None, where: Connection) -> str:
+    """Why there is no connection; ``answer`` None: the broker hung up instead of answering."""
+    if answer is not None:
+        return f"the broker refused the connection: {answer}"
+    if where.tls and where.certificate is None:
+        return "the broker hung up; does it want a client certificate (--cert, --key)?"
+    return "the broker hung up; is it an MQTT port, and does it want TLS (--ca)?"
 
 
 def _explain(error: OSError) -> str:
