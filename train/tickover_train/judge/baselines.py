@@ -61,6 +61,10 @@ class PcaScorer:
             tracks.append(self._track(span.trip, self._filter(self._fit(span.trip).residual(span.values), past)))
         return tracks
 
+    def score(self, trip: int, values: FloatArray) -> Floats:
+        """Scores of other ticks ``[T, F]`` by the fit and limit that judge trip number ``trip``; 1.0 is the limit."""
+        return self._track(trip, self._filter(self._fit(trip).residual(values))).score
+
     def _fit(self, trip: int) -> "_Pca":
         return self._fits[(trip + 1) % 2]
 
