@@ -9,8 +9,6 @@ from tickover.freeze import Ring, number
 from tickover.manifest import Manifest
 from tickover.records import Contribution, FloatArray, Scores, TickBlock
 
-DIRECTION_TICKS: Final = 10
-"""Newest ticks over which observed - expected is averaged to tell high from low."""
 SHARE_DIGITS: Final = 4
 
 
@@ -35,7 +33,7 @@ class Blame:
         np.maximum.at(level, self.signal_of, chart)
         listed = [column for column in np.argsort(-level, kind="stable")[: self._top].tolist() if level[column] > 0]
         total = float(level[listed].sum())
-        deviation = ring.deviation(tick + 1, DIRECTION_TICKS)
+        deviation = ring.deviation(tick + 1)
         return tuple(
             self._one(column, chart, float(deviation[column]), total, ticks.values[tick], scores.expected[tick])
             for column in listed

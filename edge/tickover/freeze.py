@@ -76,10 +76,10 @@ class Ring:
             expected=tuple(plain(row) for row in rows.expected),
         )
 
-    def deviation(self, upto: int, ticks: int) -> DoubleArray:
-        """Mean of observed - expected over the newest ``ticks``, [F]; NaN where none has both."""
+    def deviation(self, upto: int) -> DoubleArray:
+        """Mean of observed - expected over those ticks, [F]; NaN where none has both."""
         rows = self.rows(upto)
-        difference = rows.observed[-ticks:].astype(np.float64) - rows.expected[-ticks:]
+        difference = rows.observed.astype(np.float64) - rows.expected
         known = np.isfinite(difference)
         count = known.sum(axis=0)
         total = np.where(known, difference, 0.0).sum(axis=0)
