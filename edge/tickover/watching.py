@@ -22,8 +22,8 @@ class Board:
     """Takes messages, topic and payload, and holds what they say.
 
     ``open``: the last alert of each open episode. ``recent``: alerts, newest first. ``notices``: what is wrong with a
-    daemon or its inputs now, by vehicle and kind. ``remarks``: the latest of what daemons said happened once. ``status``: the last word of each vehicle's daemon. ``counts``:
-    alerts, notices, duplicates, not_an_alert, not_shown.
+    daemon or its inputs now, by vehicle and kind. ``remarks``: the latest of what daemons said happened. ``status``:
+    the last word of each vehicle's daemon. ``counts``: alerts, notices, duplicates, not_an_alert, not_shown.
     """
 
     def __init__(self, base: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from broker import wait_until
 from fleet_broker import CLIENTS, DEPLOY, FleetBroker, fleet
-from tickover.cli import root
+from tickover.cli import COMMANDS, root
 from tickover.errors import BrokerError
 from tickover.formats.alerts import decode_alert
 from tickover.io.mqtt_client import Connection, MqttClient
@@ -79,6 +79,21 @@ def parse(arguments: list[str]) -> None:
         parameter.opts[-1] for parameter in command.params if parameter.required and parameter.opts[0][0] == "-"
     }
     assert required <= set(arguments)
+
+
+@pytest.mark.parametrize("page", ["deploy/README.md", "docs/operations.md"])
+def test_the_commands_in_the_pages_are_commands_that_there_are(page: str) -> None:
+    text = (ROOT / page).read_text()
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    commands = [
+        shlex.split(found[1], comments=True) for line in lines if (found := re.search(r"\btickover (.+)", line))
+    ]
+    ours = [command for command in commands if command and command[0] in COMMANDS]
+    assert len(ours) >= 2
+    for command in ours:
+        parse(command)
+    for name in re.findall(r"\bdeploy/[\w./-]+\w", text):
+        assert (ROOT / name).exists(), name
 
 
 def test_the_compose_file_runs_commands_that_there_are_on_files_that_there_are() -> None:
