@@ -28,8 +28,8 @@ class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     cell: Cell = "gru"
     arch: Architecture = "autoencoder"
-    hidden: Count = 32
-    bottleneck: Count = 8
+    hidden: Count = 64
+    bottleneck: Count = 12
     window_s: Positive = 60.0
 
 
@@ -42,9 +42,9 @@ class FitConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     standard deviations. ``held_out`` is the share of the trips kept from the weights. ``device``: cpu, cuda, or auto.
     """
 
-    epochs: Count = 30
+    epochs: Count = 24
     lanes: Count = 16
-    chunk: Count = 128
+    chunk: Count = 64
     learning_rate: Positive = 4e-3
     gradient_clip: Positive = 1.0
     patience: Count = 6
@@ -63,16 +63,16 @@ class CorruptionConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """
 
     missing: Share = 0.1
-    foreign: Share = 0.05
-    shifted: Share = 0.05
+    foreign: Share = 0.03
+    shifted: Share = 0.03
     shift_size: Positive = 1.5
     span_s: Positive = 60.0
 
 
 DEFAULT_BANKS: Final = (
-    ChartBank(name="fast", kind="ewma", span_s=5.0),
-    ChartBank(name="middle", kind="ewma", span_s=30.0),
+    ChartBank(name="fast", kind="ewma", span_s=10.0),
     ChartBank(name="slow", kind="ewma", span_s=120.0),
+    ChartBank(name="energy", kind="energy", span_s=30.0),
 )
 
 

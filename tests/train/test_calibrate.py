@@ -1,0 +1,113 @@
+"""Limits: episodes are counted as the device counts them, and charts of known tails realise their budget."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tickover.episodes import Episodes
+from tickover.manifest import Budget, Chart, EpisodePolicy, Manifest, Network, Signal, StateTensor
+from tickover.records import SECOND, Phase, Scores, TickBlock
+from tickover_train.calibrate import ScoredTrip, block_peaks, calibrate, count_episodes, fit_tail, score
+
+POLICY = EpisodePolicy()
+HOURLY = Budget(episodes=1.0, per_s=3600.0)
+
+
+def manifest(policy: EpisodePolicy) -> Manifest:
+    return Manifest(
+        name="one",
+        signals=(Signal(name="a"),),
+        tick_period_s=1.0,
+        gap_limit_s=30.0,
+        lateness_s=0.0,
+        states=(StateTensor(name="h", size=1, reset="trip"),),
+        warm_up_ticks=0,
+        charts=(Chart(name="a.fast", signal="a", kind="ewma", limit=1.0, bound=8.0, clears_s=0.0),),
+        false_alarms=HOURLY,
+        episodes=policy,
+        network=Network(cell="gru", arch="autoencoder", hidden=1, bottleneck=1),
+    )
+
+
+def counted_by_the_device(scores: np.ndarray, policy: EpisodePolicy) -> int:
+    ticks = len(scores)
+    block = TickBlock("v", np.arange(ticks) * SECOND, np.zeros(ticks, np.int64), np.ones((ticks, 1), np.float32))
+    found = Scores(scores, scores[:, None], np.ones((ticks, 1), np.float32))
+    _, alerts = Episodes(manifest(policy), "d", "v").feed(block, found)
+    return sum(alert.phase == Phase.START for alert in alerts)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    runs=st.lists(st.tuples(st.sampled_from([0.1, 0.7, 0.9, 1.0, 3.0]), st.integers(1, 12)), min_size=1, max_size=25),
+    open_after=st.sampled_from([0.0, 3.0]),
+    close_after=st.sampled_from([0.0, 1.0, 5.0]),
+    cool_down=st.sampled_from([0.0, 1.0, 7.0]),
+)
+def test_episodes_are_counted_as_the_device_counts_them(runs, open_after, close_after, cool_down):
+    scores = np.concatenate([np.full(length, level, np.float32) for level, length in runs])
+    policy = EpisodePolicy(open_after_s=open_after, close_after_s=close_after, cool_down_s=cool_down)
+    assert count_episodes(scores, policy, 1.0) == counted_by_the_device(scores, policy)
+
+
+def noisy_trips(seed: int, number: int, ticks: int = 3600, charts: int = 12) -> list[ScoredTrip]:
+    """Smoothed noise with heavy tails and trip-wise loudness: what varies is the trip."""
+    random = np.random.default_rng(seed)
+    found = []
+    for place in range(number):
+        noise = random.standard_t(5, size=(ticks, charts)) * random.lognormal(0.0, 0.15, charts)
+        smooth = np.apply_along_axis(lambda x: np.convolve(x, np.full(10, 0.1), "same"), 0, noise)
+        found.append(ScoredTrip(f"trip-{place}", np.abs(smooth).astype(np.float32)))
+    return found
+
+
+def test_limits_realise_their_budget_on_trips_that_were_not_there():
+    bounds = np.full(12, 100.0, np.float32)
+    rates = []
+    for seed in range(4):
+        limits = calibrate(noisy_trips(seed, 20), HOURLY, POLICY, bounds, 1.0).limits
+        fresh = noisy_trips(100 + seed, 20)
+        rates.append(sum(count_episodes(score(trip.charts, limits), POLICY, 1.0) for trip in fresh) / 20.0)
+    assert 0.5 < np.mean(rates) < 1.7, rates
+
+
+def test_a_budget_rarer_than_the_trips_are_long_is_extrapolated():
+    trips, bounds = noisy_trips(0, 6), np.full(12, 100.0, np.float32)
+    hourly = calibrate(trips, HOURLY, POLICY, bounds, 1.0)
+    weekly = calibrate(trips, Budget(episodes=1.0, per_s=604_800.0), POLICY, bounds, 1.0)
+    assert (weekly.limits > hourly.limits).all()
+    assert weekly.budget.realised == 0.0
+    assert weekly.budget.high > 0.3, "six hours say little"
+
+
+def test_the_stated_interval_is_garwoods():
+    budget = calibrate(noisy_trips(1, 10), HOURLY, POLICY, np.full(12, 100.0, np.float32), 1.0).budget
+    assert budget.hours == pytest.approx(10.0)
+    assert budget.low <= budget.realised <= budget.high
+    assert budget.realised == pytest.approx(1.0, abs=0.11)
+
+
+def test_a_chart_that_lives_at_its_bound_is_switched_off_and_spoils_no_other():
+    trips = noisy_trips(2, 10)
+    bounds = np.full(12, 20.0, np.float32)
+    spoilt = []
+    for trip in trips:
+        charts = trip.charts.copy()
+        charts[::100, 0] = 20.0
+        spoilt.append(ScoredTrip(trip.source, charts))
+    limits = calibrate(spoilt, HOURLY, POLICY, bounds, 1.0).limits
+    assert np.isinf(limits[0])
+    assert np.isfinite(limits[1:]).all()
+
+
+def test_the_tail_of_an_exponential_is_found():
+    peaks = np.random.default_rng(0).exponential(2.0, 4000)
+    tail = fit_tail(peaks, hours=4000.0)
+    assert tail.level(1e-4) == pytest.approx(2.0 * np.log(1e4), rel=0.2)
+
+
+def test_block_peaks_take_missing_for_nothing():
+    charts = np.full((700, 1), np.nan, np.float32)
+    charts[650] = 3.0
+    assert block_peaks(charts, 1.0).tolist() == [[0.0], [3.0]]

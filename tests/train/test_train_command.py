@@ -1,0 +1,174 @@
+"""``tickover train`` as a user runs it, in real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tickover.detector import Detector
+from tickover_export.command import build_model
+from tickover_export.run import read_run
+from train.trips import write_logs
+
+ROOT = Path(__file__).parents[2]
+TINY = """
+name = "tiny"
+[network]
+hidden = 8
+bottleneck = 3
+window_s = 8.0
+[fit]
+epochs = {epochs}
+lanes = 4
+chunk = 64
+threads = 1
+patience = {epochs}
+[calibration]
+folds = {folds}
+"""
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    return write_logs(tmp_path / "logs")
+
+
+def config(tmp_path: Path, epochs: int = 1, folds: int = 1) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(TINY.format(epochs=epochs, folds=folds))
+    return path
+
+
+def command(*args: str | Path) -> list[str]:
+    return [sys.executable, "-m", "tickover", "train", *map(str, args)]
+
+
+def environment() -> dict[str, str]:
+    paths = os.pathsep.join(str(ROOT / part) for part in ("edge", "export", "train"))
+    return os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+
+
+def run(*args: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*args), capture_output=True, text=True, env=environment(), timeout=120, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["autoencoder", "forecaster", "seq2seq"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_every_cell_and_architecture_becomes_a_model_file_that_says_what_torch_says(
+    tmp_path: Path, logs: Path, cell: str, arch: str
+):
+    done = run(logs, "--out", tmp_path / "run", "--config", config(tmp_path), "--cell", cell, "--arch", arch)
+    assert done.returncode == 0, done.stderr
+    assert "memory horizon" in done.stdout
+    data, manifest = build_model(read_run(tmp_path / "run"))
+    assert manifest.parity is not None
+    assert manifest.parity.error <= 1e-4
+    assert (manifest.network.cell, manifest.network.arch) == (cell, arch)
+    assert manifest.memory_horizon_s is not None
+    (tmp_path / "model.onnx").write_bytes(data)
+    assert Detector.load(tmp_path / "model.onnx").manifest.names == ("speed", "rpm", "load", "coolant")
+
+
+def test_the_run_folder_holds_its_evidence_and_a_report_that_opens_offline(tmp_path: Path, logs: Path):
+    done = run(logs, "--out", tmp_path / "run", "--config", config(tmp_path, folds=2), "--false-alarms", "2/1d")
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    unseen = [name for fold in metrics["folds"] for name in fold["unseen"]]
+    assert len(unseen) == len(set(unseen)), "no trip is held out twice"
+    assert metrics["budget"]["per_s"] == 86_400.0
+    assert metrics["budget"]["episodes"] == 2.0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Memory" in page
+    assert 'src="http' not in page
+
+
+def test_equal_seeds_give_equal_weights_across_processes(tmp_path: Path, logs: Path):
+    hashes = []
+    for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
+        done = run(logs, "--out", tmp_path / name, "--config", config(tmp_path), "--seed", seed)
+        assert done.returncode == 0, done.stderr
+        hashes.append(json.loads((tmp_path / name / "metrics.json").read_text())["weights_sha256"])
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_ctrl_c_keeps_the_best_so_far_and_resume_goes_on(tmp_path: Path, logs: Path):
+    settings, out = config(tmp_path, epochs=5_000), tmp_path / "run"
+    process = subprocess.Popen(
+        command(logs, "--out", out, "--config", settings), stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "epoch 3/" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait(timeout=60) == 0, rest
+    assert "keeping the best so far" in rest
+    (first,) = json.loads((out / "metrics.json").read_text())["folds"]
+    assert 3 <= len(first["losses"]) < 5_000
+    build_model(read_run(out))
+    resumed = subprocess.Popen(
+        command(logs, "--out", out, "--config", settings, "--resume"),
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert resumed.stderr is not None
+    heard = next(line for line in resumed.stderr if "epoch" in line)
+    assert f"epoch {len(first['losses']) + 1}/" in heard
+    resumed.send_signal(signal.SIGINT)
+    resumed.stderr.read()
+    assert resumed.wait(timeout=60) == 0
+
+
+def test_wrong_keys_are_refused_with_a_suggestion(tmp_path: Path, logs: Path):
+    path = tmp_path / "config.toml"
+    path.write_text("[fit]\nepoch = 3\n")
+    done = run(logs, "--out", tmp_path / "run", "--config", path)
+    assert done.returncode == 78
+    assert "fit.epoch" in done.stderr
+    assert "'epochs'" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("budget", ["1", "0/1h", "1/0h", "x/1h", "1/1y", "1/-1h"])
+def test_wrong_budgets_are_refused(tmp_path: Path, logs: Path, budget: str):
+    done = run(logs, "--out", tmp_path / "run", "--false-alarms", budget)
+    assert done.returncode == 78
+    assert "expected N/DURATION" in done.stderr
+
+
+def test_nothing_to_resume_is_said(tmp_path: Path, logs: Path):
+    done = run(logs, "--out", tmp_path / "run", "--resume")
+    assert done.returncode == 1
+    assert "checkpoint to resume from" in done.stderr
+
+
+@pytest.mark.slow
+def test_auto_tries_a_gru_and_an_lstm_and_says_which_it_keeps(tmp_path: Path, logs: Path):
+    done = run(logs, "--out", tmp_path / "run", "--config", config(tmp_path), "--cell", "auto")
+    assert done.returncode == 0, done.stderr
+    assert "gru: held-out losses" in done.stderr
+    assert "lstm gains" in done.stderr
+    assert read_run(tmp_path / "run").file.spec.network.cell in ("gru", "lstm")
+
+
+@pytest.mark.slow
+def test_a_forgetful_rnn_is_warned_of(tmp_path: Path, logs: Path):
+    done = run(logs, "--out", tmp_path / "run", "--config", config(tmp_path), "--cell", "rnn")
+    assert "warning: this RNN remembers" in done.stdout
+    assert "coolant" in done.stdout
+
+
+@pytest.mark.slow
+def test_progress_tells_the_time_left(tmp_path: Path, logs: Path):
+    began = time.monotonic()
+    done = run(logs, "--out", tmp_path / "run", "--config", config(tmp_path, epochs=2))
+    assert " left] fold 1, epoch 1/2" in done.stderr
+    assert time.monotonic() - began < 60
