@@ -26,6 +26,10 @@ class Bound:
         self._arrays = (*inputs.values(), *outputs.values())
         self._binding = session.io_binding()
         self._run = session.run_with_iobinding
+        self.rebind(inputs, outputs)
+
+    def rebind(self, inputs: Mapping[str, FloatArray], outputs: Mapping[str, FloatArray]) -> None:
+        """Bind other arrays under some of the names; the caller keeps these alive until after the next call."""
         for bind, arrays in ((self._binding.bind_input, inputs), (self._binding.bind_output, outputs)):
             for name, array in arrays.items():
                 if array.dtype != np.float32 or not array.flags.c_contiguous:

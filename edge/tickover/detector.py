@@ -35,7 +35,7 @@ class Detector:
         self._state, self._spare = self._initial.copy(), self._initial.copy()
         self._row = np.full((1, 1, self._signals), np.nan, np.float32)
         self._answer = np.zeros(1 + self._charts + self._signals, np.float32)
-        self._turns = self._bind_turns()
+        self._steps, self._chunks = self._bind_turns(), self._bind_turns()
 
     @classmethod
     def load(cls, path: str | Path) -> "Detector":
@@ -48,7 +48,7 @@ class Detector:
         if row.shape != (self._signals,):
             raise ValueError(f"x: expected {self._signals} values in the order of the manifest, got shape {row.shape}")
         self._row[0, 0] = _numbers("x", row)
-        self._turns[0]()
+        self._steps[0]()
         self._swap()
         answer, charts = self._answer.copy(), 1 + self._charts
         return Scores(answer[:1], answer[None, 1:charts], answer[None, charts:])
@@ -133,7 +133,8 @@ class Detector:
 
     def _chunk(self, x: FloatArray, into: Scores) -> None:
         """Advance the detector's own state over ``x`` ``[T, 1, F]``, writing the answers in place."""
-        self._bind(x, self._state, self._spare, _lanes(into))()
+        self._chunks[0].rebind({INPUT: x}, dict(zip((SCORE, CHART, EXPECTED), _lanes(into), strict=True)))
+        self._chunks[0]()
         self._swap()
 
     def _call(self, x: FloatArray, states: FloatArray, into: Scores) -> FloatArray:
@@ -146,28 +147,25 @@ class Detector:
         Bound(self.model.session, inputs, outputs | {NEXT_PREFIX + name: array for name, array in after.items()})()
         return np.concatenate([array[0] for array in after.values()], axis=1) if after else states
 
-    def _bind(self, x: FloatArray, before: FloatArray, after: FloatArray, into: tuple[FloatArray, ...]) -> Bound:
-        inputs, outputs = {INPUT: x}, dict(zip((SCORE, CHART, EXPECTED), into, strict=True))
+    def _bind_turns(self) -> list[Bound]:
+        """Two bindings of one tick: from state to spare, and back."""
+        return [self._bind(self._state, self._spare), self._bind(self._spare, self._state)]
+
+    def _bind(self, before: FloatArray, after: FloatArray) -> Bound:
+        charts = 1 + self._charts
+        inputs = {INPUT: self._row}
+        outputs = {SCORE: self._answer[None, :1], CHART: self._answer[None, None, 1:charts]}
+        outputs[EXPECTED] = self._answer[None, None, charts:]
         for name, span in self.model.spans.items():
             inputs[name] = before[None, None, span]
             outputs[NEXT_PREFIX + name] = after[None, None, span]
         return Bound(self.model.session, inputs, outputs)
 
-    def _bind_turns(self) -> list[Bound]:
-        """Two bindings of one tick: from state to spare, and back."""
-        charts = 1 + self._charts
-        into = (
-            self._answer[None, :1],
-            self._answer[None, None, 1:charts],
-            self._answer[None, None, charts:],
-        )
-        pairs = ((self._state, self._spare), (self._spare, self._state))
-        return [self._bind(self._row, before, after, into) for before, after in pairs]
-
     def _swap(self) -> None:
         """What was written is the state now."""
         self._state, self._spare = self._spare, self._state
-        self._turns.reverse()
+        self._steps.reverse()
+        self._chunks.reverse()
 
     def _empty(self, *shape: int) -> Scores:
         return Scores(*(np.empty((*shape, *last), np.float32) for last in ((), (self._charts,), (self._signals,))))
