@@ -1,6 +1,5 @@
 """The daemon as a real process, a seeded drive to feed it, and the alerts that a replay of the drive gives."""
 
-import itertools
 import json
 import os
 import signal
@@ -13,8 +12,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import paho.mqtt.client as paho
-from broker import Broker, wait_until
+from paho.mqtt.enums import CallbackAPIVersion
 
+from broker import Broker, wait_until
+from tickover import toml
 from tickover.detector import Detector
 from tickover.formats.alerts import decode_alert, encode_alert
 from tickover.pipeline import Pipeline
@@ -30,7 +31,7 @@ Row = tuple[float, dict[str, float]]
 
 
 def drive(seconds: int, seed: int = 0) -> list[Row]:
-    """A truck at 1 Hz, near what the model expects, with a fault every 150 s, dropouts, and stops beyond the gap limit."""
+    """A truck at 1 Hz, near what the model expects: a fault every 150 s, dropouts, stops beyond the gap limit."""
     random = np.random.default_rng(seed)
     rows: list[Row] = []
     for second in range(seconds):
@@ -61,30 +62,28 @@ def as_told(alerts: Iterable[Alert]) -> dict[str, Alert]:
 
 
 class Daemon:
-    """``tickover run`` with its own folder; `start` and `kill` as often as one likes."""
+    """``tickover run`` with its own folder; `start` and `kill` as often as one likes. ``tables`` go into its config."""
 
-    def __init__(self, folder: Path, port: int, more: str = "", model: Path = MODEL) -> None:
-        self.folder, self.port, self.more = folder, port, more
+    def __init__(self, folder: Path, port: int, model: Path = MODEL, **tables: dict[str, object]) -> None:
+        self.folder, self.port, self.tables = folder, port, tables
         folder.mkdir(parents=True, exist_ok=True)
-        self.state = folder / "state"
+        self.state = Path(str(tables.get("state", {}).get("folder", folder / "state")))
         self.config = folder / "tickover.toml"
         self.log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
         self.write_config(model)
 
-    def write_config(self, model: Path = MODEL, client_id: str = "gateway") -> None:
-        tables = {"broker": "", "state": "", "vehicles": "silence_s = 0\n", "out": "", "outbox": ""}
-        for block in self.more.split("["):
-            if block.strip():
-                name, _, body = block.partition("]")
-                tables[name] = tables.get(name, "") + body.strip("\n") + "\n"
-        if "client_id" not in tables["broker"]:
-            tables["broker"] += f'client_id = "{client_id}"\n'
-        tables["broker"] += f"port = {self.port}\nreceive_maximum = 200\n"
-        tables["state"] += f'folder = "{self.state}"\n' if "folder" not in tables["state"] else ""
-        text = "".join(f"[{name}]\n{body}\n" for name, body in tables.items())
-        text += f'[[models]]\npath = "{model}"\n'
-        text += '[[inputs]]\ntopic = "truck/{vehicle}/telemetry"\ntime = "t"\n'
+    def write_config(self, model: Path = MODEL, **tables: dict[str, object]) -> None:
+        whole: dict[str, dict[str, object]] = {
+            "broker": {"client_id": "gateway", "port": self.port, "receive_maximum": 200},
+            "state": {"folder": str(self.state)},
+            "vehicles": {"silence_s": 0},
+        }
+        for name, table in (self.tables | tables).items():
+            whole[name] = whole.get(name, {}) | table
+        text = toml.encode(whole)  # type: ignore[arg-type]
+        text += f'\n[[models]]\npath = "{model}"\n'
+        text += '\n[[inputs]]\ntopic = "truck/{vehicle}/telemetry"\ntime = "t"\n'
         self.config.write_text(text)
 
     def start(self, ready: bool = True) -> "Daemon":
@@ -93,8 +92,8 @@ class Daemon:
             command = [sys.executable, "-m", "tickover", "run", "--config", str(self.config)]
             self.process = subprocess.Popen(command, stderr=log, stdout=log, env=env)
         if ready:
-            connected = self.text().count("connected to")
-            wait_until(lambda: self.text().count("connected to") > connected or self.over(), 15, "the daemon connects")
+            before = self.text().count("subscribed to")
+            wait_until(lambda: self.text().count("subscribed to") > before or self.over(), 15, "the daemon subscribes")
             assert not self.over(), self.text()
         return self
 
@@ -145,5 +144,45 @@ def alerts_in(messages: Iterable[bytes]) -> list[Alert]:
     return [decode_alert(body) for body, event in events if "alert" in event["type"]]
 
 
-def numbered(prefix: str) -> Iterable[str]:
-    return (f"{prefix}-{number}" for number in itertools.count())
+class Watcher:
+    """Subscribes with a session that outlives broker restarts; keeps everything below a topic."""
+
+    def __init__(self, broker: Broker, topic: str = "tickover/#") -> None:
+        self.messages: list[tuple[str, bytes]] = []
+        ready: list[object] = []
+        self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id="watcher", clean_session=False)
+        self.client.on_message = lambda _, __, m: self.messages.append((m.topic, bytes(m.payload)))
+        self.client.on_subscribe = lambda *args: ready.append(args)
+        self.client.on_connect = lambda *_: self.client.subscribe(topic, qos=1)
+        self.client.reconnect_delay_set(1, 1)
+        self.client.connect("127.0.0.1", broker.port)
+        self.client.loop_start()
+        wait_until(lambda: bool(ready), 5, "the watcher has subscribed")
+
+    def of(self, part: str) -> list[bytes]:
+        return [body for topic, body in list(self.messages) if part in topic]
+
+    def alerts(self) -> list[Alert]:
+        return alerts_in(self.of("/alert/"))
+
+    def notices(self, kind: str) -> list[bool]:
+        return [msgspec.json.decode(body)["data"]["active"] for body in self.of(f"/alert/{kind}")]
+
+    def answer(self, command: str, target: str = "gateway", **request: object) -> dict:
+        """Send a command and wait for its response."""
+        before = len(self.of(f"/{target}/cmd/{command}/response"))
+        self.client.publish(f"tickover/v1/{target}/cmd/{command}/request", json.dumps({"id": "7", **request}), qos=1)
+        wait_until(lambda: len(self.of(f"/{target}/cmd/{command}/response")) > before, 10, f"an answer to {command}")
+        answer = json.loads(self.of(f"/{target}/cmd/{command}/response")[-1])
+        assert answer["id"] == "7"
+        return answer
+
+    def expect(self, wanted: dict[str, Alert], seconds: float = 20) -> None:
+        """Exactly these alerts arrive; again only under the same id and with the same content."""
+        wait_until(lambda: {a.alert_id for a in self.alerts()} >= wanted.keys(), seconds, "all alerts")
+        for alert in self.alerts():
+            assert alert == wanted.get(alert.alert_id)
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()

@@ -90,11 +90,15 @@ class State(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class OutboxBounds(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The most that may wait for the broker, and how long delivered messages are kept."""
+    """The most that may wait for the broker, and how long delivered messages are kept.
+
+    A topic that the broker refused is tried again every ``refused_retry_s``.
+    """
 
     rows: Annotated[int, Meta(ge=10, le=10_000_000)] = 10_000
     bytes: Annotated[int, Meta(ge=100_000, le=2**40)] = 32 * 2**20
     keep_s: SecondsOrOff = 0.0
+    refused_retry_s: Seconds = 60.0
 
 
 class Vehicles(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

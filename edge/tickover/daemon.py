@@ -57,7 +57,7 @@ class Daemon:
         self.presence = Presence(self.topics, instance)
         filters = [*self.intake.filters, self.topics.requests]
         self.link = Link(config.broker, filters, self.presence.will, retained=[self.topics.status])
-        self.outbox = Outbox(store, self.link)
+        self.outbox = Outbox(store, self.link, config.outbox.refused_retry_s)
         self.teller = Teller(self.topics, self._muted)
         self.teller.resume(store.retained())
         self.committer = Committer(config.state, config.broker.receive_maximum, store, self.fleet, self.outbox)
@@ -137,12 +137,10 @@ class Daemon:
 
     def _take(self, message: Incoming) -> None:
         """One message: an input, a command, or a status under our name."""
-        self.committer.received(message)
         if message.topic == self.topics.status:
-            if self.presence.has_double(message):
-                self.presence.disconnected()
-                self.link.back_off("another daemon with this client id is connected")
+            self._hear_status(message)
             return
+        self.committer.received(message)
         command = self.topics.command(message.topic)
         if command:
             self._command(message, *command)
@@ -150,6 +148,13 @@ class Daemon:
         refused = self.intake.take(message, self.synced)
         if refused and self.intake.counts[refused] == 1:
             logger.warning("refused a message on %s: %s (told once; counted from now on)", message.topic, refused)
+
+    def _hear_status(self, message: Incoming) -> None:
+        """Acknowledged at once: left in the shared session, it would come to the double as news."""
+        self.link.acknowledge([message])
+        if self.presence.has_double(message):
+            self.presence.disconnected()
+            self.link.back_off("another daemon with this client id is connected")
 
     def _run(self) -> None:
         """Apply what was gathered, run the fleet, gather what is to be told."""
@@ -222,6 +227,7 @@ class Daemon:
     def _on_subscribed(self, event: Subscribed) -> None:
         refused = [topic for topic in event.refused if topic != self.topics.status]
         self.notice(Kind.SUBSCRIPTION_REFUSED, bool(refused), f"the broker refused: {', '.join(refused) or 'nothing'}")
+        logger.info("subscribed to %s", ", ".join(self.intake.filters))
         self.presence.subscribed()
 
     def _on_disconnected(self, event: Disconnected) -> None:

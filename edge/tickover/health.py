@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger("tickover.health")
 
 
+MISSING: Final = "missing"
+"""Counts values that no reading filled: nothing was dropped."""
+
+
 def resident_mb() -> float:
     """Resident memory of this process in MB (10^6 bytes); 0 where /proc is not."""
     try:
@@ -68,7 +72,7 @@ def health_report(daemon: "Daemon") -> dict[str, Any]:
 
 def log_drops(new: Counter[str]) -> None:
     """One line a minute for all that was refused or left out."""
-    dropped = {reason: count for reason, count in sorted(new.items()) if count}
+    dropped = {reason: count for reason, count in sorted(new.items()) if count and reason != MISSING}
     if dropped:
         logger.warning("left out: %s", " ".join(f"{reason}={count}" for reason, count in dropped.items()))
 

@@ -1,6 +1,7 @@
 """What goes out: the stored backlog in order, alarm topics as they stand, passing remarks; at most 100 in flight."""
 
 import time
+from collections import deque
 from typing import Final, NamedTuple
 
 from tickover.io.mqtt import Link, Published
@@ -8,41 +9,45 @@ from tickover.io.store import Change, Store
 
 WINDOW: Final = 100
 """Publishes that may be under way at once."""
-REFUSED_RETRY_S: Final = 60.0
-"""How long a refused message waits before it is tried again."""
 
 
 class _Stored(NamedTuple):
     """A row of the outbox on its way."""
 
     n: int
+    topic: str
 
 
 class _Standing(NamedTuple):
-    """A retained topic on its way."""
+    """A retained topic, or a passing remark, on its way."""
 
     topic: str
     body: bytes
 
 
 class Outbox:
-    """Feeds the link from the store. `Change` parts it wants committed are added by `settle`."""
+    """Feeds the link from the store. `Change` parts it wants committed are added by `settle`.
 
-    def __init__(self, store: Store, link: Link) -> None:
-        self._store, self._link = store, link
+    A topic that the broker refused is left alone for ``refused_retry_s`` before one message tries it again: Mosquitto
+    2.0.11 closes the connection at each refusal, and one forbidden topic would keep all others from going out.
+    """
+
+    def __init__(self, store: Store, link: Link, refused_retry_s: float) -> None:
+        self._store, self._link, self._retry_s = store, link, refused_retry_s
         self._up = False
         self._flight: set[object] = set()
         self._cursor = 0
         self._more = True
-        self._refused: dict[int, float] = {}
+        self._refused: dict[str, float] = {}
         self._delivered: list[int] = []
         self._cleared: list[str] = []
         self._standing: dict[str, bytes] = {}
+        self._remarks: deque[tuple[str, bytes]] = deque(maxlen=WINDOW)
         self.lost_remarks = 0
-        """Unstored messages that found no connection or no room."""
+        """Unstored messages that waited too long for a connection."""
         self.delivered = 0
         self.refusal = ""
-        """The newest refusal's reason while any stored message is refused, else empty."""
+        """The newest refusal's reason while any topic is refused, else empty."""
 
     @property
     def unsettled(self) -> bool:
@@ -52,14 +57,13 @@ class Outbox:
     @property
     def idle(self) -> bool:
         """True when nothing more can be done now: all is out, or there is no connection."""
-        return not self._up or not (self._flight or self._standing or self._more)
+        return not self._up or not (self._flight or self._standing or self._remarks or self._more)
 
     def connected(self) -> None:
         """Everything retained is told again, and what was in flight goes out again."""
         self._up, self._more = True, True
         self._flight.clear()
         self._cursor = 0
-        self._refused.clear()
         self._standing = self._store.retained()
 
     def disconnected(self) -> None:
@@ -77,37 +81,48 @@ class Outbox:
         self._standing[topic] = body
 
     def remark(self, topic: str, body: bytes) -> None:
-        """Publish something that need not be kept; lost when there is no connection or no room."""
-        if self._up and len(self._flight) < WINDOW:
-            self._send(("remark", object()), topic, body, False)
-        else:
-            self.lost_remarks += 1
+        """Publish something that is not stored; the newest few wait for a connection, older ones are lost."""
+        self.lost_remarks += len(self._remarks) == WINDOW
+        self._remarks.append((topic, body))
 
     def pump(self) -> None:
         """Send what the window has room for."""
         if not self._up:
             return
-        while self._standing and len(self._flight) < WINDOW:
-            topic, body = self._standing.popitem()
+        self._probe_refused()
+        for topic in [topic for topic in self._standing if self._allowed(topic)][: WINDOW - len(self._flight)]:
+            body = self._standing.pop(topic)
             self._send(_Standing(topic, body), topic, body, True)
-        self._retry_refused()
+        while self._remarks and len(self._flight) < WINDOW:
+            topic, body = self._remarks.popleft()
+            if self._allowed(topic):
+                self._send(_Standing(topic, b"?"), topic, body, False)
         while self._more and (room := WINDOW - len(self._flight)) > 0:
             rows = self._store.pending(self._cursor, room)
             self._more = len(rows) == room
             for row in rows:
                 self._cursor = row.n
-                if row.n not in self._delivered and _Stored(row.n) not in self._flight:
-                    self._send(_Stored(row.n), row.topic, row.body, False)
+                token = _Stored(row.n, row.topic)
+                if row.n not in self._delivered and token not in self._flight and self._allowed(row.topic):
+                    self._send(token, row.topic, row.body, False)
 
     def published(self, event: Published) -> None:
         """The broker's answer to one publish."""
         if event.token not in self._flight:
             return
-        self._flight.discard(event.token)
-        if isinstance(event.token, _Stored):
-            self._stored_answer(event.token.n, event.refused)
-        elif isinstance(event.token, _Standing) and not event.refused and not event.token.body:
-            self._cleared.append(event.token.topic)
+        token = event.token
+        self._flight.discard(token)
+        assert isinstance(token, _Stored | _Standing)
+        if event.refused:
+            self._refused[token.topic] = time.monotonic() + self._retry_s
+            self.refusal = event.refused
+            return
+        self._accepted(token.topic)
+        if isinstance(token, _Stored):
+            self._delivered.append(token.n)
+            self.delivered += 1
+        elif not token.body:
+            self._cleared.append(token.topic)
 
     def settle(self, change: Change) -> None:
         """Add what was delivered to the next commit."""
@@ -115,22 +130,26 @@ class Outbox:
         change.forget += self._cleared
         self._delivered, self._cleared = [], []
 
-    def _stored_answer(self, n: int, refused: str) -> None:
-        if refused:
-            self._refused[n] = time.monotonic() + REFUSED_RETRY_S
-            self.refusal = refused
-        else:
-            self._delivered.append(n)
-            self.delivered += 1
-            self._refused.pop(n, None)
-            self.refusal = self.refusal if self._refused else ""
+    def _allowed(self, topic: str) -> bool:
+        """False while the topic is refused; when its time has come, True for one message."""
+        at = self._refused.get(topic)
+        if at is None:
+            return True
+        if time.monotonic() < at:
+            return False
+        self._refused[topic] = time.monotonic() + self._retry_s
+        return True
 
-    def _retry_refused(self) -> None:
-        """Go back to the oldest refused message when its time has come."""
+    def _probe_refused(self) -> None:
+        """Go back to the oldest message when a refused topic's time has come."""
         if self._refused and min(self._refused.values()) <= time.monotonic():
-            self._cursor = min(self._cursor, min(self._refused) - 1)
-            self._more = True
-            self._refused = {n: time.monotonic() + REFUSED_RETRY_S for n in self._refused}
+            self._cursor, self._more = 0, True
+
+    def _accepted(self, topic: str) -> None:
+        """The broker takes the topic (again): what was held back follows."""
+        if self._refused.pop(topic, None) is not None:
+            self._cursor, self._more = 0, True
+            self.refusal = self.refusal if self._refused else ""
 
     def _send(self, token: object, topic: str, body: bytes, retain: bool) -> None:
         self._flight.add(token)

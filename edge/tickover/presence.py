@@ -17,7 +17,10 @@ from tickover.outbox import Outbox
 from tickover.telling import Topics
 
 LISTEN_S: Final = 0.5
-"""After a reconnect: how long to listen for a double before speaking."""
+"""After connecting: how long to listen for a double before speaking; the retained status comes in this time."""
+
+
+ONLINE: Final = "online"
 
 
 class Presence:
@@ -43,8 +46,8 @@ class Presence:
         return msgspec.json.encode({"state": state, "instance": self._instance, "time": now})
 
     def subscribed(self) -> None:
-        """The session stands: speak now, or after listening when this is a reconnect."""
-        self._speak_at = time.monotonic() + (LISTEN_S if self._spoken else 0.0)
+        """The session stands: listen, then speak."""
+        self._speak_at = time.monotonic() + LISTEN_S
 
     def disconnected(self) -> None:
         """There is nobody to speak to."""
@@ -53,10 +56,11 @@ class Presence:
     def has_double(self, message: Incoming) -> bool:
         """Whether this status is of another instance that came after us."""
         try:
-            other = msgspec.json.decode(message.payload, type=dict[str, Any]).get("instance")
+            status = msgspec.json.decode(message.payload, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError):
             return False
-        return self._spoken and other not in (None, self._instance)
+        other = status.get("instance") not in (None, self._instance)
+        return self._spoken and other and status.get("state") == ONLINE
 
     def announce_when_due(self, outbox: Outbox, info: bytes, now: int) -> bool:
         """Tell everything retained again, then the backlog; True when that was now."""
@@ -64,7 +68,7 @@ class Presence:
             return False
         self._speak_at, self._spoken = None, True
         outbox.connected()
-        outbox.stand(self._topics.status, self.status("online", now))
+        outbox.stand(self._topics.status, self.status(ONLINE, now))
         outbox.stand(self._topics.info, info)
         return True
 

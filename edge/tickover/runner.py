@@ -48,6 +48,7 @@ class Runner:
             with locked(Path(config.state.folder)):
                 daemon = open_daemon(config, opened, self._instance)
                 notify("READY=1")
+                logger.info("started with %s", ", ".join(f"{n} {d[:12]}" for n, d in opened.digests.items()))
                 config, opened = self._turn_until_told(daemon, config)
                 notify("STOPPING=1" if self._stop else "RELOADING=1")
                 daemon.stop(STOP_S)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from broker import Broker as Mosquitto
-from broker import Listener, broker, free_port, wait_until  # noqa: F401  (a fixture)
+from broker import Listener, free_port, wait_until
 from tickover.config import Broker
 from tickover.io.mqtt import Connected, Disconnected, Event, Incoming, Link, Published, Subscribed, Will
 
@@ -38,7 +38,7 @@ def settings_of(mosquitto: Mosquitto, **more: object) -> Broker:
 
 
 @pytest.fixture
-def tap(broker: Mosquitto) -> Iterator[Tap]:  # noqa: F811
+def tap(broker: Mosquitto) -> Iterator[Tap]:
     tap = Tap(settings_of(broker)).ready()
     yield tap
     tap.link.stop(2)
@@ -57,7 +57,7 @@ def payloads(tap: Tap) -> list[int]:
     return [int(message.payload) for message in tap.of(Incoming)]
 
 
-def test_messages_arrive_in_order_with_topic_and_time(tap: Tap, broker: Mosquitto) -> None:  # noqa: F811
+def test_messages_arrive_in_order_with_topic_and_time(tap: Tap, broker: Mosquitto) -> None:
     send(broker, 500)
     tap.until(lambda: len(payloads(tap)) == 500, "all messages")
     assert payloads(tap) == list(range(500))
@@ -66,7 +66,7 @@ def test_messages_arrive_in_order_with_topic_and_time(tap: Tap, broker: Mosquitt
     assert abs(message.arrival / 1e6 - time.time()) < 10
 
 
-def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(broker: Mosquitto) -> None:  # noqa: F811
+def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(broker: Mosquitto) -> None:
     first = Tap(settings_of(broker)).ready()
     send(broker, 10)
     first.until(lambda: len(payloads(first)) == 10, "all messages")
@@ -81,7 +81,7 @@ def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(broker: Mos
     second.link.stop(2)
 
 
-def test_an_acknowledgement_of_an_earlier_connection_is_not_sent(broker: Mosquitto) -> None:  # noqa: F811
+def test_an_acknowledgement_of_an_earlier_connection_is_not_sent(broker: Mosquitto) -> None:
     tap = Tap(settings_of(broker)).ready()
     send(broker, 3)
     tap.until(lambda: len(payloads(tap)) == 3, "all messages")
@@ -94,7 +94,7 @@ def test_an_acknowledgement_of_an_earlier_connection_is_not_sent(broker: Mosquit
     tap.link.stop(2)
 
 
-def test_retained_inputs_are_not_taken(broker: Mosquitto) -> None:  # noqa: F811
+def test_retained_inputs_are_not_taken(broker: Mosquitto) -> None:
     send(broker, 3, retain=True)
     tap = Tap(settings_of(broker)).ready()
     send(broker, 1, first=100)
@@ -104,7 +104,7 @@ def test_retained_inputs_are_not_taken(broker: Mosquitto) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-def test_publishing_says_what_became_of_it(broker: Mosquitto, protocol: str) -> None:  # noqa: F811
+def test_publishing_says_what_became_of_it(broker: Mosquitto, protocol: str) -> None:
     tap = Tap(settings_of(broker, protocol=protocol)).ready()
     for token in range(50):
         tap.link.publish(token, "out", b"x")
@@ -136,7 +136,7 @@ def test_backing_off_leaves_the_broker_alone(tap: Tap) -> None:
     assert len(tap.of(Connected)) == 1
 
 
-def test_retained_messages_of_a_named_topic_are_taken(broker: Mosquitto) -> None:  # noqa: F811
+def test_retained_messages_of_a_named_topic_are_taken(broker: Mosquitto) -> None:
     send(broker, 3, retain=True)
     tap = Tap(settings_of(broker), filters=("in/0",), retained=("in/2",)).ready()
     tap.until(lambda: payloads(tap) == [2], "the retained message")
@@ -170,7 +170,7 @@ def test_half_open_tcp_is_noticed_within_twice_the_keepalive() -> None:
     tap.link.stop(2)
 
 
-def test_a_goodbye_does_not_publish_the_will(broker: Mosquitto) -> None:  # noqa: F811
+def test_a_goodbye_does_not_publish_the_will(broker: Mosquitto) -> None:
     listener = Listener(broker, "status")
     tap = Tap(settings_of(broker)).ready()
     tap.link.stop(2)

@@ -34,7 +34,7 @@ QUEUE_LIMIT: Final = 20_000
 """Events that may wait for the caller; beyond, the thread stops reading and TCP holds the broker back."""
 CONNECT_S: Final = 10.0
 """How long connecting, and then the broker's greeting, may take."""
-FIRST_WAIT_S: Final = 0.5
+FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 15.0
 """Between attempts to connect: doubling from the first, with jitter."""
 TAKEN_OVER: Final = 0x8E
