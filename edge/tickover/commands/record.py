@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, get_args
 import click
 
 from tickover.commands.broker import SIGNALS_TOPIC, broker_options, connection_of
+from tickover.config import load_config
 from tickover.errors import ConfigError, LogError
 from tickover.formats.payloads import Input
 from tickover.formats.topics import TopicTemplate
@@ -34,17 +35,30 @@ TimeUnit = Literal["iso", "s", "ms", "us"]
 @click.command()
 @broker_options
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the logs.")
-@click.option("--topic", default=SIGNALS_TOPIC, show_default=True, help="Topic; {vehicle}, {signal} name levels.")
+@click.option(
+    "--topic", help=f"{{vehicle}} and {{signal}} name levels; default: {SIGNALS_TOPIC}, or the inputs of --config."
+)
 @click.option("--format", "payload", type=click.Choice(get_args(Format)), default="json", show_default=True)
 @click.option("--time-key", default="time", show_default=True, help="Key of the time; empty: time of arrival.")
 @click.option("--time-unit", type=click.Choice(get_args(TimeUnit)), default="s", show_default=True)
 @click.option("--as", "kind", type=click.Choice(get_args(Kind)), default="jsonl", show_default=True, help="Log format.")
-@click.option("--gap", type=click.FloatRange(1), default=60.0, show_default=True, help="Seconds that end a trip.")
-@click.option("--file-mb", type=MEGABYTES, default=32.0, show_default=True, help="A file ends at this size.")
-@click.option("--total-mb", type=MEGABYTES, default=1000.0, show_default=True, help="Then the oldest files go.")
+@click.option(
+    "--gap",
+    type=click.FloatRange(1),
+    default=60,
+    metavar="SECONDS",
+    show_default=True,
+    help="A silence that ends a trip.",
+)
+@click.option(
+    "--file-mb", type=MEGABYTES, default=32, metavar="MB", show_default=True, help="A file ends at this size."
+)
+@click.option(
+    "--total-mb", type=MEGABYTES, default=1000, metavar="MB", show_default=True, help="Then the oldest files go."
+)
 def record(
     out: Path,
-    topic: str,
+    topic: str | None,
     payload: Format,
     time_key: str,
     time_unit: TimeUnit,
@@ -59,15 +73,19 @@ def record(
     `tickover train OUT/*/*.gz` reads them. Messages are acknowledged once they are on disk, so a crash loses none
     that the broker keeps; start again within an hour.
     """
-    spec = _input(topic, payload, time_key, time_unit)
+    if broker["config"] and topic is None:
+        inputs = load_config(broker["config"]).inputs
+    else:
+        inputs = (_input(topic or SIGNALS_TOPIC, payload, time_key, time_unit),)
     files = TripFiles(out, round(total_mb * MEGABYTE))
     if files.counts["repaired_files"]:
         click.echo(f"{files.counts['repaired_files']} files had a torn end; it was cut off", err=True)
-    listener, recorder = Listener([spec]), Recorder(files, kind, gap, round(file_mb * MEGABYTE))
+    listener, recorder = Listener(inputs), Recorder(files, kind, gap, round(file_mb * MEGABYTE))
     name = f"tickover-record-{hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:12]}"
     client = MqttClient(connection_of(**broker), client_id=name, session_s=SESSION_S, acknowledge=False)
     with client:
-        client.subscribe(TopicTemplate(topic).filter)
+        for spec in inputs:
+            client.subscribe(TopicTemplate(spec.topic).filter)
         session = _Session(client, listener, recorder, files)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, session.stop)
