@@ -117,10 +117,10 @@ def test_vehicles_blocks_and_saved_state_change_nothing(data, fleet):
 
 
 def test_trips_reset_what_belongs_to_the_trip_only():
-    ticks, _ = alone("p", [(0, 0.25, 0), (1, 0.25, 0), (20, 0.25, 0), (21, 0.25, 0)])
-    assert [row[1] for row in ticks] == [0, 0, 1, 1]
-    assert [row[7] for row in ticks] == [1, 2, 1, 2]
-    assert [row[5] for row in ticks] == [0.25, 0.5, 0.75, 1.0]
+    ticks, _ = alone("p", [(time, 0.25, 0) for time in (0, 1, 20, 21, 40, 41)])
+    assert [row[1] for row in ticks] == [0, 0, 1, 1, 2, 2]
+    assert [row[7] for row in ticks] == [1, 2, 1, 2, 1, 2]
+    assert [row[5] for row in ticks] == [0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
 
 
 def test_vehicles_with_equally_many_ticks_share_a_call():
