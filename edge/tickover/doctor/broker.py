@@ -35,7 +35,7 @@ def examine(config: Config) -> Iterator[Check]:
     yield from _certificates(connection)
     try:
         with MqttClient(connection, client_id=f"{config.broker.client_id}-doctor") as client:
-            yield ok("broker", f"{connection.address}, MQTT 5, {'TLS' if connection.tls else 'plaintext'}")
+            yield _connected(connection, config)
             if (peer := client.peer_certificate()) is not None:
                 yield _dates("broker", connection.address, *validity(peer))
             allowed = list(_topics(client, config))
@@ -45,6 +45,14 @@ def examine(config: Config) -> Iterator[Check]:
             yield _queue(connection, config)
     except BrokerError as error:
         yield fail("broker", str(error), "the daemon keeps trying, but nothing can work before this does")
+
+
+def _connected(connection: Connection, config: Config) -> Check:
+    seen = f"{connection.address}, MQTT 5, {'TLS' if connection.tls else 'plaintext'}"
+    if config.broker.protocol != "5":
+        fix = 'set protocol = "5": 3.1.1 reports a publish that the ACL refused as done'
+        return warn("broker", f"{seen}; the daemon is told to speak {config.broker.protocol}", fix)
+    return ok("broker", seen)
 
 
 def _certificates(connection: Connection) -> Iterator[Check]:
