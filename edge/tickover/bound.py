@@ -19,7 +19,7 @@ BUDGET: Final = 2**19
 class Bound:
     """One call reads the input arrays and writes the output arrays in place.
 
-    All arrays must be C-contiguous float32 and are kept alive here. A caller binds once and calls often.
+    All arrays must be C-contiguous float32; those given here are kept alive. A caller binds once and calls often.
     """
 
     def __init__(self, session: Any, inputs: Mapping[str, FloatArray], outputs: Mapping[str, FloatArray]) -> None:

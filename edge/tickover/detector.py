@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tickover import saved
-from tickover.bound import Bound, rows_of
-from tickover.manifest import CHART, EXPECTED, INPUT, NEXT_PREFIX, SCORE, Manifest
+from tickover.bound import rows_of
+from tickover.lanes import Lanes
+from tickover.manifest import Manifest
 from tickover.model import Model, open_model
 from tickover.records import FloatArray, Scores
 
@@ -32,10 +33,11 @@ class Detector:
         self._by_trip = _trip_places(model)
         self._signals, self._charts = len(self.manifest.signals), len(self.manifest.charts)
         self._columns = {name: place for place, name in enumerate(self.manifest.names)}
-        self._state, self._spare = self._initial.copy(), self._initial.copy()
+        self._own = Lanes(model, 1)
+        self._batch: Lanes | None = None
         self._row = np.full((1, 1, self._signals), np.nan, np.float32)
         self._answer = np.zeros(1 + self._charts + self._signals, np.float32)
-        self._steps, self._chunks = self._bind_turns(), self._bind_turns()
+        self._step = self._own.bind(self._row, self._in_answer())
 
     @classmethod
     def load(cls, path: str | Path) -> "Detector":
@@ -48,8 +50,7 @@ class Detector:
         if row.shape != (self._signals,):
             raise ValueError(f"x: expected {self._signals} values in the order of the manifest, got shape {row.shape}")
         self._row[0, 0] = _numbers("x", row)
-        self._steps[0]()
-        self._swap()
+        self._own.call(self._step)
         answer, charts = self._answer.copy(), 1 + self._charts
         return Scores(answer[:1], answer[None, 1:charts], answer[None, charts:])
 
@@ -63,7 +64,7 @@ class Detector:
         for start, end in _cuts(starts, self._rows):
             if starts[start]:
                 self.reset()
-            self._chunk(x[start:end, None], _part(scores, start, end))
+            self._own.advance(x[start:end, None], _lanes(scores, start, end))
         return scores
 
     def reset(self, trip_only: bool = True) -> None:
@@ -116,56 +117,34 @@ class Detector:
         scores = self._empty(*x.shape[:2])
         after = np.array(states, np.float32)
         for first in range(0, len(after), self._rows):
-            lanes = slice(first, first + self._rows)
-            self._advance_lanes(after, x, scores, lanes)
+            self._advance_lanes(after, x, scores, slice(first, min(first + self._rows, len(after))))
         return after, scores
 
     def _advance_lanes(self, states: FloatArray, x: FloatArray, scores: Scores, lanes: slice) -> None:
         """Advance some lanes of a batch; writes their states and scores."""
-        width = len(states[lanes])
+        width = lanes.stop - lanes.start
+        if self._batch is None or self._batch.width != width:
+            self._batch = Lanes(self.model, width)
+        self._batch.load(states[lanes])
         ticks = max(1, self._rows // width)
         for start in range(0, len(x), ticks):
             part = np.ascontiguousarray(x[start : start + ticks, lanes])
             made = self._empty(len(part), width)
-            states[lanes] = self._call(part, states[lanes], made)
+            self._batch.advance(part, made)
             for whole, piece in zip(_arrays(scores), _arrays(made), strict=True):
                 whole[start : start + ticks, lanes] = piece
+        states[lanes] = self._batch.states()
 
-    def _chunk(self, x: FloatArray, into: Scores) -> None:
-        """Advance the detector's own state over ``x`` ``[T, 1, F]``, writing the answers in place."""
-        self._chunks[0].rebind({INPUT: x}, dict(zip((SCORE, CHART, EXPECTED), _lanes(into), strict=True)))
-        self._chunks[0]()
-        self._swap()
+    @property
+    def _state(self) -> FloatArray:
+        """The detector's own state ``float32[S]``, to be read or written in place."""
+        return self._own.flat
 
-    def _call(self, x: FloatArray, states: FloatArray, into: Scores) -> FloatArray:
-        """Lanes ``[B, S]`` over ``x`` ``[T, B, F]``: their next states; writes ``into``."""
-        spans = self.model.spans
-        before = {name: np.ascontiguousarray(states[None, :, span]) for name, span in spans.items()}
-        after = {name: np.empty_like(array) for name, array in before.items()}
-        inputs = {INPUT: x, **before}
-        outputs = dict(zip((SCORE, CHART, EXPECTED), _arrays(into), strict=True))
-        Bound(self.model.session, inputs, outputs | {NEXT_PREFIX + name: array for name, array in after.items()})()
-        return np.concatenate([array[0] for array in after.values()], axis=1) if after else states
-
-    def _bind_turns(self) -> list[Bound]:
-        """Two bindings of one tick: from state to spare, and back."""
-        return [self._bind(self._state, self._spare), self._bind(self._spare, self._state)]
-
-    def _bind(self, before: FloatArray, after: FloatArray) -> Bound:
+    def _in_answer(self) -> Scores:
+        """One tick's answers as parts of one array, which is copied at once."""
         charts = 1 + self._charts
-        inputs = {INPUT: self._row}
-        outputs = {SCORE: self._answer[None, :1], CHART: self._answer[None, None, 1:charts]}
-        outputs[EXPECTED] = self._answer[None, None, charts:]
-        for name, span in self.model.spans.items():
-            inputs[name] = before[None, None, span]
-            outputs[NEXT_PREFIX + name] = after[None, None, span]
-        return Bound(self.model.session, inputs, outputs)
-
-    def _swap(self) -> None:
-        """What was written is the state now."""
-        self._state, self._spare = self._spare, self._state
-        self._steps.reverse()
-        self._chunks.reverse()
+        tick = self._answer[None, None]
+        return Scores(self._answer[None, :1], tick[..., 1:charts], tick[..., charts:])
 
     def _empty(self, *shape: int) -> Scores:
         return Scores(*(np.empty((*shape, *last), np.float32) for last in ((), (self._charts,), (self._signals,))))
@@ -182,13 +161,9 @@ def _arrays(scores: Scores) -> tuple[FloatArray, FloatArray, FloatArray]:
     return scores.score, scores.chart, scores.expected
 
 
-def _part(scores: Scores, start: int, end: int) -> Scores:
-    return Scores(*(array[start:end] for array in _arrays(scores)))
-
-
-def _lanes(scores: Scores) -> tuple[FloatArray, ...]:
-    """The same memory with an axis of one vehicle."""
-    return tuple(array[:, None] for array in _arrays(scores))
+def _lanes(scores: Scores, start: int, end: int) -> Scores:
+    """Some ticks' memory, with an axis of one vehicle."""
+    return Scores(*(array[start:end, None] for array in _arrays(scores)))
 
 
 def _cuts(starts: npt.NDArray[np.bool_], rows: int) -> Iterator[tuple[int, int]]:
