@@ -6,11 +6,12 @@ from typing import Final
 
 from tickover import events
 from tickover.config import State
-from tickover.events import Event
+from tickover.events import Entry, Event
 from tickover.fleet import Fleet
 from tickover.io.mqtt import Incoming
 from tickover.io.store import Change, Store
 from tickover.outbox import Outbox
+from tickover.taken import Taken
 from tickover.telling import Teller
 
 IDLE_LEAST: Final = 8
@@ -20,6 +21,8 @@ JOURNAL_FACTOR: Final = 4
 """A checkpoint is due when the journal has outgrown the states this many times: at most a quarter more is written."""
 JOURNAL_LEAST: Final = 64 * 1024
 """Bytes of journal that are never worth a checkpoint."""
+META_TAKEN: Final = "taken"
+"""Where a checkpoint keeps which messages were taken; later ones are in the journal."""
 
 
 class Committer:
@@ -27,6 +30,8 @@ class Committer:
 
     def __init__(self, policy: State, receive_maximum: int, store: Store, fleet: Fleet, outbox: Outbox) -> None:
         self.change = Change()
+        self.taken = Taken(receive_maximum)
+        self.taken.restore(store.meta(META_TAKEN) or b"")
         self.commits = 0
         self._policy, self._most = policy, max(1, receive_maximum // 2)
         self._store, self._fleet, self._outbox = store, fleet, outbox
@@ -79,7 +84,7 @@ class Committer:
         """Write everything gathered; the vehicles that may be forgotten. ``clock`` in microseconds."""
         change, self.change = self.change, Change()
         if self._events:
-            change.journal = events.encode(self._events, self._fleet.columns)
+            change.journal = events.encode(Entry(self._fleet.columns, self._events, self.taken.new()))
             self._journal_bytes += len(change.journal)
         told = teller.settle(change)
         self._outbox.settle(change)
@@ -122,6 +127,7 @@ class Committer:
         if self._store.wants_checkpoint:
             self._dirty.update(self._fleet.vehicles)
         change.states |= {name: self._fleet.state(name) for name in self._dirty if name in self._fleet}
+        change.meta[META_TAKEN] = self.taken.all()
         change.forget_journal = True
 
     def _after(self, change: Change, told: dict[str, bytes]) -> None:

@@ -82,6 +82,7 @@ class Daemon:
         """Run the journal again, say what was wrong with the store, and begin to connect."""
         for vehicle in self.keeper.replay_journal():
             self._seen[vehicle] = time.monotonic()
+        self.committer.taken.restore(self.keeper.taken)
         self.committer.states_of(self.fleet.vehicles)
         for aside in self.store.quarantined:
             self.notice(Kind.STORE_DAMAGED, True, f"the store was damaged and renamed to {aside.name}")
@@ -145,6 +146,10 @@ class Daemon:
         if command:
             self._command(message, *command)
             return
+        if self.committer.taken.is_repeat(message):
+            self.intake.counts["repeated"] += 1
+            return
+        self.committer.taken.note(message)
         refused = self.intake.take(message, self.synced)
         if refused and self.intake.counts[refused] == 1:
             logger.warning("refused a message on %s: %s (told once; counted from now on)", message.topic, refused)
@@ -223,6 +228,9 @@ class Daemon:
         broker, session = self.config.broker, "resumed" if event.resumed else "new"
         logger.info("connected to %s:%d, session %s", broker.host, broker.port, session)
         self.connected = True
+        self._seen = dict.fromkeys(self._seen, time.monotonic())
+        if not event.resumed:
+            self.committer.taken.forget()
 
     def _on_subscribed(self, event: Subscribed) -> None:
         refused = [topic for topic in event.refused if topic != self.topics.status]
@@ -263,8 +271,9 @@ class Daemon:
     def _chores(self, now: float) -> None:
         """Silence, sleep, expiry, and the way back to a disk that failed."""
         self.synced = is_synced(self.config.vehicles.clock)
-        for vehicle in list(self._seen):
-            self._look_after(vehicle, now)
+        if self.connected:
+            for vehicle in list(self._seen):
+                self._look_after(vehicle, min(now, self.link.heard))
         if self.modes.expire(self.now()):
             self.committer.change.meta[META_MODES] = self.modes.encode()
         if self.committer.retry_is_due(now):
@@ -278,7 +287,11 @@ class Daemon:
             self.notice(Kind.OUTBOX_OVERFLOW, False, f"{self.store.dropped.total()} messages were dropped in all")
 
     def _look_after(self, vehicle: str, now: float) -> None:
-        """A silent vehicle's event time goes on as the clock did: once, and again while an episode is open."""
+        """A silent vehicle's event time goes on as the clock did: once, and again while an episode is open.
+
+        Only as long as the broker is heard: a connection that is gone, or dead unnoticed, says nothing of the truck,
+        whose readings wait in the broker's queue.
+        """
         limits, heard = self.config.vehicles, self._seen[vehicle]
         if limits.sleep_s and now - heard > limits.sleep_s:
             del self._seen[vehicle]

@@ -45,11 +45,20 @@ def rows_of(vehicle: str, time: list[int], values: list[list[float]]) -> Rows:
     return Rows(vehicle, np.array(time, "<i8").tobytes(), np.array(values, "<f8").tobytes())
 
 
-def encode(events: list[Event], columns: tuple[str, ...]) -> bytes:
-    """One journal entry: events since the last commit, and the names of the columns of their rows."""
-    return zlib.compress(msgspec.msgpack.encode((columns, events)), COMPRESSION)
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """One journal entry: the events since the last commit, the names of the columns of their rows, and the messages
+    they came in (see `tickover.taken`)."""
+
+    columns: tuple[str, ...]
+    events: list[Event]
+    taken: bytes = b""
 
 
-def decode(body: bytes) -> tuple[tuple[str, ...], list[Event]]:
-    """The columns and events of a journal entry."""
-    return msgspec.msgpack.decode(zlib.decompress(body), type=tuple[tuple[str, ...], list[Event]])
+def encode(entry: Entry) -> bytes:
+    """An entry as the journal keeps it."""
+    return zlib.compress(msgspec.msgpack.encode(entry), COMPRESSION)
+
+
+def decode(body: bytes) -> Entry:
+    """An entry of the journal."""
+    return msgspec.msgpack.decode(zlib.decompress(body), type=Entry)

@@ -64,12 +64,16 @@ def _columns(manifests: dict[str, Manifest], gate: Gate | None) -> tuple[str, ..
 
 
 class Keeper:
-    """Wakes vehicles from the store and runs the journal again. ``lost`` counts states that did not fit."""
+    """Wakes vehicles from the store and runs the journal again.
+
+    ``lost`` counts states that did not fit; ``taken`` are the messages in the journal (see `tickover.taken`).
+    """
 
     def __init__(self, store: Store, fleet: Fleet) -> None:
         self._store, self._fleet = store, fleet
         self._included: dict[str, int] = {}
         self.lost: Counter[str] = Counter()
+        self.taken = b""
 
     def wake(self, vehicle: str) -> None:
         """Bring a vehicle's state back from disk, if it has one and is not in memory."""
@@ -88,12 +92,13 @@ class Keeper:
         """Apply what was committed since each vehicle's state; its alerts are in the outbox already. Who was in it."""
         touched: set[str] = set()
         for seq, body in self._store.journal():
-            columns, entry = events.decode(body)
-            for event in entry:
+            entry = events.decode(body)
+            self.taken += entry.taken
+            for event in entry.events:
                 self.wake(event.vehicle)
                 touched.add(event.vehicle)
                 if seq > self._included.get(event.vehicle, 0):
-                    self._fleet.apply(_rearranged(event, columns, self._fleet.columns))
+                    self._fleet.apply(_rearranged(event, entry.columns, self._fleet.columns))
             self._fleet.pump()
         return touched
 

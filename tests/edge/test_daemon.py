@@ -112,7 +112,7 @@ def test_a_signal_that_goes_quiet_raises_and_clears_the_staleness_alarm(run, tru
 
 
 def test_silence_lets_event_time_go_on_and_ends_an_episode_without_data(run, truck: Truck, watcher: Watcher) -> None:
-    run(vehicles={"silence_s": 1}, episodes={"no_data_s": 2})
+    run(broker={"keepalive_s": 2}, vehicles={"silence_s": 1}, episodes={"no_data_s": 2})
     truck.send(drive(46))
     wait_until(lambda: any(a.phase is Phase.END for a in watcher.alerts()), 20, "an end")
     assert watcher.alerts()[-1].reason is EndReason.NO_DATA

@@ -66,7 +66,7 @@ class Disk:
         return len(self._unsafe) + sum(len(file.unsafe) for file in self._names.values())
 
     def cut(self, chance: random.Random) -> dict[str, bytes]:
-        """Names and contents after a power cut here: sometimes nothing that was not synced, sometimes all, mostly some."""
+        """Names and contents after a power cut here, with nothing, all, or some of what was not synced."""
         keep = chance.choice([0.0, 0.0, 1.0, 0.2, 0.5, 0.8])
         names = dict(self._safe_names)
         for name, file in self._unsafe:

@@ -1,7 +1,7 @@
 """A process that commits a known sequence of changes and says which are safe; and what the store must then hold.
 
-``python store_writer.py FOLDER SEED ROUNDS [SYNCHRONOUS]`` writes ``1``, ``2``, … to standard output, each after the commit
-of that change has returned. SYNCHRONOUS other than FULL weakens SQLite, to show that the harness sees it.
+``python store_writer.py FOLDER SEED ROUNDS [SYNCHRONOUS]`` writes ``1``, ``2``, … to standard output, each after the
+commit of that change has returned. SYNCHRONOUS other than FULL weakens SQLite, to show that the harness sees it.
 """
 
 import os

@@ -44,7 +44,10 @@ FAILURE: Final = 0x80
 
 
 class Incoming(NamedTuple):
-    """A message of the broker; ``arrival`` in microseconds; acknowledge it with `Link.acknowledge`."""
+    """A message of the broker; ``arrival`` in microseconds; acknowledge it with `Link.acknowledge`.
+
+    ``again``: the broker sent it before and has no acknowledgement.
+    """
 
     connection: int
     mid: int
@@ -52,6 +55,7 @@ class Incoming(NamedTuple):
     topic: str
     payload: bytes
     arrival: int
+    again: bool = False
 
 
 class Connected(NamedTuple):
@@ -102,6 +106,8 @@ class Link:
     ) -> None:
         self.beat = time.monotonic()
         """When the thread last went round its loop (monotonic seconds)."""
+        self.heard = self.beat
+        """When the broker was last heard, by a message or by its answer to a ping (monotonic seconds)."""
         self._broker, self._will = broker, will
         self._retained = frozenset(retained)
         self._filters = [*filters, *self._retained]
@@ -221,6 +227,8 @@ class Link:
             client.loop_read()
             while client.buffered() and self._lost is None:
                 client.loop_read()
+            if self._lost is None:
+                self.heard = time.monotonic()
         while client.want_write() and self._lost is None:
             before = client.waiting()
             client.loop_write()
@@ -288,7 +296,8 @@ class Link:
             client.ack(message.mid, QOS)
             return
         arrival = time.time_ns() // 1000
-        self._events.put(Incoming(self._connection, message.mid, message.qos, topic, bytes(message.payload), arrival))
+        about = (self._connection, message.mid, message.qos, topic, bytes(message.payload), arrival)
+        self._events.put(Incoming(*about, message.dup))
 
 
 class _Client(paho.Client):
