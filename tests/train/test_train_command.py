@@ -1,18 +1,20 @@
-"""``tickover train`` as a user runs it, in real processes."""
+"""``tickover train`` as a user runs it; what hangs on a process (signals, equal weights) in real ones."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from tickover.detector import Detector
+from tickover.errors import ConfigError, RunError
 from tickover_export.command import build_model
 from tickover_export.run import read_run
+from tickover_train.commands.train import train
 from train.trips import write_logs
 
 ROOT = Path(__file__).parents[2]
@@ -53,18 +55,18 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
 
 
-def run(*args: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*args), capture_output=True, text=True, env=environment(), timeout=120, check=False)
+def run(*args: str | Path) -> Result:
+    """The command in this process: importing torch anew each time would be most of the time."""
+    return CliRunner().invoke(train, [str(arg) for arg in args])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["autoencoder", "forecaster", "seq2seq"])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_every_cell_and_architecture_becomes_a_model_file_that_says_what_torch_says(
     tmp_path: Path, logs: Path, cell: str, arch: str
 ):
     done = run(logs, "--out", tmp_path / "run", "--config", config(tmp_path), "--cell", cell, "--arch", arch)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert "memory horizon" in done.stdout
     data, manifest = build_model(read_run(tmp_path / "run"))
     assert manifest.parity is not None
@@ -77,7 +79,7 @@ def test_every_cell_and_architecture_becomes_a_model_file_that_says_what_torch_s
 
 def test_the_run_folder_holds_its_evidence_and_a_report_that_opens_offline(tmp_path: Path, logs: Path):
     done = run(logs, "--out", tmp_path / "run", "--config", config(tmp_path, folds=2), "--false-alarms", "2/1d")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     unseen = [name for fold in metrics["folds"] for name in fold["unseen"]]
     assert len(unseen) == len(set(unseen)), "no trip is held out twice"
@@ -91,8 +93,12 @@ def test_the_run_folder_holds_its_evidence_and_a_report_that_opens_offline(tmp_p
 def test_equal_seeds_give_equal_weights_across_processes(tmp_path: Path, logs: Path):
     hashes = []
     for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
-        done = run(logs, "--out", tmp_path / name, "--config", config(tmp_path), "--seed", seed)
-        assert done.returncode == 0, done.stderr
+        arguments = (logs, "--out", tmp_path / name, "--config", config(tmp_path), "--seed", seed)
+        if name == "b":
+            done = subprocess.run(command(*arguments), env=environment(), capture_output=True, check=False)
+            assert done.returncode == 0, done.stderr
+        else:
+            assert run(*arguments).exit_code == 0
         hashes.append(json.loads((tmp_path / name / "metrics.json").read_text())["weights_sha256"])
     assert hashes[0] == hashes[1] != hashes[2]
 
@@ -131,44 +137,39 @@ def test_wrong_keys_are_refused_with_a_suggestion(tmp_path: Path, logs: Path):
     path = tmp_path / "config.toml"
     path.write_text("[fit]\nepoch = 3\n")
     done = run(logs, "--out", tmp_path / "run", "--config", path)
-    assert done.returncode == 78
-    assert "fit.epoch" in done.stderr
-    assert "'epochs'" in done.stderr
+    assert isinstance(done.exception, ConfigError)
+    assert "'fit.epoch'" in str(done.exception)
+    assert "'epochs'" in str(done.exception)
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("budget", ["1", "0/1h", "1/0h", "x/1h", "1/1y", "1/-1h"])
 def test_wrong_budgets_are_refused(tmp_path: Path, logs: Path, budget: str):
     done = run(logs, "--out", tmp_path / "run", "--false-alarms", budget)
-    assert done.returncode == 78
-    assert "expected N/DURATION" in done.stderr
+    assert isinstance(done.exception, ConfigError)
+    assert "expected N/DURATION" in str(done.exception)
 
 
 def test_nothing_to_resume_is_said(tmp_path: Path, logs: Path):
     done = run(logs, "--out", tmp_path / "run", "--resume")
-    assert done.returncode == 1
-    assert "checkpoint to resume from" in done.stderr
+    assert isinstance(done.exception, RunError)
+    assert "checkpoint to resume from" in str(done.exception)
 
 
-@pytest.mark.slow
 def test_auto_tries_a_gru_and_an_lstm_and_says_which_it_keeps(tmp_path: Path, logs: Path):
     done = run(logs, "--out", tmp_path / "run", "--config", config(tmp_path), "--cell", "auto")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert "gru: held-out losses" in done.stderr
     assert "lstm gains" in done.stderr
     assert read_run(tmp_path / "run").file.spec.network.cell in ("gru", "lstm")
 
 
-@pytest.mark.slow
 def test_a_forgetful_rnn_is_warned_of(tmp_path: Path, logs: Path):
     done = run(logs, "--out", tmp_path / "run", "--config", config(tmp_path), "--cell", "rnn")
     assert "warning: this RNN remembers" in done.stdout
     assert "coolant" in done.stdout
 
 
-@pytest.mark.slow
 def test_progress_tells_the_time_left(tmp_path: Path, logs: Path):
-    began = time.monotonic()
     done = run(logs, "--out", tmp_path / "run", "--config", config(tmp_path, epochs=2))
     assert " left] fold 1, epoch 1/2" in done.stderr
-    assert time.monotonic() - began < 60

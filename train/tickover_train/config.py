@@ -42,7 +42,7 @@ class FitConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     standard deviations. ``held_out`` is the share of the trips kept from the weights. ``device``: cpu, cuda, or auto.
     """
 
-    epochs: Count = 24
+    epochs: Count = 20
     lanes: Count = 16
     chunk: Count = 64
     learning_rate: Positive = 4e-3
@@ -51,7 +51,7 @@ class FitConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     huber: Positive = 1.0
     held_out: Annotated[float, Meta(gt=0, lt=1)] = 0.25
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: Annotated[int, Meta(ge=1, le=64)] = 2
+    threads: Annotated[int, Meta(ge=1, le=64)] = 1
 
 
 class CorruptionConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
