@@ -10,10 +10,12 @@ import re
 import zlib
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 from tickover.errors import LogError
+from tickover.io.files import TEMPORARY, replace_file
 from tickover.records import SECOND
 
 SUFFIX: Final = ".gz"
@@ -36,6 +38,8 @@ class TripFiles:
             folder.mkdir(parents=True, exist_ok=True)
             found = sorted(folder.glob(f"*/*{SUFFIX}"), key=lambda path: (path.stat().st_mtime, path.name))
             self._sizes = {path: path.stat().st_size for path in found}
+            for path in folder.glob(f"*/.*{SUFFIX}.*{TEMPORARY}"):
+                path.unlink()
             for path in {path.parent: path for path in found}.values():
                 self._repair(path)
         except OSError as error:
@@ -47,26 +51,26 @@ class TripFiles:
         return sum(self._sizes.values())
 
     def create(self, vehicle: str, start: int, kind: str) -> Path:
-        """A new, empty file for a trip that starts at ``start`` microseconds; ``kind`` is ``jsonl`` or ``csv``."""
+        """A free name for a trip that starts at ``start`` microseconds; ``kind`` is ``jsonl`` or ``csv``.
+
+        The file comes into being, whole, with the first ``append``.
+        """
         parent = self._folder / _UNSAFE.sub("_", vehicle)
         stem = datetime.fromtimestamp(start / SECOND, UTC).strftime("%Y%m%dT%H%M%SZ")
         parent.mkdir(exist_ok=True)
-        number = 1
-        while True:
-            path = parent / f"{stem}{f'-{number}' if number > 1 else ''}.{kind}{SUFFIX}"
-            try:
-                path.touch(exist_ok=False)
-            except FileExistsError:
-                number += 1
-            else:
-                _sync(parent)
-                self.counts["files"] += 1
-                self._sizes[path] = 0
-                return path
+        names = (f"{stem}{f'-{number}' if number > 1 else ''}.{kind}{SUFFIX}" for number in count(1))
+        path = next(path for name in names if not (path := parent / name).exists() and path not in self._sizes)
+        self.counts["files"] += 1
+        self._sizes[path] = 0
+        return path
 
     def append(self, path: Path, data: bytes) -> int:
         """Add ``data``, durably; returns the file's bytes. After an OSError the file is as it was before."""
         size = self._sizes[path]
+        if size == 0:
+            with replace_file(path) as file:
+                self._sizes[path] = file.write(gzip.compress(data, mtime=0))
+            return self._sizes[path]
         with path.open("r+b") as file:
             try:
                 file.seek(size)
@@ -93,11 +97,15 @@ class TripFiles:
         return removed
 
     def _repair(self, path: Path) -> None:
-        """Cut off what follows the last whole member."""
+        """Cut off what follows the last whole member; a file without one goes."""
         whole = _whole_bytes(path)
-        if whole < self._sizes[path]:
-            os.truncate(path, whole)
-            self._sizes[path] = whole
+        if not whole or whole < self._sizes[path]:
+            if whole:
+                os.truncate(path, whole)
+                self._sizes[path] = whole
+            else:
+                path.unlink()
+                del self._sizes[path]
             self.counts["repaired_files"] += 1
 
 
@@ -117,11 +125,3 @@ def _whole_bytes(path: Path) -> int:
                 if member.eof:
                     whole, member = position, zlib.decompressobj(wbits=31)
     return whole
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
