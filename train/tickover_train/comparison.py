@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import torch
 from msgspec import structs
 
 from tickover.detector import Detector
@@ -66,6 +67,7 @@ def compare(
     tell: Callable[[str], None],
 ) -> list[Entry]:
     """Train and judge each pair with one configuration and one seed."""
+    torch.set_num_threads(config.fit.threads)
     training, test = split(trips)
     entries = []
     for cell, arch in pairs:

@@ -1,0 +1,49 @@
+"""``compare`` trains and judges on trips apart, and tells the same as table, JSON and page."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from tickover_train.commands.compare import compare
+from tickover_train.data import Trip
+
+torch = pytest.importorskip("torch")
+
+
+def test_trips_to_judge_on_are_not_trained_on(trips):
+    from tickover_train.comparison import split
+
+    named = [Trip(str(number), trip) for number, trip in enumerate([*trips, *trips])]
+    training, test = split(named)
+    assert [trip.source for trip in test] == ["3", "7"]
+    assert len(training) == 6
+
+
+@pytest.mark.slow
+def test_two_cells_side_by_side(logs, tmp_path):
+    config = tmp_path / "one_thread.toml"
+    config.write_text("[fit]\nthreads = 1\n")
+    args = [
+        *map(str, logs),
+        "--config",
+        str(config),
+        "--arch",
+        "forecaster",
+        "--cell",
+        "rnn",
+        "--cell",
+        "gru",
+        "--epochs",
+        "1",
+    ]
+    args += ["--json", str(tmp_path / "out.json"), "--page", str(tmp_path / "out.html")]
+    result = CliRunner().invoke(compare, args)
+    assert result.exit_code == 0, result.output
+    entries = json.loads((tmp_path / "out.json").read_bytes())
+    assert [(one["cell"], one["arch"]) for one in entries] == [("rnn", "forecaster"), ("gru", "forecaster")]
+    assert entries[0]["parameters"] < entries[1]["parameters"]
+    page = (tmp_path / "out.html").read_text()
+    for one in entries:
+        assert f"{one['cell']} {one['arch']}" in page
+        assert f"{one['cell']} {one['arch']}" in result.output

@@ -1,0 +1,55 @@
+"""Labelled logs: time ranges and marked logs give the same labels per tick."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tickover.detector import Detector
+from tickover.errors import ConfigError
+from tickover.mapping import mapping_of
+from tickover_train.judge.labels import load_labelled, parse_time
+
+
+@pytest.fixture(scope="module")
+def mapping(model_file):
+    return mapping_of(Detector.load(model_file).manifest)
+
+
+def load(path, mapping):
+    return load_labelled(path, mapping, Counter(), print)
+
+
+def test_ranges_in_seconds_cover_the_ticks_they_touch(mapping, logs, tmp_path):
+    file = tmp_path / "labels.csv"
+    file.write_text(f"log,start,end\n{logs[0]},300,305.5\n{logs[0]},700,700\n{logs[1]},10,12\n")
+    first, second = load(file, mapping)
+    assert np.flatnonzero(first.labels).tolist() == [*range(300, 306), 700]
+    assert np.flatnonzero(second.labels).tolist() == [10, 11, 12]
+    assert first.values.shape == (900, 3)
+
+
+def test_a_marked_log_says_the_same(mapping, logs, tmp_path):
+    lines = logs[0].read_text().splitlines()
+    marked = [f"{lines[0]},anomaly"] + [f"{line},{int(300 <= n < 306)}" for n, line in enumerate(lines[1:])]
+    file = tmp_path / "marked.csv"
+    file.write_text("\n".join(marked) + "\n")
+    (trip,) = load(file, mapping)
+    assert np.flatnonzero(trip.labels).tolist() == list(range(300, 306))
+    assert trip.values.shape == (900, 3)
+
+
+def test_times_are_seconds_or_iso():
+    assert parse_time("12.5") == 12_500_000
+    assert parse_time("1970-01-01T00:01:00") == parse_time("1970-01-01T01:01:00+01:00") == 60_000_000
+    with pytest.raises(ValueError, match="noon"):
+        parse_time("noon")
+
+
+def test_other_files_are_refused_by_name(mapping, logs, tmp_path):
+    with pytest.raises(ConfigError, match=r"trip0\.csv: expected the columns log, start, end, or a log with a column"):
+        load(logs[0], mapping)
+    file = tmp_path / "wrong.csv"
+    file.write_text("log,start,end\nx.csv,noon,later\n")
+    with pytest.raises(ConfigError, match="expected ISO 8601 times or seconds"):
+        load(file, mapping)
