@@ -10,6 +10,8 @@ from tickover.manifest import Manifest
 from tickover.records import Contribution, FloatArray, Scores, TickBlock
 
 SHARE_DIGITS: Final = 4
+ONE_SIDED: Final = 0.5
+"""A signal whose mean deviation is at least this part of its mean absolute deviation is high or low, else unsteady."""
 
 
 class Blame:
@@ -33,25 +35,25 @@ class Blame:
         np.maximum.at(level, self.signal_of, chart)
         listed = [column for column in np.argsort(-level, kind="stable")[: self._top].tolist() if level[column] > 0]
         total = float(level[listed].sum())
-        deviation = ring.deviation(tick + 1)
+        mean, size = ring.deviation(tick + 1)
+        sided = np.where(np.abs(mean) >= ONE_SIDED * size, np.sign(mean), 0.0)
         return tuple(
-            self._one(column, chart, float(deviation[column]), total, ticks.values[tick], scores.expected[tick])
+            self._one(column, chart, float(sided[column]), total, ticks.values[tick], scores.expected[tick])
             for column in listed
         )
 
     def _one(
-        self, column: int, chart: FloatArray, deviation: float, total: float, observed: FloatArray, expected: FloatArray
+        self, column: int, chart: FloatArray, side: float, total: float, observed: FloatArray, expected: FloatArray
     ) -> Contribution:
         largest = int(np.argmax(np.where(self.signal_of == column, chart, -np.inf)))
         named, signal = self._manifest.charts[largest], self._manifest.signals[column]
-        unsteady = named.kind == "energy" or not np.isfinite(deviation) or deviation == 0
         return Contribution(
             signal=signal.name,
             unit=signal.unit,
             chart=named.name,
             level=number(chart[largest]) or 0.0,
             share=round(float(chart[largest]) / total, SHARE_DIGITS),
-            direction="unsteady" if unsteady else "high" if deviation > 0 else "low",
+            direction="high" if side > 0 else "low" if side < 0 else "unsteady",
             observed=number(observed[column]),
             expected=number(expected[column]),
             spn=signal.spn,

@@ -76,15 +76,14 @@ class Ring:
             expected=tuple(plain(row) for row in rows.expected),
         )
 
-    def deviation(self, upto: int) -> DoubleArray:
-        """Mean of observed - expected over those ticks, [F]; NaN where none has both."""
+    def deviation(self, upto: int) -> tuple[DoubleArray, DoubleArray]:
+        """Mean of observed - expected over those ticks, and of its absolute value, [F]; NaN where none has both."""
         rows = self.rows(upto)
         difference = rows.observed.astype(np.float64) - rows.expected
         known = np.isfinite(difference)
-        count = known.sum(axis=0)
-        total = np.where(known, difference, 0.0).sum(axis=0)
-        mean: DoubleArray = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
-        return mean
+        difference[~known] = 0.0
+        count = np.where(known.any(axis=0), known.sum(axis=0), np.nan)
+        return difference.sum(axis=0) / count, np.abs(difference).sum(axis=0) / count
 
     def state(self) -> bytes:
         """The ring between two blocks."""

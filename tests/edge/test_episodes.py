@@ -313,8 +313,16 @@ def test_the_alert_names_signals_with_share_direction_and_expected_values():
     assert (oil.signal, oil.chart, oil.level, oil.share, oil.direction) == ("oil", "oil.slow", 1.5, 0.75, "low")
     assert (oil.unit, oil.observed, oil.expected) == ("kPa", 1.0, 3.0)
     assert (fuel.signal, fuel.share) == ("fuel", 0.25)
-    assert (alerts[1].signals[0].chart, alerts[1].signals[0].direction) == ("oil.energy", "unsteady")
+    assert (alerts[1].signals[0].chart, alerts[1].signals[0].direction) == ("oil.energy", "low")
     assert (alerts[-1].phase, alerts[-1].peak, alerts[-1].signals[0].level) == (Phase.END, 2.5, 2.5)
+
+
+@pytest.mark.parametrize(("observed", "direction"), [((1, 5), "unsteady"), ((4, 5), "high"), ((1, 2), "low")])
+def test_a_signal_that_swings_around_its_expected_value_is_unsteady(observed, direction):
+    ticks, scores = block_of(steady(0, 3) + steady(3, 1, charts=(0, 0, 2)))
+    ticks.values[:, 0] = observed * 2
+    _, alerts = Episodes(manifest_of(), "ab" * 32, "truck").feed(ticks, scores)
+    assert alerts[0].signals[0].direction == direction
 
 
 def test_the_freeze_frame_holds_the_last_ticks():
