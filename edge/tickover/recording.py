@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from tickover.formats.payloads import Decoder, Input, PayloadError, open_decoder, parse_json
+from tickover.formats.payloads import Decoder, Input, PayloadError, Row, open_decoder, parse_json
 from tickover.formats.topics import TopicTemplate
 from tickover.io.trip_files import TripFiles
 from tickover.manifest import MAX_SIGNALS
@@ -22,6 +22,9 @@ Kind = Literal["jsonl", "csv"]
 TIME_KEY: Final = "time"
 NUMBERS: Final = frozenset({"int_value", "long_value", "float_value", "double_value"})
 """Sparkplug's value fields that hold a number."""
+UNKNOWN: Final = "unknown_signal"
+NOTHING_KNOWN: Final = "no_signals"
+"""What decoders say of names without a column: of some of a message's, of all of them."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -47,16 +50,10 @@ class Listener:
 
     def rows(self, topic: str, payload: bytes, arrival: int) -> list[Recorded]:
         """The rows of one message; ``arrival`` stands in for a time that it does not say."""
-        for number, (spec, template) in enumerate(self._inputs):
+        for number, (_, template) in enumerate(self._inputs):
             fields = template.match(topic)
             if fields is not None:
-                try:
-                    self._learn(spec, fields, payload)
-                    rows = self._decoders[number].decode(fields, payload, self.counts)
-                except PayloadError as error:
-                    self.counts[error.reason] += 1
-                    return []
-                names = list(self.columns)
+                names, rows = self._decoded(number, fields, payload)
                 recorded = [
                     Recorded(row.vehicle, arrival if row.time is None else row.time, _present(names, row.values))
                     for row in rows
@@ -66,19 +63,34 @@ class Listener:
         self.counts["other_topic"] += 1
         return []
 
-    def _learn(self, spec: Input, fields: dict[str, str], payload: bytes) -> None:
-        """Give new names a column and open the decoders again, with what they had learnt."""
-        new = [name for name in names_in(spec, fields, payload) if name not in self.columns]
-        room = MAX_SIGNALS - len(self.columns)
-        self.counts["too_many_signals"] += max(0, len(new) - room)
-        if not new[:room]:
-            return
-        for name in new[:room]:
+    def _decoded(self, number: int, fields: dict[str, str], payload: bytes) -> tuple[list[str], list[Row]]:
+        """The columns' names and the rows; a message with new names is decoded again once they have columns."""
+        heard: Counter[str] = Counter()
+        try:
+            rows = self._decoders[number].decode(fields, payload, heard)
+            if heard[UNKNOWN] and self._learn(number, fields, payload):
+                heard.clear()
+                rows = self._decoders[number].decode(fields, payload, heard)
+        except PayloadError as error:
+            if error.reason in (UNKNOWN, NOTHING_KNOWN) and self._learn(number, fields, payload):
+                return self._decoded(number, fields, payload)
+            heard[error.reason] += 1
+            rows = []
+        self.counts += heard
+        return list(self.columns), rows
+
+    def _learn(self, number: int, fields: dict[str, str], payload: bytes) -> bool:
+        """Give new names a column and open the decoders again, with what they had learnt; False when none is new."""
+        new = [name for name in names_in(self._inputs[number][0], fields, payload) if name not in self.columns]
+        new = new[: MAX_SIGNALS - len(self.columns)]
+        for name in new:
             self.columns[name] = len(self.columns)
-        states = [decoder.state() for decoder in self._decoders]
-        self._decoders = [open_decoder(spec, self.columns) for spec, _ in self._inputs]
-        for decoder, state in zip(self._decoders, states, strict=True):
-            decoder.restore(state)
+        if new:
+            states = [decoder.state() for decoder in self._decoders]
+            self._decoders = [open_decoder(spec, self.columns) for spec, _ in self._inputs]
+            for decoder, state in zip(self._decoders, states, strict=True):
+                decoder.restore(state)
+        return bool(new)
 
 
 def names_in(spec: Input, fields: dict[str, str], payload: bytes) -> list[str]:

@@ -26,6 +26,9 @@ SESSION_S: Final = 3600
 """How long the broker keeps what it could not deliver to a recorder that crashed."""
 SAY_EVERY_S: Final = 0.5
 LOG_EVERY_S: Final = 60.0
+LAST_WAIT_S: Final = 0.3
+LAST_LIMIT_S: Final = 10.0
+"""After Ctrl-C: silence that ends the recording, and how long it may go on at most."""
 MEGABYTE: Final = 1_000_000
 MEGABYTES: Final = click.FloatRange(min=0.01)
 Format = Literal["json", "json_batch", "value", "sparkplug_b"]
@@ -119,10 +122,13 @@ class _Session:
         self._stopped = True
 
     def run(self) -> None:
-        """Until it is stopped; then what was taken is written."""
-        while not self._stopped:
-            message = self._client.receive(SAY_EVERY_S)
+        """Until it is stopped; then what is on its way still comes in, for a bounded time, and all is written."""
+        ends = float("inf")
+        while (message := self._client.receive(LAST_WAIT_S if self._stopped else SAY_EVERY_S)) or not self._stopped:
             now = time.monotonic()
+            ends = min(ends, now + LAST_LIMIT_S) if self._stopped else ends
+            if now > ends:
+                break
             if message is not None:
                 self._take(message)
             if len(self._waiting) >= COMMIT_MESSAGES or now - self._committed >= COMMIT_EVERY_S:

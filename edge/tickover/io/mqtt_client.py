@@ -28,12 +28,14 @@ PORT: Final = 1883
 TLS_PORT: Final = 8883
 KEEPALIVE_S: Final = 30
 CONNECT_LIMIT_S: Final = 10.0
+CLOSE_LIMIT_S: Final = 5.0
+FLUSH_S: Final = 0.005
 IN_FLIGHT: Final = 100
 """Publishes that may await their acknowledgement; one more waits."""
-RECEIVE_MAXIMUM: Final = 2_000
-"""Messages that the broker may send unacknowledged; the reader acknowledges well before."""
 WAITING: Final = 10_000
 """Received messages that may wait for the reader; the next ones are dropped and counted as ``overflow``."""
+RECEIVE_MAXIMUM: Final = WAITING
+"""QoS 1 messages that the broker may send unacknowledged; none is dropped while the reader acknowledges late."""
 UNHEARD: Final = 0x10
 """Reason code "no matching subscribers": accepted, but nobody is there to get it."""
 LONGEST_MESSAGE: Final = 65_536
@@ -107,6 +109,7 @@ class MqttClient:
         self.session_present = False
         self._connection = connection
         self._session_s = session_s
+        self._forget = False
         self._filters: dict[str, int] = {}
         self._waiting: queue.Queue[Message] = queue.Queue(WAITING)
         self._window = threading.Semaphore(IN_FLIGHT)
@@ -173,14 +176,18 @@ class MqttClient:
 
     def close(self) -> None:
         """Disconnect. What is not acknowledged stays with the broker when the session is kept."""
-        self._client.disconnect()
+        deadline = time.monotonic() + CLOSE_LIMIT_S
+        while self._client.is_connected() and self._client.want_write() and time.monotonic() < deadline:
+            time.sleep(FLUSH_S)  # paho hangs up over packets, acknowledgements too, that wait to be written
+        properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+        if self._forget:
+            properties.SessionExpiryInterval = 0
+        self._client.disconnect(properties=properties)
         self._client.loop_stop()
 
     def end_session(self) -> None:
-        """Disconnect and let the broker forget the session and what it queued."""
-        properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = 0
-        self._client.disconnect(properties=properties)
+        """Let the broker forget the session, and what it queues for it, at ``close``."""
+        self._forget = True
 
     def subscribe(self, pattern: str, qos: int = 1) -> None:
         """Subscribe and wait for the grant; BrokerError when it is refused. Retained messages come as well."""

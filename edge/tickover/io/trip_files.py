@@ -19,6 +19,8 @@ from tickover.io.files import TEMPORARY, replace_file
 from tickover.records import SECOND
 
 SUFFIX: Final = ".gz"
+COMPRESSION: Final = 6
+"""gzip's level: the last percents of level 9 cost three times the time."""
 READ_BYTES: Final = 1 << 20
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]|^\.+")
 
@@ -69,12 +71,12 @@ class TripFiles:
         size = self._sizes[path]
         if size == 0:
             with replace_file(path) as file:
-                self._sizes[path] = file.write(gzip.compress(data, mtime=0))
+                self._sizes[path] = file.write(gzip.compress(data, COMPRESSION, mtime=0))
             return self._sizes[path]
         with path.open("r+b") as file:
             try:
                 file.seek(size)
-                file.write(gzip.compress(data, mtime=0))
+                file.write(gzip.compress(data, COMPRESSION, mtime=0))
                 file.flush()
                 os.fsync(file.fileno())
             except OSError:
