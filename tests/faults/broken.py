@@ -1,6 +1,7 @@
 """tickover with one promise broken on purpose: ``python broken.py NAME run --config …``. The harnesses must find it."""
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ def acknowledge_first() -> None:
     def early(self: Committer, message: mqtt.Incoming) -> None:
         received(self, message)
         LINKS[-1].acknowledge([message])
+        time.sleep(0.001)  # the socket's thread sends it
 
     Committer.received = early  # type: ignore[method-assign]
     Link = daemon.Link
@@ -40,16 +42,22 @@ def forget_first() -> None:
     outbox.Outbox._send = hasty  # type: ignore[method-assign]
 
 
-def publish_first() -> None:
-    """Nothing is written before it is told: the store keeps its changes in memory."""
-    from tickover.io import database
+def count_silence_always() -> None:
+    """A network that is away counts as a truck that is silent."""
+    lost = daemon.Daemon._on_disconnected
 
-    connect = database.connect
-    database.connect = lambda _: connect(":memory:")  # type: ignore[assignment]
+    def stay(self: daemon.Daemon, event: mqtt.Disconnected) -> None:
+        lost(self, event)
+        self.connected = True
+
+    daemon.Daemon._on_disconnected = stay  # type: ignore[method-assign]
+    mqtt.Link.heard = property(lambda _: time.monotonic(), lambda *_: None)  # type: ignore[assignment,method-assign]
 
 
 LINKS: list[mqtt.Link] = []
-WAYS: dict[str, Callable[[], None]] = {way.__name__: way for way in (acknowledge_first, forget_first, publish_first)}
+WAYS: dict[str, Callable[[], None]] = {
+    way.__name__: way for way in (acknowledge_first, forget_first, count_silence_always)
+}
 
 
 def launcher(name: str) -> tuple[str, ...]:

@@ -42,8 +42,7 @@ receive_maximum = {receive_maximum}
 folder = "{state}"
 {state_more}
 [vehicles]
-silence_s = 0
-{vehicles}
+silence_s = {silence_s}
 [out]
 base = "{name}/out"
 health_s = 2
@@ -86,7 +85,7 @@ class Gateway:
         receive_maximum: int = 60,
         broker_more: str = "",
         state_more: str = "",
-        vehicles: str = "",
+        silence_s: float = 0,
         outbox: str = "",
         state: Path | None = None,
     ) -> None:
@@ -105,7 +104,7 @@ class Gateway:
                 broker=broker_more,
                 state=self.state,
                 state_more=state_more,
-                vehicles=vehicles,
+                silence_s=silence_s,
                 outbox=outbox,
                 model=MODEL,
             )
@@ -183,15 +182,19 @@ class Ear:
     def __init__(self, broker: Broker, port: int = 0) -> None:
         self._messages: dict[str, list[tuple[str, bytes]]] = {}
         self._lock = threading.Lock()
-        ready = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="ear", clean_session=False)
         self._client.reconnect_delay_set(1, 1)
         self._client.on_message = self._hear
-        self._client.on_subscribe = lambda *_: ready.set()
+        self._client.on_subscribe = self._note
         self._client.on_connect = lambda client, *_: client.subscribe("+/out/#", qos=1)
+        self.subscribed = 0
+        """How often the broker said yes to the subscription."""
         self._client.connect("127.0.0.1", port or broker.port)
         self._client.loop_start()
-        assert ready.wait(10)
+        wait_until(lambda: self.subscribed > 0, 10, "the ear has subscribed")
+
+    def _note(self, *_: Any) -> None:
+        self.subscribed += 1
 
     def _hear(self, _: Any, __: Any, message: Any) -> None:
         with self._lock:
@@ -247,6 +250,8 @@ class Player:
         self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"{gateway.name}-truck", protocol=paho.MQTTv5)
         self.client.max_inflight_messages_set(1000)
         self.client.reconnect_delay_set(1, 1)
+        self.client.on_publish = self._note
+        self._sent = self._accepted = 0
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = 3600
         self.client.connect("127.0.0.1", port or gateway.broker.port, clean_start=False, properties=properties)
@@ -254,15 +259,17 @@ class Player:
         wait_until(self.client.is_connected, 10, "the truck is connected")
         self.topic = gateway.topic
 
+    def _note(self, *_: Any) -> None:
+        self._accepted += 1
+
     def play(self, rows: Iterable[Row], pause: float = 0.0) -> None:
         """Publish, and wait until the broker has everything."""
-        infos = []
         for stamp, shown in rows:
-            infos.append(self.client.publish(self.topic, json.dumps({"t": stamp, **shown}), qos=1))
+            self.client.publish(self.topic, json.dumps({"t": stamp, **shown}), qos=1)
+            self._sent += 1
             if pause:
                 time.sleep(pause)
-        for info in infos:
-            info.wait_for_publish(60)
+        wait_until(lambda: self._accepted == self._sent, 60, "the broker has all rows")
 
     def close(self) -> None:
         self.client.disconnect()
