@@ -21,6 +21,9 @@ JOURNAL_FACTOR: Final = 4
 """A checkpoint is due when the journal has outgrown the states this many times: at most a quarter more is written."""
 JOURNAL_LEAST: Final = 64 * 1024
 """Bytes of journal that are never worth a checkpoint."""
+TAKEN_FACTOR: Final = 4
+"""How many receive maxima of messages are known again. One would do, but Mosquitto 2.0.11 forgets over its own restart
+what it has in flight, and sends a whole receive maximum on top of what it repeats."""
 META_TAKEN: Final = "taken"
 """Where a checkpoint keeps which messages were taken; later ones are in the journal."""
 
@@ -30,7 +33,7 @@ class Committer:
 
     def __init__(self, policy: State, receive_maximum: int, store: Store, fleet: Fleet, outbox: Outbox) -> None:
         self.change = Change()
-        self.taken = Taken(receive_maximum)
+        self.taken = Taken(TAKEN_FACTOR * receive_maximum)
         self.taken.restore(store.meta(META_TAKEN) or b"")
         self.commits = 0
         self._policy, self._most = policy, max(1, receive_maximum // 2)

@@ -19,10 +19,17 @@ class _Stored(NamedTuple):
 
 
 class _Standing(NamedTuple):
-    """A retained topic, or a passing remark, on its way."""
+    """A retained topic on its way."""
 
     topic: str
     body: bytes
+
+
+class _Remark(NamedTuple):
+    """Something that is not stored, on its way."""
+
+    topic: str
+    number: int
 
 
 class Outbox:
@@ -39,10 +46,12 @@ class Outbox:
         self._cursor = 0
         self._more = True
         self._refused: dict[str, float] = {}
+        self._probe: str | None = None
         self._delivered: list[int] = []
         self._cleared: list[str] = []
         self._standing: dict[str, bytes] = {}
         self._remarks: deque[tuple[str, bytes]] = deque(maxlen=WINDOW)
+        self._remarked = 0
         self.lost_remarks = 0
         """Unstored messages that waited too long for a connection."""
         self.delivered = 0
@@ -89,14 +98,14 @@ class Outbox:
         """Send what the window has room for."""
         if not self._up:
             return
-        self._probe_refused()
         for topic in [topic for topic in self._standing if self._allowed(topic)][: WINDOW - len(self._flight)]:
             body = self._standing.pop(topic)
             self._send(_Standing(topic, body), topic, body, True)
         while self._remarks and len(self._flight) < WINDOW:
             topic, body = self._remarks.popleft()
             if self._allowed(topic):
-                self._send(_Standing(topic, b"?"), topic, body, False)
+                self._remarked += 1
+                self._send(_Remark(topic, self._remarked), topic, body, False)
         while self._more and (room := WINDOW - len(self._flight)) > 0:
             rows = self._store.pending(self._cursor, room)
             self._more = len(rows) == room
@@ -105,6 +114,7 @@ class Outbox:
                 token = _Stored(row.n, row.topic)
                 if row.n not in self._delivered and token not in self._flight and self._allowed(row.topic):
                     self._send(token, row.topic, row.body, False)
+        self._probe_refused()
 
     def published(self, event: Published) -> None:
         """The broker's answer to one publish."""
@@ -112,8 +122,10 @@ class Outbox:
             return
         token = event.token
         self._flight.discard(token)
-        assert isinstance(token, _Stored | _Standing)
+        assert isinstance(token, _Stored | _Standing | _Remark)
         if event.refused:
+            if isinstance(token, _Standing):
+                self._standing.setdefault(token.topic, token.body)
             self._refused[token.topic] = time.monotonic() + self._retry_s
             self.refusal = event.refused
             return
@@ -121,7 +133,7 @@ class Outbox:
         if isinstance(token, _Stored):
             self._delivered.append(token.n)
             self.delivered += 1
-        elif not token.body:
+        elif isinstance(token, _Standing) and not token.body:
             self._cleared.append(token.topic)
 
     def settle(self, change: Change) -> None:
@@ -131,18 +143,19 @@ class Outbox:
         self._delivered, self._cleared = [], []
 
     def _allowed(self, topic: str) -> bool:
-        """False while the topic is refused; when its time has come, True for one message."""
-        at = self._refused.get(topic)
-        if at is None:
+        """False while the topic is refused, but for the one message that tries it again."""
+        if topic not in self._refused:
             return True
-        if time.monotonic() < at:
-            return False
-        self._refused[topic] = time.monotonic() + self._retry_s
-        return True
+        chosen, self._probe = topic == self._probe, None if topic == self._probe else self._probe
+        return chosen
 
     def _probe_refused(self) -> None:
-        """Go back to the oldest message when a refused topic's time has come."""
-        if self._refused and min(self._refused.values()) <= time.monotonic():
+        """When everything else is out and a refused topic's time has come, let one message try it."""
+        now = time.monotonic()
+        due = [topic for topic, at in self._refused.items() if at <= now]
+        if due and not (self._flight or self._more):
+            self._probe = due[0]
+            self._refused[due[0]] = now + self._retry_s
             self._cursor, self._more = 0, True
 
     def _accepted(self, topic: str) -> None:

@@ -1,0 +1,201 @@
+"""The daemon through faults: killed, cut off, on a full or damaged disk, refused, with another model."""
+
+import os
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from broker import Broker, wait_until
+from daemon_process import OTHER_MODEL, Daemon, Truck, Watcher, as_told, drive, replayed
+from tickover.io.store import FILE
+from tickover.records import EndReason, Phase
+
+KILLS = int(os.environ.get("TICKOVER_KILLS", "20"))
+"""How often the daemon is killed; set TICKOVER_KILLS for the long run."""
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, broker: Broker) -> Iterator[Daemon]:
+    one = Daemon(tmp_path / "daemon", broker.port)
+    yield one
+    if one.process and not one.over():
+        one.kill()
+
+
+@pytest.mark.slow
+def test_sigkill_at_random_moments_loses_and_changes_no_alert(
+    daemon: Daemon,
+    broker: Broker,
+    watcher: Watcher,
+) -> None:
+    """Killed from 0.05 to 1.2 s after its start, so that starting, replaying, committing and sending are all hit."""
+    chance, rows = random.Random(7), drive(KILLS * 100)
+    truck = Truck(broker)
+    playing = threading.Thread(target=truck.send, args=(rows, KILLS * 0.9 / len(rows)), daemon=True)
+    daemon.start()
+    playing.start()
+    for _ in range(KILLS):
+        time.sleep(chance.uniform(0.3, 1.2))
+        daemon.kill()
+        daemon.start(ready=False)
+        if chance.random() < 0.2:
+            time.sleep(chance.uniform(0.05, 0.5))
+            daemon.kill()
+            daemon.start(ready=False)
+    playing.join(60)
+    watcher.expect(as_told(replayed(rows)), seconds=60)
+    assert "Traceback" not in daemon.text()
+    assert daemon.stop() == 0
+    truck.close()
+
+
+@pytest.mark.slow
+def test_broker_restarts_lose_no_alert(daemon: Daemon, broker: Broker, watcher: Watcher) -> None:
+    rows = drive(1500)
+    daemon.start()
+    truck = Truck(broker)
+    truck.client.reconnect_delay_set(1, 1)
+    for part in range(5):
+        truck.send(rows[part * 300 : (part + 1) * 300])
+        broker.stop()
+        broker.start()
+        wait_until(truck.client.is_connected, 10, "the truck is back")
+    watcher.expect(as_told(replayed(rows)), seconds=40)
+    truck.close()
+
+
+def test_alerts_wait_while_the_broker_is_away(daemon: Daemon, broker: Broker, watcher: Watcher) -> None:
+    """The broker dies while inputs are taken and alerts sent; the daemon restarts without it."""
+    rows = drive(400)
+    truck = Truck(broker)
+    daemon.start().kill()
+    truck.send(rows)
+    daemon.start(ready=False)
+    wait_until(lambda: daemon.text().count("started with") == 2, 10, "started")
+    broker.stop()
+    time.sleep(0.5)
+    assert daemon.stop() == 0, "SIGTERM works without a broker"
+    daemon.start(ready=False)
+    broker.start()
+    watcher.expect(as_told(replayed(rows)), seconds=30)
+    truck.close()
+
+
+def test_another_model_ends_open_episodes_and_starts_fresh(
+    daemon: Daemon,
+    broker: Broker,
+    watcher: Watcher,
+) -> None:
+    daemon.start()
+    truck = Truck(broker)
+    truck.send(drive(50))
+    wait_until(lambda: len(watcher.alerts()) == 3, 10, "an open episode")
+    wait_until(lambda: len(watcher.of("/alarm/anomaly")) >= 1, 10, "an alarm")
+    daemon.kill()
+    daemon.write_config(OTHER_MODEL)
+    daemon.start()
+    wait_until(lambda: watcher.alerts()[-1].phase is Phase.END, 10, "an end")
+    end = watcher.alerts()[-1]
+    assert end.reason is EndReason.MODEL_CHANGED
+    assert end.episode_id == watcher.alerts()[0].episode_id
+    wait_until(lambda: watcher.of("/alarm/anomaly")[-1] == b"", 5, "cleared")
+    assert list(daemon.state.glob(f"{FILE}.model-*"))
+    assert watcher.notices("model_changed") == [True]
+    truck.close()
+
+
+def test_a_damaged_store_is_put_aside_said_aloud_and_detection_goes_on(
+    daemon: Daemon,
+    broker: Broker,
+    watcher: Watcher,
+) -> None:
+    daemon.start()
+    truck = Truck(broker)
+    truck.send(drive(60))
+    wait_until(lambda: len(watcher.alerts()) >= 3, 10, "alerts")
+    assert daemon.stop() == 0
+    path = daemon.state / FILE
+    content = bytearray(path.read_bytes())
+    for at in range(100, len(content), 97):
+        content[at] ^= 0x55
+    path.write_bytes(content)
+    daemon.start()
+    wait_until(lambda: watcher.notices("store_damaged") == [True], 10, "said")
+    assert (daemon.state / f"{FILE}.damaged-0").exists()
+    before = len(watcher.alerts())
+    truck.send([(stamp + 1000, shown) for stamp, shown in drive(60)])
+    wait_until(lambda: len(watcher.alerts()) > before, 10, "an alert")
+    truck.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, check=False).returncode:
+        pytest.skip("mounting a small tmpfs needs root")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_stops_nothing_and_is_left_without_a_restart(
+    tmp_path: Path,
+    broker: Broker,
+    watcher: Watcher,
+    small_disk: Path,
+) -> None:
+    state = {"folder": str(small_disk), "retry_s": 0.5, "commit_s": 0.2}
+    daemon = Daemon(tmp_path / "d", broker.port, state=state)
+    rows = drive(900)
+    daemon.start()
+    truck = Truck(broker)
+    truck.send(rows[:300])
+    ballast = small_disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        with suppress(OSError):
+            while True:
+                file.write(bytes(1024))
+        truck.send(rows[300:600], pause=0.005)
+        wait_until(lambda: watcher.notices("durability") == [True], 15, "the loss of durability is said")
+    ballast.unlink()
+    wait_until(lambda: watcher.notices("durability") == [True, False], 15, "durable again")
+    truck.send(rows[600:700])
+    time.sleep(0.5)
+    daemon.kill()
+    daemon.start()
+    truck.send(rows[700:])
+    watcher.expect(as_told(replayed(rows)))
+    daemon.kill()
+    truck.close()
+
+
+def test_a_refused_publish_stays_and_raises_an_alarm(tmp_path: Path) -> None:
+    acl = tmp_path / "acl"
+    allowed = "topic readwrite truck/#\ntopic readwrite tickover/v1/gateway/#\ntopic read tickover/#\n"
+    acl.write_text(allowed)
+    acl.chmod(0o644)
+    mosquitto = Broker(tmp_path / "broker", f"allow_anonymous true\nacl_file {acl}")
+    mosquitto.start()
+    watcher, truck = Watcher(mosquitto), Truck(mosquitto)
+    daemon = Daemon(tmp_path / "daemon", mosquitto.port, outbox={"refused_retry_s": 3}).start()
+    rows = drive(200)
+    truck.send(rows)
+    wait_until(lambda: watcher.notices("publish_refused") == [True], 15, "said")
+    wait_until(lambda: watcher.answer("status")["result"]["outbox"] == len(replayed(rows)), 10, "they stay")
+    acl.write_text(allowed + "topic readwrite tickover/#\n")
+    mosquitto.stop()
+    mosquitto.start()
+    watcher.expect(as_told(replayed(rows)), seconds=30)
+    wait_until(lambda: watcher.notices("publish_refused") == [True, False], 15, "over")
+    daemon.kill()
+    for client in (watcher, truck):
+        client.close()
+    mosquitto.kill()
