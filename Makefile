@@ -14,10 +14,11 @@ OUT := out/demo
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/.demo ## replay the bundled recording through the bundled model; write a report
+demo: $(VENV)/.demo ## replay the bundled recording through the bundled model; write a report; then the live path
 	@mkdir -p $(OUT)
 	$(BIN)/tickover replay deploy/demo/truck.onnx deploy/demo/trip.csv.gz \
 		--alerts $(OUT)/alerts.jsonl --report $(OUT)/report.html
+	$(BIN)/python deploy/demo/live.py
 	@echo "Report: $(CURDIR)/$(OUT)/report.html (open it in a browser)   Alerts: $(OUT)/alerts.jsonl"
 
 test: $(VENV)/.dev ## run all tests

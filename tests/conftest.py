@@ -20,7 +20,7 @@ def pytest_report_header() -> str:
     return (
         f"real recordings: {folder}"
         if folder
-        else "real recordings: ABSENT, tests marked `data` are skipped; set TICKOVER_DATA to the folder that holds kit-obd/"
+        else "real recordings: ABSENT, their tests are skipped; set TICKOVER_DATA to the folder that holds kit-obd/"
     )
 
 

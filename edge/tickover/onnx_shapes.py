@@ -56,7 +56,7 @@ class Node:
         """An integer input that must be an initialiser."""
         value = self.value(place)
         if value.data is None or value.kind != "int":
-            _misfit(f"input {place}: expected integer constants")
+            raise MisfitError(f"input {place}: expected integer constants")
         return value.data
 
     def axis(self, rank: int) -> int:

@@ -45,7 +45,7 @@ def measure_horizons(logs: list[Path], seeds: int) -> Rows:
                 run = Path(folder) / f"{cell}-{seed}"
                 options = ["--out", run, "--cell", cell, "--seed", str(seed), "--config", config]
                 subprocess.run([sys.executable, "-m", "tickover", "train", *logs, *options], check=True)
-                found = json.loads((run / "metrics.json").read_text())["horizons"]
+                found = json.loads((run / "metrics.json").read_text())["horizon"]
                 rows.append({"cell": cell, "seed": seed, **found})
     return rows
 
@@ -80,13 +80,17 @@ def table(header: str, lines: list[list[str]]) -> str:
     return "\n".join(["|".join(["", *row, ""]) for row in [columns, ["---"] * len(columns), *lines]])
 
 
+def seconds(horizon: dict[str, Any]) -> str:
+    """The horizon in ticks of 1 s; beyond the farthest lag it is only known to be larger."""
+    return f"{horizon['lag']}" if horizon["reached"] else f"> {horizon['lag']}"
+
+
 def horizon_table(rows: Rows) -> str:
     """Seconds, one column per seed."""
     lines = [
         [
             cell,
-            ", ".join(f"{row['memory_s']:.0f}" for row in rows if row["cell"] == cell),
-            ", ".join(f"{row['state_s']:.0f}" for row in rows if row["cell"] == cell),
+            *(", ".join(seconds(row[way]) for row in rows if row["cell"] == cell) for way in ("memory", "state")),
         ]
         for cell in CELLS
     ]
@@ -159,7 +163,7 @@ def draw_horizon(rows: Rows) -> Any:
         "How far back the output still feels the input", "lag, ticks of 1 s", "gradient norm / its maximum"
     )
     for row in rows:
-        curve = row["memory_curve"]
+        curve = row["memory"]["curve"]
         peak = max(curve[1:])
         label = row["cell"] if row["seed"] == 0 else None
         ax.semilogy(

@@ -1,0 +1,116 @@
+"""What the daemon writes and holds: bytes a day for 1 and 1,000 vehicles at 1 Hz, journal against whole states; memory.
+
+Run: python tests/bench/bench_daemon.py [--json]. The committer's policy is played with a simulated clock: messages are
+grouped as they would be committed, against the real store on a real file; bytes are those that reach the file
+system (``write_bytes`` of /proc/self/io, 4 KiB pages) and those that were asked for (``wchar``).
+"""
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2] / "edge")]
+
+from tickover import events
+from tickover.committer import JOURNAL_FACTOR, JOURNAL_LEAST
+from tickover.detector import Detector
+from tickover.events import Entry, rows_of
+from tickover.fleet import Fleet
+from tickover.io.store import Change, Store
+from tickover.pipeline import Pipeline
+
+MODEL = Path(__file__).resolve().parents[1] / "edge" / "models" / "gru_autoencoder.onnx"
+DAY_S = 86_400
+KEY_BYTES = 6
+RECEIVE_MAXIMUM = 2000
+
+
+def written() -> tuple[int, int]:
+    """Bytes asked for, and bytes that reached the file system, since the process began."""
+    pairs = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(pairs["wchar"]), int(pairs["write_bytes"])
+
+
+def play(vehicles: int, seconds: int, every_s: float, whole_states: bool) -> dict[str, float]:
+    """Bytes a day when each vehicle sends a row a second and commits come every ``every_s``."""
+    detector = Detector.load(MODEL)
+    names = detector.manifest.names
+    fleet = Fleet({"anomaly": Pipeline(detector)}, names, None, 0)
+    random = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        before, journal, states_size = written(), 0, 0
+        commits = 0
+        for first in np.arange(0.0, seconds, every_s):
+            stamps = [round((1.7e9 + first + step) * 1e6) for step in range(max(1, round(every_s)))]
+            share = vehicles if every_s >= 1 else round(vehicles * every_s)
+            batch = []
+            for number in range(share):
+                values = np.round(random.normal((27.0, 49.0, 39.0), 3.0, (len(stamps), 3)), 2)
+                batch.append(
+                    rows_of(f"truck-{number + round(first / every_s) * share % vehicles}", stamps, values.tolist())
+                )
+            for event in batch:
+                fleet.apply(event)
+            fleet.pump()
+            commits += 1
+            if whole_states:
+                store.commit(Change(states={event.vehicle: fleet.state(event.vehicle) for event in batch}))
+                continue
+            body = events.encode(Entry(names, list(batch), random.bytes(KEY_BYTES * len(stamps) * share)))
+            journal += len(body)
+            change = Change(journal=body)
+            if journal > max(JOURNAL_LEAST, JOURNAL_FACTOR * states_size):
+                change.states = {name: fleet.state(name) for name in fleet.vehicles}
+                change.meta["taken"] = random.bytes(KEY_BYTES * 10_000)
+                change.forget_journal = True
+                states_size, journal = sum(map(len, change.states.values())), 0
+            store.commit(change)
+        store.close()
+        after = written()
+        state = len(fleet.state(fleet.vehicles[0]))
+    scale = DAY_S / seconds / 1e9
+    return {
+        "commits": commits,
+        "asked_gb_a_day": (after[0] - before[0]) * scale,
+        "written_gb_a_day": (after[1] - before[1]) * scale,
+        "state_bytes": state,
+    }
+
+
+def recovery_s(vehicles: int, seconds: int) -> float:
+    """How long it takes to run a journal of so much driving again."""
+    detector = Detector.load(MODEL)
+    names = detector.manifest.names
+    fleet = Fleet({"anomaly": Pipeline(detector)}, names, None, 0)
+    values = np.full((5, 3), 40.0).tolist()
+    start = time.perf_counter()
+    for first in range(0, seconds, 5):
+        stamps = [(1_700_000_000 + first + step) * 1_000_000 for step in range(5)]
+        for number in range(vehicles):
+            fleet.apply(rows_of(f"truck-{number}", stamps, values))
+        fleet.pump()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    results: dict[str, object] = {}
+    for vehicles, seconds, every in ((1, 7200, 5.0), (1, 3600, 1.0), (1000, 600, 1.0)):
+        for whole in (False, True):
+            name = f"{vehicles} vehicles, commit every {every:g} s, {'whole states' if whole else 'journal'}"
+            results[name] = figures = play(vehicles, seconds if not whole else seconds // 4, every, whole)
+            print(
+                f"{name:58} {figures['written_gb_a_day']:8.3f} GB a day written ({figures['asked_gb_a_day']:.3f} asked for)"
+            )
+    results["recovery of 1,000 vehicles x 300 s"] = seconds_taken = recovery_s(1000, 300)
+    print(f"recovery of 1,000 vehicles x 300 s of journal: {seconds_taken:.1f} s")
+    if "--json" in sys.argv:
+        print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()
