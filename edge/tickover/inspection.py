@@ -32,6 +32,9 @@ SIGNAL_NAMES: Final = frozenset(("signal", "sensor", "name", "parameter", "pid",
 VALUE_NAMES: Final = frozenset(("value", "reading", "val"))
 """Column names, in lower case, that say what a column holds."""
 
+NOT_NEGATIVE: Final = frozenset(("rpm", "1/min", "km/h", "mph", "kpa", "bar", "g/s", "kg/h", "l/h", "l", "%", "v"))
+"""Units, lower case, of what is not below zero on a vehicle: the proposed range starts there if no reading is below."""
+
 GAP_LIMIT_S: Final = 30.0
 GAP_LIMIT_PERIODS: Final = 30
 LATENESS_PERIODS: Final = 2
@@ -228,6 +231,11 @@ def _remarks(seen: SignalStatistics, period: float) -> list[str]:
     return remarks
 
 
+def _low(unit: str, seen: SignalStatistics) -> float:
+    """The proposed low end; 0 where the unit allows nothing below and nothing below was seen."""
+    return max(0.0, seen.proposed_low) if unit.lower() in NOT_NEGATIVE and seen.low >= 0 else seen.proposed_low
+
+
 def _refine(mapping: Mapping, findings: Findings) -> tuple[Mapping, Findings]:
     """Ranges, hold limits and tick period into the first guess; signals that say nothing are left out."""
     period = statistics.tick_period(list(findings.signals.values()), findings.row_period_s)
@@ -235,7 +243,7 @@ def _refine(mapping: Mapping, findings: Findings) -> tuple[Mapping, Findings]:
     signals = {
         name: msgspec.structs.replace(
             column,
-            low=findings.signals[name].proposed_low,
+            low=_low(column.unit, findings.signals[name]),
             high=findings.signals[name].proposed_high,
             hold_s=statistics.hold_limit(findings.signals[name], period),
         )

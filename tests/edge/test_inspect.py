@@ -54,6 +54,14 @@ def test_a_glitch_is_found_and_the_proposed_range_makes_it_missing(tmp_path: Pat
     assert any("'iat': 2 glitches" in note for note in findings.notes)
 
 
+def test_what_cannot_be_negative_has_no_range_below_zero(tmp_path: Path) -> None:
+    rows = [f"{t},{800 + t % 50},{t % 20 - 5},{t % 7 - 1}" for t in range(300)]
+    mapping, _ = propose_mapping([log(tmp_path, "t_s,engine [rpm],air [C],boost [kPa]", rows)])
+    assert mapping.signals["engine"].low == 0
+    assert mapping.signals["air"].low < -5
+    assert mapping.signals["boost"].low < -1, "readings below zero were seen"
+
+
 def test_columns_that_say_nothing_are_left_out_and_said(tmp_path: Path) -> None:
     rows = [f"2024-01-01 00:00:{row:02};{row};7;;Bob;0" for row in range(60)]
     path = log(tmp_path, "datetime;rpm;fixed;gone;driver;anomaly", rows)
