@@ -55,7 +55,7 @@ def test_a_glitch_is_found_and_the_proposed_range_makes_it_missing(tmp_path: Pat
 
 
 def test_what_cannot_be_negative_has_no_range_below_zero(tmp_path: Path) -> None:
-    rows = [f"{t},{800 + t % 50},{t % 20 - 5},{t % 7 - 1}" for t in range(300)]
+    rows = [f"{t},{t % 50 * 20},{t % 20 - 5},{t % 7 - 1}" for t in range(300)]
     mapping, _ = propose_mapping([log(tmp_path, "t_s,engine [rpm],air [C],boost [kPa]", rows)])
     assert mapping.signals["engine"].low == 0
     assert mapping.signals["air"].low < -5
