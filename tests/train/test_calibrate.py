@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chi2
 
 from tickover.episodes import Episodes
 from tickover.manifest import Budget, Chart, EpisodePolicy, Manifest, Network, Signal, StateTensor
@@ -85,7 +86,26 @@ def test_the_stated_interval_is_garwoods():
     budget = calibrate(noisy_trips(1, 10), HOURLY, POLICY, np.full(12, 100.0, np.float32), 1.0).budget
     assert budget.hours == pytest.approx(10.0)
     assert budget.low <= budget.realised <= budget.high
-    assert budget.realised == pytest.approx(1.0, abs=0.11)
+    few, many = (chi2.ppf(q, 2 * (12 + more)) / 20.0 for q, more in ((0.025, 0), (0.975, 1)))
+    assert (budget.realised, budget.low, budget.high) == pytest.approx((1.2, few, many))
+
+
+def test_the_stated_rate_is_counted_on_trips_that_had_no_part_in_their_limits():
+    trips, bounds = noisy_trips(1, 10), np.full(12, 100.0, np.float32)
+    usual = calibrate(trips, HOURLY, POLICY, bounds, 1.0)
+    trips[3] = ScoredTrip("wild", trips[3].charts * 3)
+    wild = calibrate(trips, HOURLY, POLICY, bounds, 1.0)
+    np.testing.assert_allclose(wild.scores[3], 3 * usual.scores[3], rtol=1e-5, err_msg="its limits knew of it")
+    np.testing.assert_allclose(wild.scores[8], usual.scores[8], rtol=1e-5, err_msg="so did its group's")
+    counted = sum(count_episodes(one, POLICY, 1.0) for one in wild.scores)
+    assert wild.budget.realised == pytest.approx(counted / 10.0)
+
+
+def test_a_wild_trip_raises_limits_though_one_endless_episode_for_each_trip_would_meet_the_budget():
+    trips, bounds = noisy_trips(1, 10), np.full(12, 100.0, np.float32)
+    usual = calibrate(trips, HOURLY, POLICY, bounds, 1.0).limits
+    trips[3] = ScoredTrip("wild", trips[3].charts * 3)
+    assert (calibrate(trips, HOURLY, POLICY, bounds, 1.0).limits > usual).all()
 
 
 def test_a_chart_that_lives_at_its_bound_is_switched_off_and_spoils_no_other():

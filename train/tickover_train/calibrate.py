@@ -8,7 +8,10 @@ Three steps, all from the charts of the exported graph with its limits at 1:
    each chart, and fewer peaks; what a limit gains in fit it loses in noise.
 2. *Cross-validation over trips.* What varies is the trip, so the limits of each group of trips are set without it.
 3. *The total.* One factor on all limits makes the out-of-group trips' episodes, counted as the device counts them, meet
-   the budget. That count, with its Poisson interval, is what the manifest states.
+   the budget.
+
+What the manifest states as realised is honest: all three steps are done again without each group of trips, and the
+episodes of that group are counted under the limits so set. Nothing was fitted to the trips that are counted.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,6 +35,10 @@ SHAPES: Final = (0.0, 0.5)
 """The total's tail has its shape kept here: a few peaks cannot tell of a lighter one, nor of infinite variance."""
 GROUPS: Final = 5
 CONFIDENCE: Final = 0.95
+LEAST_FACTOR: Final = 1e-3
+"""Limits are not lowered beyond this."""
+DESCENT: Final = 1.05
+"""By which the level falls at each step until there are too many episodes."""
 ENOUGH: Final = 5.0
 """Episodes in the budget over all trips from which on counting is better than a tail fit."""
 
@@ -47,7 +54,7 @@ class ScoredTrip:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """``limits`` float32 ``[C]`` (inf = the chart cannot be trusted with its share and is off), the budget with what
-    was realised on out-of-group trips, and those trips' scores under the limits, in the order given.
+    was realised, and each trip's scores, in the order given, under limits that were set without its group of trips.
     """
 
     limits: FloatArray
@@ -81,32 +88,68 @@ def calibrate(
     floor: float = 0.0,
 ) -> Limits:
     """Limits for ``budget``; ``bounds`` ``[C]`` is what each chart can reach: a limit beyond it turns the chart off."""
-    peaks = [block_peaks(trip.charts, period_s) for trip in trips]
-    hours = [len(trip.charts) * period_s / 3600.0 for trip in trips]
-
-    def shares(chosen: Sequence[int]) -> FloatArray:
-        pooled, time = np.concatenate([peaks[i] for i in chosen]), sum(hours[i] for i in chosen)
-        return _share_limits(pooled, time, budget.per_hour, bounds, floor)
-
-    blind = _out_of_group(len(trips), shares)
-    scores = [score(trip.charts, limits) for trip, limits in zip(trips, blind, strict=True)]
-    factor = np.float32(_factor(scores, sum(hours), budget.per_hour, policy, period_s))
-    scaled = tuple(one / factor for one in scores)
-    count = sum(count_episodes(one, policy, period_s) for one in scaled)
-    limits = shares(range(len(trips))) * factor
-    limits[limits >= bounds] = np.inf
-    return Limits(limits, realised(budget, count, sum(hours)), scaled)
+    rule = _Rule(budget.per_hour, policy, bounds, period_s, floor)
+    known = [_Known(trip.charts, block_peaks(trip.charts, period_s)) for trip in trips]
+    scores = _out_of_group(known, rule.limits)
+    return Limits(rule.limits(known), realised(budget, rule.count(scores), rule.hours(scores)), tuple(scores))
 
 
-def _out_of_group(number: int, shares: Callable[[Sequence[int]], FloatArray]) -> list[FloatArray]:
-    """For each trip the limits that the trips of the other groups give; a lone trip gives its own."""
-    blind: list[FloatArray] = [np.empty(0, np.float32)] * number
-    for first in range(min(GROUPS, number)):
-        group = range(first, number, GROUPS)
-        limits = shares([i for i in range(number) if i not in group] or group)
-        for trip in group:
-            blind[trip] = limits
-    return blind
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A trip's charts ``[T, C]`` and their block peaks ``[blocks, C]``."""
+
+    charts: FloatArray
+    peaks: DoubleArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """How limits come from trips; ``rate`` episodes an hour are allowed."""
+
+    rate: float
+    policy: EpisodePolicy
+    bounds: FloatArray
+    period_s: float
+    floor: float
+
+    def limits(self, trips: Sequence[_Known]) -> FloatArray:
+        """All three steps."""
+        limits = self.shares(trips) * np.float32(self.factor(_out_of_group(trips, self.shares)))
+        limits[limits >= self.bounds] = np.inf
+        return limits
+
+    def shares(self, trips: Sequence[_Known]) -> FloatArray:
+        """Step 1: each chart's limit for its share."""
+        pooled = np.concatenate([trip.peaks for trip in trips])
+        return _share_limits(pooled, self.hours([trip.charts for trip in trips]), self.rate, self.bounds, self.floor)
+
+    def factor(self, scores: Sequence[FloatArray]) -> float:
+        """Step 3: what all limits must be multiplied by for ``rate`` episodes an hour over these scores."""
+        hours = self.hours(scores)
+        if self.rate * hours >= ENOUGH:
+            peak = max(float(np.nanmax(one, initial=LEAST_FACTOR)) for one in scores)
+            return _descend(lambda level: self.count(scores, level) <= self.rate * hours, peak)
+        peaks = np.concatenate([block_peaks(one[:, None], self.period_s)[:, 0] for one in scores])
+        return max(fit_tail(peaks, hours, shaped=True).level(self.rate), LEAST_FACTOR)
+
+    def count(self, scores: Sequence[FloatArray], level: float = 1.0) -> int:
+        """Episodes at a level."""
+        return sum(count_episodes(one / np.float32(level), self.policy, self.period_s) for one in scores)
+
+    def hours(self, ticks: Sequence[FloatArray]) -> float:
+        """Hours of some trips' ticks."""
+        return sum(map(len, ticks)) * self.period_s / 3600.0
+
+
+def _out_of_group(trips: Sequence[_Known], setter: Callable[[Sequence[_Known]], FloatArray]) -> list[FloatArray]:
+    """Each trip's scores under the limits that ``setter`` gives for the other groups' trips; a lone trip's own."""
+    scores: list[FloatArray] = [np.empty(0, np.float32)] * len(trips)
+    for first in range(min(GROUPS, len(trips))):
+        group = range(first, len(trips), GROUPS)
+        limits = setter([trip for i, trip in enumerate(trips) if i not in group] or trips)
+        for i in group:
+            scores[i] = score(trips[i].charts, limits)
+    return scores
 
 
 def score(charts: FloatArray, limits: FloatArray) -> FloatArray:
@@ -164,25 +207,19 @@ def _share_limits(peaks: DoubleArray, hours: float, rate: float, bounds: FloatAr
     return limits
 
 
-def _factor(scores: list[FloatArray], hours: float, rate: float, policy: EpisodePolicy, period_s: float) -> float:
-    """What all limits must be multiplied by for ``rate`` episodes an hour over these scores."""
-    allowed = rate * hours
-    if allowed >= ENOUGH:
-        return _bisect(lambda level: _count(scores, level, policy, period_s) <= allowed)
-    peaks = np.concatenate([block_peaks(one[:, None], period_s)[:, 0] for one in scores])
-    return max(fit_tail(peaks, hours, shaped=True).level(rate), 1e-3)
+def _descend(enough: Callable[[float], bool], top: float) -> float:
+    """The lowest level, coming down from ``top``, that is enough, to a thousandth.
 
-
-def _count(scores: Sequence[FloatArray], level: float, policy: EpisodePolicy, period_s: float) -> int:
-    return sum(count_episodes(one / np.float32(level), policy, period_s) for one in scores)
-
-
-def _bisect(enough: Callable[[float], bool], low: float = 1e-3, high: float = 1e3) -> float:
-    """The lowest level that is enough, to a thousandth, on a logarithmic scale."""
+    From above, because far below the scores one episode lasts a whole trip, and their number is small again.
+    """
+    high = np.nextafter(np.float32(top), np.float32(np.inf))
+    while enough(high / DESCENT) and high > LEAST_FACTOR:
+        high /= DESCENT
+    low = high / DESCENT
     while high / low > 1.001:
-        middle = float(np.sqrt(low * high))
+        middle = np.sqrt(low * high)
         low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    return float(high)
 
 
 def count_episodes(scores: FloatArray, policy: EpisodePolicy, period_s: float) -> int:
