@@ -1,7 +1,7 @@
 """Opens a model file: size, seal, structure, manifest, then onnxruntime, then the golden vectors.
 
-The only module that imports onnxruntime. Nothing unchecked reaches it: it is given what ``onnx_check`` has read and
-written again, not the file's own bytes.
+The only module that imports onnxruntime. Nothing unchecked reaches it: it is given what ``modelfile.check`` has read
+and written again, not the file's own bytes.
 """
 
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime
 
-from tickover import golden
 from tickover import manifest as names
 from tickover.bound import rows_of
 from tickover.errors import ModelError
 from tickover.io.files import read_bytes
 from tickover.manifest import Manifest
-from tickover.onnx_check import Structure
+from tickover.modelfile import golden
+from tickover.modelfile.check import Structure
+from tickover.modelfile.seal import check_seal
 from tickover.records import FloatArray
-from tickover.seal import check_seal
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 """The largest model file that is opened."""

@@ -7,8 +7,6 @@ import onnx
 from msgspec import structs
 from onnx import helper, numpy_helper
 
-from tickover import golden
-from tickover.golden import Golden
 from tickover.manifest import (
     KEY_GOLDEN,
     KEY_MANIFEST,
@@ -21,8 +19,10 @@ from tickover.manifest import (
     encode,
 )
 from tickover.model import start_session
+from tickover.modelfile import golden
+from tickover.modelfile.golden import Golden
+from tickover.modelfile.seal import seal
 from tickover.records import FloatArray
-from tickover.seal import seal
 from tickover_export.charts import bound
 from tickover_export.clearing import clearing_ticks
 from tickover_export.graph import states_of, weight_shapes

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tickover import golden, manifest
+from tickover import manifest
 from tickover.errors import ModelError
 from tickover.model import MAX_BYTES, open_bytes, open_model
-from tickover.onnx_proto import parse
-from tickover.seal import SEAL_BYTES, seal
+from tickover.modelfile import golden
+from tickover.modelfile.proto import parse
+from tickover.modelfile.seal import SEAL_BYTES, seal
 
 MODELS = Path(__file__).parent / "models"
 FILES = sorted(MODELS.glob("*.onnx"))

@@ -8,9 +8,9 @@ from small_models import FILES, FOLDER, limits_of, model_bytes, random_weights, 
 from tickover import manifest
 from tickover.detector import Detector
 from tickover.model import open_bytes, open_model
-from tickover.onnx_check import IR_VERSIONS, OPSETS, Structure
-from tickover.onnx_proto import _MESSAGES, parse
-from tickover.onnx_shapes import RULES
+from tickover.modelfile.check import IR_VERSIONS, OPSETS, Structure
+from tickover.modelfile.proto import _MESSAGES, parse
+from tickover.modelfile.shapes import RULES
 from tickover_export.graph import IR_VERSION, OPSET
 
 

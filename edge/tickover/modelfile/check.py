@@ -19,8 +19,8 @@ from tickover.manifest import (
     SCORE,
     Manifest,
 )
-from tickover.onnx_proto import parse
-from tickover.onnx_shapes import ATTRIBUTES, RULES, Kind, MisfitError, Node, Shape, Value, work
+from tickover.modelfile.proto import parse
+from tickover.modelfile.shapes import ATTRIBUTES, RULES, Kind, MisfitError, Node, Shape, Value, work
 
 OPSETS: Final = range(18, 22)
 IR_VERSIONS: Final = range(8, 11)
