@@ -1,14 +1,28 @@
 """Campaigns against the whole daemon that tests run short and tests/bench/faults_*.py run long."""
 
 import random
+import subprocess
+import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from broker import Broker, wait_until
 from daemon_process import Row, drive
-from faults.gateway import SOUND, Ear, Gateway, Player, Result
+from faults.gateway import SOUND, VEHICLE, Ear, Gateway, Player, Result
+from faults.power_cut import ROOT, environment
 from faults.proxy import Proxy
+from tickover.formats.alerts import decode_alert
+from tickover.records import Alert
+
+DEMO: Final = ROOT / "deploy" / "demo"
+DEMO_LOG: Final = DEMO / "trip.csv.gz"
+DEMO_S: Final = 9300
+"""Length of the demo's log, seconds."""
+EPISODES: Final = "\n[episodes]\nupdate_every_s = 10.0\n"
+"""More alerts to lose."""
 
 
 def restart_broker(folder: Path, broker: Broker, ear: Ear, times: int, patience: float = 60) -> Result:
@@ -62,6 +76,67 @@ def kill_broker(
     player.close()
     proxy.close()
     return result
+
+
+@dataclass
+class Kills:
+    """A campaign of SIGKILLs."""
+
+    kills: int
+    seconds: float
+    result: Result
+
+
+def kill_daemon(folder: Path, broker: Broker, ear: Ear, kills: int, seconds: float, seed: int = 0) -> Kills:
+    """``tickover play`` publishes the demo's log while the daemon is killed and started, ``kills`` times or so.
+
+    Killed from 20 ms after its start (while it loads, recovers, connects) to 1.2 s (while it commits, checkpoints,
+    sends). The alerts are compared with ``tickover replay`` of the same log. No more kills after ``seconds``.
+    """
+    mapping = folder / "mapping.toml"
+    mapping.write_text((DEMO / "mapping.toml").read_text() + EPISODES)
+    gateway = Gateway(
+        folder,
+        broker,
+        "sigkill",
+        model=DEMO / "truck.onnx",
+        time_key="time",
+        state_more="commit_s = 0.5\ncheckpoint_s = 2",
+        more=EPISODES,
+    )
+    gateway.open_session()
+    speed = DEMO_S / (kills * 0.75)
+    play = ["play", str(DEMO_LOG), "--map", str(mapping), "--broker", broker.address, "--speed", f"{speed:.1f}"]
+    player = tickover([*play, "--vehicle", VEHICLE, "--topic", "sigkill/in/{vehicle}"], gateway.folder / "play")
+    chance, begin, done = random.Random(seed), time.monotonic(), 0
+    while done < kills and time.monotonic() - begin < seconds:
+        gateway.start()
+        time.sleep(chance.uniform(0.02, 0.4) if chance.random() < 0.3 else chance.uniform(0.3, 1.2))
+        gateway.kill()
+        done += 1
+    took = time.monotonic() - begin
+    gateway.start()
+    assert player.wait(took + 60) == 0, (gateway.folder / "play").read_text()
+    result = ear.compare(gateway.name, replayed_log(mapping, folder), 60)
+    assert "Traceback" not in gateway.text()
+    gateway.kill()
+    return Kills(done, took, result)
+
+
+def replayed_log(mapping: Path, folder: Path) -> dict[str, Alert]:
+    """The alerts that ``tickover replay`` finds in the demo's log; its end ends nothing."""
+    out = folder / "alerts.jsonl"
+    replay = ["replay", str(DEMO / "truck.onnx"), str(DEMO_LOG), "--map", str(mapping), "--vehicle", VEHICLE]
+    code = tickover([*replay, "--alerts", str(out), "--state", str(folder / "state")], folder / "replay").wait(120)
+    assert code == 0, (folder / "replay").read_text()
+    return {alert.alert_id: alert for alert in map(decode_alert, out.read_bytes().splitlines())}
+
+
+def tickover(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """The command, as a process of its own."""
+    with log.open("wb") as file:
+        command = [sys.executable, "-m", "tickover", *arguments]
+        return subprocess.Popen(command, stdout=file, stderr=file, env=environment())
 
 
 def rows_between(rows: list[Row], first: int, last: int) -> list[Row]:

@@ -52,7 +52,8 @@ health_s = 2
 path = "{model}"
 [[inputs]]
 topic = "{name}/in/{{vehicle}}"
-time = "t"
+time = "{time_key}"
+{more}
 """
 
 
@@ -88,6 +89,9 @@ class Gateway:
         silence_s: float = 0,
         outbox: str = "",
         state: Path | None = None,
+        model: Path = MODEL,
+        time_key: str = "t",
+        more: str = "",
     ) -> None:
         self.broker, self.name = broker, name
         self.folder = folder / name
@@ -106,7 +110,9 @@ class Gateway:
                 state_more=state_more,
                 silence_s=silence_s,
                 outbox=outbox,
-                model=MODEL,
+                model=model,
+                time_key=time_key,
+                more=more,
             )
         )
         self.process: subprocess.Popen[bytes] | None = None
