@@ -4,6 +4,7 @@ import dataclasses
 import uuid
 from collections import Counter
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -22,6 +23,8 @@ from tickover.pipeline import Pipeline
 from tickover.records import SECOND, Alert, EndReason, Phase
 from tickover.settings import Settings
 
+ENTRIES_AT_ONCE: Final = 64
+"""Journal entries whose rows are run together."""
 META_MODELS = "models"
 """Where the store keeps detector name to digest."""
 
@@ -91,16 +94,35 @@ class Keeper:
     def replay_journal(self) -> set[str]:
         """Apply what was committed since each vehicle's state; its alerts are in the outbox already. Who was in it."""
         touched: set[str] = set()
-        for seq, body in self._store.journal():
+        gathered: dict[str, list[Rows]] = {}
+        for number, (seq, body) in enumerate(self._store.journal(), 1):
             entry = events.decode(body)
             self.taken += entry.taken
             for event in entry.events:
                 self.wake(event.vehicle)
                 touched.add(event.vehicle)
                 if seq > self._included.get(event.vehicle, 0):
-                    self._fleet.apply(_rearranged(event, entry.columns, self._fleet.columns))
-            self._fleet.pump()
+                    self._gather(_rearranged(event, entry.columns, self._fleet.columns), gathered)
+            if number % ENTRIES_AT_ONCE == 0:
+                self._apply(gathered)
+        self._apply(gathered)
         return touched
+
+    def _gather(self, event: Event, gathered: dict[str, list[Rows]]) -> None:
+        """Rows wait to be run together, which is much faster and gives the same; other events follow at once."""
+        if isinstance(event, Rows):
+            gathered.setdefault(event.vehicle, []).append(event)
+            return
+        self._apply(gathered)
+        self._fleet.apply(event)
+        self._fleet.pump()
+
+    def _apply(self, gathered: dict[str, list[Rows]]) -> None:
+        for vehicle, rows in gathered.items():
+            time, values = b"".join(row.time for row in rows), b"".join(row.values for row in rows)
+            self._fleet.apply(Rows(vehicle, time, values))
+        gathered.clear()
+        self._fleet.pump()
 
 
 def _rearranged(event: Event, before: tuple[str, ...], now: tuple[str, ...]) -> Event:

@@ -7,7 +7,7 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -105,6 +105,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 def open_daemon(config: Config, opened: Opened, instance: str) -> Daemon:
     """Store and daemon, started; states of other models are put aside and their episodes ended."""
+    with suppress(OSError):  # the store says so, and goes on in memory
+        Path(config.state.folder).mkdir(parents=True, exist_ok=True)
     bounds = Bounds(config.outbox.rows, config.outbox.bytes, config.outbox.keep_s)
     store = Store(Path(config.state.folder), bounds)
     changed = models_changed(store, opened.digests)

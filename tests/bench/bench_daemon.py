@@ -15,13 +15,13 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2] / "edge")]
 
-from tickover import events
-from tickover.committer import JOURNAL_FACTOR, JOURNAL_LEAST
-from tickover.detector import Detector
-from tickover.events import Entry, rows_of
-from tickover.fleet import Fleet
-from tickover.io.store import Change, Store
-from tickover.pipeline import Pipeline
+from tickover import events  # noqa: E402
+from tickover.committer import JOURNAL_FACTOR, JOURNAL_LEAST  # noqa: E402
+from tickover.detector import Detector  # noqa: E402
+from tickover.events import Entry, rows_of  # noqa: E402
+from tickover.fleet import Fleet  # noqa: E402
+from tickover.io.store import Change, Store  # noqa: E402
+from tickover.pipeline import Pipeline  # noqa: E402
 
 MODEL = Path(__file__).resolve().parents[1] / "edge" / "models" / "gru_autoencoder.onnx"
 DAY_S = 86_400
@@ -104,7 +104,8 @@ def main() -> None:
             name = f"{vehicles} vehicles, commit every {every:g} s, {'whole states' if whole else 'journal'}"
             results[name] = figures = play(vehicles, seconds if not whole else seconds // 4, every, whole)
             print(
-                f"{name:58} {figures['written_gb_a_day']:8.3f} GB a day written ({figures['asked_gb_a_day']:.3f} asked for)"
+                f"{name:58} {figures['written_gb_a_day']:8.3f} GB a day written "
+                f"({figures['asked_gb_a_day']:.3f} asked for)"
             )
     results["recovery of 1,000 vehicles x 300 s"] = seconds_taken = recovery_s(1000, 300)
     print(f"recovery of 1,000 vehicles x 300 s of journal: {seconds_taken:.1f} s")

@@ -177,6 +177,7 @@ def test_a_full_disk_stops_nothing_and_is_left_without_a_restart(
     truck.close()
 
 
+@pytest.mark.slow
 def test_a_refused_publish_stays_and_raises_an_alarm(tmp_path: Path) -> None:
     acl = tmp_path / "acl"
     allowed = "topic readwrite truck/#\ntopic readwrite tickover/v1/gateway/#\ntopic read tickover/#\n"
@@ -185,7 +186,7 @@ def test_a_refused_publish_stays_and_raises_an_alarm(tmp_path: Path) -> None:
     mosquitto = Broker(tmp_path / "broker", f"allow_anonymous true\nacl_file {acl}")
     mosquitto.start()
     watcher, truck = Watcher(mosquitto), Truck(mosquitto)
-    daemon = Daemon(tmp_path / "daemon", mosquitto.port, outbox={"refused_retry_s": 3}).start()
+    daemon = Daemon(tmp_path / "daemon", mosquitto.port, outbox={"refused_retry_s": 12}).start()
     rows = drive(200)
     truck.send(rows)
     wait_until(lambda: watcher.notices("publish_refused") == [True], 15, "said")

@@ -4,9 +4,10 @@ A decoder never raises anything but `PayloadError`, never returns a value that i
 every value it leaves out. It takes bytes and the fields of the topic; it knows no broker and no clock.
 """
 
+import functools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Protocol
@@ -22,6 +23,8 @@ MAX_DEPTH: Final = 8
 MAX_ROWS: Final = 4096
 """The most rows in one batch."""
 MAX_VEHICLE: Final = 128
+NAMES_REMEMBERED: Final = 16_384
+"""Vehicle names that need no second check."""
 FLOAT32_MAX: Final = 3.4028234663852886e38
 LATEST: Final = 7_258_118_400_000_000
 """2200-01-01 in microseconds: a later time, or one before 1970, is refused as ``bad_time``."""
@@ -141,7 +144,8 @@ def _in_range(time: int) -> int:
     raise PayloadError("bad_time")
 
 
-def vehicle_name(value: object) -> str:
+@functools.lru_cache(maxsize=NAMES_REMEMBERED, typed=True)
+def vehicle_name(value: Hashable) -> str:
     """A vehicle's name that is safe as one level of a topic; PayloadError ``bad_vehicle``."""
     if type(value) is int:
         value = str(value)
@@ -194,7 +198,8 @@ class _Json(Stateless):
     def _vehicle(self, fields: Mapping[str, str], item: object) -> str:
         spec = self._spec
         if spec.vehicle_field and isinstance(item, dict):
-            return vehicle_name(item.get(spec.vehicle_field))
+            name = item.get(spec.vehicle_field)
+            return vehicle_name(name if isinstance(name, str | int) else None)
         return vehicle_name(fields.get("vehicle", spec.vehicle))
 
     def _time(self, item: dict[str, Any]) -> int | None:
