@@ -32,7 +32,7 @@ from tickover.telling import Teller, Topics
 
 logger: Final = logging.getLogger("tickover")
 
-BATCH: Final = 1000
+BATCH: Final = 2000
 """Messages taken at once."""
 WAIT_S: Final = 0.05
 """How long the loop waits for a message; timers are looked at at least this often."""
