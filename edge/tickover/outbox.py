@@ -9,6 +9,9 @@ from tickover.io.store import Change, Store
 
 WINDOW: Final = 100
 """Publishes that may be under way at once."""
+CAREFUL: Final = 20
+"""After a connection that broke with messages in flight, so many go out one by one: a broker that closes the connection
+at a refusal resets it when more is on its way, and the refusal never arrives."""
 
 
 class _Stored(NamedTuple):
@@ -47,6 +50,7 @@ class Outbox:
         self._more = True
         self._refused: dict[str, float] = {}
         self._probe: str | None = None
+        self._careful = 0
         self._delivered: list[int] = []
         self._cleared: list[str] = []
         self._standing: dict[str, bytes] = {}
@@ -76,8 +80,9 @@ class Outbox:
         self._standing = self._store.retained()
 
     def disconnected(self) -> None:
-        """Nothing in flight is known to have arrived."""
+        """Nothing in flight is known to have arrived; perhaps one of those messages was the reason."""
         self._up = False
+        self._careful = CAREFUL if self._flight else 0
         self._flight.clear()
         self._cursor = 0
 
@@ -94,19 +99,24 @@ class Outbox:
         self.lost_remarks += len(self._remarks) == WINDOW
         self._remarks.append((topic, body))
 
+    @property
+    def _room(self) -> int:
+        """How many more may be under way now."""
+        return (1 if self._careful else WINDOW) - len(self._flight)
+
     def pump(self) -> None:
         """Send what the window has room for."""
         if not self._up:
             return
-        for topic in [topic for topic in self._standing if self._allowed(topic)][: WINDOW - len(self._flight)]:
+        for topic in [topic for topic in self._standing if self._allowed(topic)][: max(0, self._room)]:
             body = self._standing.pop(topic)
             self._send(_Standing(topic, body), topic, body, True)
-        while self._remarks and len(self._flight) < WINDOW:
+        while self._remarks and self._room > 0:
             topic, body = self._remarks.popleft()
             if self._allowed(topic):
                 self._remarked += 1
                 self._send(_Remark(topic, self._remarked), topic, body, False)
-        while self._more and (room := WINDOW - len(self._flight)) > 0:
+        while self._more and (room := self._room) > 0:
             rows = self._store.pending(self._cursor, room)
             self._more = len(rows) == room
             for row in rows:
@@ -129,6 +139,7 @@ class Outbox:
             self._refused[token.topic] = time.monotonic() + self._retry_s
             self.refusal = event.refused
             return
+        self._careful = max(0, self._careful - 1)
         self._accepted(token.topic)
         if isinstance(token, _Stored):
             self._delivered.append(token.n)

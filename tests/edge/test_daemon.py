@@ -232,7 +232,7 @@ def test_a_second_daemon_with_the_same_client_id_gets_the_field(run, truck: Truc
 
 def test_the_will_says_offline_when_the_daemon_is_killed(run, watcher: Watcher) -> None:
     run().kill()
-    wait_until(lambda: b"offline" in watcher.of("gateway/status")[-1], 5, "offline")
+    wait_until(lambda: b"offline" in b"".join(watcher.of("gateway/status")[-1:]), 5, "offline")
 
 
 def test_health_info_and_scores_are_published(run, truck: Truck, watcher: Watcher) -> None:
