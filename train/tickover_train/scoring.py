@@ -24,16 +24,18 @@ def open_unlimited(weights: Mapping[str, FloatArray], spec: GraphSpec) -> Detect
 
 
 def chart_trips(detector: Detector, trips: Sequence[Trip]) -> list[ScoredTrip]:
-    """Each trip on its own, as a vehicle that is switched on for the first time; charts in their own units.
+    """The trips in order as one vehicle's, as the device and ``evaluate`` run them; charts in their own units.
 
+    What belongs to the vehicle (charts, baselines) is carried from trip to trip; the network starts each anew.
     Charts that a model has switched off read 0; those that are held for a missing signal read NaN.
     """
     manifest = detector.manifest
     units = np.array([chart.limit or 0.0 for chart in manifest.charts], np.float32)
     signal_of = [manifest.names.index(chart.signal) for chart in manifest.charts]
     scored = []
+    detector.reset(trip_only=False)
     for trip in trips:
-        detector.reset(trip_only=False)
+        detector.reset()
         charts = detector.run(trip.values).chart * units
         charts[np.isnan(trip.values)[:, signal_of]] = np.nan
         scored.append(ScoredTrip(trip.source, charts))

@@ -9,11 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from tickover.detector import Detector
+from tickover_train.calibrate import score
 from tickover_train.commands.evaluate import evaluate
+from tickover_train.data import Trip
 from tickover_train.judge.baselines import FLOORS, FloorScorer, PcaScorer
 from tickover_train.judge.evaluate import Sweep, cut_legs, judge, set_up
 from tickover_train.judge.faults import KINDS, habits_of, inject, plan
 from tickover_train.judge.scorers import ModelScorer, Track
+from tickover_train.scoring import chart_trips
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,15 @@ def test_the_baselines_span_continues_its_filter(bench, trips):
     whole[span.trip][span.start : span.start + len(span.values)] = span.values
     raw = scorer._filter(scorer._fit(span.trip).residual(whole[span.trip]))
     np.testing.assert_allclose(track.score, raw[span.start : span.start + len(span.values)], rtol=1e-9)
+
+
+def test_limits_are_set_on_the_scores_that_are_judged(model_file, trips):
+    detector = Detector.load(model_file)
+    limits = np.array([chart.limit for chart in detector.manifest.charts], np.float32)
+    charts = chart_trips(detector, [Trip(str(number), trip) for number, trip in enumerate(trips)])
+    judged = ModelScorer(detector).clean(trips, [[] for _ in trips])
+    for one, track in zip(charts, judged, strict=True):
+        np.testing.assert_allclose(score(one.charts, limits), track.score, rtol=1e-5)
 
 
 class Oracle:
