@@ -8,6 +8,8 @@ from pathlib import Path
 from sqlite3 import Connection, Error
 from typing import Final
 
+from tickover.io import wal
+
 __all__ = ["Connection", "DamagedError", "Error"]
 
 VERSION: Final = 1
@@ -73,6 +75,8 @@ def connect(path: str | Path) -> Connection:
 
 def open_checked(path: Path) -> Connection:
     """Open and check everything; raises Error or DamagedError."""
+    if problem := wal.damage(Path(f"{path}-wal"), PAGE_BYTES):
+        raise DamagedError(problem)
     try:
         db = connect(path)
     except UnicodeDecodeError as error:  # SQLite quotes damaged text in its own error messages
@@ -91,7 +95,7 @@ def open_checked(path: Path) -> Connection:
 
 def check(db: Connection) -> None:
     """Raises DamagedError when SQLite's own check, a CRC, or the version does not hold."""
-    (answer,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    (answer,) = db.execute("PRAGMA integrity_check(1)").fetchone()
     if answer != "ok":
         raise DamagedError(answer)
     for table, query in _CHECKS.items():

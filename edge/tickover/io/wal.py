@@ -1,0 +1,83 @@
+"""Is a write-ahead log damaged, or only cut short by a lost power? SQLite drops the rest of it in silence either way.
+
+SQLite reads a log up to the first frame whose checksum does not fit. After a power cut that is where the transaction
+under way was torn, and nothing follows it: with ``synchronous=FULL`` each transaction is synced before the next one
+begins. So a commit behind the torn place with yet another frame behind it means that synced bytes have changed.
+Format: https://www.sqlite.org/fileformat2.html#walformat
+"""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+HEADER_BYTES: Final = 32
+FRAME_HEADER_BYTES: Final = 24
+CHECKED_BYTES: Final = 8
+"""Of a frame's header, only these are under its checksum; the page is, too."""
+MAGIC: Final = 0x377F0682
+"""With checksums over little-endian words; one more: big-endian."""
+
+Words = npt.NDArray[np.uint32]
+
+
+def damage(path: Path, page: int) -> str | None:
+    """What is wrong with a log of pages of ``page`` bytes; None when nothing is, or there is no log."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None  # SQLite will say it better
+    size = FRAME_HEADER_BYTES + page
+    count = (len(content) - HEADER_BYTES) // size
+    if count < 1:
+        return None
+    frames = np.frombuffer(content, np.uint8, count * size, HEADER_BYTES).reshape(count, size)
+    heads = frames[:, :FRAME_HEADER_BYTES].copy().view(">u4")
+    ours = np.flatnonzero((heads[:, 2:4] == np.frombuffer(content, ">u4", 2, 16)).all(axis=1))
+    commits = ours[heads[ours, 1] > 0]
+    synced = commits[commits < ours[-1]] if len(ours) else commits
+    if not len(synced):
+        return None
+    good = _good_frames(content, frames, heads)
+    if good > synced[-1]:
+        return None
+    return f"write-ahead log: frame {good + 1} of {count} is damaged, and commits follow it"
+
+
+def _good_frames(content: bytes, frames: npt.NDArray[np.uint8], heads: Words) -> int:
+    """How many frames SQLite will accept: checksums run from the header through all frames."""
+    magic = int.from_bytes(content[:4], "big")
+    word = ">u4" if magic & 1 else "<u4"
+    salts = heads[:, 2:4] == np.frombuffer(content, ">u4", 2, 16)
+    head = np.frombuffer(content, np.uint8, 24).reshape(1, -1)
+    state = _sums(head, word)[0]
+    if magic & ~1 != MAGIC or (state != np.frombuffer(content, ">u4", 2, 24)).any():
+        return 0
+    checked = np.concatenate([frames[:, :CHECKED_BYTES], frames[:, FRAME_HEADER_BYTES:]], axis=1)
+    sums, step = _sums(checked, word), _powers(checked.shape[1] // 8 + 1)[-1]
+    for number in range(len(frames)):
+        state = sums[number] + step @ state
+        if not salts[number].all() or (state != heads[number, 4:6]).any():
+            return number
+    return len(frames)
+
+
+def _sums(rows: npt.NDArray[np.uint8], word: str) -> Words:
+    """SQLite's checksum of each row ``[N, 8 k]`` started from zero, ``[N, 2]``.
+
+    One step is ``s0 += x + s1; s1 += y + s0``: linear modulo 2^32, so all rows are summed at once.
+    """
+    pairs = np.ascontiguousarray(rows).view(word).astype(np.uint32).reshape(len(rows), -1, 2)
+    weights = _powers(pairs.shape[1])[::-1] @ np.array([[1, 0], [1, 1]], np.uint32)
+    total: Words = np.einsum("nkj,kij->ni", pairs, weights, dtype=np.uint32)
+    return total
+
+
+def _powers(count: int) -> Words:
+    """The first powers, from the zeroth, of what one step does to the sums: uint32 ``[count, 2, 2]``."""
+    powers = np.empty((count, 2, 2), np.uint32)
+    powers[0] = np.eye(2)
+    for number in range(1, count):
+        powers[number] = np.array([[1, 1], [1, 2]], np.uint32) @ powers[number - 1]
+    return powers
