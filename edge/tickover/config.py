@@ -8,9 +8,9 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from tickover import toml
+from tickover.daemon.gate import Gate
 from tickover.errors import ConfigError
 from tickover.formats.payloads import Input
-from tickover.gate import Gate
 from tickover.settings import EpisodeOverrides, Factor
 
 ENV_USERNAME: Final = "TICKOVER_MQTT_USERNAME"

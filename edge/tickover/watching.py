@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
+from tickover.daemon.notices import TYPE as NOTICE
 from tickover.formats.alerts import AlertError, decode_alert
-from tickover.notices import TYPE as NOTICE
 from tickover.records import Alert, Phase, Severity
 
 RECENT: Final = 200

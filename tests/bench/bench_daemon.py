@@ -15,11 +15,11 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2] / "edge")]
 
-from tickover import events  # noqa: E402
-from tickover.committer import JOURNAL_FACTOR, JOURNAL_LEAST  # noqa: E402
+from tickover.daemon import events  # noqa: E402
+from tickover.daemon.committer import JOURNAL_FACTOR, JOURNAL_LEAST  # noqa: E402
+from tickover.daemon.events import Entry, rows_of  # noqa: E402
+from tickover.daemon.fleet import Fleet  # noqa: E402
 from tickover.detector import Detector  # noqa: E402
-from tickover.events import Entry, rows_of  # noqa: E402
-from tickover.fleet import Fleet  # noqa: E402
 from tickover.io.store import Change, Store  # noqa: E402
 from tickover.pipeline import Pipeline  # noqa: E402
 

@@ -28,8 +28,8 @@ from paho.mqtt.properties import Properties  # noqa: E402
 from broker import Broker, free_port, wait_until  # noqa: E402
 from small_models import many_signals, model_bytes, small_spec  # noqa: E402
 from tickover.config import load_config  # noqa: E402
-from tickover.recovery import open_fleet  # noqa: E402
-from tickover.runner import open_daemon  # noqa: E402
+from tickover.daemon.recovery import open_fleet  # noqa: E402
+from tickover.daemon.runner import open_daemon  # noqa: E402
 
 VEHICLES, SIGNALS, START = 100, 12, 1_700_000_000
 RECEIVE_MAXIMUM = 2000

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import Broker, broker, wait_until
+from tickover.daemon.notices import Kind, Notice, encode_notice
 from tickover.formats.alerts import encode_alert
 from tickover.io.mqtt_client import Connection, MqttClient
-from tickover.notices import Kind, Notice, encode_notice
 from tickover.records import SECOND, Alert, Contribution, EndReason, FreezeFrame, Phase, Severity
 from tickover.watching import Board, status_word
 

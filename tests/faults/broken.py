@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tickover import cli, daemon, outbox
-from tickover.committer import Committer
+from tickover import cli
+from tickover.daemon import loop, outbox
+from tickover.daemon.committer import Committer
 from tickover.io import mqtt
 
 
@@ -21,13 +22,13 @@ def acknowledge_first() -> None:
         time.sleep(0.001)  # the socket's thread sends it
 
     Committer.received = early  # type: ignore[method-assign]
-    Link = daemon.Link
+    Link = loop.Link
 
     def noted(*args: Any, **options: Any) -> mqtt.Link:
         LINKS.append(Link(*args, **options))
         return LINKS[-1]
 
-    daemon.Link = noted  # type: ignore[assignment,misc]
+    loop.Link = noted  # type: ignore[assignment,misc]
 
 
 def forget_first() -> None:
@@ -44,13 +45,13 @@ def forget_first() -> None:
 
 def count_silence_always() -> None:
     """A network that is away counts as a truck that is silent."""
-    lost = daemon.Daemon._on_disconnected
+    lost = loop.Daemon._on_disconnected
 
-    def stay(self: daemon.Daemon, event: mqtt.Disconnected) -> None:
+    def stay(self: loop.Daemon, event: mqtt.Disconnected) -> None:
         lost(self, event)
         self.connected = True
 
-    daemon.Daemon._on_disconnected = stay  # type: ignore[method-assign]
+    loop.Daemon._on_disconnected = stay  # type: ignore[method-assign]
     mqtt.Link.heard = property(lambda _: time.monotonic(), lambda *_: None)  # type: ignore[assignment,method-assign]
 
 

@@ -27,7 +27,7 @@ def run(path: Path, verbose: bool) -> None:
 
     SIGHUP reloads the configuration. Exit code 0 after SIGTERM, 78 for a wrong configuration, 1 for anything else.
     """
-    from tickover.runner import Runner
+    from tickover.daemon.runner import Runner
 
     handler = logging.StreamHandler()
     handler.setFormatter(_Format())

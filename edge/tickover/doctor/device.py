@@ -13,11 +13,11 @@ from typing import Final
 
 import numpy as np
 
-from tickover.clock import is_synced
 from tickover.config import Config, Model
+from tickover.daemon.clock import is_synced
+from tickover.daemon.gate import Gate
 from tickover.doctor import Check, fail, ok, warn
 from tickover.errors import ModelError
-from tickover.gate import Gate
 from tickover.manifest import Manifest
 
 LEAST_PYTHON: Final = (3, 11)

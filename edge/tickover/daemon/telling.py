@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Final
 
+from tickover.daemon.notices import Kind, Notice, encode_notice
 from tickover.formats.alerts import encode_alert
 from tickover.io.store import Change, Message
-from tickover.notices import Kind, Notice, encode_notice
 from tickover.records import Alert, Phase, Severity
 
 RANK: Final = {Severity.WARNING: 1, Severity.MAJOR: 2, Severity.CRITICAL: 3}

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from tickover.config import Vehicles
-from tickover.events import Rows, rows_of
+from tickover.daemon.events import Rows, rows_of
 from tickover.formats.payloads import Decoder, Input, PayloadError, Row, open_decoder
 from tickover.formats.topics import TopicTemplate
 from tickover.io.mqtt import Incoming

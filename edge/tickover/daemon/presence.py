@@ -11,10 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from tickover import __version__
+from tickover.daemon.outbox import Outbox
+from tickover.daemon.telling import Topics
 from tickover.io.mqtt import Incoming, Will
 from tickover.manifest import Manifest
-from tickover.outbox import Outbox
-from tickover.telling import Topics
 
 LISTEN_S: Final = 0.5
 """After connecting: how long to listen for a double before speaking; the retained status comes in this time."""

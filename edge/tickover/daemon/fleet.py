@@ -12,10 +12,10 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from tickover.daemon.events import Advance, Event, Reset, Rows
+from tickover.daemon.gate import Gate
+from tickover.daemon.notices import Kind, Notice
 from tickover.errors import StateError
-from tickover.events import Advance, Event, Reset, Rows
-from tickover.gate import Gate
-from tickover.notices import Kind, Notice
 from tickover.pipeline import Output, Pipeline
 from tickover.records import Alert, DoubleArray, EndReason, Readings, TimeArray
 

@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from tickover.daemon.modes import EVERYONE, LONGEST_S, Mode
 from tickover.formats.payloads import PayloadError, parse_json
-from tickover.modes import EVERYONE, LONGEST_S, Mode
 from tickover.records import SECOND
 
 

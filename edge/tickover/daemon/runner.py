@@ -13,13 +13,13 @@ from types import FrameType
 from typing import Final
 
 from tickover.config import Config, load_config
-from tickover.daemon import Daemon
+from tickover.daemon.loop import Daemon
+from tickover.daemon.notices import Kind
+from tickover.daemon.recovery import Opened, models_change, models_changed, open_fleet, orphans
 from tickover.errors import ConfigError, TickoverError
 from tickover.io.mqtt import CONNECT_S
 from tickover.io.notify import notify, watchdog_s
 from tickover.io.store import Bounds, Store
-from tickover.notices import Kind
-from tickover.recovery import Opened, models_change, models_changed, open_fleet, orphans
 
 logger: Final = logging.getLogger("tickover")
 

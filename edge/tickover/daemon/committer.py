@@ -4,15 +4,15 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from tickover import events
 from tickover.config import State
-from tickover.events import Entry, Event
-from tickover.fleet import Fleet
+from tickover.daemon import events
+from tickover.daemon.events import Entry, Event
+from tickover.daemon.fleet import Fleet
+from tickover.daemon.outbox import Outbox
+from tickover.daemon.taken import Taken
+from tickover.daemon.telling import Teller
 from tickover.io.mqtt import Incoming
 from tickover.io.store import Change, Store
-from tickover.outbox import Outbox
-from tickover.taken import Taken
-from tickover.telling import Teller
 
 IDLE_LEAST: Final = 8
 """Idle intake forces a commit from this many unacknowledged messages on: fewer than any broker's window by default,

@@ -12,23 +12,23 @@ from typing import Any, Final
 
 import msgspec
 
-from tickover import remote
-from tickover.clock import is_synced
-from tickover.committer import Committer
 from tickover.config import Config
-from tickover.events import Advance, Event, Reset
-from tickover.health import Metrics, Rates, health_report, log_drops
-from tickover.intake import Intake
+from tickover.daemon import remote
+from tickover.daemon.clock import is_synced
+from tickover.daemon.committer import Committer
+from tickover.daemon.events import Advance, Event, Reset
+from tickover.daemon.health import Metrics, Rates, health_report, log_drops
+from tickover.daemon.intake import Intake
+from tickover.daemon.live import Live
+from tickover.daemon.modes import EVERYONE, Mode, Modes
+from tickover.daemon.notices import Kind
+from tickover.daemon.outbox import Outbox
+from tickover.daemon.presence import Presence, info
+from tickover.daemon.recovery import Keeper, Opened
+from tickover.daemon.telling import Teller, Topics
 from tickover.io.mqtt import Connected, Disconnected, Incoming, Link, Published, Subscribed
 from tickover.io.store import Store
-from tickover.live import Live
-from tickover.modes import EVERYONE, Mode, Modes
-from tickover.notices import Kind
-from tickover.outbox import Outbox
-from tickover.presence import Presence, info
 from tickover.records import SECOND
-from tickover.recovery import Keeper, Opened
-from tickover.telling import Teller, Topics
 
 logger: Final = logging.getLogger("tickover")
 

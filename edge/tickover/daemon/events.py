@@ -47,7 +47,7 @@ def rows_of(vehicle: str, time: list[int], values: list[list[float]]) -> Rows:
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
     """One journal entry: the events since the last commit, the names of the columns of their rows, and the messages
-    they came in (see `tickover.taken`)."""
+    they came in (see `tickover.daemon.taken`)."""
 
     columns: tuple[str, ...]
     events: list[Event]

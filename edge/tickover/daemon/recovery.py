@@ -9,14 +9,15 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from tickover import events, toml
+from tickover import toml
 from tickover.config import Config
+from tickover.daemon import events
+from tickover.daemon.events import Event, Rows
+from tickover.daemon.fleet import Fleet
+from tickover.daemon.gate import Gate
 from tickover.detector import Detector
 from tickover.errors import ConfigError, StateError, TickoverError
-from tickover.events import Event, Rows
-from tickover.fleet import Fleet
 from tickover.formats.alerts import decode_alert
-from tickover.gate import Gate
 from tickover.io.store import Change, Store
 from tickover.manifest import Manifest
 from tickover.pipeline import Pipeline
@@ -69,7 +70,7 @@ def _columns(manifests: dict[str, Manifest], gate: Gate | None) -> tuple[str, ..
 class Keeper:
     """Wakes vehicles from the store and runs the journal again.
 
-    ``lost`` counts states that did not fit; ``taken`` are the messages in the journal (see `tickover.taken`).
+    ``lost`` counts states that did not fit; ``taken`` are the messages in the journal (see `tickover.daemon.taken`).
     """
 
     def __init__(self, store: Store, fleet: Fleet) -> None:

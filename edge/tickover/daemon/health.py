@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from tickover.records import SECOND
 
 if TYPE_CHECKING:
-    from tickover.daemon import Daemon
+    from tickover.daemon.loop import Daemon
 
-logger: Final = logging.getLogger("tickover.health")
+logger: Final = logging.getLogger("tickover.daemon.health")
 
 
 MISSING: Final = "missing"
