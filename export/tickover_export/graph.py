@@ -14,7 +14,7 @@ from tickover.manifest import CHART, EXPECTED, INPUT, SCORE, StateTensor
 from tickover.records import FloatArray
 from tickover_export.cells import Weights, gates
 from tickover_export.charts import BASELINE, bound, charts, held_mean, warm
-from tickover_export.networks import ARCHITECTS, delay
+from tickover_export.networks import ARCHITECTS, NORMALISED, delay
 from tickover_export.nodes import Nodes
 from tickover_export.spec import ChartBank, GraphSpec, decay
 
@@ -74,7 +74,7 @@ def _normalise(nodes: Nodes, spec: GraphSpec, weights: Weights) -> tuple[str, st
     center, scale = (nodes.floats(name, weights[name]) for name in ("scaler.center", "scaler.scale"))
     filled = nodes.add("Where", nothing, center, INPUT, name="x/filled")
     normalised = nodes.add("Div", nodes.add("Sub", filled, center, name="x/centred"), scale, name="x/scaled")
-    return mask, _clip(nodes, normalised, spec.input_clip, name="normalised")
+    return mask, _clip(nodes, normalised, spec.input_clip, name=NORMALISED)
 
 
 def _residual(nodes: Nodes, spec: GraphSpec, weights: Weights, normalised: str, expected: str, valid: str) -> str:

@@ -10,8 +10,15 @@ from tickover_export.cells import Weights, carry, dense, run, run_once
 from tickover_export.nodes import Nodes, next_of
 from tickover_export.spec import GraphSpec
 
+NORMALISED: Final = "normalised"
+"""The tensor of normalised values ``[T, B, F]``, 0 where missing, that every graph has."""
+FAR: Final = np.iinfo(np.int64).max
+"""Where a slice ends that takes all there is."""
 WINDOW: Final = "window"
 """seq2seq's state: the network's inputs of the last W-1 ticks, oldest first, zeros (= missing) before the trip."""
+
+PREVIOUS: Final = "previous"
+"""forecaster's state: the last tick's normalised values, 0 where missing and before the trip."""
 
 Architect = Callable[[Nodes, GraphSpec, Weights, str], str]
 
@@ -26,11 +33,12 @@ def autoencoder(nodes: Nodes, spec: GraphSpec, weights: Weights, x: str) -> str:
 
 
 def forecaster(nodes: Nodes, spec: GraphSpec, weights: Weights, x: str) -> str:
-    """``expected(t) = output(h(t-1))``: it never sees the tick that it expects."""
+    """``expected(t) = previous(t) + output(h(t-1))``: it never sees the tick that it expects."""
     cell, hidden = spec.network.cell, spec.network.hidden
     states = carry(nodes, cell, "encoder", hidden)
     h = run(nodes, cell, "encoder", x, weights, states)
-    return dense(nodes, "output", delay(nodes, states[0], h, name="encoder/before"), weights)
+    change = dense(nodes, "output", delay(nodes, states[0], h, name="encoder/before"), weights)
+    return nodes.add("Add", _previous(nodes, len(spec.signals)), change, name="expected/normalised")
 
 
 def seq2seq(nodes: Nodes, spec: GraphSpec, weights: Weights, x: str) -> str:
@@ -57,6 +65,14 @@ def delay(nodes: Nodes, before: str, series: str, *, name: str) -> str:
     return nodes.add("Slice", longer, start, end, nodes.shared("time/axis", [0]), name=name)
 
 
+def _previous(nodes: Nodes, signals: int) -> str:
+    """The normalised values of each tick's predecessor ``[T, B, F]``; writes the previous state's successor."""
+    before = nodes.state(PREVIOUS, signals, "trip")
+    last, end, time = nodes.shared("last", [-1]), nodes.integers("previous/end", [FAR]), nodes.shared("time/axis", [0])
+    nodes.add("Slice", NORMALISED, last, end, time, name=next_of(PREVIOUS))
+    return delay(nodes, before, NORMALISED, name="previous/by_tick")
+
+
 def _windows(nodes: Nodes, spec: GraphSpec, x: str) -> str:
     """Every tick's window side by side, ``[W, T*B, 2F]``; writes the window state's successor."""
     window, width = spec.network.window or 0, 2 * len(spec.signals)
@@ -73,7 +89,7 @@ def _windows(nodes: Nodes, spec: GraphSpec, x: str) -> str:
 
 def _keep(nodes: Nodes, joined: str, window: int, width: int) -> None:
     """The last W-1 rows become the next call's window state."""
-    start, end = nodes.integers("window/start", [1 - window]), nodes.integers("window/end", [np.iinfo(np.int64).max])
+    start, end = nodes.integers("window/start", [1 - window]), nodes.integers("window/end", [FAR])
     kept = nodes.add("Slice", joined, start, end, nodes.shared("time/axis", [0]), name="window/kept")
     lanes_first = nodes.add("Transpose", kept, name="window/kept_lanes", perm=[1, 0, 2])
     nodes.add(

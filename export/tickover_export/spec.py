@@ -13,7 +13,8 @@ G gates (rnn 1; gru 3 in torch's order r, z, n; lstm 4 in torch's order i, f, g,
     output.weight, output.bias       [F, H], [F]                    expected, normalised
 
 - autoencoder: encoder, bottleneck and decoder all advance with the tick; expected(t) from decoder h(t).
-- forecaster: encoder only; expected(t) = output(h(t-1)), so it never sees x(t).
+- forecaster: encoder only; expected(t) = previous(t) + output(h(t-1)), so it never sees x(t). previous(t) is the
+  normalised value of tick t-1, 0 where it was missing and at a trip's start: the network learns the change.
 - seq2seq: at each tick the encoder runs anew (zero state) over the last W ticks (unseen ones are missing); the
   bottleneck of its last h is the context; the decoder starts at zero, reads the context at every step and
   emits the window in reverse order, so that its first step is the current tick: the graph runs just that step.

@@ -103,14 +103,15 @@ def _through_state(network: Recurrent, windows: Tensor, lags: int) -> DoubleArra
         _, state = network(x[: start + 1])
     states: list[State] = [tuple(part.requires_grad_() for part in state)]
     for tick in range(start + 1, len(x)):
-        states.append(network(x[tick : tick + 1], states[-1])[1])
+        after = network(x[tick : tick + 1], states[-1])[1]
+        states.append(tuple(part.requires_grad_() for part in after))
     flat = [part for parts in states for part in parts]
     width = len(states[0])
     squares = torch.zeros(lags + 1, x.shape[1], dtype=torch.float64)
     for _ in range(PROBES):
         probe = sum((torch.randn_like(part) * part).sum() for part in states[-1])
         assert isinstance(probe, Tensor)
-        gradients = torch.autograd.grad(probe, flat, retain_graph=True)
+        gradients = torch.autograd.grad(probe, flat, retain_graph=True, materialize_grads=True)
         each = torch.stack([part.double().square().sum((0, 2)).cpu() for part in gradients])
         squares += each.reshape(lags + 1, width, -1).sum(1).flip(0)
     return _median_norm(squares / PROBES)

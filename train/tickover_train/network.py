@@ -78,13 +78,15 @@ class Recurrent(nn.Module):
 
 
 class Forecaster(Recurrent):
-    """``expected(t) = output(h(t-1))``: it never sees the tick that it expects."""
+    """``expected(t) = previous(t) + output(h(t-1))``: the last value and a learnt change; it never sees tick t."""
 
     def forward(self, x: Tensor, state: State = ()) -> tuple[Tensor, State]:
-        """See ``Recurrent.forward``."""
-        h, after = self.encoder(x, state)
-        first = state[0] if state else torch.zeros_like(h[:1])
-        return self.output(torch.cat([first, h[:-1]])), after
+        """See ``Recurrent.forward``; the state is the encoder's, then the last tick's values, 0 where missing."""
+        values = x[..., : self.signals]
+        h, after = self.encoder(x, state[:-1])
+        first, before = (state[0], state[-1]) if state else (torch.zeros_like(h[:1]), torch.zeros_like(values[:1]))
+        previous = torch.cat([before, values[:-1]])
+        return previous + self.output(torch.cat([first, h[:-1]])), (*after, values[-1:])
 
 
 class Autoencoder(Recurrent):
