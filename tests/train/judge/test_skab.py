@@ -54,20 +54,40 @@ def test_a_perfect_and_a_silent_detector(folder):
     assert (silent.f1, silent.far, silent.mar, silent.caught, silent.nab) == (0.0, 0.0, 1.0, 0, 0.0)
 
 
-def test_normal_rows_in_front_expose_the_clock(folder):
-    files, normal = skab.read_files(folder), skab.read_normal(folder)
-    fronted = [skab.with_front(file, normal, seed) for seed, file in enumerate(files)]
+def fronts(folder, files):
+    normal = skab.read_normal(folder)
+    return {
+        "own": [skab.own_front(file) for file in files],
+        "moved": [skab.moved_front(file, normal, seed) for seed, file in enumerate(files)],
+    }
+
+
+@pytest.mark.parametrize("kind", ["own", "moved"])
+def test_normal_rows_in_front_expose_the_clock(folder, kind):
+    files = skab.read_files(folder)
+    fronted = [skab.with_front(file, front) for file, front in zip(files, fronts(folder, files)[kind], strict=True)]
     for file, longer in zip(files, fronted, strict=True):
         assert len(longer.values) == len(file.values) + skab.FRONT_ROWS
         assert longer.anomaly.sum() == file.anomaly.sum()
         assert not longer.anomaly[: 570 + skab.FRONT_ROWS].any()
+        assert longer.changes.tolist() == [570 + skab.FRONT_ROWS, 900 + skab.FRONT_ROWS]
         np.testing.assert_array_equal(longer.values[:400], file.values[:400])
         np.testing.assert_array_equal(longer.values[1000:], file.values[400:])
-        np.testing.assert_allclose(longer.values[400:1000].mean(0), file.values[:400].mean(0), atol=0.3)
+        np.testing.assert_allclose(longer.values[400:1000].mean(0), file.values[:400].mean(0), atol=0.5)
     before = skab.figures([skab.clock(file) for file in files])
     after = skab.figures([skab.clock(file) for file in fronted])
     assert before.f1 > 0.75
     assert after.f1 < before.f1 - 0.15
+
+
+def test_own_rows_in_front_are_unseen_normal_and_without_a_step(folder):
+    file = skab.read_files(folder)[0]
+    front = skab.own_front(file)
+    assert {row.tobytes() for row in front} == {row.tobytes() for row in file.values[400:550]}
+    np.testing.assert_array_equal(front[0], file.values[400])
+    np.testing.assert_array_equal(front[-1], file.values[400])
+    inside = skab.SkabFile("inside", file.values, file.anomaly | (np.arange(len(file.anomaly)) >= 104), file.changes)
+    assert {row.tobytes() for row in skab.own_front(inside)} == {row.tobytes() for row in file.values[:100]}
 
 
 @pytest.mark.data

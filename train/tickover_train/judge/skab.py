@@ -124,25 +124,44 @@ def _rows(path: Path) -> list[list[str]]:
         return list(csv.reader(file, delimiter=";"))
 
 
-def with_front(file: SkabFile, normal: FloatArray, seed: int) -> SkabFile:
-    """The file with ``FRONT_ROWS`` normal rows between its training rows and its test part.
+def with_front(file: SkabFile, front: FloatArray) -> SkabFile:
+    """The file with normal rows ``front`` ``[FRONT_ROWS, 8]`` between its training rows and its test part."""
+    if front.shape != (FRONT_ROWS, file.values.shape[1]):
+        raise ValueError(f"front: expected {FRONT_ROWS} rows of {file.values.shape[1]} sensors, got {front.shape}")
+    return SkabFile(
+        file.name,
+        np.concatenate((file.values[:TRAIN_ROWS], front, file.values[TRAIN_ROWS:])),
+        np.insert(file.anomaly, TRAIN_ROWS, np.zeros(FRONT_ROWS, dtype=bool)),
+        np.where(file.changes >= TRAIN_ROWS, file.changes + FRONT_ROWS, file.changes),
+    )
 
-    They are consecutive rows of the anomaly-free run. That run was made at other settings, so a stretch of it is moved
-    and stretched, signal by signal, until its *first* 400 rows have mean and spread of the file's training rows; the
-    600 rows after those are put in front, with all the drift that they have.
+
+def own_front(file: SkabFile) -> FloatArray:
+    """``FRONT_ROWS`` normal rows at the file's own settings that no model has learnt.
+
+    The test rows before the first anomaly, to and fro until there are enough: no joint has a step, and the last row is
+    the test part's first. A file whose test part begins inside an anomaly gives its training rows before that one.
+    """
+    first = 0 if file.anomaly[TRAIN_ROWS] else TRAIN_ROWS
+    normal = int(np.argmax(file.anomaly[first:]))
+    half = FRONT_ROWS // 2
+    rows = file.values[first : first + max(n for n in range(1, half + 1) if half % n == 0 and n <= normal)]
+    return np.tile(np.concatenate((rows, rows[::-1])), (half // len(rows), 1))
+
+
+def moved_front(file: SkabFile, normal: FloatArray, seed: int) -> FloatArray:
+    """``FRONT_ROWS`` consecutive rows of the anomaly-free run, which was made at other settings.
+
+    A stretch of it is moved and stretched, signal by signal, until its *first* 400 rows have mean and spread of the
+    file's training rows; the 600 rows after those are given, with all the drift that they have.
     """
     need = TRAIN_ROWS + FRONT_ROWS
     start = int(np.random.default_rng(seed).integers(0, len(normal) - need + 1))
     first, rest = normal[start : start + TRAIN_ROWS], normal[start + TRAIN_ROWS : start + need]
     own = file.values[:TRAIN_ROWS]
     spread = np.where(first.std(0) > 0, first.std(0), 1.0)
-    front = ((rest - first.mean(0)) / spread * own.std(0) + own.mean(0)).astype(np.float32)
-    return SkabFile(
-        file.name,
-        np.concatenate((own, front, file.values[TRAIN_ROWS:])),
-        np.concatenate((file.anomaly[:TRAIN_ROWS], np.zeros(FRONT_ROWS, dtype=bool), file.anomaly[TRAIN_ROWS:])),
-        np.where(file.changes >= TRAIN_ROWS, file.changes + FRONT_ROWS, file.changes),
-    )
+    front: FloatArray = ((rest - first.mean(0)) / spread * own.std(0) + own.mean(0)).astype(np.float32)
+    return front
 
 
 def tested(file: SkabFile, score: FloatArray, alarm: Bools) -> Judged:
