@@ -1,0 +1,49 @@
+"""The clock of a truck that has lost its battery: 1970, then now, then ten years on, then now."""
+
+from pathlib import Path
+
+import pytest
+
+from daemon_process import MODEL, START, drive
+from faults.scripted import message, started, turn_until_idle, write_config
+from tickover.detector import Detector
+
+YEARS_S = 10 * 365 * 86_400
+SECONDS = 120
+
+
+@pytest.mark.parametrize("clock", ["unsynced", "synced"])
+def test_real_readings_are_scored_again_within_the_gap_limit(quick_folder: Path, clock: str) -> None:
+    """Unsynced, all four are scored; synced, what is ahead of the clock is refused and changes nothing."""
+    rows = drive(2 * SECONDS)
+    real, later = rows[:SECONDS], rows[SECONDS:]
+    leaps = [
+        [(stamp - START, shown) for stamp, shown in real],
+        real,
+        [(stamp + YEARS_S, shown) for stamp, shown in real],
+        later,
+    ]
+    manifest = Detector.load(MODEL).manifest
+    limit = manifest.gap_limit_s + manifest.lateness_s + manifest.period / 1e6
+    config = write_config(quick_folder / "config.toml", quick_folder / "state", MODEL, clock=clock)
+    with started(config) as (daemon, link):
+        mid = 0
+        for number, part in enumerate(leaps):
+            before = daemon.live.ticks
+            first = None
+            for row in part:
+                mid += 1
+                link.inbox.append(message(row, mid))
+                turn_until_idle(daemon, link)
+                newest = daemon.live.snapshot("t1").get("anomaly", {}).get("time", -1) / 1e6
+                if first is None and part[0][0] // 1 <= newest <= row[0]:
+                    first = row[0] - part[0][0]
+            refused = clock == "synced" and number == 2
+            if refused:
+                assert daemon.live.ticks == before
+                assert daemon.intake.counts["too_far_ahead"] == len(part)
+                continue
+            assert first is not None, f"part {number} was never scored"
+            assert first <= limit
+            assert daemon.live.ticks - before >= len(part) * 0.9
+        assert link.acknowledged[-1] == mid
