@@ -202,8 +202,11 @@ class _Buffers:
             ticks += [np.arange(first, left), np.arange(right + 1, last + 1)]
             distance += [left - ticks[-2], ticks[-1] - right]
         buffer, self._distance = np.concatenate(ticks), np.concatenate(distance)
-        self.near = np.unique(np.concatenate((core, buffer)))
-        self._core = np.isin(self.near, core).astype(np.float64)
+        inside, near = (np.zeros(limits[-1], dtype=bool) for _ in range(2))
+        inside[core] = True
+        near[core] = near[buffer] = True
+        self.near = np.flatnonzero(near)
+        self._core = inside[self.near].astype(np.float64)
         self._place = np.searchsorted(self.near, buffer)
 
     def weight(self, width: int) -> Floats:
