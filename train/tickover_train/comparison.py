@@ -20,10 +20,11 @@ from tickover_export.package import manifest_of, package
 from tickover_train.config import TrainConfig
 from tickover_train.data import Trip
 from tickover_train.horizon import horizons
-from tickover_train.judge.evaluate import judge, set_up
+from tickover_train.judge.evaluate import Bench, Verdict, judge, set_up
 from tickover_train.judge.faults import KINDS, habits_of, plan
 from tickover_train.judge.metrics import Rate
 from tickover_train.judge.scorers import ModelScorer
+from tickover_train.judge.study import beside
 from tickover_train.workshop import Job, Product, finish, fit_folds, new_job
 
 CELLS: Final[tuple[Cell, ...]] = ("rnn", "gru", "lstm")
@@ -53,6 +54,17 @@ class Entry:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The entries in the order in which they ran; ``beside``: the baseline and the floors on the same test trips,
+    which hold ``hours``.
+    """
+
+    entries: list[Entry]
+    beside: list[Verdict]
+    hours: float
+
+
 def split(trips: Sequence[Trip]) -> tuple[list[Trip], list[Trip]]:
     """Trips to train on, and trips to judge on; a lone trip is both."""
     test = [trip for number, trip in enumerate(trips) if number % TEST_EVERY == TEST_EVERY - 1] or list(trips[-1:])
@@ -65,10 +77,11 @@ def compare(
     trips: Sequence[Trip],
     pairs: Iterable[tuple[Cell, Architecture]],
     tell: Callable[[str], None],
-) -> list[Entry]:
+) -> Comparison:
     """Train and judge each pair with one configuration and one seed."""
     torch.set_num_threads(config.fit.threads)
     training, test = split(trips)
+    bench = _bench(mapping, test, config.seed)
     entries = []
     for cell, arch in pairs:
         tell(f"{cell} {arch}: training")
@@ -76,20 +89,25 @@ def compare(
         began = time.monotonic()
         job = new_job(settings, mapping, training)
         product = finish(job, fit_folds(job))
-        entry = _judged(job, product, test, time.monotonic() - began)
+        entry = _judged(job, product, bench, time.monotonic() - began)
         tell(f"{cell} {arch}: {100 * entry.ranked:.0f} % caught ranked, {entry.train_s:.0f} s")
         entries.append(entry)
-    return entries
+    budget = config.budget.per_hour
+    return Comparison(entries, [judge(one, bench, budget) for one in beside(bench, budget, config.seed)], bench.hours)
 
 
-def _judged(job: Job, product: Product, test: Sequence[Trip], seconds: float) -> Entry:
+def _bench(mapping: Mapping, test: Sequence[Trip], seed: int) -> Bench:
+    """The test trips with their faults, the same for all."""
+    values, period = [trip.values for trip in test], mapping.ticks.period_s
+    habits = habits_of(values)
+    planned = plan([len(x) for x in values], habits, period, seed, list(KINDS), Counter())
+    return set_up(values, planned, mapping.manifest_signals(), habits, period, Counter())
+
+
+def _judged(job: Job, product: Product, bench: Bench, seconds: float) -> Entry:
     data = _model(product, job.config)
     detector = Detector(open_bytes(data))
     manifest = detector.manifest
-    values = [trip.values for trip in test]
-    habits = habits_of(values)
-    planned = plan([len(x) for x in values], habits, manifest.tick_period_s, job.config.seed, list(KINDS), Counter())
-    bench = set_up(values, planned, manifest.signals, habits, manifest.tick_period_s, Counter())
     verdict = judge(ModelScorer(detector), bench, manifest.false_alarms.per_hour)
     memory = horizons(product.network, job.normalised, job.config.seed)
     return Entry(
@@ -104,7 +122,7 @@ def _judged(job: Job, product: Product, test: Sequence[Trip], seconds: float) ->
         in_alarm=verdict.in_alarm,
         vus_pr=verdict.vus_pr,
         horizon_s=memory.memory.lag * manifest.tick_period_s,
-        tick_us=_tick_us(detector, np.concatenate(values)[:TIMED_TICKS]),
+        tick_us=_tick_us(detector, np.concatenate(bench.trips)[:TIMED_TICKS]),
         bytes=len(data),
     )
 

@@ -40,10 +40,14 @@ def test_two_cells_side_by_side(logs, tmp_path):
     args += ["--json", str(tmp_path / "out.json"), "--page", str(tmp_path / "out.html")]
     result = CliRunner().invoke(compare, args)
     assert result.exit_code == 0, result.output
-    entries = json.loads((tmp_path / "out.json").read_bytes())
+    found = json.loads((tmp_path / "out.json").read_bytes())
+    entries = found["entries"]
+    assert [one["name"] for one in found["beside"]] == ["pca residual", "random", "always on", "clock"]
     assert [(one["cell"], one["arch"]) for one in entries] == [("rnn", "forecaster"), ("gru", "forecaster")]
     assert entries[0]["parameters"] < entries[1]["parameters"]
     page = (tmp_path / "out.html").read_text()
     for one in entries:
         assert f"{one['cell']} {one['arch']}" in page
         assert f"{one['cell']} {one['arch']}" in result.output
+    assert "always on" in page
+    assert "always on" in result.output

@@ -1,7 +1,6 @@
 """``tickover compare``: which cell and which architecture suits these trips."""
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,8 @@ from tickover_train.data import expand, load_trips
 from tickover_train.judge.page import number, percent, render_comparison
 
 if TYPE_CHECKING:
-    from tickover_train.comparison import Entry
+    from tickover_train.comparison import Comparison, Entry
+    from tickover_train.judge.evaluate import Verdict
 
 EPOCHS = 8
 """Enough to rank; ``tickover train`` goes further."""
@@ -55,14 +55,14 @@ def compare(
     trips = load_trips(paths, mapping, Counter(), warn)
     pairs = [(c, a) for a in ARCHITECTURES for c in CELLS if c in (cells or CELLS) and a in (archs or ARCHITECTURES)]
     config = small(load_config(config_file), epochs, seed)
-    entries = run(config, mapping, trips, pairs, lambda text: click.echo(f"  {text}", err=True))
-    click.echo(table(entries))
+    found = run(config, mapping, trips, pairs, lambda text: click.echo(f"  {text}", err=True))
+    click.echo(table(found))
     if json_file:
         with replace_file(json_file) as file:
-            file.write(msgspec.json.format(msgspec.json.encode(entries)))
+            file.write(msgspec.json.format(msgspec.json.encode(found)))
     if page:
         with replace_file(page) as file:
-            file.write(render_comparison(entries, len(trips), epochs, seed).encode())
+            file.write(render_comparison(found, len(trips), epochs, seed).encode())
         click.echo(f"page: {page}")
 
 
@@ -76,16 +76,23 @@ def small(config: TrainConfig, epochs: int, seed: int) -> TrainConfig:
     )
 
 
-def table(entries: Sequence["Entry"]) -> str:
-    """The entries as text, in the order in which they ran."""
+def table(found: "Comparison") -> str:
+    """The entries as text, in the order in which they ran, then the baseline and the floors."""
     lines = [
         f"{'':<20}{'kept':>7}{'ranked':>8}{'false alarms/h':>16}{'in alarm':>10}{'VUS-PR':>8}{'memory':>9}"
         f"{'weights':>9}{'tick':>9}{'training':>10}"
     ]
-    for one in entries:
+    for one in found.entries:
         lines.append(
-            f"{one.cell + ' ' + one.arch:<20}{percent(one.kept):>7}{percent(one.ranked):>8}"
-            f"{number(one.false_alarms.per_hour):>16}{percent(one.in_alarm):>10}{number(one.vus_pr):>8}"
+            f"{one.cell + ' ' + one.arch:<20}{_shares(one)}"
             f"{one.horizon_s:>7.0f} s{one.parameters:>9}{one.tick_us:>6.0f} us{one.train_s:>8.0f} s"
         )
-    return "\n".join(lines)
+    lines += [f"{one.name:<20}{_shares(one)}" for one in found.beside]
+    return "\n".join([*lines, "", f"judged on {found.hours:.1f} h that no network was trained on"])
+
+
+def _shares(one: "Entry | Verdict") -> str:
+    return (
+        f"{percent(one.kept):>7}{percent(one.ranked):>8}{number(one.false_alarms.per_hour):>16}"
+        f"{percent(one.in_alarm):>10}{number(one.vus_pr):>8}"
+    )

@@ -132,7 +132,7 @@ def _path(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> str:
     return " ".join(parts)
 
 
-def render_comparison(entries: Sequence[Any], trips: int, epochs: int, seed: int) -> str:
-    """The page of ``tickover compare``; ``entries`` as in ``tickover_train.comparison.Entry``."""
-    page: str = _template("comparison.html.j2").render(entries=entries, trips=trips, epochs=epochs, seed=seed)
+def render_comparison(found: Any, trips: int, epochs: int, seed: int) -> str:
+    """The page of ``tickover compare``; ``found`` is a ``tickover_train.comparison.Comparison``."""
+    page: str = _template("comparison.html.j2").render(found=found, trips=trips, epochs=epochs, seed=seed)
     return page

@@ -113,9 +113,12 @@ def run(
     bench = _bench(values, manifest, habits, seed, names, counts)
     in_legs = [
         judge(scorer, legs_bench, budget_of(manifest), advance)
-        for scorer in _scorers(model, manifest, seed, legs_bench)
+        for scorer in (model, *beside(legs_bench, budget_of(manifest), seed))
     ]
-    whole = [judge(scorer, bench, budget_of(manifest), advance) for scorer in _scorers(model, manifest, seed, bench)]
+    whole = [
+        judge(scorer, bench, budget_of(manifest), advance)
+        for scorer in (model, *beside(bench, budget_of(manifest), seed))
+    ]
     alarms = _false_alarms(model, trips, glitches)
     return Study(
         model=manifest.name,
@@ -152,15 +155,15 @@ def _bench(
     return set_up(trips, planned, manifest.signals, habits, manifest.tick_period_s, counts)
 
 
-def _scorers(model: ModelScorer, manifest: Manifest, seed: int, bench: Bench) -> list[Scorer]:
-    period, budget = manifest.tick_period_s, budget_of(manifest)
+def beside(bench: Bench, budget: float, seed: int) -> list[Scorer]:
+    """The baseline and the floors for ``budget`` false alarms an hour: what stands beside every result."""
 
     def limit(scores: Sequence[Floats]) -> float:
-        hours = sum(map(len, scores)) * period / 3600.0
+        hours = sum(map(len, scores)) * bench.period_s / 3600.0
         return Sweep(scores, bench.merge, hours).level(budget)
 
-    floors = [FloorScorer(name, period, seed, budget) for name in FLOORS]
-    return [model, PcaScorer(period, limit), *floors]
+    floors = [FloorScorer(name, bench.period_s, seed, budget) for name in FLOORS]
+    return [PcaScorer(bench.period_s, limit), *floors]
 
 
 def judge_labels(model: ModelScorer, trips: Sequence[LabelledTrip], level: float) -> LabelVerdict:
