@@ -65,7 +65,11 @@ class Broker:
         self.process = subprocess.Popen(
             [MOSQUITTO, "-c", str(self.config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        wait_until(self._answers, 10, "Mosquitto listens")
+        try:
+            wait_until(self._answers, 10, "Mosquitto listens")
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def _answers(self) -> bool:
@@ -79,6 +83,12 @@ class Broker:
         if self.process:
             self.process.kill()
             self.process.wait()
+
+    def __enter__(self) -> "Broker":
+        return self if self.process else self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
 
     def stop(self) -> None:
         if self.process:
@@ -127,6 +137,5 @@ def wait_until(condition, seconds: float, what: str) -> None:
 def broker(tmp_path: Path) -> Iterator[Broker]:
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed (apt install mosquitto)")
-    running = Broker(tmp_path / "broker").start()
-    yield running
-    running.kill()
+    with Broker(tmp_path / "broker") as running:
+        yield running

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -46,9 +47,15 @@ def drive(seconds: int, seed: int = 0) -> list[Row]:
     return rows
 
 
-def replayed(rows: Iterable[Row], vehicle: str = "t1", policy: EpisodeOverrides | None = None) -> list[Alert]:
+def replayed(
+    rows: Iterable[Row],
+    vehicle: str = "t1",
+    policy: EpisodeOverrides | None = None,
+    model: Path = MODEL,
+    detector: str = "anomaly",
+) -> list[Alert]:
     """What the same readings give without a daemon; the log's end ends nothing."""
-    pipeline = Pipeline(Detector.load(MODEL), Settings(episodes=policy or EpisodeOverrides()))
+    pipeline = Pipeline(Detector.load(model), Settings(episodes=policy or EpisodeOverrides()), detector)
     rows = list(rows)
     time = np.array([round(stamp * 1e6) for stamp, _ in rows], np.int64)
     values = np.array([[shown.get(name, np.nan) for name in SIGNALS] for _, shown in rows])
@@ -113,6 +120,13 @@ class Daemon:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(10)
 
+    def __enter__(self) -> "Daemon":
+        return self if self.process else self.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self.process and not self.over():
+            self.kill()
+
     def hang_up(self) -> None:
         assert self.process
         self.process.send_signal(signal.SIGHUP)
@@ -132,6 +146,12 @@ class Truck:
             time.sleep(pause)
         for info in infos:
             info.wait_for_publish(30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self.client.disconnect()
@@ -182,6 +202,12 @@ class Watcher:
         wait_until(lambda: {a.alert_id for a in self.alerts()} >= wanted.keys(), seconds, "all alerts")
         for alert in self.alerts():
             assert alert == wanted.get(alert.alert_id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self.client.disconnect()

@@ -153,28 +153,24 @@ def test_a_full_disk_stops_nothing_and_is_left_without_a_restart(
     small_disk: Path,
 ) -> None:
     state = {"folder": str(small_disk), "retry_s": 0.5, "commit_s": 0.2}
-    daemon = Daemon(tmp_path / "d", broker.port, state=state)
     rows = drive(900)
-    daemon.start()
-    truck = Truck(broker)
-    truck.send(rows[:300])
-    ballast = small_disk / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        with suppress(OSError):
-            while True:
-                file.write(bytes(1024))
-        truck.send(rows[300:600], pause=0.005)
-        wait_until(lambda: watcher.notices("durability") == [True], 15, "the loss of durability is said")
-    ballast.unlink()
-    wait_until(lambda: watcher.notices("durability") == [True, False], 15, "durable again")
-    truck.send(rows[600:700])
-    time.sleep(0.5)
-    daemon.kill()
-    daemon.start()
-    truck.send(rows[700:])
-    watcher.expect(as_told(replayed(rows)))
-    daemon.kill()
-    truck.close()
+    with Daemon(tmp_path / "d", broker.port, state=state) as daemon, Truck(broker) as truck:
+        truck.send(rows[:300])
+        ballast = small_disk / "ballast"
+        with ballast.open("wb", buffering=0) as file:
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(1024))
+            truck.send(rows[300:600], pause=0.005)
+            wait_until(lambda: watcher.notices("durability") == [True], 15, "the loss of durability is said")
+        ballast.unlink()
+        wait_until(lambda: watcher.notices("durability") == [True, False], 15, "durable again")
+        truck.send(rows[600:700])
+        time.sleep(0.5)
+        daemon.kill()
+        daemon.start()
+        truck.send(rows[700:])
+        watcher.expect(as_told(replayed(rows)))
 
 
 @pytest.mark.slow
@@ -183,20 +179,17 @@ def test_a_refused_publish_stays_and_raises_an_alarm(tmp_path: Path) -> None:
     allowed = "topic readwrite truck/#\ntopic readwrite tickover/v1/gateway/#\ntopic read tickover/#\n"
     acl.write_text(allowed)
     acl.chmod(0o644)
-    mosquitto = Broker(tmp_path / "broker", f"allow_anonymous true\nacl_file {acl}")
-    mosquitto.start()
-    watcher, truck = Watcher(mosquitto), Truck(mosquitto)
-    daemon = Daemon(tmp_path / "daemon", mosquitto.port, outbox={"refused_retry_s": 12}).start()
     rows = drive(200)
-    truck.send(rows)
-    wait_until(lambda: watcher.notices("publish_refused") == [True], 15, "said")
-    wait_until(lambda: watcher.answer("status")["result"]["outbox"] == len(replayed(rows)), 10, "they stay")
-    acl.write_text(allowed + "topic readwrite tickover/#\n")
-    mosquitto.stop()
-    mosquitto.start()
-    watcher.expect(as_told(replayed(rows)), seconds=30)
-    wait_until(lambda: watcher.notices("publish_refused") == [True, False], 15, "over")
-    daemon.kill()
-    for client in (watcher, truck):
-        client.close()
-    mosquitto.kill()
+    with (
+        Broker(tmp_path / "broker", f"allow_anonymous true\nacl_file {acl}") as mosquitto,
+        Watcher(mosquitto) as watcher,
+        Truck(mosquitto) as truck,
+        Daemon(tmp_path / "daemon", mosquitto.port, outbox={"refused_retry_s": 12}),
+    ):
+        truck.send(rows)
+        wait_until(lambda: watcher.notices("publish_refused") == [True], 15, "said")
+        wait_until(lambda: watcher.answer("status")["result"]["outbox"] == len(replayed(rows)), 10, "they stay")
+        acl.write_text(allowed + "topic readwrite tickover/#\n")
+        mosquitto.restart()
+        watcher.expect(as_told(replayed(rows)), seconds=30)
+        wait_until(lambda: watcher.notices("publish_refused") == [True, False], 15, "over")

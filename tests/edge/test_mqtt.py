@@ -118,13 +118,12 @@ def test_a_publish_the_acl_forbids_is_refused_with_a_reason(tmp_path: Path) -> N
     acl = tmp_path / "acl"
     acl.write_text("topic readwrite in/#\n")
     acl.chmod(0o644)
-    mosquitto = Mosquitto(tmp_path / "acl-broker", f"allow_anonymous true\nacl_file {acl}").start()
-    tap = Tap(settings_of(mosquitto)).ready()
-    tap.link.publish("no", "forbidden", b"x")
-    tap.until(lambda: bool(tap.of(Published)), "an answer")
-    assert tap.of(Published)[0] == Published("no", "Not authorized")
-    tap.link.stop(2)
-    mosquitto.kill()
+    with Mosquitto(tmp_path / "acl-broker", f"allow_anonymous true\nacl_file {acl}") as mosquitto:
+        tap = Tap(settings_of(mosquitto)).ready()
+        tap.link.publish("no", "forbidden", b"x")
+        tap.until(lambda: bool(tap.of(Published)), "an answer")
+        assert tap.of(Published)[0] == Published("no", "Not authorized")
+        tap.link.stop(2)
 
 
 def test_backing_off_leaves_the_broker_alone(tap: Tap) -> None:
