@@ -18,13 +18,22 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
+
+from tickover.detector import Detector
+from tickover.mapping import mapping_of
+from tickover_train.data import load_trips
+from tickover_train.judge.evaluate import judge, set_up
+from tickover_train.judge.faults import KINDS, habits_of, plan
+from tickover_train.judge.study import beside
 
 LEFT_OUT = "Messfehler"
 SPLITS = ("season", "mixed", "all")
@@ -82,12 +91,23 @@ def work(one: Work, folder: Path) -> list[Row]:
     if not test:
         return [promise]
     model = one.step("model.onnx", "export", run, "--out", "{}")
-    rows = [*judged(one, "judged", model, test), promise]
+    rows = [*judged(one, "judged", model, test), learnt_alike(one, model, learn, test), promise]
     if one.split == "season":
         first, rest = test[:RETUNED_ON], test[RETUNED_ON:]
         retuned = one.step("retuned.onnx", "retune", model, "--clean", *first, "--rescale", "--out", "{}")
-        rows += judged(one, "rest", model, rest) + judged(one, "rest, retuned", retuned, rest)
+        rows += [*judged(one, "rest", model, rest)[:1], *judged(one, "rest, retuned", retuned, rest)[:1]]
     return rows
+
+
+def learnt_alike(one: Work, model: Path, learn: list[Path], test: list[Path]) -> Row:
+    """The PCA residual fitted on the model's own training trips; in the study it learns from the judged ones."""
+    manifest = Detector.load(model).manifest
+    learnt, trips = ([t.values for t in load_trips(p, mapping_of(manifest), Counter(), print)] for p in (learn, test))
+    habits, period, budget = habits_of(trips), manifest.tick_period_s, manifest.false_alarms.per_hour
+    planned = plan([len(trip) for trip in trips], habits, period, one.seed, list(KINDS), Counter())
+    bench = set_up(trips, planned, manifest.signals, habits, period, Counter())
+    verdict = judge(beside(bench, budget, one.seed, learnt)[0], bench, budget)
+    return row_of(one, "judged, whole, pca of the training trips", msgspec.to_builtins(verdict))
 
 
 def head(one: Work, what: str) -> Row:
@@ -101,12 +121,14 @@ def judged(one: Work, what: str, model: Path, logs: list[Path]) -> list[Row]:
     path = one.step(f"{name}.json", "evaluate", model, "--clean", *logs, "--json", "{}", "--page", page)
     study = json.loads(path.read_bytes())
     return [
-        head(one, f"{what}, {where}, {verdict['name']}")
-        | {key: verdict[key] for key in FIGURES}
-        | {"rate": verdict["false_alarms"]}
+        row_of(one, f"{what}, {where}, {verdict['name']}", verdict)
         for where in ("whole", "legs")
         for verdict in study[where]
     ]
+
+
+def row_of(one: Work, what: str, verdict: Row) -> Row:
+    return head(one, what) | {key: verdict[key] for key in FIGURES} | {"rate": verdict["false_alarms"]}
 
 
 def told(row: Row) -> str:

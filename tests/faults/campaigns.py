@@ -12,7 +12,7 @@ from typing import Final
 from broker import Broker, wait_until
 from daemon_process import Row, drive
 from faults.gateway import SOUND, VEHICLE, Ear, Gateway, Player, Result
-from faults.power_cut import ROOT, environment
+from faults.process import ROOT, environment
 from faults.proxy import Proxy
 from tickover.formats.alerts import decode_alert
 from tickover.records import Alert
@@ -118,7 +118,7 @@ def kill_daemon(folder: Path, broker: Broker, ear: Ear, kills: int, seconds: flo
     gateway.start()
     assert player.wait(took + 60) == 0, (gateway.folder / "play").read_text()
     result = ear.compare(gateway.name, replayed_log(mapping, folder), 60)
-    assert "Traceback" not in gateway.text()
+    assert "Traceback" not in gateway.text(), gateway.text()[-3000:]
     gateway.kill()
     return Kills(done, took, result)
 

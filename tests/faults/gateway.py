@@ -25,7 +25,7 @@ from paho.mqtt.properties import Properties
 
 from broker import Broker, wait_until
 from daemon_process import MODEL, Row, alerts_in, as_told, replayed
-from faults.power_cut import environment
+from faults.process import environment
 from tickover.io.store import FILE
 from tickover.records import Alert
 

@@ -1,20 +1,23 @@
 """Power cuts of a recorded run: images of the disk at many moments, each opened and compared with what was promised."""
 
-import os
+import itertools
+import json
 import random
 import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
+from daemon_process import MODEL, alerts_in, as_told, replayed
 from faults.disk import Disk, write_out
+from faults.gateway import VEHICLE
+from faults.process import ROOT, environment
 from faults.recording import Op, record
+from faults.scripted import message, started, turn_until_idle, write_config
+from faults.scripted_run import run_rows
 from faults.store_writer import Content, changes, content_of
 from tickover.io.store import Store
-
-ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass
@@ -30,12 +33,6 @@ class Verdict:
     @property
     def good(self) -> bool:
         return not self.lost and not self.unreadable
-
-
-def environment() -> dict[str, str]:
-    """For child processes: where the sources are."""
-    paths = os.pathsep.join(str(ROOT / name) for name in ("edge", "tests"))
-    return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def record_writer(folder: Path, seed: int, rounds: int, level: str = "FULL") -> list[Op]:
@@ -97,3 +94,43 @@ def cut_writer(ops: list[Op], seed: int, rounds: int, count: int, folder: Path) 
 
 def _same(found: Content, wanted: Content) -> bool:
     return vars(found) | {"stored": 0} == vars(wanted) | {"stored": 0}
+
+
+def record_daemon(folder: Path, level: str = "FULL") -> list[Op]:
+    """A run of ``scripted_run.py``, recorded."""
+    state = folder / "state"
+    state.mkdir(parents=True)
+    config = write_config(folder / "config.toml", state, MODEL)
+    script = str(ROOT / "tests" / "faults" / "scripted_run.py")
+    return record([sys.executable, script, str(config), level], state, folder / "strace", env=environment())
+
+
+def cut_daemon(ops: list[Op], count: int, folder: Path, seed: int = 0) -> Verdict:
+    """Cut the power of a recorded `record_daemon` run ``count`` times and let the daemon go on.
+
+    The broker repeats what it has no acknowledgement of and then brings the rest. What it was told before the cut and
+    is told afterwards must be the alerts of a replay: none lost, none different, none else.
+    """
+    rows = run_rows()
+    wanted = as_told(replayed(rows, VEHICLE))
+    said = [json.loads(line) for op in ops if op.kind == "say" for line in op.data.splitlines()]
+    until = list(itertools.accumulate((len(op.data.splitlines()) if op.kind == "say" else 0 for op in ops), initial=0))
+    verdict = Verdict()
+    for moment, at_risk, image in images(ops, count, random.Random(seed)):
+        verdict.cuts += 1
+        verdict.at_risk += at_risk > 0
+        shutil.rmtree(folder / "state", ignore_errors=True)
+        write_out(image, folder / "state")
+        before = said[: until[moment]]
+        acknowledged = {mid for one in before for mid in one.get("acknowledged", [])}
+        told = [one["told"].encode() for one in before if "told" in one]
+        with started(folder / "config.toml") as (daemon, link):
+            if daemon.store.quarantined or daemon.keeper.lost or not daemon.store.durable:
+                verdict.unreadable.append(moment)
+            rest = ((mid, row) for mid, row in enumerate(rows, 1) if mid not in acknowledged)
+            link.inbox += [message(row, mid, again=True) for mid, row in rest]
+            turn_until_idle(daemon, link)
+            alerts = alerts_in(told + link.of("/alert/"))
+        if {alert.alert_id: alert for alert in alerts} != wanted or any(a != wanted[a.alert_id] for a in alerts):
+            verdict.lost.append(moment)
+    return verdict

@@ -24,6 +24,7 @@ client_id = "scripted"
 folder = "{state}"
 commit_s = {commit_s}
 retry_s = 0.2
+checkpoint_s = 0.5
 [vehicles]
 silence_s = 0
 clock = "{clock}"
@@ -80,9 +81,9 @@ def write_config(path: Path, state: Path, model: Path, commit_s: float = 0.05, c
 
 
 @contextmanager
-def started(config: Path) -> Iterator[tuple[Daemon, ScriptedLink]]:
+def started(config: Path, kind: type[ScriptedLink] = ScriptedLink) -> Iterator[tuple[Daemon, ScriptedLink]]:
     """A daemon that has begun, as `tickover run` begins one; it is not stopped, only closed."""
-    real, loop.Link = loop.Link, ScriptedLink  # type: ignore[assignment,misc]
+    real, loop.Link = loop.Link, kind  # type: ignore[assignment,misc]
     listen, presence.LISTEN_S = presence.LISTEN_S, 0.0  # type: ignore[misc]
     try:
         loaded = load_config(config)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.power_cut import cut_writer, record_writer
+from faults.power_cut import cut_daemon, cut_writer, record_daemon, record_writer
 from faults.recording import STRACE
 
 pytestmark = [
@@ -32,3 +32,16 @@ def test_the_same_harness_finds_a_store_that_does_not_sync(quick_folder: Path, l
     verdict = cut_writer(ops, 1, rounds, cuts, quick_folder)
     assert len(verdict.lost) > cuts / 4
     assert level == "NORMAL" or verdict.unreadable, "without any sync, files are damaged too"
+
+
+def test_the_daemon_goes_on_after_a_power_cut_as_if_there_had_been_none(quick_folder: Path) -> None:
+    ops = record_daemon(quick_folder)
+    verdict = cut_daemon(ops, 40, quick_folder)
+    assert verdict.at_risk > 20
+    assert verdict.unreadable == []
+    assert verdict.lost == []
+
+
+def test_the_same_harness_finds_a_daemon_whose_store_does_not_sync(quick_folder: Path) -> None:
+    verdict = cut_daemon(record_daemon(quick_folder, "OFF"), 15, quick_folder)
+    assert verdict.lost

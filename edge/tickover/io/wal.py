@@ -19,6 +19,8 @@ CHECKED_BYTES: Final = 8
 MAGIC: Final = 0x377F0682
 """With checksums over little-endian words; one more: big-endian."""
 
+WORD: Final = 2**32
+
 Words = npt.NDArray[np.uint32]
 
 
@@ -51,14 +53,15 @@ def _good_frames(content: bytes, frames: npt.NDArray[np.uint8], heads: Words) ->
     word = ">u4" if magic & 1 else "<u4"
     salts = heads[:, 2:4] == np.frombuffer(content, ">u4", 2, 16)
     head = np.frombuffer(content, np.uint8, 24).reshape(1, -1)
-    state = _sums(head, word)[0]
-    if magic & ~1 != MAGIC or (state != np.frombuffer(content, ">u4", 2, 24)).any():
+    s0, s1 = _sums(head, word)[0].tolist()
+    if magic & ~1 != MAGIC or [s0, s1] != np.frombuffer(content, ">u4", 2, 24).tolist():
         return 0
     checked = np.concatenate([frames[:, :CHECKED_BYTES], frames[:, FRAME_HEADER_BYTES:]], axis=1)
-    sums, step = _sums(checked, word), _powers(checked.shape[1] // 8 + 1)[-1]
-    for number in range(len(frames)):
-        state = sums[number] + step @ state
-        if not salts[number].all() or (state != heads[number, 4:6]).any():
+    (a, b), (c, d) = _powers(checked.shape[1] // 8 + 1)[-1].tolist()
+    ours, written = salts.all(axis=1).tolist(), heads[:, 4:6].tolist()
+    for number, (own0, own1) in enumerate(_sums(checked, word).tolist()):
+        s0, s1 = (own0 + a * s0 + b * s1) % WORD, (own1 + c * s0 + d * s1) % WORD
+        if not ours[number] or [s0, s1] != written[number]:
             return number
     return len(frames)
 
@@ -68,9 +71,9 @@ def _sums(rows: npt.NDArray[np.uint8], word: str) -> Words:
 
     One step is ``s0 += x + s1; s1 += y + s0``: linear modulo 2^32, so all rows are summed at once.
     """
-    pairs = np.ascontiguousarray(rows).view(word).astype(np.uint32).reshape(len(rows), -1, 2)
-    weights = _powers(pairs.shape[1])[::-1] @ np.array([[1, 0], [1, 1]], np.uint32)
-    total: Words = np.einsum("nkj,kij->ni", pairs, weights, dtype=np.uint32)
+    words = np.ascontiguousarray(rows).view(word).astype(np.uint32)
+    weights = _powers(words.shape[1] // 2)[::-1] @ np.array([[1, 0], [1, 1]], np.uint32)
+    total: Words = words @ weights.transpose(0, 2, 1).reshape(-1, 2)
     return total
 
 
