@@ -29,11 +29,13 @@ class PcaScorer:
     It is fitted on half of the clean trips and judges the other half, and the other way round (even and odd numbers),
     because the trips behind the model are not with the model. Its limit is the level with ``budget`` false onsets an
     hour on the half it was fitted on. It so has seen trips of the same season as those it judges; the model need not.
+    With ``learnt`` it is fitted on those trips instead, and has seen no more than a model of the same trips.
     """
 
     name = "pca residual"
 
-    def __init__(self, period_s: float, limit_of: LimitRule) -> None:
+    def __init__(self, period_s: float, limit_of: LimitRule, learnt: Sequence[FloatArray] = ()) -> None:
+        self._learnt = list(learnt)
         self._alpha = 2.0 / (PCA_SMOOTH_S / period_s + 1.0)
         self._limit_of = limit_of
         self._fits: list[_Pca] = []
@@ -43,7 +45,9 @@ class PcaScorer:
 
     def clean(self, trips: Sequence[FloatArray], marks: Sequence[Sequence[int]]) -> list[Track]:
         """Fit both halves, then score every trip by the other half's fit."""
-        halves = [[trip for n, trip in enumerate(trips) if n % 2 == half] or list(trips) for half in (0, 1)]
+        halves = [
+            self._learnt or [trip for n, trip in enumerate(trips) if n % 2 == half] or list(trips) for half in (0, 1)
+        ]
         self._fits = [_Pca(half) for half in halves]
         own = [
             [self._filter(fit.residual(trip)) for trip in half] for fit, half in zip(self._fits, halves, strict=True)

@@ -155,15 +155,18 @@ def _bench(
     return set_up(trips, planned, manifest.signals, habits, manifest.tick_period_s, counts)
 
 
-def beside(bench: Bench, budget: float, seed: int) -> list[Scorer]:
-    """The baseline and the floors for ``budget`` false alarms an hour: what stands beside every result."""
+def beside(bench: Bench, budget: float, seed: int, learnt: Sequence[FloatArray] = ()) -> list[Scorer]:
+    """The baseline and the floors for ``budget`` false alarms an hour: what stands beside every result.
+
+    The baseline learns from ``learnt``, or else from the trips that are judged (see ``PcaScorer``).
+    """
 
     def limit(scores: Sequence[Floats]) -> float:
         hours = sum(map(len, scores)) * bench.period_s / 3600.0
         return Sweep(scores, bench.merge, hours).level(budget)
 
     floors = [FloorScorer(name, bench.period_s, seed, budget) for name in FLOORS]
-    return [PcaScorer(bench.period_s, limit), *floors]
+    return [PcaScorer(bench.period_s, limit, learnt), *floors]
 
 
 def judge_labels(model: ModelScorer, trips: Sequence[LabelledTrip], level: float) -> LabelVerdict:
