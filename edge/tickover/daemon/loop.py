@@ -63,7 +63,7 @@ class Daemon:
         self.committer = Committer(config.state, config.broker.receive_maximum, store, self.fleet, self.outbox)
         self.keeper = Keeper(store, self.fleet)
         self.live = Live({name: manifest.names for name, manifest in opened.manifests.items()})
-        self.connected = False
+        self.connected, self._unconnected = False, ""
         self.synced = is_synced(config.vehicles.clock)
         self._rates = Rates()
         self._seen: dict[str, float] = {}
@@ -240,9 +240,9 @@ class Daemon:
 
     def _on_disconnected(self, event: Disconnected) -> None:
         broker = self.config.broker
-        log = logger.warning if self.connected else logger.debug
+        log = logger.warning if self.connected or event.reason != self._unconnected else logger.debug
         log("no connection to %s:%d: %s", broker.host, broker.port, event.reason)
-        self.connected = False
+        self.connected, self._unconnected = False, event.reason
         self.presence.disconnected()
         self.outbox.disconnected()
         if event.taken_over:

@@ -17,7 +17,7 @@ from tickover.daemon.loop import Daemon
 from tickover.daemon.notices import Kind
 from tickover.daemon.recovery import Opened, models_change, models_changed, open_fleet, orphans
 from tickover.errors import ConfigError, TickoverError
-from tickover.io.mqtt import CONNECT_S
+from tickover.io.mqtt import CONNECT_S, check_files
 from tickover.io.notify import notify, watchdog_s
 from tickover.io.store import Bounds, Store
 
@@ -39,8 +39,7 @@ class Runner:
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT. ConfigError or ModelError when the first start fails."""
-        config = load_config(self._path)
-        opened = open_fleet(config)
+        config, opened = self._read()
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGINT, self._on_stop)
         signal.signal(signal.SIGHUP, self._on_reload)
@@ -70,11 +69,16 @@ class Runner:
                     return new
         return config, daemon.opened
 
+    def _read(self) -> tuple[Config, Opened]:
+        """Configuration, models and the broker's files, checked before anything connects."""
+        config = load_config(self._path)
+        check_files(config.broker)
+        return config, open_fleet(config)
+
     def _reloaded(self) -> tuple[Config, Opened] | None:
         """The configuration and models as the files say now; None, said aloud, when they are wrong."""
         try:
-            config = load_config(self._path)
-            return config, open_fleet(config)
+            return self._read()
         except TickoverError as error:
             logger.error("reload refused, going on as before: %s", error)
             return None

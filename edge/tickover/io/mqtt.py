@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -26,6 +27,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tickover.config import Broker
+from tickover.errors import ConfigError
 
 QOS: Final = 1
 MAX_PACKET: Final = 65_536
@@ -193,7 +195,7 @@ class Link:
             client = _new_client(self._broker, self._will, self)
             _connect(client, self._broker)
             was_up = self._serve(client)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ConfigError) as error:
             self._lost = self._lost or Disconnected(f"{type(error).__name__}: {error}", False)
         self._up = False
         return was_up
@@ -355,6 +357,17 @@ def _new_client(broker: Broker, will: Will | None, link: Link) -> _Client:
 
 def _nothing(*_: object) -> None:
     pass
+
+
+def check_files(broker: Broker) -> None:
+    """Read credentials and certificates as connecting will; ConfigError names what cannot be used."""
+    broker.credentials_of()
+    try:
+        if broker.tls:
+            _tls(broker)
+    except OSError as error:
+        named = ", ".join(path for path in msgspec.structs.astuple(broker.tls) if path)
+        raise ConfigError(f"broker.tls: expected PEM files that can be read, got {named}: {error}") from error
 
 
 def _tls(broker: Broker) -> ssl.SSLContext:
