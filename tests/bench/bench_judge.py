@@ -2,8 +2,8 @@
 
     python tests/bench/bench_judge.py --out FOLDER [--seeds 0 1 2] [--splits season mixed all] [--processes 2]
 
-- ``season``: trained on 2017, judged on 2018-02; then ``retune --rescale`` on the first trips of 2018, and old and
-  retuned model judged on the rest of them.
+- ``season``: trained on 2017, judged on 2018-02; then ``retune`` on the first trips of 2018, without and
+  with ``--rescale``, and the old and the two new models judged on the rest of them.
 - ``mixed``: every other trip by date is trained on, the rest is judged.
 - ``all``: trained on all; the false episodes an hour that calibration realised, out of sample.
 
@@ -94,8 +94,10 @@ def work(one: Work, folder: Path) -> list[Row]:
     rows = [*judged(one, "judged", model, test), learnt_alike(one, model, learn, test), promise]
     if one.split == "season":
         first, rest = test[:RETUNED_ON], test[RETUNED_ON:]
-        retuned = one.step("retuned.onnx", "retune", model, "--clean", *first, "--rescale", "--out", "{}")
-        rows += [*judged(one, "rest", model, rest)[:1], *judged(one, "rest, retuned", retuned, rest)[:1]]
+        retuned = one.step("retuned.onnx", "retune", model, "--clean", *first, "--out", "{}")
+        rescaled = one.step("rescaled.onnx", "retune", model, "--clean", *first, "--rescale", "--out", "{}")
+        for what, which in (("rest", model), ("rest, retuned", retuned), ("rest, rescaled", rescaled)):
+            rows += judged(one, what, which, rest)[:2]
     return rows
 
 

@@ -154,5 +154,5 @@ def test_natural_glitches_are_found_and_steps_are_not(habits):
     trip[300, 1] += 60.0
     trip[500:502, 1] -= 60.0
     trip[700:, 1] += 60.0
-    found = find_glitches([make_trip(seed=6), trip], habits.spread.astype(np.float32))
+    found = find_glitches([make_trip(seed=6), trip], habits.spread.astype(np.float32), 1.0)
     assert [(g.trip, g.signal, g.tick, g.ticks) for g in found] == [(1, 1, 300, 1), (1, 1, 500, 2)]

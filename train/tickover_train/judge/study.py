@@ -105,7 +105,7 @@ def run(
     manifest, counts = detector.manifest, Counter[str]()
     values = [trip.values for trip in trips]
     habits = habits_of(values)
-    glitches = find_glitches(values, habits.spread.astype(np.float32))
+    glitches = find_glitches(values, habits.spread.astype(np.float32), manifest.tick_period_s)
     names = list(KINDS if kinds is None else kinds)
     model = ModelScorer(detector)
     legs = cut_legs(values, manifest.tick_period_s, seed)
