@@ -1,6 +1,7 @@
 """Fixtures for all tests: the real recordings, found through TICKOVER_DATA."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,12 @@ def find_data() -> Path | None:
     named = os.environ.get("TICKOVER_DATA")
     folder = Path(named) if named else ROOT.parent / "shared" / "data"
     return folder.resolve() if (folder / "kit-obd").is_dir() else None
+
+
+def pytest_configure() -> None:
+    """A shell starts background jobs with SIGINT ignored, and children inherit it: tests of Ctrl-C need it back."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:
