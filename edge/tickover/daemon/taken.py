@@ -6,6 +6,7 @@ known by packet id and content and left out. There are never more of them than t
 """
 
 import zlib
+from collections import OrderedDict
 from struct import Struct
 from typing import Final
 
@@ -20,7 +21,7 @@ class Taken:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._keys: dict[bytes, None] = {}
+        self._keys: OrderedDict[bytes, None] = OrderedDict()
         self._new: list[bytes] = []
 
     def is_repeat(self, message: Incoming) -> bool:
@@ -52,10 +53,10 @@ class Taken:
         self._keys.clear()
 
     def _keep(self, key: bytes) -> None:
-        self._keys.pop(key, None)
         self._keys[key] = None
+        self._keys.move_to_end(key)
         if len(self._keys) > self._most:
-            del self._keys[next(iter(self._keys))]
+            self._keys.popitem(last=False)
 
 
 def _key(message: Incoming) -> bytes:

@@ -8,9 +8,8 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Meta, Struct
@@ -28,6 +27,8 @@ NAMES_REMEMBERED: Final = 16_384
 FLOAT32_MAX: Final = 3.4028234663852886e38
 LATEST: Final = 7_258_118_400_000_000
 """2200-01-01 in microseconds: a later time, or one before 1970, is refused as ``bad_time``."""
+TOPIC, BESIDE: Final = "topic", "beside"
+"""Fields that no template names: the message's own topic, and that it carries nothing to read for this input."""
 MICROSECONDS: Final = {"s": 1e6, "ms": 1e3, "us": 1.0}
 
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
@@ -48,6 +49,7 @@ class Input(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     payload's key that holds the time (absent: time of arrival); ``values`` the key under which the signals lie
     (absent: beside the time); ``rows`` the key that holds the list of a batch (absent: the payload is the list);
     ``value`` the number's key in a per-signal JSON object. ``signals`` renames payload names to the model's.
+    ``rebirth_s``: a Sparkplug B node is asked for its births no more often than this; 0 = never.
     """
 
     topic: Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -60,6 +62,7 @@ class Input(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     rows: str | None = None
     value: str = "value"
     signals: dict[str, str] = {}
+    rebirth_s: Annotated[float, Meta(ge=0, le=31_536_000)] = 60.0
 
     def problem(self) -> str | None:
         """What types alone cannot say, or None."""
@@ -76,8 +79,7 @@ class Input(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return f"topic: unknown field {{{unused[0]}}}; known: {', '.join(sorted(FIELD_NAMES))}" if unused else None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row of one vehicle: ``time`` in microseconds, None = time of arrival; ``values`` in the order of the
     decoder's columns, NaN = no reading."""
 
@@ -217,11 +219,12 @@ class _Json(Stateless):
 
     def _values(self, signals: dict[str, Any], counts: Counter[str]) -> list[float]:
         values = [math.nan] * self._width
-        known = False
+        columns, known = self._columns, False
         for name, value in signals.items():
-            column = self._columns.get(name)
+            column = columns.get(name)
             if column is not None:
-                values[column] = finite(value, counts)
+                plain = type(value) is float and -FLOAT32_MAX <= value <= FLOAT32_MAX
+                values[column] = value if plain else finite(value, counts)
                 known = True
             elif name not in self._about:
                 counts["unknown_signal"] += 1

@@ -28,6 +28,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tickover.config import Broker
 from tickover.errors import ConfigError
+from tickover.formats.mqtt_packets import Publish, pubacks, whole_publishes
 
 QOS: Final = 1
 MAX_PACKET: Final = 65_536
@@ -150,9 +151,9 @@ class Link:
         if mids:
             self._command(lambda client: self._acknowledge(client, mids))
 
-    def publish(self, token: object, topic: str, payload: bytes, retain: bool = False) -> None:
-        """Publish at QoS 1; a `Published` with the token follows, or a `Disconnected`."""
-        self._command(lambda client: self._publish(client, token, topic, payload, retain))
+    def publish(self, token: object, topic: str, payload: bytes, retain: bool = False, qos: int = QOS) -> None:
+        """Publish; a `Published` with the token follows, or a `Disconnected` (nothing when the token is None)."""
+        self._command(lambda client: self._publish(client, token, topic, payload, retain, qos))
 
     def back_off(self, reason: str) -> None:
         """Leave, and stay away for the time that another client with our id is given."""
@@ -222,13 +223,12 @@ class Link:
         poll = select.poll()
         poll.register(self._awake, select.POLLIN)
         poll.register(sock, (select.POLLIN if hungry else 0) | (select.POLLOUT if client.want_write() else 0))
-        ready = {number for number, _ in poll.poll(0 if client.buffered() else (1000 if hungry else 10))}
+        ready = {number for number, _ in poll.poll((0 if client.buffered() else 1000) if hungry else 10)}
         if self._awake.fileno() in ready:
             self._obey(client)
         if hungry and (sock.fileno() in ready or client.buffered()):
             self._read(client)
-            if self._lost is None:
-                self.heard = time.monotonic()
+            self.heard = max(self.heard, client.heard)
         while client.want_write() and self._lost is None:
             before = client.waiting()
             client.loop_write()
@@ -237,12 +237,10 @@ class Link:
         client.loop_misc()
 
     def _read(self, client: "_Client") -> None:
-        """Empty the buffer: paho reads one packet, and with it fills the buffer; runs of publishes go past paho."""
+        """A packet by paho, which fills the buffer when it is empty, and all publishes that lie whole behind it."""
         client.loop_read()
-        while client.buffered() and self._lost is None:
+        if self._lost is None:
             self._hand_over(client, client.whole_publishes())
-            if client.buffered():
-                client.loop_read()
 
     def _obey(self, client: "_Client") -> None:
         try:
@@ -265,8 +263,8 @@ class Link:
         if ours:
             client.acknowledge(ours)
 
-    def _publish(self, client: "_Client", token: object, topic: str, payload: bytes, retain: bool) -> None:
-        info = client.publish(topic, payload, QOS, retain)
+    def _publish(self, client: "_Client", token: object, topic: str, payload: bytes, retain: bool, qos: int) -> None:
+        info = client.publish(topic, payload, qos, retain)
         if info.rc == paho.MQTT_ERR_SUCCESS:
             self._tokens[info.mid] = token
         else:
@@ -322,10 +320,14 @@ class _Client(paho.Client):
 
     _buffer: bytes = b""
     _at: int = 0
+    heard: float = 0.0
+    """When bytes last came (monotonic seconds)."""
 
     def _sock_recv(self, bufsize: int) -> bytes:
         if self._at >= len(self._buffer):
             self._buffer, self._at = super()._sock_recv(READ_BYTES), 0
+            if self._buffer:
+                self.heard = time.monotonic()
         head = self._buffer[self._at : self._at + bufsize]
         self._at += len(head)
         return head
