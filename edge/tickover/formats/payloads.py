@@ -27,7 +27,8 @@ NAMES_REMEMBERED: Final = 16_384
 FLOAT32_MAX: Final = 3.4028234663852886e38
 LATEST: Final = 7_258_118_400_000_000
 """2200-01-01 in microseconds: a later time, or one before 1970, is refused as ``bad_time``."""
-TOPIC, BESIDE: Final = "topic", "beside"
+TOPIC: Final = "topic"
+BESIDE: Final = "beside"
 """Fields that no template names: the message's own topic, and that it carries nothing to read for this input."""
 MICROSECONDS: Final = {"s": 1e6, "ms": 1e3, "us": 1.0}
 
