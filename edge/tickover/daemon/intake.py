@@ -1,7 +1,7 @@
 """Messages to events: which input a topic belongs to, what its payload says, and what is refused and counted."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -9,7 +9,8 @@ import msgspec
 
 from tickover.config import Vehicles
 from tickover.daemon.events import Rows, rows_of
-from tickover.formats.payloads import Decoder, Input, PayloadError, Row, open_decoder
+from tickover.daemon.rebirth import Rebirths, topic_beside
+from tickover.formats.payloads import BESIDE, TOPIC, Decoder, Input, PayloadError, Row, open_decoder
 from tickover.formats.topics import TopicTemplate
 from tickover.io.mqtt import Incoming
 from tickover.records import SECOND
@@ -34,10 +35,16 @@ class Intake:
     """
 
     def __init__(
-        self, inputs: Iterable[Input], columns: tuple[str, ...], limits: Vehicles, refuses: Callable[[str], bool]
+        self, inputs: Sequence[Input], columns: tuple[str, ...], limits: Vehicles, refuses: Callable[[str], bool]
     ) -> None:
         places = {name: place for place, name in enumerate(columns)}
         self._inputs = [(TopicTemplate(spec.topic), open_decoder(spec, places)) for spec in inputs]
+        self._beside = [
+            (TopicTemplate(beside), decoder)
+            for spec, (_, decoder) in zip(inputs, self._inputs, strict=True)
+            if (beside := topic_beside(spec))
+        ]
+        self.rebirths = Rebirths(inputs, [decoder for _, decoder in self._inputs])
         self._limits, self._refuses = limits, refuses
         self._max_ahead = round(limits.max_ahead_s * SECOND)
         self._topics: dict[str, list[tuple[Decoder, dict[str, str]]]] = {}
@@ -49,7 +56,7 @@ class Intake:
     @property
     def filters(self) -> list[str]:
         """What to subscribe to."""
-        return sorted({template.filter for template, _ in self._inputs})
+        return sorted({template.filter for template, _ in [*self._inputs, *self._beside]})
 
     def take(self, message: Incoming, synced: bool) -> str | None:
         """Decode one message; the reason when it was refused whole."""
@@ -92,8 +99,12 @@ class Intake:
         if routes is None:
             if len(self._topics) >= TOPICS_REMEMBERED:
                 self._topics.clear()
-            matches = [(decoder, template.match(topic)) for template, decoder in self._inputs]
-            routes = self._topics[topic] = [(decoder, fields) for decoder, fields in matches if fields is not None]
+            routes = self._topics[topic] = [
+                (decoder, fields | about)
+                for templates, about in ((self._inputs, {TOPIC: topic}), (self._beside, {TOPIC: topic, BESIDE: ""}))
+                for template, decoder in templates
+                if (fields := template.match(topic)) is not None
+            ]
         return routes
 
     def _gather(self, row: Row, arrival: int, latest: int | None) -> None:

@@ -24,6 +24,7 @@ from tickover.daemon.modes import EVERYONE, Mode, Modes
 from tickover.daemon.notices import Kind
 from tickover.daemon.outbox import Outbox
 from tickover.daemon.presence import Presence, info
+from tickover.daemon.rebirth import rebirth_request
 from tickover.daemon.recovery import Keeper, Opened
 from tickover.daemon.telling import Teller, Topics
 from tickover.io.mqtt import Connected, Disconnected, Incoming, Link, Published, Subscribed
@@ -257,6 +258,8 @@ class Daemon:
         if self.presence.announce_when_due(self.outbox, body, self.now()):
             self.notice(Kind.TAKEN_OVER, False, "the client id is ours")
             self._health_at = 0.0
+        if self.connected:
+            self._ask_for_births(now)
         if now >= self._chores_at:
             self._chores_at = now + CHORES_S
             self._chores(now)
@@ -267,6 +270,12 @@ class Daemon:
             self._scores_at = now + self.config.out.score_s
             for name in self.fleet.vehicles:
                 self.outbox.remark(self.topics.of(name, "score"), msgspec.json.encode(self.live.scores(name)))
+
+    def _ask_for_births(self, now: float) -> None:
+        """At QoS 0, as the specification has it (Sparkplug 3.0, tck-id-payloads-ncmd-qos)."""
+        for topic in self.intake.rebirths.due(now):
+            logger.info("asking for births on %s", topic)
+            self.link.publish(None, topic, rebirth_request(self.now()), qos=0)
 
     def _chores(self, now: float) -> None:
         """Silence, sleep, expiry, and the way back to a disk that failed."""

@@ -14,8 +14,10 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from tickover.formats.payloads import (
+    BESIDE,
     MAX_BYTES,
     MAX_ROWS,
+    TOPIC,
     Input,
     PayloadError,
     Row,
@@ -26,6 +28,13 @@ from tickover.formats.payloads import (
 
 BIRTHS: Final = frozenset({"NBIRTH", "DBIRTH"})
 DATA: Final = frozenset({"NDATA", "DDATA"})
+DEATHS: Final = frozenset({"DDEATH"})
+"""Numbered like births and data; an NDEATH is not."""
+REBIRTH: Final = "Node Control/Rebirth"
+BOOLEAN: Final = 11
+"""Sparkplug datatype Boolean."""
+SEQUENCE: Final = 256
+"""Sequence numbers count to 255 and begin again."""
 MAX_METRICS: Final = 4096
 """The most metrics remembered of one birth."""
 MAX_SOURCES: Final = 10_000
@@ -87,7 +96,9 @@ class SparkplugB:
     """Births teach aliases and datatypes; a metric becomes a row at its own time (payload's time when it has none).
 
     The topic's ``{kind}`` says NBIRTH, DBIRTH, NDATA, DDATA; other kinds carry no readings. Metrics under an alias
-    that no birth has named are counted ``unknown_alias``.
+    that no birth has named are counted ``unknown_alias``, a hole in a node's sequence numbers ``sequence_gap``. Who
+    must be asked for its births again is in ``wanted``, by the topic of the node's commands, when the fields hold the
+    message's own ``topic``. Fields with ``beside`` are of a message that is only numbered with the others.
     """
 
     def __init__(self, spec: Input, columns: Mapping[str, int]) -> None:
@@ -96,21 +107,65 @@ class SparkplugB:
         self._columns = {name: column for name, column in columns.items() if name not in spec.signals.values()}
         self._columns.update({name: columns[ours] for name, ours in spec.signals.items() if ours in columns})
         self._births: dict[str, dict[int, Known]] = {}
+        self._kind_level = spec.topic.split("/").index("{kind}")
+        self._next: dict[str, int] = {}
+        self.wanted: set[str] = set()
 
     def decode(self, fields: Mapping[str, str], payload: bytes, counts: Counter[str]) -> list[Row]:
         """Rows of one message, one per distinct time."""
-        kind = fields["kind"]
-        if kind not in BIRTHS | DATA:
-            counts["other_kind"] += 1
+        kind, beside, node = fields["kind"], BESIDE in fields, self._commands(fields)
+        if kind == "NDEATH":
+            self._next.pop(node, None)
+        if kind not in BIRTHS | DATA | DEATHS:
+            counts["other_kind"] += not beside
             return []
-        vehicle = vehicle_name(fields["vehicle"])
+        vehicle = "" if beside else vehicle_name(fields["vehicle"])
         message = _parse(payload)
         if len(message.metrics) > MAX_METRICS:
             raise PayloadError("too_many_rows")
+        if node and self._has_gap(node, kind, message) and not beside:
+            counts["sequence_gap"] += 1
+        if beside or kind in DEATHS:
+            return []
         source = f"{fields.get('group', '')}/{vehicle}/{fields.get('device', '')}"
         if kind in BIRTHS:
             self._learn(source, message)
-        return self._rows(vehicle, self._births.get(source, {}), message, counts)
+        unknown = counts["unknown_alias"]
+        rows = self._rows(vehicle, self._births.get(source, {}), message, counts)
+        if node and counts["unknown_alias"] > unknown:
+            self._want(node)
+        return rows
+
+    def _want(self, node: str) -> None:
+        if len(self.wanted) < MAX_SOURCES:
+            self.wanted.add(node)
+
+    def _commands(self, fields: Mapping[str, str]) -> str:
+        """The topic of the node's commands: the message's, up to the node's level, with NCMD as its kind."""
+        topic = fields.get(TOPIC, "") if self._spec.rebirth_s else ""
+        levels = topic.split("/")[: self._kind_level + 2]
+        if len(levels) < self._kind_level + 2:
+            return ""
+        levels[self._kind_level] = "NCMD"
+        return "/".join(levels)
+
+    def _has_gap(self, node: str, kind: str, message: Any) -> bool:
+        """Follow a node's sequence numbers, which its devices share; a repeated number is a repeated message.
+
+        A node that is met in the middle (its birth came before our start) is asked too: its aliases may be new.
+        """
+        if kind == "NBIRTH":
+            self.wanted.discard(node)
+        if not message.HasField("seq") or (node not in self._next and len(self._next) >= MAX_SOURCES):
+            return False
+        expected = self._next.get(node)
+        if kind != "NBIRTH" and expected is not None and message.seq == (expected - 1) % SEQUENCE:
+            return False
+        self._next[node] = (message.seq + 1) % SEQUENCE
+        if kind == "NBIRTH" or expected == message.seq:
+            return False
+        self._want(node)
+        return expected is not None
 
     def _learn(self, source: str, message: Any) -> None:
         if source not in self._births and len(self._births) >= MAX_SOURCES:
@@ -156,6 +211,14 @@ class SparkplugB:
             self._births = msgspec.msgpack.decode(state, type=dict[str, dict[int, Known]]) if state else {}
         except msgspec.DecodeError:
             self._births = {}
+
+
+def rebirth_request(time: int) -> bytes:
+    """The body of a node command that asks for all births again; ``time`` in microseconds."""
+    message = Payload(timestamp=time // 1000)
+    message.metrics.add(name=REBIRTH, timestamp=time // 1000, datatype=BOOLEAN, boolean_value=True)
+    body: bytes = message.SerializeToString()
+    return body
 
 
 def _parse(payload: bytes) -> Any:
