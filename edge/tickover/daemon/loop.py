@@ -217,6 +217,16 @@ class Daemon:
         for name in sorted(everyone) if vehicle == EVERYONE else (vehicle,):
             self._apply(Reset(name))
 
+    def replay(self, vehicle: str, since: int) -> int:
+        """Send again what was delivered since then (microseconds of the clock); how many messages."""
+        if not self.config.outbox.keep_s:
+            raise remote.CommandError("delivered alerts are not kept: outbox.keep_s is 0")
+        self.commit()
+        start = "" if vehicle == EVERYONE else self.topics.of(vehicle, "")
+        self.committer.change.again.append((since, start))
+        self.outbox.again()
+        return self.store.kept(since, start)
+
     def _muted(self, vehicle: str) -> bool:
         return self.modes.active(Mode.MUTE, vehicle, self.now())
 
@@ -292,7 +302,8 @@ class Daemon:
         trouble = f"commits do not reach the disk: {self.store.problem}"
         self.notice(Kind.DURABILITY, not durable, "commits reach the disk" if durable else trouble)
         self.notice(Kind.PUBLISH_REFUSED, bool(refused), f"the broker refuses messages: {refused or 'no more'}")
-        if self.store.rows <= self.config.outbox.rows // 2:
+        half = self.config.outbox.rows // 2
+        if self.store.rows <= half or self.store.depth() <= half:  # delivered ones that are kept do not count
             self.notice(Kind.OUTBOX_OVERFLOW, False, f"{self.store.dropped.total()} messages were dropped in all")
 
     def _look_after(self, vehicle: str, now: float) -> None:

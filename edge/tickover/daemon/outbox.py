@@ -90,6 +90,10 @@ class Outbox:
         """New messages were committed."""
         self._more = True
 
+    def again(self) -> None:
+        """Delivered messages are to be sent again with the next commit: begin from the oldest."""
+        self._cursor, self._more = 0, True
+
     def stand(self, topic: str, body: bytes) -> None:
         """Publish a retained topic, now or when there is a connection."""
         self._standing[topic] = body

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from tickover.daemon.modes import EVERYONE, LONGEST_S, Mode
-from tickover.formats.payloads import PayloadError, parse_json
+from tickover.formats.payloads import PayloadError, event_time, parse_json
 from tickover.records import SECOND
 
 
@@ -24,6 +24,8 @@ class Commanded(Protocol):
     def set_mode(self, mode: Mode, vehicle: str, until: int) -> None: ...
 
     def reset(self, vehicle: str) -> None: ...
+
+    def replay(self, vehicle: str, since: int) -> int: ...
 
     def now(self) -> int: ...
 
@@ -45,6 +47,15 @@ def _reset(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[str
     return {}
 
 
+def _replay(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[str, Any]:
+    since = request.get("since")
+    try:
+        moment = event_time(since, "iso" if isinstance(since, str) else "s")
+    except PayloadError:
+        raise CommandError(f"expected since: seconds since 1970 or ISO 8601, got {since!r}") from None
+    return {"messages": daemon.replay(vehicle, moment)}
+
+
 def _mode(mode: Mode) -> "Command":
     def command(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[str, Any]:
         seconds = request.get("for_s")
@@ -62,6 +73,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "status": _status,
     "snapshot": _snapshot,
     "reset": _reset,
+    "replay": _replay,
     "mute": _mode(Mode.MUTE),
     "workshop": _mode(Mode.WORKSHOP),
 }

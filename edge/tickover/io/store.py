@@ -32,6 +32,8 @@ from tickover.io.database import (
 )
 
 FILE: Final = "tickover.sqlite"
+KEPT: Final = "delivered >= ? AND substr(topic, 1, ?) = ?"
+"""Delivered messages by when and by how their topics begin."""
 EVICT_SHARE: Final = 0.05
 """An outbox that overflows is emptied to this share under its bounds, so that it does not sweep at each alert."""
 
@@ -59,6 +61,8 @@ class Change:
     retained: dict[str, bytes] = field(default_factory=dict)
     forget: list[str] = field(default_factory=list)
     meta: dict[str, bytes] = field(default_factory=dict)
+    again: list[tuple[int, str]] = field(default_factory=list)
+    """Send again what was delivered since this clock time (microseconds) under topics that begin so."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,8 @@ class Store:
             keep = round(self._bounds.keep_s * 1e6)
             db.executemany("UPDATE outbox SET delivered = ? WHERE n = ?", ((time, n) for n in change.delivered))
             self._delete(db, "delivered <= ?", (time - keep,))
+        for since, start in change.again:
+            db.execute(f"UPDATE outbox SET delivered = NULL WHERE {KEPT}", (since, len(start), start))
         if self.rows > self._bounds.rows or self.bytes > self._bounds.bytes:
             self._evict(db)
 
@@ -202,6 +208,11 @@ class Store:
     def depth(self) -> int:
         """How many messages wait."""
         return int(self._db.execute("SELECT count(*) FROM outbox WHERE delivered IS NULL").fetchone()[0])
+
+    def kept(self, since: int, start: str) -> int:
+        """How many delivered messages are kept that `Change.again` would send again."""
+        found = self._db.execute(f"SELECT count(*) FROM outbox WHERE {KEPT}", (since, len(start), start))
+        return int(found.fetchone()[0])
 
     def retained(self) -> dict[str, bytes]:
         """Topic to body of every alarm topic; an empty body is one that is still to be cleared at the broker."""
