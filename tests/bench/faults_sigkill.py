@@ -15,7 +15,7 @@ def run(given: Namespace, folder: Path) -> dict:
         ear = Ear(broker)
         kills = kill_daemon(folder, broker, ear, given.kills, given.limit, given.seed)
         ear.close()
-    return {"kills": kills.kills, **asdict(kills.result), "good": kills.result.good}
+    return {"kills": kills.kills, **asdict(kills.result), "troubles": kills.troubles[:20], "good": kills.result.good}
 
 
 if __name__ == "__main__":

@@ -85,6 +85,8 @@ class Kills:
     kills: int
     seconds: float
     result: Result
+    troubles: list[str]
+    """What the daemon complained of, and what it put aside; a kill is no reason for either."""
 
 
 def kill_daemon(folder: Path, broker: Broker, ear: Ear, kills: int, seconds: float, seed: int = 0) -> Kills:
@@ -120,7 +122,10 @@ def kill_daemon(folder: Path, broker: Broker, ear: Ear, kills: int, seconds: flo
     result = ear.compare(gateway.name, replayed_log(mapping, folder), 60)
     assert "Traceback" not in gateway.text(), gateway.text()[-3000:]
     gateway.kill()
-    return Kills(done, took, result)
+    usual = ("started with", "connected to", "subscribed to", "left out: missing")
+    troubles = [line for line in gateway.text().splitlines() if not any(words in line for words in usual)]
+    troubles += [path.name for path in gateway.state.glob("*.damaged-*")]
+    return Kills(done, took, result, troubles)
 
 
 def replayed_log(mapping: Path, folder: Path) -> dict[str, Alert]:

@@ -19,5 +19,5 @@ def test_random_sigkill_while_a_log_plays(quick_folder: Path, broker: Broker) ->
     kills = kill_daemon(quick_folder, broker, ear, KILLS, LONGEST_S)
     assert kills.kills >= KILLS // 2, "a slow machine may do fewer than asked, not none"
     assert kills.result.wanted > 100
-    assert kills.result.good, kills.result
+    assert kills.result.good, (kills.result, kills.troubles)
     ear.close()
