@@ -1,5 +1,6 @@
 """``tickover config``: check a configuration file, print its JSON Schema, print a commented example."""
 
+import json
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -48,3 +49,11 @@ def schema() -> None:
 def example() -> None:
     """Print a commented example: every key with its default."""
     click.echo((resources.files("tickover") / EXAMPLE).read_text(encoding="utf-8"), nl=False)
+
+
+@config.command()
+def asyncapi() -> None:
+    """Print the AsyncAPI description of all topics and bodies, for code generators."""
+    from tickover.daemon.asyncapi import document
+
+    click.echo(json.dumps(document(), indent=2))

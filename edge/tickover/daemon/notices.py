@@ -6,7 +6,7 @@ They travel like alerts: ``alert/<kind>`` for each change, ``alarm/<kind>`` reta
 import uuid
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -45,17 +45,29 @@ class Notice(msgspec.Struct, frozen=True):
         return str(uuid.uuid5(NAMESPACE, f"{self.vehicle}:{self.kind}:{self.active}:{self.time}:{self.text}"))
 
 
+class NoticeData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``active`` when it begins or changes, false when it is over."""
+
+    kind: Kind
+    active: bool
+    text: str
+
+
+class NoticeEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The CloudEvents 1.0 envelope."""
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    type: Literal["tickover.notice.v1"]
+    time: str
+    datacontenttype: Literal["application/json"]
+    data: NoticeData
+
+
 def encode_notice(notice: Notice) -> bytes:
     """The notice as CloudEvents 1.0 structured JSON."""
     stamp = datetime.fromtimestamp(notice.time / 1e6, UTC).isoformat().replace("+00:00", "Z")
-    return msgspec.json.encode(
-        {
-            "specversion": CLOUDEVENTS,
-            "id": notice.id,
-            "source": f"tickover/{notice.vehicle}",
-            "type": TYPE,
-            "time": stamp,
-            "datacontenttype": "application/json",
-            "data": {"kind": notice.kind, "active": notice.active, "text": notice.text},
-        }
-    )
+    data = NoticeData(notice.kind, notice.active, notice.text)
+    source = f"tickover/{notice.vehicle}"
+    return msgspec.json.encode(NoticeEvent(CLOUDEVENTS, notice.id, source, TYPE, stamp, "application/json", data))

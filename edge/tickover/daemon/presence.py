@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from tickover import __version__
+from tickover.daemon.bodies import Info, ModelInfo, State, Status
 from tickover.daemon.outbox import Outbox
 from tickover.daemon.telling import Topics
 from tickover.io.mqtt import Incoming, Will
@@ -34,16 +35,16 @@ class Presence:
     @property
     def will(self) -> Will:
         """What the broker says when we vanish."""
-        return Will(self._topics.status, msgspec.json.encode({"state": "offline", "instance": self._instance}))
+        return Will(self._topics.status, msgspec.json.encode(Status(state="offline", instance=self._instance)))
 
     @property
     def waits(self) -> bool:
         """Whether an announcement is to be made."""
         return self._speak_at is not None
 
-    def status(self, state: str, now: int) -> bytes:
+    def status(self, state: State, now: int) -> bytes:
         """The body of the status topic; ``now`` in microseconds."""
-        return msgspec.json.encode({"state": state, "instance": self._instance, "time": now})
+        return msgspec.json.encode(Status(state=state, instance=self._instance, time=now))
 
     def subscribed(self) -> None:
         """The session stands: listen, then speak."""
@@ -75,8 +76,8 @@ class Presence:
 
 def info(manifests: dict[str, Manifest], digests: dict[str, str]) -> bytes:
     """The body of the info topic: version, models, signals."""
-    models = [
-        {"detector": name, "name": manifest.name, "digest": digests[name], "signals": manifest.names}
+    models = tuple(
+        ModelInfo(detector=name, name=manifest.name, digest=digests[name], signals=manifest.names)
         for name, manifest in manifests.items()
-    ]
-    return msgspec.json.encode({"version": __version__, "models": models})
+    )
+    return msgspec.json.encode(Info(version=__version__, models=models))

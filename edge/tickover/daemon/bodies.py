@@ -1,0 +1,81 @@
+"""What the daemon publishes besides alerts and notices: it writes these, and docs/asyncapi.json describes them."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Microseconds = Annotated[int, Meta(ge=0, description="microseconds since 1970-01-01 UTC")]
+State = Literal["online", "stopped", "offline"]
+Count = Annotated[int, Meta(ge=0, description="since the start of the daemon")]
+
+
+class Status(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Retained; ``offline`` is the last will. ``instance`` is another one at each start."""
+
+    state: State
+    instance: str
+    time: Microseconds | UnsetType = UNSET
+
+
+class ModelInfo(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One model: ``digest`` is the seal of its file."""
+
+    detector: str
+    name: str
+    digest: str
+    signals: tuple[str, ...]
+
+
+class Info(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Retained: what runs."""
+
+    version: str
+    models: tuple[ModelInfo, ...]
+
+
+class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Each minute. ``dropped`` counts by reason what was refused, left out or repaired on the way in."""
+
+    time: Microseconds
+    rows: Count
+    rows_per_s: float | UnsetType = UNSET
+    ticks: Count
+    last_tick: Microseconds | None
+    lag_s: Annotated[float, Meta(description="clock minus newest tick")] | None
+    vehicles: Annotated[int, Meta(ge=0, description="in memory")]
+    dropped: dict[str, int]
+    muted: Count
+    rebirths_asked: Count
+    outbox: Annotated[int, Meta(ge=0, description="messages that wait for the broker")]
+    outbox_bytes: int
+    outbox_dropped: Count
+    delivered: Count
+    remarks_lost: Count
+    commits: Count
+    durable: Annotated[bool, Meta(description="commits reach the disk")]
+    connected: bool
+    clock_synced: bool
+    memory_mb: Annotated[float, Meta(description="resident, 10^6 bytes; 0: unknown")]
+    models: Annotated[dict[str, str], Meta(description="detector to digest")]
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """A command; ``id`` comes back in the response. ``for_s``: mute and workshop; ``since``: replay."""
+
+    id: Any = None
+    for_s: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
+    since: str | float | UnsetType = UNSET
+
+
+class Response(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``result`` when ``ok``, else ``error``."""
+
+    command: str
+    id: Any = None
+    ok: bool
+    result: dict[str, Any] | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+
+
+Score = dict[str, float | None]
+"""Detector to score; null: every signal missing."""
