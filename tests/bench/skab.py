@@ -2,9 +2,9 @@
 
     python tests/bench/skab.py [--seeds 0 1 2] [--json FILE] [--processes 2]
 
-The configuration is stated in advance, from DESIGN.md and the training rows alone:
+The configuration is stated in advance, from what is known of such data and the training rows alone:
 
-- a forecaster with one smoothed squared error per signal over 30 s (DESIGN.md's form; span and chart
+- a forecaster with one smoothed squared error per signal over 30 s (a usual form; span and chart
   are tickover's default ``energy`` bank);
 - four folds, each blind to a quarter of the training rows, for residual spreads and limits; the rest as by default, a
   network of 16 units and 60 short epochs for so few rows;

@@ -16,7 +16,7 @@ INPUTS: Final = 2 * SIGNALS
 WINDOW_LSTM: Final = 60
 WINDOW_ATTENTION: Final = 128
 CONTEXTS: Final = (1_000, 10_000, 100_000)
-SIZES: Final = {32: (8, 20), 128: (24, 71)}
+SIZES: Final = {32: (8, 20), 64: (12, 38), 128: (24, 71)}
 """Hidden size to bottleneck and transformer width (2 layers), chosen for nearly equal parameter counts."""
 LAYERS: Final = 2
 FLOAT: Final = 4

@@ -200,7 +200,8 @@ def draw_training(rows: Rows) -> Any:
 
 def draw_bill(rows: Rows) -> Any:
     """Ratio to the streaming GRU, four settings."""
-    figure, ax = axes("What a tick costs, streaming GRU = 1", "ratio (log)", "")
+    figure, ax = plt.subplots(figsize=(8, 6))
+    ax.set(title="What a tick costs, streaming GRU = 1", xlabel="ratio (log)")
     settings = sorted({(row["hidden"], row["trucks"]) for row in rows})
     names = [row["name"] for row in rows if (row["hidden"], row["trucks"]) == settings[0]]
     for i, setting in enumerate(settings):

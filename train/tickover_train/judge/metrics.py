@@ -17,7 +17,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 MERGE_S: Final = 60.0
-"""Onsets closer than this are one (DESIGN, honest protocol)."""
+"""Onsets closer than this are one (docs/evaluation.md)."""
 VUS_WINDOW: Final = 60
 """Widest label buffer of VUS-PR, in ticks."""
 VUS_LEVELS: Final = 250
