@@ -199,17 +199,17 @@ def draw_training(rows: Rows) -> Any:
 
 
 def draw_bill(rows: Rows) -> Any:
-    """Ratio to the streaming GRU, four settings."""
+    """Ratio to the streaming GRU, a bar per size and number of trucks."""
     figure, ax = plt.subplots(figsize=(8, 6))
     ax.set(title="What a tick costs, streaming GRU = 1", xlabel="ratio (log)")
     settings = sorted({(row["hidden"], row["trucks"]) for row in rows})
-    names = [row["name"] for row in rows if (row["hidden"], row["trucks"]) == settings[0]]
+    names = [row["name"] for row in rows if (row["hidden"], row["trucks"]) == settings[0]][1:]
+    height = 0.8 / len(settings)
     for i, setting in enumerate(settings):
         ratios = {row["name"]: row["ratio"] for row in rows if (row["hidden"], row["trucks"]) == setting}
-        places = [j + (i - 1.5) * 0.2 for j in range(len(names))]
-        ax.barh(
-            places, [ratios[name] for name in names], 0.2, label=f"hidden {setting[0]}, {setting[1]} truck(s) a call"
-        )
+        places = [j + (i + 0.5) * height - 0.4 for j in range(len(names))]
+        label = f"hidden {setting[0]}, {setting[1]} truck{'s' * (setting[1] > 1)} a call"
+        ax.barh(places, [ratios[name] for name in names], height, label=label)
     ax.set_yticks(range(len(names)), names)
     ax.set_xscale("log")
     ax.invert_yaxis()
