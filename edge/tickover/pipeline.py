@@ -91,6 +91,7 @@ class Pipeline:
         self._settings.check(detector.manifest)
         self._policy = self._settings.policy(detector.manifest)
         self._vehicles: dict[str, _Vehicle] = {}
+        self._stirred: dict[str, None] = {}
 
     @property
     def vehicles(self) -> tuple[str, ...]:
@@ -123,6 +124,7 @@ class Pipeline:
         known = self._known(vehicle)
         self._queue(vehicle, known.ticks.advance(time))
         known.advanced = True
+        self._stirred[vehicle] = None
 
     def restart(self, vehicle: str) -> None:
         """The vehicle's next reading starts a new trip whatever its time, as when a log starts over."""
@@ -137,13 +139,18 @@ class Pipeline:
         return self._known(vehicle).episodes.is_open
 
     def pump(self) -> list[Output]:
-        """Run all closed ticks of all vehicles; one output for each vehicle that has ticks or alerts."""
-        jobs = [self._job(vehicle) for vehicle in self._vehicles.values() if vehicle.waiting]
+        """Run all closed ticks of all vehicles; one output for each that has ticks or alerts, in order of arrival.
+
+        The others cost nothing: a fleet reports a few at a time.
+        """
+        stirred = [self._vehicles[name] for name in self._stirred if name in self._vehicles]
+        self._stirred.clear()
+        jobs = [self._job(vehicle) for vehicle in stirred if vehicle.waiting]
         while unfinished := [job for job in jobs if job.ends]:
             for batch in _equal_lengths(unfinished):
                 self._run(batch)
         outputs = [self._output(job) for job in jobs]
-        for vehicle in self._vehicles.values():
+        for vehicle in stirred:
             if vehicle.advanced:
                 vehicle.advanced = False
                 self._silence(vehicle, outputs)
@@ -223,6 +230,7 @@ class Pipeline:
     def _queue(self, vehicle: str, block: TickBlock) -> None:
         if len(block.time):
             self._vehicles[vehicle].waiting.append(block)
+            self._stirred[vehicle] = None
 
     def _job(self, vehicle: _Vehicle) -> _Job:
         ticks = ticking.join(vehicle.waiting)

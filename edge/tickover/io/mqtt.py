@@ -35,6 +35,8 @@ MAX_PACKET: Final = 65_536
 READ_BYTES: Final = 65_536
 QUEUE_LIMIT: Final = 20_000
 """Events that may wait for the caller; beyond, the thread stops reading and TCP holds the broker back."""
+COMPANY: Final = 100
+"""So many events are company enough."""
 CONNECT_S: Final = 10.0
 """How long connecting, and then the broker's greeting, may take."""
 FIRST_WAIT_S: Final = 1.0
@@ -136,11 +138,13 @@ class Link:
         self._wake()
         self._thread.join(timeout)
 
-    def receive(self, timeout: float, limit: int) -> list[Event]:
-        """What happened, in order; waits up to ``timeout`` seconds for the first."""
+    def receive(self, timeout: float, limit: int, gather: float = 0.0) -> list[Event]:
+        """What happened, in order; waits up to ``timeout`` seconds for the first, and ``gather`` more for company."""
         events: list[Event] = []
         with suppress(Empty):
             events.append(self._events.get(timeout=timeout) if timeout > 0 else self._events.get_nowait())
+            if gather and self._events.qsize() < COMPANY:
+                time.sleep(gather)
             while len(events) < limit:
                 events.append(self._events.get_nowait())
         return events
@@ -195,6 +199,7 @@ class Link:
         try:
             client = _new_client(self._broker, self._will, self)
             _connect(client, self._broker)
+            client.send_at_once()
             was_up = self._serve(client)
         except (OSError, ValueError, ConfigError) as error:
             self._lost = self._lost or Disconnected(f"{type(error).__name__}: {error}", False)
@@ -342,6 +347,12 @@ class _Client(paho.Client):
     def acknowledge(self, mids: list[int]) -> None:
         """Acknowledge in order, as one write."""
         self._packet_queue(paho.PUBACK, pubacks(mids), mids[-1], QOS)
+
+    def send_at_once(self) -> None:
+        """Without this a second small packet waits for the peer's delayed acknowledgement of the first: 40 ms."""
+        sock = self.socket()
+        if isinstance(sock, socket.socket):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def buffered(self) -> bool:
         """True when bytes wait that ``poll`` cannot see."""

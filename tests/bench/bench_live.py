@@ -1,0 +1,183 @@
+"""The daemon as a process: start, memory, 1,000 vehicles live.
+
+Run: python tests/bench/bench_live.py [--json] [--readings N] [--seconds N].
+
+- start to first alert: the broker holds a queue for the daemon's session; from the process's start until the first
+  alert of it has reached a subscriber, so the first tick was before.
+- memory: resident after the start, and its growth while N readings (12 a message, 100 vehicles) come from a socket that
+  plays broker and keeps to the receive maximum; counted from the first million on, which fills caches and pools.
+- 1,000 vehicles, a message a second each, 12 signals, through Mosquitto: CPU share of one core, how far the last
+  tick is behind the clock (the model allows 1 s of lateness and a tick lasts 1 s), bytes of state on disk.
+"""
+
+import json
+import multiprocessing
+import socket
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
+sys.path[:0] = [str(Path(__file__).resolve().parents[2] / room) for room in ("edge", "export")]
+
+from bench_ingest import RECEIVE_MAXIMUM, SIGNALS, packet, quiet_model  # noqa: E402
+from bench_latency import cpu_s  # noqa: E402
+
+from broker import Broker, wait_until  # noqa: E402
+from daemon_process import Daemon, Truck, Watcher, drive  # noqa: E402
+
+FLEET = 1000
+SETTLED = 1_000_000 // SIGNALS
+"""Messages until memory counts as settled."""
+CHUNK = 200
+PUBACK_BYTES = 4
+
+
+def resident_mib(pid: int) -> float:
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+def start_to_first_alert(folder: Path) -> float:
+    """Seconds."""
+    with Broker(folder / "broker") as broker, Watcher(broker) as watcher, Truck(broker) as truck:
+        daemon = Daemon(folder / "daemon", broker.port)
+        with daemon:
+            daemon.stop()
+        truck.send(drive(60))
+        start = time.monotonic()
+        daemon.start(ready=False)
+        while not watcher.alerts():
+            time.sleep(0.005)
+            assert time.monotonic() < start + 20
+        seconds = time.monotonic() - start
+        daemon.stop()
+    return seconds
+
+
+def greet(server: socket.socket) -> socket.socket:
+    """The fake broker's side of connecting and subscribing."""
+    peer, _ = server.accept()
+    peer.recv(4096)
+    peer.sendall(b"\x20\x03\x00\x00\x00")
+    subscribe = peer.recv(4096)
+    peer.sendall(b"\x90\x06" + subscribe[2:4] + b"\x00\x01\x01\x01")
+    return peer
+
+
+def growth(folder: Path, model: Path, readings: int) -> dict[str, float]:
+    """Memory after the start, when settled, and after so many readings more."""
+    server = socket.create_server(("127.0.0.1", 0))
+    port = server.getsockname()[1]
+    daemon = Daemon(folder / "memory", port, model, broker={"receive_maximum": RECEIVE_MAXIMUM}).start(ready=False)
+    assert daemon.process
+    peer, pid = greet(server), daemon.process.pid
+    time.sleep(2)
+    after_start, settled, acknowledged = resident_mib(pid), 0.0, 0
+
+    def count() -> None:
+        nonlocal acknowledged
+        while got := peer.recv(65_536):
+            acknowledged += len(got) // PUBACK_BYTES
+
+    threading.Thread(target=count, daemon=True).start()
+    messages = SETTLED + readings // SIGNALS
+    start = time.monotonic()
+    for first in range(0, messages, CHUNK):
+        while first + CHUNK - acknowledged > RECEIVE_MAXIMUM:
+            time.sleep(0.001)
+            assert not daemon.over(), daemon.text()
+        if not settled and first >= SETTLED:
+            settled = resident_mib(pid)
+        peer.sendall(b"".join(packet(number) for number in range(first, first + CHUNK)))
+    wait_until(lambda: acknowledged >= messages - CHUNK, 60, "all acknowledged")
+    seconds, after = time.monotonic() - start, resident_mib(pid)
+    daemon.kill()
+    return {
+        "after_start_mib": after_start,
+        "settled_mib": settled,
+        "growth_mib": after - settled,
+        "readings": readings,
+        "seconds": seconds,
+    }
+
+
+def publish_fleet(port: int, seconds: int) -> None:
+    """A thousand vehicles, each once a second, spread over the second."""
+    from broker import Broker as Address
+
+    address = object.__new__(Address)
+    address.port = port
+    client = address.client("fleet")
+    begin = time.time()
+    for number in range(seconds * FLEET):
+        due = begin + number / FLEET
+        if (wait := due - time.time()) > 0.002:
+            time.sleep(wait)
+        values = {f"s{place}": round(50 + place + number % 7 * 0.25, 2) for place in range(SIGNALS)}
+        client.publish(f"truck/v{number % FLEET}/telemetry", json.dumps({"t": round(due, 3), **values}), qos=1)
+    client.disconnect()
+    client.loop_stop()
+
+
+def fleet(folder: Path, model: Path, seconds: int) -> dict[str, float]:
+    """Shares and lags while the fleet drives."""
+    with Broker(folder / "broker2") as broker, Watcher(broker) as watcher:
+        daemon = Daemon(folder / "fleet", broker.port, model, broker={"receive_maximum": RECEIVE_MAXIMUM})
+        with daemon:
+            assert daemon.process
+            player = multiprocessing.Process(target=publish_fleet, args=(broker.port, seconds + 10), daemon=True)
+            player.start()
+            time.sleep(5)
+            cpu, start, rows = cpu_s(daemon.process.pid), time.monotonic(), status(watcher)["rows"]
+            lags = []
+            while time.monotonic() < start + seconds:
+                time.sleep(1)
+                lags.append(status(watcher)["lag_s"])
+            wall = time.monotonic() - start
+            share = (cpu_s(daemon.process.pid) - cpu) / wall
+            rate = (status(watcher)["rows"] - rows) / wall
+            memory = resident_mib(daemon.process.pid)
+            player.join(30)
+            daemon.stop()
+        with sqlite3.connect(daemon.state / "tickover.sqlite") as db:
+            (size,) = db.execute("SELECT avg(length(body)) FROM state").fetchone()
+    return {"cpu_share": share, "rows_a_second": rate, "worst_lag_s": max(lags), "state_bytes": size, "mib": memory}
+
+
+def status(watcher: Watcher) -> dict:
+    return watcher.answer("status")["result"]
+
+
+def option(name: str, default: int) -> int:
+    return int(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else default
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = folder / "model.onnx"
+        model.write_bytes(quiet_model())
+        starts = sorted(start_to_first_alert(folder / str(turn)) for turn in range(3))
+        print(f"start to first alert: {', '.join(f'{s:.2f}' for s in starts)} s (must: 1.5 to the first tick)")
+        memory = growth(folder, model, option("--readings", 10_000_000))
+        print(
+            f"resident after start: {memory['after_start_mib']:.1f} MiB (must: 90 MB); settled "
+            f"{memory['settled_mib']:.1f} MiB, grew by {memory['growth_mib']:.2f} MiB over {memory['readings']:,} "
+            f"readings (must: 1 MiB), in {memory['seconds']:.0f} s"
+        )
+        live = fleet(folder, model, option("--seconds", 60))
+        print(
+            f"{FLEET:,} vehicles: {live['rows_a_second']:.0f} rows/s, {100 * live['cpu_share']:.0f} % of a core, "
+            f"last tick at most {live['worst_lag_s']:.1f} s behind the clock, {live['state_bytes']:.0f} B of state a "
+            f"vehicle, {live['mib']:.0f} MiB"
+        )
+    if "--json" in sys.argv:
+        print(json.dumps({"start_s": starts, "memory": memory, "fleet": live}))
+
+
+if __name__ == "__main__":
+    main()
