@@ -30,6 +30,8 @@ KEEPALIVE_S: Final = 30
 CONNECT_LIMIT_S: Final = 10.0
 CLOSE_LIMIT_S: Final = 5.0
 FLUSH_S: Final = 0.005
+NO_TOPIC: Final = "tickover/none"
+"""Nobody subscribes to it; to unsubscribe from it is a question that every broker answers."""
 IN_FLIGHT: Final = 100
 """Publishes that may await their acknowledgement; one more waits."""
 WAITING: Final = 10_000
@@ -115,7 +117,9 @@ class MqttClient:
         self._window = threading.Semaphore(IN_FLIGHT)
         self._answer: queue.Queue[ReasonCode | None] = queue.Queue()
         self._granted: queue.Queue[list[ReasonCode]] = queue.Queue()
-        self._client = self._paho(client_id, manual_ack=not acknowledge)
+        self._settled = threading.Event()
+        self._manual = not acknowledge
+        self._client = self._paho(client_id, manual_ack=self._manual)
 
     def _paho(self, client_id: str, *, manual_ack: bool) -> Client:
         client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5, manual_ack=manual_ack)
@@ -130,6 +134,7 @@ class MqttClient:
         client.on_message = self._on_message
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
         return client
 
     def __enter__(self) -> Self:
@@ -176,6 +181,8 @@ class MqttClient:
 
     def close(self) -> None:
         """Disconnect. What is not acknowledged stays with the broker when the session is kept."""
+        if self._manual and self._client.is_connected():
+            self._settle()
         deadline = time.monotonic() + CLOSE_LIMIT_S
         while self._client.is_connected() and self._client.want_write() and time.monotonic() < deadline:
             time.sleep(FLUSH_S)  # paho hangs up over packets, acknowledgements too, that wait to be written
@@ -184,6 +191,16 @@ class MqttClient:
             properties.SessionExpiryInterval = 0
         self._client.disconnect(properties=properties)
         self._client.loop_stop()
+
+    def _settle(self) -> None:
+        """Wait, for a bounded time, until the broker has read every acknowledgement.
+
+        Closing a socket on messages that are still coming resets it, and a reset makes the broker forget what it has not
+        read yet. It answers in order, so the answer to a last request says that it has read all before.
+        """
+        self._settled.clear()
+        self._client.unsubscribe(NO_TOPIC)
+        self._settled.wait(CLOSE_LIMIT_S)
 
     def end_session(self) -> None:
         """Let the broker forget the session, and what it queues for it, at ``close``."""
@@ -261,6 +278,9 @@ class MqttClient:
             self.counts["published"] += 1
             self.counts["unheard"] += code.value == UNHEARD
         self._window.release()
+
+    def _on_unsubscribe(self, client: Client, data: Any, number: int, codes: list[ReasonCode], properties: Any) -> None:
+        self._settled.set()
 
     def _on_subscribe(self, client: Client, data: Any, number: int, codes: list[ReasonCode], properties: Any) -> None:
         self._granted.put(codes)
