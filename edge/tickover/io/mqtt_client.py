@@ -195,8 +195,8 @@ class MqttClient:
     def _settle(self) -> None:
         """Wait, for a bounded time, until the broker has read every acknowledgement.
 
-        Closing a socket on messages that are still coming resets it, and a reset makes the broker forget what it has not
-        read yet. It answers in order, so the answer to a last request says that it has read all before.
+        Closing a socket on messages that are still coming resets it, and a reset makes the broker forget what it has
+        not read yet. It answers in order, so the answer to a last request says that it has read all before.
         """
         self._settled.clear()
         self._client.unsubscribe(NO_TOPIC)
