@@ -13,7 +13,7 @@ def run(given: Namespace, folder: Path) -> dict:
 
     with broker_in(folder) as broker:
         ear = Ear(broker)
-        kills = kill_daemon(folder, broker, ear, given.kills, given.limit, given.seed)
+        kills = kill_daemon(folder, broker, ear, given.kills, given.limit, given.seed, given.window)
         ear.close()
     return {"kills": kills.kills, **asdict(kills.result), "troubles": kills.troubles[:20], "good": kills.result.good}
 
@@ -25,4 +25,5 @@ if __name__ == "__main__":
         kills=(1000, "how often"),
         limit=(3600.0, "no more kills after so many seconds"),
         seed=(0, "of the moments"),
+        window=(20_000, "receive maximum; 60 shows messages that overtake others in Mosquitto 2.0.11"),
     )

@@ -21,6 +21,9 @@ DEMO: Final = ROOT / "deploy" / "demo"
 DEMO_LOG: Final = DEMO / "trip.csv.gz"
 DEMO_S: Final = 9300
 """Length of the demo's log, seconds."""
+RECEIVE_MAXIMUM: Final = 20_000
+"""More than the log has rows: when a backlog is larger than the receive maximum, Mosquitto 2.0.11 lets messages that
+are published meanwhile overtake those that wait, further than any lateness (docs/durability.md)."""
 EPISODES: Final = "\n[episodes]\nupdate_every_s = 10.0\n"
 """More alerts to lose."""
 
@@ -89,7 +92,9 @@ class Kills:
     """What the daemon complained of, and what it put aside; a kill is no reason for either."""
 
 
-def kill_daemon(folder: Path, broker: Broker, ear: Ear, kills: int, seconds: float, seed: int = 0) -> Kills:
+def kill_daemon(
+    folder: Path, broker: Broker, ear: Ear, kills: int, seconds: float, seed: int = 0, window: int = RECEIVE_MAXIMUM
+) -> Kills:
     """``tickover play`` publishes the demo's log while the daemon is killed and started, ``kills`` times or so.
 
     Killed from 20 ms after its start (while it loads, recovers, connects) to 1.2 s (while it commits, checkpoints,
@@ -101,6 +106,7 @@ def kill_daemon(folder: Path, broker: Broker, ear: Ear, kills: int, seconds: flo
         folder,
         broker,
         "sigkill",
+        receive_maximum=window,
         model=DEMO / "truck.onnx",
         time_key="time",
         state_more="commit_s = 0.5\ncheckpoint_s = 2",
