@@ -60,6 +60,7 @@ def test_each_detector_has_its_alarm_topic_and_its_line_in_info(daemon: Daemon, 
     for name in DETECTORS:
         wait_until(lambda name=name: bool(watcher.of(f"t1/alarm/{name}")), 10, f"alarm/{name}")
         assert alerts_in(watcher.of(f"t1/alarm/{name}"))[-1].detector == name
+    wait_until(lambda: bool(watcher.of("gateway/info")), 10, "info")
     models = json.loads(watcher.of("gateway/info")[-1])["models"]
     assert [model["detector"] for model in models] == list(DETECTORS)
     assert len({model["digest"] for model in models}) == 2
