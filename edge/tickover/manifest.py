@@ -25,6 +25,9 @@ AGE: Final = "age"
 NEXT_PREFIX: Final = "next."
 """A state tensor ``s`` enters as input ``s`` and leaves as output ``next.s``; both float32 ``[1, B, size]``."""
 
+HORIZON_TICKS: Final = 300
+"""Horizons are looked for up to this lag; one that lies there is that or longer."""
+
 MAX_SIGNALS: Final = 512
 MAX_STATE: Final = 65_536
 

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tickover.manifest import HORIZON_TICKS
 from tickover.records import DoubleArray, FloatArray
 from tickover_train.network import Recurrent, Seq2Seq, State, with_mask
 
-LAGS: Final = 300
+LAGS: Final = HORIZON_TICKS
 POSITIONS: Final = 100
 PROBES: Final = 8
 FRACTION: Final = 0.01

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from tickover.manifest import Chart, Manifest
+from tickover.manifest import HORIZON_TICKS, Chart, Manifest
 from tickover.model import Model, open_model
 
 KINDS: Final = {
@@ -73,9 +73,14 @@ def _warm_up(manifest: Manifest) -> str:
 def _horizon(manifest: Manifest) -> str:
     if manifest.memory_horizon_s is None:
         return "horizon not measured"
+    farthest = HORIZON_TICKS * manifest.tick_period_s
+
+    def told(horizon: float) -> str:
+        return _seconds(horizon) + (" or more" if horizon >= farthest else "")
+
     state = manifest.state_horizon_s
-    through = f"; through the state {_seconds(state)}" if state is not None else ""
-    return f"sees back {_seconds(manifest.memory_horizon_s)}{through}"
+    through = f"; through the state {told(state)}" if state is not None else ""
+    return f"sees back {told(manifest.memory_horizon_s)}{through}"
 
 
 def _realised(manifest: Manifest) -> str:
