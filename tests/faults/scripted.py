@@ -59,13 +59,13 @@ class ScriptedLink:
     def back_off(self, reason: str) -> None:
         raise AssertionError(reason)
 
-    def receive(self, timeout: float, limit: int) -> list[Event]:
+    def receive(self, timeout: float, limit: int, gather: float = 0.0) -> list[Event]:
         return [self.inbox.popleft() for _ in range(min(limit, len(self.inbox)))]
 
     def acknowledge(self, messages: Iterable[Incoming]) -> None:
         self.acknowledged += [message.mid for message in messages]
 
-    def publish(self, token: object, topic: str, payload: bytes, retain: bool = False) -> None:
+    def publish(self, token: object, topic: str, payload: bytes, retain: bool = False, qos: int = 1) -> None:
         self.published.append((topic, payload))
         self.inbox.append(Published(token, ""))
 

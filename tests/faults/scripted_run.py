@@ -34,8 +34,8 @@ class TellingLink(scripted.ScriptedLink):
         super().acknowledge(messages)
         say(acknowledged=[message.mid for message in messages])
 
-    def publish(self, token: object, topic: str, payload: bytes, retain: bool = False) -> None:
-        super().publish(token, topic, payload, retain)
+    def publish(self, token: object, topic: str, payload: bytes, retain: bool = False, qos: int = 1) -> None:
+        super().publish(token, topic, payload, retain, qos)
         if "/alert/" in topic:
             say(told=payload.decode())
 
