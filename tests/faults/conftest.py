@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from faults.gateway import Gateway
+
 MEMORY = Path("/dev/shm")
 
 
@@ -16,3 +18,13 @@ def quick_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="tickover-", dir=MEMORY if MEMORY.is_dir() else None))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def no_daemon_left() -> Iterator[None]:
+    """Daemons end with their test, also when it fails."""
+    yield
+    for gateway in Gateway.made:
+        if not gateway.over:
+            gateway.kill()
+    Gateway.made.clear()

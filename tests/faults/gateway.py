@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -76,6 +76,9 @@ class Result:
 class Gateway:
     """``tickover run`` with a name of its own; `start`, `kill` and `stop` as often as one likes."""
 
+    made: ClassVar[list["Gateway"]] = []
+    """All of this process, so that a test that failed leaves none behind."""
+
     def __init__(
         self,
         folder: Path,
@@ -116,6 +119,7 @@ class Gateway:
             )
         )
         self.process: subprocess.Popen[bytes] | None = None
+        Gateway.made.append(self)
 
     @property
     def file(self) -> Path:
