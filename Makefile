@@ -8,8 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 OUT := out/demo
-# Real brokers and processes on a busy machine: a test that fails is run once more, and shown as R. Twice is red.
-PYTEST := -n auto --dist loadfile --reruns 1
+# Real brokers and processes on a busy machine: a test that fails is run again, and listed as RERUN. Thrice is red.
+PYTEST := -n auto --dist loadfile --reruns 2 -rR
 
 .PHONY: demo test lint bench why-gated device-test demo-data demo-model clean help
 
