@@ -317,7 +317,9 @@ def test_the_alert_names_signals_with_share_direction_and_expected_values():
     assert (alerts[-1].phase, alerts[-1].peak, alerts[-1].signals[0].level) == (Phase.END, 2.5, 2.5)
 
 
-@pytest.mark.parametrize(("observed", "direction"), [((1, 5), "unsteady"), ((4, 5), "high"), ((1, 2), "low")])
+@pytest.mark.parametrize(
+    ("observed", "direction"), [((1, 5), "unsteady"), ((1, 6), "unsteady"), ((4, 5), "high"), ((1, 2), "low")]
+)
 def test_a_signal_that_swings_around_its_expected_value_is_unsteady(observed, direction):
     ticks, scores = block_of(steady(0, 3) + steady(3, 1, charts=(0, 0, 2)))
     ticks.values[:, 0] = observed * 2
