@@ -7,6 +7,7 @@ import click
 import numpy as np
 
 from tickover.detector import Detector
+from tickover.errors import ModelError
 from tickover.io.files import read_bytes, replace_file
 from tickover.manifest import Budget
 from tickover.mapping import load_mapping, mapping_of
@@ -39,7 +40,10 @@ def retune(
 ) -> None:
     """Set MODEL's limits anew from clean trips of another truck."""
     budget = parse_budget(false_alarms)
-    old = Retuned(read_bytes(model, MAX_BYTES))
+    try:
+        old = Retuned(read_bytes(model, MAX_BYTES))
+    except ModelError as error:
+        raise ModelError(f"{model}: {error}") from error
     mapping = load_mapping(mapping_file) if mapping_file else mapping_of(old.manifest)
     trips = load_trips(expand([*first, *more]), mapping, Counter(), warn)
     if rescaled:
