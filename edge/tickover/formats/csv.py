@@ -15,7 +15,6 @@ from tickover.formats.rows import (
     SAMPLE_ROWS,
     BadRowError,
     Collector,
-    Fold,
     Head,
     Job,
     Row,
@@ -23,7 +22,7 @@ from tickover.formats.rows import (
     parse_row,
     rate_stamp,
 )
-from tickover.formats.text import blocks, decode
+from tickover.formats.text import TextRows, blocks, decode
 from tickover.mapping import LogLayout
 from tickover.records import Readings
 
@@ -53,7 +52,7 @@ def read(stream: BinaryIO, job: Job) -> Iterator[Readings]:
 
 
 class _Reader:
-    """Takes blocks of whole lines; knows the line and row number."""
+    """Takes blocks of whole lines."""
 
     def __init__(self, job: Job, header: Sequence[str], delimiter: str, line: int) -> None:
         self._job = job
@@ -61,10 +60,8 @@ class _Reader:
         self._delimiter = delimiter
         self._keys = keys_of(job.mapping, header)
         self._collector = Collector(job)
-        self._fold = Fold(job) if job.mapping.log.layout == "long" else None
+        self._rows = TextRows(job, self._parse, line)
         self._fast = csv_fast.plan(job.mapping, self._keys, self._width, delimiter)
-        self._line = line
-        self._row = 0
 
     def block(self, block: bytes) -> Iterator[Readings]:
         """Readings of a block: fast when nothing in it is odd, else row by row."""
@@ -72,44 +69,26 @@ class _Reader:
             return
         table = csv_fast.parse(block, self._fast) if self._fast else None
         if table is None:
-            yield from self._collector.rows(list(self._rows(block)))
+            yield from self._collector.rows(self._rows.of(block))
             return
         stamps, values = table
         rate = self._job.mapping.time.rate_hz
         if rate is not None:
-            stamps = np.array([rate_stamp(self._row + row, rate) for row in range(len(values))], np.int64)
-        self._row += len(values)
-        self._line += len(values)
+            stamps = np.array([rate_stamp(self._rows.row + row, rate) for row in range(len(values))], np.int64)
+        self._rows.skip(len(values))
         yield from self._collector.block(self._job.vehicle, stamps, values)
 
     def end(self) -> Iterator[Readings]:
         """What long rows left open."""
-        if self._fold:
-            yield from self._collector.rows(self._fold.end())
+        yield from self._collector.end()
 
-    def _rows(self, block: bytes) -> Iterator[Row]:
-        for line in block.removesuffix(b"\n").split(b"\n"):
-            self._line += 1
-            if not line.strip():
-                continue
-            try:
-                row = self._parse(line)
-            except BadRowError as error:
-                self._job.bad(self._line, error)
-            else:
-                if row:
-                    yield row
-            self._row += 1
-        if self._fold:
-            yield from self._fold.take()
-
-    def _parse(self, line: bytes) -> Row | None:
-        cells = _cells(decode(line, self._job.mapping.log.encoding), self._delimiter)
+    def _parse(self, text: str, index: int) -> Row | None:
+        cells = _cells(text, self._delimiter)
         while len(cells) > self._width and not cells[-1].strip():
             cells.pop()
         if len(cells) != self._width:
             raise BadRowError(f"expected {self._width} cells, came {len(cells)}")
-        return parse_row(cells.__getitem__, self._keys, self._job, self._row, self._fold)  # type: ignore[arg-type]
+        return parse_row(cells.__getitem__, self._keys, self._job, index, self._collector.fold)  # type: ignore[arg-type]
 
 
 def _open(stream: BinaryIO, layout: LogLayout, name: str) -> tuple[Iterator[bytes], int, tuple[str, ...], str, bytes]:

@@ -48,18 +48,17 @@ def read(stream: BinaryIO, job: Job) -> Iterator[Readings]:
     keys = names_of(job.mapping)
     column = {clean_column(name): name for name in file.schema_arrow.names}
     wanted = [column[clean_column(str(key))] for key in _flat(keys)]
-    collector, fold = Collector(job), Fold(job) if keys.signal is not None else None
+    collector = Collector(job)
     row = 0
     for batch in _batches(file, wanted, BLOCK_ROWS, job.name):
         batch = batch.select(wanted).rename_columns([str(key) for key in _flat(keys)])
-        table = None if fold or keys.vehicle is not None else _columns(batch, keys, job, row)
+        table = None if collector.fold or keys.vehicle is not None else _columns(batch, keys, job, row)
         if table is None:
-            yield from collector.rows(list(_rows(batch, keys, job, row, fold)))
+            yield from collector.rows(_rows(batch, keys, job, row, collector.fold))
         else:
             yield from collector.block(job.vehicle, *table)
         row += batch.num_rows
-    if fold:
-        yield from collector.rows(fold.end())
+    yield from collector.end()
 
 
 def _columns(batch: Any, keys: Keys, job: Job, row: int) -> tuple[TimeArray, DoubleArray] | None:
@@ -102,8 +101,6 @@ def _rows(batch: Any, keys: Keys, job: Job, first: int, fold: Fold | None) -> It
         else:
             if row:
                 yield row
-    if fold:
-        yield from fold.take()
 
 
 def _open(stream: BinaryIO, name: str) -> Any:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Mapping as Table
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -188,9 +188,13 @@ def listed(columns: Sequence[str]) -> str:
 
 
 class Collector:
-    """Makes parsed rows into blocks of readings, vehicle by vehicle, with the mapping's scale and offset."""
+    """Makes parsed rows into blocks of readings, vehicle by vehicle, with the mapping's scale and offset.
+
+    ``fold``: where ``parse_row`` puts the rows of a long log; None for a wide one.
+    """
 
     def __init__(self, job: Job) -> None:
+        self.fold = Fold(job) if job.mapping.log.layout == "long" else None
         self._job = job
         self._signals = job.mapping.names
         self._clocks: dict[str, Clock] = {}
@@ -199,8 +203,16 @@ class Collector:
         self._offset = np.array([column.offset for column in columns])
         self._plain = bool((self._scale == 1).all() and (self._offset == 0).all())
 
-    def rows(self, rows: Sequence[Row]) -> Iterator[Readings]:
-        """Blocks of readings from parsed rows, in order."""
+    def rows(self, rows: Iterable[Row]) -> Iterator[Readings]:
+        """Blocks of readings from parsed rows, in order, and from what they completed in the fold."""
+        yield from self._grouped([*rows, *(self.fold.take() if self.fold else ())])
+
+    def end(self) -> Iterator[Readings]:
+        """What long rows left open at the end of the log."""
+        if self.fold:
+            yield from self._grouped(self.fold.end())
+
+    def _grouped(self, rows: Sequence[Row]) -> Iterator[Readings]:
         groups: dict[str, list[Row]] = {}
         for row in rows:
             groups.setdefault(row.vehicle, []).append(row)

@@ -1,9 +1,10 @@
-"""Bytes to lines and lines to text, for the formats that are text."""
+"""Bytes to lines, lines to text and text to rows, for the formats that are text."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final
 
 from tickover.errors import LogError
+from tickover.formats.rows import BadRowError, Job, Row
 
 READ_BYTES: Final = 256 << 10
 """One block: small enough that one odd row sends only a few thousand rows the slow way."""
@@ -55,3 +56,38 @@ def decode(data: bytes, encoding: str = "") -> str:
         except UnicodeDecodeError:
             pass
     return data.decode("latin-1")
+
+
+class TextRows:
+    """Parses blocks of whole lines; knows the line and the row number.
+
+    ``parse`` takes a line's text and its row number from 0; None when the row went into a fold. ``line``: how many
+    lines lie before the first block.
+    """
+
+    def __init__(self, job: Job, parse: Callable[[str, int], Row | None], line: int = 0) -> None:
+        self.row = 0
+        self._job = job
+        self._parse = parse
+        self._line = line
+        self._encoding = job.mapping.log.encoding
+
+    def of(self, block: bytes) -> Iterator[Row]:
+        """The rows of a block; bad ones are counted and told, blank lines are no rows."""
+        for line in block.removesuffix(b"\n").split(b"\n"):
+            self._line += 1
+            if not line.strip():
+                continue
+            try:
+                row = self._parse(decode(line, self._encoding), self.row)
+            except BadRowError as error:
+                self._job.bad(self._line, error)
+            else:
+                if row:
+                    yield row
+            self.row += 1
+
+    def skip(self, rows: int) -> None:
+        """These rows, a line each, were read in another way."""
+        self.row += rows
+        self._line += rows
