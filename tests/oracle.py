@@ -44,7 +44,7 @@ class Oracle:
         self.age = 0
         zero = np.zeros(self.spec.network.hidden)
         self.encoder, self.decoder = (zero, zero), (zero, zero)
-        self.previous = np.zeros(self.signals)
+        self.previous = np.zeros(2 * self.signals)
         self.window = [np.zeros(2 * self.signals)] * (self.spec.network.window or 1)
 
     def run(self, x, trip_start):
@@ -67,6 +67,8 @@ class Oracle:
         expected = self.network(np.concatenate([normalised, present]))
         self.age += 1
         residual = (normalised - expected - w["residual.center"]) / w["residual.scale"]
+        for f, cold in enumerate(spec.cold):
+            residual[f] /= 1.0 + cold.excess / (1.0 + self.age * spec.tick_period_s / cold.fades_s) ** 2
         charts = []
         valid = present & (self.age > spec.warm_up_ticks)
         levelled = np.clip(residual - self.baseline if spec.baseline_span_s else residual, -spec.clip, spec.clip)
@@ -99,9 +101,11 @@ class Oracle:
         """Expected normalised values; advances the network."""
         network = self.spec.network
         if network.arch == "forecaster":
-            expected = self.previous + self.dense("output", self.encoder[0])
-            self.previous = x[: self.signals]
-            self.encoder = cell_step(network.cell, self.w, "encoder", x, self.encoder)
+            (value, here), (previous, seen) = np.split(x, 2), np.split(self.previous, 2)
+            expected = previous + self.dense("output", self.encoder[0])
+            change = np.where(here * seen > 0, value - previous, 0.0)
+            self.encoder = cell_step(network.cell, self.w, "encoder", np.concatenate([x, change]), self.encoder)
+            self.previous = x
             return expected
         if network.arch == "seq2seq":
             self.reset_cells()

@@ -8,12 +8,12 @@ from typing import Final
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import TensorProto, helper
 
 from tickover.manifest import CHART, EXPECTED, INPUT, SCORE, StateTensor
 from tickover.records import FloatArray
 from tickover_export.cells import Weights, gates
-from tickover_export.charts import BASELINE, bound, charts, held_mean, warm
+from tickover_export.charts import BASELINE, ages, bound, charts, cold_spread, held_mean, warm
 from tickover_export.networks import ARCHITECTS, NORMALISED, delay
 from tickover_export.nodes import Nodes
 from tickover_export.spec import ChartBank, GraphSpec, decay
@@ -57,8 +57,12 @@ def _detector(nodes: Nodes, spec: GraphSpec, weights: Weights, scales: FloatArra
     expected = ARCHITECTS[spec.network.arch](nodes, spec, weights, network_input)
     in_units = nodes.add("Mul", expected, "scaler.scale", name="expected/scaled")
     nodes.add("Add", in_units, "scaler.center", name=EXPECTED)
-    valid = warm(nodes, mask, spec.warm_up_ticks, len(spec.signals))
-    residual = _residual(nodes, spec, weights, normalised, expected, valid)
+    age = ages(nodes, mask, len(spec.signals)) if spec.warm_up_ticks or spec.cold else None
+    valid = warm(nodes, mask, age, spec.warm_up_ticks) if age and spec.warm_up_ticks else mask
+    off = _standard(nodes, weights, normalised, expected)
+    if age and spec.cold:
+        off = nodes.add("Div", off, cold_spread(nodes, spec, age), name="residual/aged")
+    residual = _residual(nodes, spec, off, valid)
     raw = charts(nodes, spec, residual, valid)
     nodes.add("Mul", raw, nodes.floats("chart.scale", scales), name=CHART)
     _score(nodes, mask)
@@ -66,22 +70,24 @@ def _detector(nodes: Nodes, spec: GraphSpec, weights: Weights, scales: FloatArra
 
 def _normalise(nodes: Nodes, spec: GraphSpec, weights: Weights) -> tuple[str, str]:
     """Mask with 1 = present, and normalised values with 0 for missing, both ``[T, B, F]``, always finite."""
-    nothing = nodes.add(
-        "IsNaN", nodes.add("Sub", INPUT, INPUT, name="x/nought"), name="missing"
-    )  # inf - inf is NaN too
-    zero, one = nodes.floats("zero", 0.0), nodes.floats("unit", 1.0)
-    mask = nodes.add("Where", nothing, zero, one, name="mask")
+    nought = nodes.add("Sub", INPUT, INPUT, name="x/nought")  # inf - inf is NaN too
+    present = nodes.add("Greater", nought, nodes.floats("below", -1.0), name="present")  # false for NaN
+    mask = nodes.add("Cast", present, name="mask", to=TensorProto.FLOAT)
     center, scale = (nodes.floats(name, weights[name]) for name in ("scaler.center", "scaler.scale"))
-    filled = nodes.add("Where", nothing, center, INPUT, name="x/filled")
+    filled = nodes.add("Where", present, INPUT, center, name="x/filled")
     normalised = nodes.add("Div", nodes.add("Sub", filled, center, name="x/centred"), scale, name="x/scaled")
     return mask, _clip(nodes, normalised, spec.input_clip, name=NORMALISED)
 
 
-def _residual(nodes: Nodes, spec: GraphSpec, weights: Weights, normalised: str, expected: str, valid: str) -> str:
-    """The standardised, clipped residual ``[T, B, F]``, 0 where not valid."""
+def _standard(nodes: Nodes, weights: Weights, normalised: str, expected: str) -> str:
+    """The residual over its usual spread, ``[T, B, F]``."""
     off = nodes.add("Sub", normalised, expected, name="residual/off")
     centred = nodes.add("Sub", off, _floats(nodes, weights, "residual.center"), name="residual/centred")
-    raw = nodes.add("Div", centred, _floats(nodes, weights, "residual.scale"), name="residual/raw")
+    return nodes.add("Div", centred, _floats(nodes, weights, "residual.scale"), name="residual/raw")
+
+
+def _residual(nodes: Nodes, spec: GraphSpec, raw: str, valid: str) -> str:
+    """The standardised residual ``[T, B, F]``, less its baseline, clipped, 0 where not valid."""
     if spec.baseline_span_s is not None:
         raw = nodes.add("Sub", raw, _baseline(nodes, spec, raw, valid), name="residual/levelled")
     clipped = _clip(nodes, raw, spec.clip, name="residual/clipped")
@@ -134,7 +140,7 @@ def weight_shapes(spec: GraphSpec) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(
         ("scaler.center", "scaler.scale", "residual.center", "residual.scale"), (signals,)
     )
-    inputs = {"encoder": 2 * signals}
+    inputs = {"encoder": (3 if network.arch == "forecaster" else 2) * signals}
     if network.arch != "forecaster":
         shapes |= {"bottleneck.weight": (network.bottleneck, network.hidden), "bottleneck.bias": (network.bottleneck,)}
         inputs["decoder"] = network.bottleneck
@@ -165,6 +171,8 @@ def check_spec(spec: GraphSpec) -> None:
         raise ValueError(f"spec: seq2seq needs a window of 2 ticks or more, got {spec.network.window}")
     if not spec.signals or not spec.banks:
         raise ValueError("spec: expected at least one signal and one bank of charts")
+    if spec.cold and len(spec.cold) != len(spec.signals):
+        raise ValueError(f"spec: expected a cold start for each of {len(spec.signals)} signals, got {len(spec.cold)}")
     for bank in spec.banks:
         _check_bank(bank)
     names = [bank.name for bank in spec.banks]

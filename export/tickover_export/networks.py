@@ -1,6 +1,6 @@
 """The three architectures: from the network's input ``[T, B, 2F]`` to expected normalised values ``[T, B, F]``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -18,7 +18,7 @@ WINDOW: Final = "window"
 """seq2seq's state: the network's inputs of the last W-1 ticks, oldest first, zeros (= missing) before the trip."""
 
 PREVIOUS: Final = "previous"
-"""forecaster's state: the last tick's normalised values, 0 where missing and before the trip."""
+"""forecaster's state: the last tick's network input, zeros (= missing) before the trip."""
 
 Architect = Callable[[Nodes, GraphSpec, Weights, str], str]
 
@@ -36,9 +36,13 @@ def forecaster(nodes: Nodes, spec: GraphSpec, weights: Weights, x: str) -> str:
     """``expected(t) = previous(t) + output(h(t-1))``: it never sees the tick that it expects."""
     cell, hidden = spec.network.cell, spec.network.hidden
     states = carry(nodes, cell, "encoder", hidden)
-    h = run(nodes, cell, "encoder", x, weights, states)
-    change = dense(nodes, "output", delay(nodes, states[0], h, name="encoder/before"), weights)
-    return nodes.add("Add", _previous(nodes, len(spec.signals)), change, name="expected/normalised")
+    previous, seen = _previous(nodes, len(spec.signals), x)
+    change = nodes.add("Sub", NORMALISED, previous, name="change/any")
+    both = nodes.add("Mul", "mask", seen, name="change/known")
+    with_change = nodes.add("Concat", x, nodes.add("Mul", change, both, name="change"), name="encoder/input", axis=-1)
+    h = run(nodes, cell, "encoder", with_change, weights, states)
+    learnt = dense(nodes, "output", delay(nodes, states[0], h, name="encoder/before"), weights)
+    return nodes.add("Add", previous, learnt, name="expected/normalised")
 
 
 def seq2seq(nodes: Nodes, spec: GraphSpec, weights: Weights, x: str) -> str:
@@ -65,12 +69,14 @@ def delay(nodes: Nodes, before: str, series: str, *, name: str) -> str:
     return nodes.add("Slice", longer, start, end, nodes.shared("time/axis", [0]), name=name)
 
 
-def _previous(nodes: Nodes, signals: int) -> str:
-    """The normalised values of each tick's predecessor ``[T, B, F]``; writes the previous state's successor."""
-    before = nodes.state(PREVIOUS, signals, "trip")
+def _previous(nodes: Nodes, signals: int, x: str) -> Sequence[str]:
+    """The tick before: its normalised values and mask, ``[T, B, F]`` each. Writes the previous state's successor."""
+    before = nodes.state(PREVIOUS, 2 * signals, "trip")
     last, end, time = nodes.shared("last", [-1]), nodes.integers("previous/end", [FAR]), nodes.shared("time/axis", [0])
-    nodes.add("Slice", NORMALISED, last, end, time, name=next_of(PREVIOUS))
-    return delay(nodes, before, NORMALISED, name="previous/by_tick")
+    nodes.add("Slice", x, last, end, time, name=next_of(PREVIOUS))
+    earlier = delay(nodes, before, x, name="previous/by_tick")
+    halves = nodes.integers("previous/halves", [signals, signals])
+    return nodes.add_many("Split", earlier, halves, names=["previous/values", "previous/seen"], axis=-1)
 
 
 def _windows(nodes: Nodes, spec: GraphSpec, x: str) -> str:

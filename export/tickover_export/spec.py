@@ -5,7 +5,8 @@ G gates (rnn 1; gru 3 in torch's order r, z, n; lstm 4 in torch's order i, f, g,
 
     scaler.center, scaler.scale      [F]         normalised = (x - center) / scale, clipped to +-input_clip
     residual.center, residual.scale  [F]         residual = (normalised - expected - center) / scale, clipped to +-clip
-    encoder.weight_ih                [G*H, 2F]   its input is (normalised with 0 for missing, mask with 1 = present)
+    encoder.weight_ih                [G*H, 2F]   its input is (normalised with 0 for missing, mask with 1 = present);
+                                             forecaster: [G*H, 3F], after these the change since the tick before
     encoder.weight_hh                [G*H, H]
     encoder.bias_ih, encoder.bias_hh [G*H]
     bottleneck.weight, .bias         [Z, H], [Z]                    autoencoder and seq2seq; then tanh
@@ -14,7 +15,8 @@ G gates (rnn 1; gru 3 in torch's order r, z, n; lstm 4 in torch's order i, f, g,
 
 - autoencoder: encoder, bottleneck and decoder all advance with the tick; expected(t) from decoder h(t).
 - forecaster: encoder only; expected(t) = previous(t) + output(h(t-1)), so it never sees x(t). previous(t) is the
-  normalised value of tick t-1, 0 where it was missing and at a trip's start: the network learns the change.
+  normalised value of tick t-1, 0 where it was missing and at a trip's start: the network learns the change. Its input
+  (change) is normalised(t) - previous(t), 0 where either is missing.
 - seq2seq: at each tick the encoder runs anew (zero state) over the last W ticks (unseen ones are missing); the
   bottleneck of its last h is the context; the decoder starts at zero, reads the context at every step and
   emits the window in reverse order, so that its first step is the current tick: the graph runs just that step.
@@ -25,7 +27,7 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta, Struct
 
-from tickover.manifest import ChartKind, Name, Network, NotNegative, Positive, Signal
+from tickover.manifest import ChartKind, ColdStart, Name, Network, NotNegative, Positive, Signal
 
 
 class ChartBank(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -53,6 +55,9 @@ class GraphSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ``warm_up_ticks`` ticks of a trip. With ``baseline_span_s`` a slow per-vehicle EWMA (never reset, held while
     missing) of each residual *clipped to +-clip* is subtracted from the unclipped residual, and the difference is
     clipped; each tick uses the baseline of the tick before. So one long fault cannot carry the baseline away.
+
+    ``cold`` (one per signal, or none) divides the standardised residual by its spread at the trip's age, this tick
+    counted: what a network cannot know yet is not held against the signal. Baseline and charts see the quotient.
     """
 
     name: Name
@@ -66,6 +71,7 @@ class GraphSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     clip: Positive = 8.0
     input_clip: Positive = 10.0
     baseline_span_s: Positive | None = None
+    cold: tuple[ColdStart, ...] = ()
 
 
 class Horizons(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -57,10 +57,13 @@ class Cell(nn.Module):
 class Recurrent(nn.Module):
     """What the three architectures share: an encoder over values and mask, and an output layer."""
 
+    INPUTS = 2
+    """Inputs of the encoder per signal: value and mask."""
+
     def __init__(self, spec: Network, signals: int) -> None:
         super().__init__()
         self.signals = signals
-        self.encoder = Cell(spec.cell, 2 * signals, spec.hidden)
+        self.encoder = Cell(spec.cell, self.INPUTS * signals, spec.hidden)
         self.output = nn.Linear(spec.hidden, signals)
 
     def forward(self, x: Tensor, state: State = ()) -> tuple[Tensor, State]:
@@ -78,15 +81,28 @@ class Recurrent(nn.Module):
 
 
 class Forecaster(Recurrent):
-    """``expected(t) = previous(t) + output(h(t-1))``: the last value and a learnt change; it never sees tick t."""
+    """``expected(t) = previous(t) + output(h(t-1))``: the last value and a learnt change; it never sees tick t.
+
+    The encoder sees value, mask and change of each signal. The learnt change starts at nothing: an untrained forecaster
+    expects the last value, and what signals' levels say of it is learnt only if they say something.
+    """
+
+    INPUTS = 3
+
+    def __init__(self, spec: Network, signals: int) -> None:
+        super().__init__(spec, signals)
+        from_inputs = self.encoder.fused.get_parameter("weight_ih_l0")
+        for nought in (from_inputs[:, :signals], self.output.weight, self.output.bias):
+            nn.init.zeros_(nought)
 
     def forward(self, x: Tensor, state: State = ()) -> tuple[Tensor, State]:
-        """See ``Recurrent.forward``; the state is the encoder's, then the last tick's values, 0 where missing."""
-        values = x[..., : self.signals]
-        h, after = self.encoder(x, state[:-1])
-        first, before = (state[0], state[-1]) if state else (torch.zeros_like(h[:1]), torch.zeros_like(values[:1]))
-        previous = torch.cat([before, values[:-1]])
-        return previous + self.output(torch.cat([first, h[:-1]])), (*after, values[-1:])
+        """See ``Recurrent.forward``; the state is the encoder's, then the last tick's input, all missing at first."""
+        before = torch.cat([state[-1] if state else torch.zeros_like(x[:1]), x[:-1]])
+        (value, mask), (previous, seen) = x.chunk(2, dim=-1), before.chunk(2, dim=-1)
+        change = (value - previous) * (mask * seen)
+        h, after = self.encoder(torch.cat([x, change], dim=-1), state[:-1])
+        first = state[0] if state else torch.zeros_like(h[:1])
+        return previous + self.output(torch.cat([first, h[:-1]])), (*after, x[-1:])
 
 
 class Autoencoder(Recurrent):
