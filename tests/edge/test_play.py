@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from broker import Broker, broker
 from tickover.commands.broker import split_address
-from tickover.io.mqtt_client import Connection, Message, MqttClient
+from tickover.io.mqtt_client import Message, MqttClient
+from tickover.io.mqtt_connection import Connection
 from tickover.playing import Pace, messages
 from tickover.records import SECOND, Readings
 

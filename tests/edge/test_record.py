@@ -19,7 +19,8 @@ from broker import Broker, broker
 from tickover.formats.payloads import Input
 from tickover.formats.sparkplug import Payload
 from tickover.io.files import read_log
-from tickover.io.mqtt_client import Connection, MqttClient
+from tickover.io.mqtt_client import MqttClient
+from tickover.io.mqtt_connection import Connection
 from tickover.io.trip_files import TripFiles
 from tickover.mapping import parse_mapping
 from tickover.recording import Kind, Listener, Recorded, Recorder

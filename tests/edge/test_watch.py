@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from broker import Broker, broker, wait_until
 from tickover.daemon.notices import Kind, Notice, encode_notice
 from tickover.formats.alerts import encode_alert
-from tickover.io.mqtt_client import Connection, MqttClient
+from tickover.io.mqtt_client import MqttClient
+from tickover.io.mqtt_connection import Connection
 from tickover.records import SECOND, Alert, Contribution, EndReason, FreezeFrame, Phase, Severity
 from tickover.watching import Board, status_word
 

@@ -9,8 +9,8 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from tickover.config import ENV_PASSWORD, Broker, Tls, load_config
-from tickover.io.mqtt_client import PORT, TLS_PORT, Connection
+from tickover.config import ENV_PASSWORD, load_config
+from tickover.io.mqtt_connection import PORT, TLS_PORT, Connection, configured
 
 SIGNALS_TOPIC: Final = "trucks/{vehicle}/signals"
 """Where a truck's readings are published unless told otherwise; the sample config subscribes to it."""
@@ -70,27 +70,6 @@ def connection_of(
         key=key,
         plaintext=plaintext,
     )
-
-
-def configured(broker: Broker) -> Connection:
-    """The connection that the daemon's configuration describes."""
-    username, password = broker.credentials_of()
-    tls = broker.tls or Tls()
-    return Connection(
-        host=broker.host,
-        port=broker.port,
-        username=username,
-        password=password,
-        tls=broker.tls is not None,
-        ca=_path(tls.ca),
-        certificate=_path(tls.certificate),
-        key=_path(tls.key),
-        plaintext=broker.allow_plaintext,
-    )
-
-
-def _path(text: str | None) -> Path | None:
-    return Path(text) if text else None
 
 
 def split_address(text: str, port: int) -> tuple[str, int]:

@@ -18,16 +18,9 @@ IDLE_LEAST: Final = 8
 """Idle intake forces a commit from this many unacknowledged messages on: fewer than any broker's window by default,
 so that a broker that waits for us is answered at once, and a slow truck does not cost a commit for each message."""
 JOURNAL_FACTOR: Final = 4
-"""A checkpoint is due when the journal has outgrown the states this many times: at most a quarter more is written."""
+"""A checkpoint is due when the journal has outgrown the one before so many times: at most a quarter more is written."""
 JOURNAL_LEAST: Final = 64 * 1024
 """Bytes of journal that are never worth a checkpoint."""
-TAKEN_FACTOR: Final = 4
-"""How many receive maxima of messages are known again. One would do, but Mosquitto 2.0.11 forgets over its own restart
-what it has in flight, and sends a whole receive maximum on top of what it repeats."""
-TAKEN_LEAST: Final = 10_000
-"""The least to know again: five broker restarts within seconds, on a loaded machine, had it repeat 900 at once."""
-META_TAKEN: Final = "taken"
-"""Where a checkpoint keeps which messages were taken; later ones are in the journal."""
 
 
 class Committer:
@@ -35,8 +28,7 @@ class Committer:
 
     def __init__(self, policy: State, receive_maximum: int, store: Store, fleet: Fleet, outbox: Outbox) -> None:
         self.change = Change()
-        self.taken = Taken(max(TAKEN_FACTOR * receive_maximum, TAKEN_LEAST))
-        self.taken.restore(store.meta(META_TAKEN) or b"")
+        self.taken = Taken()
         self.commits = 0
         self._policy, self._most = policy, max(1, receive_maximum // 2)
         self._store, self._fleet, self._outbox = store, fleet, outbox
@@ -47,7 +39,7 @@ class Committer:
         self._asleep: set[str] = set()
         self._since: float | None = None
         self._newest = 0.0
-        self._journal_bytes = self._state_bytes = 0
+        self._journal_bytes = self._checkpoint_bytes = 0
         self._checkpoint_at = time.monotonic() + policy.checkpoint_s
         self._retry_at = 0.0
 
@@ -117,7 +109,6 @@ class Committer:
         """Try, with every state, right after a commit."""
         self._retry_at = now + self._policy.retry_s
         full = Change()
-        self._dirty.update(self._fleet.vehicles)
         self._add_checkpoint(full)
         if self._store.retry(full):
             self._after(full, {})
@@ -125,21 +116,23 @@ class Committer:
     def _checkpoint_due(self) -> bool:
         if not self._store.durable:
             return False
-        outgrown = self._journal_bytes > max(JOURNAL_LEAST, JOURNAL_FACTOR * self._state_bytes)
+        outgrown = self._journal_bytes > max(JOURNAL_LEAST, JOURNAL_FACTOR * self._checkpoint_bytes)
         return outgrown or self._store.wants_checkpoint or time.monotonic() >= self._checkpoint_at
 
     def _add_checkpoint(self, change: Change) -> None:
-        if self._store.wants_checkpoint:
+        everything = self._store.wants_checkpoint or not self._store.durable
+        if everything:
             self._dirty.update(self._fleet.vehicles)
         change.states |= {name: self._fleet.state(name) for name in self._dirty if name in self._fleet}
-        change.meta[META_TAKEN] = self.taken.all()
+        change.meta |= self.taken.pages(everything)
         change.forget_journal = True
 
     def _after(self, change: Change, told: dict[str, bytes]) -> None:
         if change.forget_journal and self._store.durable:
             self._dirty.clear()
             self._store.wants_checkpoint = False
-            self._journal_bytes, self._state_bytes = 0, sum(map(len, change.states.values()))
+            self._journal_bytes = 0
+            self._checkpoint_bytes = sum(map(len, [*change.states.values(), *change.meta.values()]))
             self._checkpoint_at = time.monotonic() + self._policy.checkpoint_s
         for topic, body in told.items():
             self._outbox.stand(topic, body)

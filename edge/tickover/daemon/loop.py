@@ -86,7 +86,7 @@ class Daemon:
         """Run the journal again, say what was wrong with the store, and begin to connect."""
         for vehicle in self.keeper.replay_journal():
             self._seen[vehicle] = time.monotonic()
-        self.committer.taken.restore(self.keeper.taken)
+        self.committer.taken.restore(self.store.meta, self.keeper.taken)
         self.committer.states_of(self.fleet.vehicles)
         for aside in self.store.quarantined:
             self.notice(Kind.STORE_DAMAGED, True, f"the store was damaged and renamed to {aside.name}")
@@ -160,8 +160,9 @@ class Daemon:
             logger.warning("refused a message on %s: %s (told once; counted from now on)", message.topic, refused)
 
     def _hear_status(self, message: Incoming) -> None:
-        """Acknowledged at once: left in the shared session, it would come to the double as news."""
-        self.link.acknowledge([message])
+        """Acknowledged at once, with all before it: left in the shared session, it would come to a double as news."""
+        self.committer.received(message)
+        self.commit()
         if self.presence.has_double(message):
             self.presence.disconnected()
             self.link.back_off("another daemon with this client id is connected")

@@ -17,7 +17,8 @@ from tickover.daemon.loop import Daemon
 from tickover.daemon.notices import Kind
 from tickover.daemon.recovery import Opened, models_change, models_changed, open_fleet, orphans
 from tickover.errors import ConfigError, TickoverError
-from tickover.io.mqtt import CONNECT_S, check_files
+from tickover.io.attempts import LONGEST_ATTEMPT_S
+from tickover.io.mqtt_connection import check_files
 from tickover.io.notify import notify, watchdog_s
 from tickover.io.store import Bounds, Store
 
@@ -25,7 +26,7 @@ logger: Final = logging.getLogger("tickover")
 
 STOP_S: Final = 2.0
 """How long to go on sending after the order to stop."""
-LINK_STUCK_S: Final = CONNECT_S + 20.0
+LINK_STUCK_S: Final = LONGEST_ATTEMPT_S + 20.0
 """A socket thread that has not gone round its loop for so long counts as stuck: no more watchdog pings."""
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from tickover.commands.broker import configured
 from tickover.config import Config
 from tickover.doctor import Check, State, fail, ok, warn
 from tickover.doctor.certificates import read_certificate, validity
 from tickover.errors import BrokerError
 from tickover.formats.topics import TopicTemplate
-from tickover.io.mqtt_client import Connection, MqttClient
+from tickover.io.mqtt_client import MqttClient
+from tickover.io.mqtt_connection import Connection, configured
 from tickover.recording import Listener
 from tickover.records import SECOND
 

@@ -10,11 +10,9 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from msgspec import Struct
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -23,9 +21,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tickover.errors import BrokerError
+from tickover.io.mqtt_connection import Connection, session
 
-PORT: Final = 1883
-TLS_PORT: Final = 8883
 KEEPALIVE_S: Final = 30
 CONNECT_LIMIT_S: Final = 10.0
 CLOSE_LIMIT_S: Final = 5.0
@@ -40,42 +37,7 @@ RECEIVE_MAXIMUM: Final = WAITING
 """QoS 1 messages that the broker may send unacknowledged; none is dropped while the reader acknowledges late."""
 UNHEARD: Final = 0x10
 """Reason code "no matching subscribers": accepted, but nobody is there to get it."""
-LONGEST_MESSAGE: Final = 65_536
 LONGEST_BACK_OFF_S: Final = 30
-LOOPBACK: Final = ("localhost", "::1", "127.")
-
-
-class Connection(Struct, frozen=True, kw_only=True):
-    """How to reach a broker. ``ca`` absent: the system's authorities; ``certificate`` and ``key`` are the client's.
-
-    ``plaintext`` allows a connection without TLS to a host that is not loopback.
-    """
-
-    host: str
-    port: int
-    username: str | None = None
-    password: str | None = None
-    tls: bool = False
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-    plaintext: bool = False
-
-    @property
-    def address(self) -> str:
-        """HOST:PORT for messages."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    def tls_context(self) -> ssl.SSLContext:
-        """The TLS context; BrokerError names the file that cannot be read."""
-        try:
-            context = ssl.create_default_context(cafile=self.ca)
-            if self.certificate is not None:
-                context.load_cert_chain(self.certificate, self.key)
-        except (OSError, ssl.SSLError) as error:
-            files = ", ".join(str(path) for path in (self.ca, self.certificate, self.key) if path)
-            raise BrokerError(f"broker {self.address}: cannot use the TLS files {files}: {error}") from error
-        return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +63,7 @@ class MqttClient:
     def __init__(
         self, connection: Connection, *, client_id: str = "", session_s: int = 0, acknowledge: bool = True
     ) -> None:
-        if not (connection.tls or connection.plaintext or connection.host.startswith(LOOPBACK)):
+        if not connection.is_allowed:
             raise BrokerError(
                 f"broker {connection.address}: expected TLS for a host that is not loopback (--ca FILE); "
                 "--plaintext allows it without"
@@ -125,10 +87,7 @@ class MqttClient:
         client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5, manual_ack=manual_ack)
         client.max_inflight_messages_set(IN_FLIGHT)
         client.reconnect_delay_set(1, LONGEST_BACK_OFF_S)
-        if self._connection.username:
-            client.username_pw_set(self._connection.username, self._connection.password)
-        if self._connection.tls:
-            client.tls_set_context(self._connection.tls_context())
+        self._connection.introduce(client)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
@@ -156,15 +115,9 @@ class MqttClient:
 
     def connect(self) -> None:
         """Connect and wait for the broker's answer; BrokerError says why it did not come or was no."""
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = self._session_s
-        properties.ReceiveMaximum = RECEIVE_MAXIMUM
-        properties.MaximumPacketSize = LONGEST_MESSAGE
-        where = self._connection
+        where, asked = self._connection, session(self._session_s, RECEIVE_MAXIMUM)
         try:
-            self._client.connect(
-                where.host, where.port, KEEPALIVE_S, clean_start=self._session_s == 0, properties=properties
-            )
+            self._client.connect(where.host, where.port, KEEPALIVE_S, clean_start=not self._session_s, properties=asked)
         except OSError as error:
             raise BrokerError(f"broker {where.address}: {_explain(error)}") from error
         self._client.loop_start()

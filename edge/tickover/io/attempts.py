@@ -1,0 +1,39 @@
+"""When to try to connect again. In all a broker that can be reached is reached within 2 x keepalive + 2 s:
+
+- A connection that dies without a word: noticed at most 2 x keepalive after its last sign of life
+  (`FastClient.next_look`), and the first wait is at most 0.5 s.
+- A broker that comes back: the attempt under way may fail after ``attempt_s``, and the wait after it is at most one
+  keepalive: 2 x keepalive, or keepalive + 3 s where that is more.
+
+What connecting itself takes comes on top: the name server, and the round trips of TCP, TLS and MQTT.
+"""
+
+import random
+from typing import Final
+
+FIRST_S: Final = 0.5
+LONGEST_S: Final = 15.0
+LEAST_SHARE: Final = 0.2
+"""A wait is between this share of its limit and the whole: a fleet that lost its broker does not come back at once."""
+SHORTEST_ATTEMPT_S, LONGEST_ATTEMPT_S = 3.0, 10.0
+
+
+def attempt_s(keepalive_s: float) -> float:
+    """How long connecting, the handshake of TLS, and then the broker's greeting may take (seconds)."""
+    return min(LONGEST_ATTEMPT_S, max(SHORTEST_ATTEMPT_S, keepalive_s))
+
+
+class Waits:
+    """Between attempts: the limit doubles from the first to the longest, and begins anew when a connection has lasted
+    longer than the limit; one that the broker ends at once, again and again, is not tried in a hurry."""
+
+    def __init__(self, keepalive_s: float) -> None:
+        self._longest = min(LONGEST_S, keepalive_s)
+        self._limit = FIRST_S
+
+    def after(self, lasted: float) -> float:
+        """How long to wait after a connection that lasted so long (seconds; 0: there was none)."""
+        if lasted > self._limit:
+            self._limit = FIRST_S
+        limit, self._limit = self._limit, min(self._limit * 2, self._longest)
+        return limit * random.uniform(LEAST_SHARE, 1.0)

@@ -1,0 +1,33 @@
+"""Acknowledgements leave in the order in which the messages came, whatever the order in which they are given.
+
+MQTT asks for it (version 5, 4.6.0-2), and readings depend on it: Mosquitto 2.0.11 counts an acknowledgement that is
+further back in its list of messages in flight than the receive maximum as room for another message, and sends the
+next one that is published before all that wait (docs/durability.md).
+"""
+
+from collections import deque
+from collections.abc import Iterable
+
+
+class Receipts:
+    """The messages of one connection that are not acknowledged. A place is a message's number in order of arrival."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[int] = deque()
+        self._first = 0
+        self._done: set[int] = set()
+
+    def came(self, mid: int) -> int:
+        """A message with this packet id came; its place."""
+        self._waiting.append(mid)
+        return self._first + len(self._waiting) - 1
+
+    def done(self, places: Iterable[int]) -> list[int]:
+        """These may be acknowledged; the packet ids whose turn it is now, in order."""
+        self._done.update(place for place in places if place >= self._first)
+        due: list[int] = []
+        while self._first in self._done:
+            self._done.remove(self._first)
+            self._first += 1
+            due.append(self._waiting.popleft())
+        return due
