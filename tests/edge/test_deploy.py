@@ -17,7 +17,8 @@ from fleet_broker import CLIENTS, DEPLOY, FleetBroker, fleet
 from tickover.cli import COMMANDS, root
 from tickover.errors import BrokerError
 from tickover.formats.alerts import decode_alert
-from tickover.io.mqtt_client import Connection, MqttClient
+from tickover.io.mqtt_client import MqttClient
+from tickover.io.mqtt_connection import Connection
 from tickover.records import Alert, EndReason
 
 __all__ = ["fleet"]
