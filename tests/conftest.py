@@ -2,9 +2,12 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from small_disk import SmallDisk, mounted
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,3 +47,12 @@ def data_dir() -> Path:
 def trips_1hz(data_dir: Path) -> list[Path]:
     """The KIT trips on a 1 s grid, in order of date."""
     return sorted((data_dir / "kit-obd" / "1hz").glob("*.csv"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk to fill; skips where mounting is not allowed."""
+    with mounted(tmp_path / "small") as disk:
+        if disk is None:
+            pytest.skip("mounting a small tmpfs needs root")
+        yield disk

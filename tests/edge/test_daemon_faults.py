@@ -2,17 +2,16 @@
 
 import os
 import random
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from broker import Broker, wait_until
 from daemon_process import OTHER_MODEL, Daemon, Truck, Watcher, as_told, drive, replayed
+from small_disk import SmallDisk
 from tickover.io.store import FILE
 from tickover.records import EndReason, Phase
 
@@ -134,36 +133,21 @@ def test_a_damaged_store_is_put_aside_said_aloud_and_detection_goes_on(
     truck.close()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(mount, check=False).returncode:
-        pytest.skip("mounting a small tmpfs needs root")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
 @pytest.mark.slow
 def test_a_full_disk_stops_nothing_and_is_left_without_a_restart(
     tmp_path: Path,
     broker: Broker,
     watcher: Watcher,
-    small_disk: Path,
+    small_disk: SmallDisk,
 ) -> None:
-    state = {"folder": str(small_disk), "retry_s": 0.5, "commit_s": 0.2}
+    state = {"folder": str(small_disk.folder), "retry_s": 0.5, "commit_s": 0.2}
     rows = drive(900)
     with Daemon(tmp_path / "d", broker.port, state=state) as daemon, Truck(broker) as truck:
         truck.send(rows[:300])
-        ballast = small_disk / "ballast"
-        with ballast.open("wb", buffering=0) as file:
-            with suppress(OSError):
-                while True:
-                    file.write(bytes(1024))
-            truck.send(rows[300:600], pause=0.005)
-            wait_until(lambda: watcher.notices("durability") == [True], 15, "the loss of durability is said")
-        ballast.unlink()
+        small_disk.fill()
+        truck.send(rows[300:600], pause=0.005)
+        wait_until(lambda: watcher.notices("durability") == [True], 15, "the loss of durability is said")
+        small_disk.free()
         wait_until(lambda: watcher.notices("durability") == [True, False], 15, "durable again")
         truck.send(rows[600:700])
         time.sleep(0.5)

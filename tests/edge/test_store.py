@@ -1,13 +1,11 @@
 """The store keeps what it committed, survives damage and a failing disk, and says so."""
 
-import os
 import random
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from small_disk import SmallDisk
 from tickover.io.store import FILE, Bounds, Change, Message, Store
 
 
@@ -135,35 +133,10 @@ def test_a_store_of_another_version_goes_aside(tmp_path: Path) -> None:
     assert Store(tmp_path).quarantined
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 256 KiB; needs the right to mount."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if (
-        os.geteuid()
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=False).returncode
-    ):
-        pytest.skip("mounting a small tmpfs needs root")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Take all the room that is left."""
-    path = folder / "ballast"
-    with path.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-        except OSError:
-            return path
-
-
-def test_a_full_disk_is_said_and_left_and_returned_to(small_disk: Path) -> None:
-    store = Store(small_disk)
+def test_a_full_disk_is_said_and_left_and_returned_to(small_disk: SmallDisk) -> None:
+    store = Store(small_disk.folder)
     store.commit(Change(messages=[message("before")], states={"asleep": b"z"}))
-    ballast = fill(small_disk)
+    small_disk.fill()
     for number in range(30):
         store.commit(Change(journal=bytes(3000), messages=[message(f"during{number}", size=3000)]))
     assert not store.durable
@@ -172,10 +145,10 @@ def test_a_full_disk_is_said_and_left_and_returned_to(small_disk: Path) -> None:
     assert [m.id for m in store.pending(limit=2)] == ["before", "during0"]
     store.commit(Change(delivered=[store.pending()[0].n]))
     assert not store.retry(Change(states={"t1": b"full"}, forget_journal=True))
-    ballast.unlink()
+    small_disk.free()
     assert store.retry(Change(states={"t1": b"full"}, forget_journal=True))
     store.close()
-    store = Store(small_disk)
+    store = Store(small_disk.folder)
     assert store.durable
     assert [m.id for m in store.pending()] == [f"during{number}" for number in range(30)]
     assert store.state("t1") == (30, b"full")
@@ -183,15 +156,15 @@ def test_a_full_disk_is_said_and_left_and_returned_to(small_disk: Path) -> None:
     assert list(store.journal()) == []
 
 
-def test_a_disk_that_is_read_only_at_the_start(small_disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    store = Store(small_disk)
+def test_a_disk_that_is_read_only_at_the_start(small_disk: SmallDisk) -> None:
+    small_disk.remount("ro")
+    store = Store(small_disk.folder)
     store.commit(Change(journal=b"x", messages=[message("a")]))
     assert not store.durable
-    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+    small_disk.remount("rw")
     assert store.retry(Change(forget_journal=True))
     store.close()
-    assert [m.id for m in Store(small_disk).pending()] == ["a"]
+    assert [m.id for m in Store(small_disk.folder).pending()] == ["a"]
 
 
 def test_an_unfinished_transaction_leaves_nothing(tmp_path: Path) -> None:

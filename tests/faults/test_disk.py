@@ -1,6 +1,5 @@
 """A disk that is full, that fails, that is read-only: detection goes on, says so, and needs no restart afterwards."""
 
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from broker import Broker, broker, wait_until  # noqa: F401  (a fixture)
 from daemon_process import drive
 from faults.gateway import Ear, Gateway, Player
 from faults.recording import STRACE
+from small_disk import SmallDisk
 
 pytestmark = pytest.mark.slow
 STATE = "commit_s = 0.2\nretry_s = 0.5"
@@ -24,43 +24,20 @@ def ear(broker: Broker) -> Iterator[Ear]:  # noqa: F811
     one.close()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 500 KiB; needs the right to mount."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=500k", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(mount, check=False, stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("mounting a small tmpfs needs root")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Take all the room that is left."""
-    path = folder / "ballast"
-    with path.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(1024))
-        except OSError:
-            return path
-
-
-def test_a_disk_that_fills_up_twice(quick_folder: Path, broker: Broker, ear: Ear, small_disk: Path) -> None:  # noqa: F811
+def test_a_disk_that_fills_up_twice(quick_folder: Path, broker: Broker, ear: Ear, small_disk: SmallDisk) -> None:  # noqa: F811
     """Alerts come while it is full; freed, commits reach it again; a kill then loses nothing."""
-    gateway = Gateway(quick_folder, broker, "full", state=small_disk, state_more=STATE)
+    gateway = Gateway(quick_folder, broker, "full", state=small_disk.folder, state_more=STATE)
     gateway.start().wait_connected()
     player, rows = Player(gateway), drive(1500)
     parts = [rows[at : at + 300] for at in range(0, len(rows), 300)]
     for turn in range(2):
         player.play(parts[2 * turn])
-        ballast = fill(small_disk)
+        small_disk.fill()
         before = len(ear.alerts("full"))
         player.play(parts[2 * turn + 1], pause=0.004)
         wait_until(lambda n=turn: ear.notices("full", "durability") == [True, False] * n + [True], 15, "said aloud")
         wait_until(lambda n=before: len(ear.alerts("full")) > n, 15, "detection goes on")
-        ballast.unlink()
+        small_disk.free()
         wait_until(lambda n=turn: ear.notices("full", "durability") == [True, False] * (n + 1), 15, "durable again")
     gateway.kill()
     gateway.start().wait_connected()
@@ -112,16 +89,16 @@ def test_a_disk_that_is_read_only_at_the_start(
     quick_folder: Path,
     broker: Broker,  # noqa: F811
     ear: Ear,
-    small_disk: Path,
+    small_disk: SmallDisk,
 ) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    gateway = Gateway(quick_folder, broker, "readonly", state=small_disk, state_more=STATE)
+    small_disk.remount("ro")
+    gateway = Gateway(quick_folder, broker, "readonly", state=small_disk.folder, state_more=STATE)
     gateway.start().wait_connected()
     player, rows = Player(gateway), drive(600)
     player.play(rows[:300])
     wait_until(lambda: ear.notices("readonly", "durability") == [True], 15, "said aloud")
     wait_until(lambda: len(ear.alerts("readonly")) >= 3, 15, "detection goes on")
-    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+    small_disk.remount("rw")
     wait_until(lambda: ear.notices("readonly", "durability") == [True, False], 15, "durable again")
     gateway.kill()
     gateway.start().wait_connected()
