@@ -9,9 +9,9 @@ import json
 import os
 import queue
 import resource
-import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -19,20 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tickover.manifest import Budget, Chart, Manifest, Network, Signal
-from tickover.records import (
-    SECOND,
-    Alert,
-    Contribution,
-    EndReason,
-    FreezeFrame,
-    Phase,
-    ScoredTicks,
-    Scores,
-    Severity,
-    TickBlock,
-)
-from tickover.report import Report
+sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
+
+import chromium  # noqa: E402
+from reported import START, alert, manifest  # noqa: E402
+from tickover.records import SECOND, Alert, Contribution, Phase, ScoredTicks, Scores, TickBlock  # noqa: E402
+from tickover.report import Report  # noqa: E402
 
 SIGNALS = 16
 BANKS = 4
@@ -41,19 +33,8 @@ TICKS = 24 * 3600 * RATE_HZ
 BLOCK = 4096
 EPISODE_EVERY = 30_000
 EPISODE_TICKS = 2_000
-START = 1_772_431_200 * SECOND
 PERIOD = SECOND // RATE_HZ
-CHROMIUM = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1280,900",
-)
+WINDOW = (1280, 900)
 PATIENCE_S = 90
 SETTLE_MS = 3000
 PROBE = """<script>
@@ -76,27 +57,6 @@ addEventListener("load", () => {
 """Tells the server of this script, which alone the probed copy may speak to, what the browser measured."""
 
 
-def manifest() -> Manifest:
-    """16 signals with four charts each, ten ticks a second."""
-    signals = tuple(Signal(name=f"signal_{number:02}", unit="kPa") for number in range(SIGNALS))
-    return Manifest(
-        name="bench",
-        signals=signals,
-        tick_period_s=1 / RATE_HZ,
-        gap_limit_s=30,
-        lateness_s=2,
-        states=(),
-        warm_up_ticks=30,
-        charts=tuple(
-            Chart(name=f"{signal.name}.{bank}", signal=signal.name, kind="ewma", limit=1.0, bound=8.0, clears_s=9.0)
-            for bank in range(BANKS)
-            for signal in signals
-        ),
-        false_alarms=Budget(episodes=1, per_s=3600),
-        network=Network(cell="gru", arch="autoencoder", hidden=32, bottleneck=8),
-    )
-
-
 def block(first: int, rng: np.random.Generator) -> ScoredTicks:
     """One block of noisy ticks; every ``EPISODE_EVERY`` ticks an episode."""
     ticks = np.arange(first, min(first + BLOCK, TICKS))
@@ -113,42 +73,23 @@ def block(first: int, rng: np.random.Generator) -> ScoredTicks:
 
 def alerts(scored: ScoredTicks) -> list[Alert]:
     """Start and end of the episodes in a block."""
+    blame = Contribution("signal_03", "kPa", "signal_03.0", 3.4, 1.0, "high", 120.0, 101.0)
     found = []
     for time_us in scored.ticks.time.tolist():
         tick = (time_us - START) // PERIOD
         phase = {0: Phase.START, EPISODE_TICKS: Phase.END}.get(tick % EPISODE_EVERY)
         if phase is not None:
-            found.append(_alert(tick // EPISODE_EVERY, time_us, phase))
+            number = tick // EPISODE_EVERY
+            start = START + number * EPISODE_EVERY * PERIOD
+            found.append(alert(phase, blame, vehicle="truck", number=number, start=start, time=time_us, peak=3.4))
     return found
-
-
-def _alert(episode: int, time_us: int, phase: Phase) -> Alert:
-    blame = Contribution("signal_03", "kPa", "signal_03.0", 3.4, 1.0, "high", 120.0, 101.0)
-    ended = phase is Phase.END
-    return Alert(
-        alert_id=f"{episode}-{phase}",
-        episode_id=str(episode),
-        vehicle="truck",
-        detector="anomaly",
-        model_digest="0" * 64,
-        phase=phase,
-        sequence=0,
-        severity=Severity.MAJOR,
-        reason=EndReason.RECOVERED if ended else None,
-        start=START + episode * EPISODE_EVERY * PERIOD,
-        time=time_us,
-        end=time_us if ended else None,
-        score=3.4,
-        peak=3.4,
-        signals=(blame,),
-        freeze_frame=FreezeFrame((), (), (), (), ()),
-        missing=0.0,
-    )
 
 
 def gather() -> tuple[Report, float, int]:
     """The filled report, seconds in ``add``, and how much the resident peak grew in the second half, in KiB."""
-    report = Report(manifest(), title="24 h at 10 Hz")
+    names = [f"signal_{number:02}" for number in range(SIGNALS)]
+    banks = [str(bank) for bank in range(BANKS)]
+    report = Report(manifest(names, banks, tick_period_s=1 / RATE_HZ), title="24 h at 10 Hz")
     rng = np.random.default_rng(0)
     spent, half = 0.0, 0
     for first in range(0, TICKS, BLOCK):
@@ -198,13 +139,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
-def paint(page: Path, chromium: str) -> dict[str, float]:
+def paint(page: Path) -> dict[str, float]:
     """What Chromium says of the page, in milliseconds from navigation (real clock)."""
     server = Server(probed(page))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = subprocess.Popen(
-            [chromium, *CHROMIUM, f"--user-data-dir={profile}", f"http://127.0.0.1:{server.server_port}/"],
+            chromium.command(profile, f"http://127.0.0.1:{server.server_port}/", size=WINDOW),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -234,9 +175,8 @@ def main() -> None:
             "page_mb": page.stat().st_size / 1e6,
             "resident_growth_second_half_kib": growth,
         }
-        chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-        if chromium:
-            figures |= paint(page, chromium)
+        if chromium.CHROMIUM:
+            figures |= paint(page)
     if options.json:
         print(json.dumps(figures))
         return

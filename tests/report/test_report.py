@@ -3,7 +3,6 @@
 import html
 import json
 import re
-import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,58 +13,22 @@ import pytest
 pytest.importorskip("jinja2", reason="the report extra is not installed")
 pytest.importorskip("plotly", reason="the report extra is not installed")
 
-from tickover.manifest import Budget, Chart, Manifest, Network, Signal
-from tickover.records import (
-    SECOND,
-    Alert,
-    Contribution,
-    EndReason,
-    FreezeFrame,
-    Phase,
-    ScoredTicks,
-    Scores,
-    Severity,
-    TickBlock,
-)
+import chromium
+import reported
+from reported import START
+from tickover.manifest import Manifest
+from tickover.records import SECOND, Alert, Contribution, Phase, ScoredTicks, Scores, TickBlock
 from tickover.report import Report
 from tickover.report import report as limits
 
-START = 1_772_431_200 * SECOND
 HOSTILE = "</script><script>document.title='PWNED'</script><img src=x onerror=alert(1)>&amp;\u2028"
 LARGEST_PAGE = 10_000_000
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1200,1400",
-    "--virtual-time-budget=6000",
-)
+DESK, PHONE = (1200, 1400), (500, 1400)
+"""Sizes of the window; Chromium makes none narrower than the phone's."""
 
 
 def manifest(unit: str = "kPa") -> Manifest:
-    signals = tuple(Signal(name=name, unit=unit) for name in ("boost", "coolant", "voltage"))
-    charts = tuple(
-        Chart(name=f"{signal.name}.fast", signal=signal.name, kind="ewma", limit=1.0, bound=8.0, clears_s=9.0)
-        for signal in signals
-    )
-    return Manifest(
-        name="truck",
-        signals=signals,
-        tick_period_s=1.0,
-        gap_limit_s=30,
-        lateness_s=2,
-        states=(),
-        warm_up_ticks=30,
-        charts=charts,
-        false_alarms=Budget(episodes=1, per_s=3600),
-        network=Network(cell="gru", arch="autoencoder", hidden=8, bottleneck=4),
-    )
+    return reported.manifest(("boost", "coolant", "voltage"), ("fast",), unit=unit)
 
 
 def scored(ticks: int = 3000, vehicle: str = "truck-1", start: int = START) -> ScoredTicks:
@@ -91,26 +54,8 @@ def alerts(vehicle: str = "truck-1", start: int = START, number: int = 0, peak: 
 
     def told(phase: Phase, second: int, observed: float, score: float) -> Alert:
         blame = Contribution("coolant", "kPa", "coolant.fast", score, 1.0, "high", observed, 100.0)
-        ended = phase is Phase.END
-        return Alert(
-            alert_id=f"{number}-{phase}",
-            episode_id=f"{vehicle}-{number}",
-            vehicle=vehicle,
-            detector="anomaly",
-            model_digest="ab" * 32,
-            phase=phase,
-            sequence=0,
-            severity=Severity.MAJOR,
-            reason=EndReason.RECOVERED if ended else None,
-            start=start + 500 * SECOND,
-            time=start + second * SECOND,
-            end=start + second * SECOND if ended else None,
-            score=score,
-            peak=peak,
-            signals=(blame,),
-            freeze_frame=FreezeFrame((), (), (), (), ()),
-            missing=0.0,
-        )
+        begun, time = start + 500 * SECOND, start + second * SECOND
+        return reported.alert(phase, blame, vehicle=vehicle, number=number, start=begun, time=time, peak=peak)
 
     return [
         told(Phase.START, 500, 111.0, 1.1),
@@ -147,9 +92,9 @@ class Scripts(HTMLParser):
             self.text.append(data)
 
 
-def browse(tmp_path: Path, page: str, then: str = "") -> str:
+def browse(tmp_path: Path, page: str, then: str = "", size: tuple[int, int] = DESK) -> str:
     """The page's document after the browser has drawn it and run ``then`` (JavaScript) a second later."""
-    if CHROMIUM is None:
+    if chromium.CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
     probe = """<script>
 const faults = [];
@@ -168,13 +113,17 @@ addEventListener("load", () => setTimeout(() => { THEN; setTimeout(() => {
       (point) => Number.isFinite(point.x) ? new Date(point.x).getUTCFullYear() : 1970)).size : null,
     breaks: $("score").data ? $("score").data[0].y.filter((y) => y === null).length : null,
     shapes: $("score").layout ? $("score").layout.shapes.length : null,
+    overflow: document.documentElement.scrollWidth - innerWidth, tallest: Math.max(...[...document.querySelectorAll(
+      "tr[data-episode]")].map((row) => row.offsetHeight)),
+    room: ["score", "heat"].map((id) => $(id)._fullLayout ? $(id)._fullLayout._size.w / innerWidth : 0),
   });
   document.body.append(answer);
 }, 1500); }, 1500));
 </script>""".replace("THEN", then)
     file = tmp_path / "page.html"
     file.write_text(page.replace("</head>", probe + "</head>", 1), encoding="utf-8")
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", file.as_uri()]
+    flags = ("--virtual-time-budget=6000", "--dump-dom")
+    command = chromium.command(tmp_path / "profile", file.as_uri(), size=size, flags=flags)
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
@@ -301,3 +250,16 @@ def test_the_browser_draws_zooms_and_changes_its_theme(tmp_path: Path) -> None:
     assert zoomed["theme"] == other
     assert str(zoomed["range"]).startswith("2026-03-02 06:0")
     assert zoomed["points"] < plain["points"], "only the range is drawn"
+
+
+@pytest.mark.slow
+def test_the_page_fits_a_phone(tmp_path: Path) -> None:
+    """Long names leave the pictures their width, and an episode is a few lines, not a column of single words."""
+    long = "pressure_of_the_brake_air_circuit"
+    report = Report(reported.manifest((long, "coolant", "voltage"), ("fast",)))
+    report.add(scored(), alerts())
+    told = answer(browse(tmp_path, report.html(), size=PHONE))
+    assert told["faults"] == []
+    assert told["overflow"] <= 0
+    assert min(told["room"]) > 0.7
+    assert told["tallest"] < 130

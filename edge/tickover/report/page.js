@@ -11,10 +11,16 @@ const DETAIL_POINTS = 8000;    // ticks are drawn in the place of buckets while 
 const CONTEXT = 0.6;           // share of an episode's length shown on either side of it
 const SHORTEST = 30;           // an episode is framed as if it had at least this many ticks
 const HEAT_TOP = 4;            // charts at this many times their limit have the strongest colour
+const ROW = 22;                // height of a signal in the heat, in pixels,
+const TALLEST = 460;           // of all of them together at most,
+const NARROW_ROW = 32;         // and where its name stands above it,
+const NAME_ROOM = 18;          // in this part
 const NEAR = 150;              // a panel this many pixels from the view is drawn
 const MARGIN = { l: 64, r: 12, t: 8, b: 38 };
 const NAMES = Math.min(230, 24 + 7 * Math.max(...data.signals.map((signal) => signal.name.length)));
 const WIDE_MARGIN = { ...MARGIN, l: Math.max(MARGIN.l, NAMES), r: 84, autoexpand: false };   // score and heat stand one above the other
+const narrow = matchMedia("(max-width: 760px)");   // as in the style: no room for names beside the heat's rows, they stand above
+const topMargin = () => (narrow.matches ? MARGIN : WIDE_MARGIN);
 
 // ---- unpacking -------------------------------------------------------------------------------------------------
 
@@ -190,7 +196,7 @@ function drawScore(element) {
   const note = { xref: "paper", x: 0, xanchor: "left", yref: "y", y: logarithmic ? 0 : 1, yanchor: "bottom", showarrow: false,
     text: "limit", font: { color: colour("limit"), size: 12 } };
   return draw(element, [{ x, y: drawn, customdata: y.map((value) => digits(value, 3)), mode: "lines", line: { color: colour("observed"), width: 1.4 }, hovertemplate: "score %{customdata}<extra></extra>" }],
-    layout(yaxis, { shapes: [...shades(null), limit], annotations: [note], margin: WIDE_MARGIN }));
+    layout(yaxis, { shapes: [...shades(null), limit], annotations: [note], margin: topMargin() }));
 }
 
 function drawHeat(element) {
@@ -205,11 +211,15 @@ function drawHeat(element) {
   const names = data.signals.map((signal) => signal.name);
   const z = names.map((_, s) => rows.map((i) => (i === null ? null : finite(level(s)[i]))));
   const scale = [[0, colour("page")], [0.8 / HEAT_TOP, colour("grid")], [0.999 / HEAT_TOP, colour("line")], [1 / HEAT_TOP, "#f2b134"], [2 / HEAT_TOP, "#e8590c"], [1, "#9c1c2b"]];
-  const trace = { type: "heatmap", x, y: names.map((_, s) => s), z, zmin: 0, zmax: HEAT_TOP, colorscale: scale, ygap: 2, hoverongaps: false,
+  element.style.height = `${60 + names.length * (narrow.matches ? NARROW_ROW : Math.min(ROW, TALLEST / names.length))}px`;
+  const trace = { type: "heatmap", x, y: names.map((_, s) => s), z, zmin: 0, zmax: HEAT_TOP, colorscale: scale, ygap: narrow.matches ? NAME_ROOM : 2, hoverongaps: false,
     text: z.map((row, s) => row.map(() => names[s])), hovertemplate: "%{text}: %{z:.3~g} times its limit<extra></extra>",
+    showscale: !narrow.matches,
     colorbar: { thickness: 10, outlinewidth: 0, tickvals: [0, 1, 2, 4], ticktext: ["0", "1 limit", "2", "4+"] } };
-  const yaxis = { tickvals: names.map((_, s) => s), ticktext: names, autorange: "reversed", showgrid: false, ticks: "" };
-  const picture = layout(yaxis, { hovermode: "closest", margin: WIDE_MARGIN });
+  const yaxis = { tickvals: names.map((_, s) => s), ticktext: names, range: [names.length - 0.5, narrow.matches ? -1 : -0.5],
+    showgrid: false, ticks: "", showticklabels: !narrow.matches };
+  const above = names.map((name, s) => ({ text: escaped(name), x: 0, xref: "paper", xanchor: "left", y: s - 0.5, yref: "y", showarrow: false, font: { size: 11 } }));
+  const picture = layout(yaxis, { hovermode: "closest", margin: topMargin(), annotations: narrow.matches ? above : [] });
   picture.xaxis.showgrid = false;
   return draw(element, [trace], picture);
 }
@@ -331,6 +341,7 @@ function theme(dark) {
 
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 prefersDark.addEventListener("change", (event) => theme(event.matches));
+narrow.addEventListener("change", redraw);
 $("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme !== "dark"));
 $("reset").addEventListener("click", () => choose(null));
 if ($("vehicle")) $("vehicle").addEventListener("change", (event) => { shown = +event.target.value; choose(null); });
@@ -343,10 +354,8 @@ function begin() {
   document.head.append(script);
   $("plotly").remove();
   if (!data.vehicles.length) return;
-  const heat = $("heat");
-  heat.style.height = `${Math.min(520, 60 + 22 * data.signals.length)}px`;
   register($("score"), () => drawScore($("score")));
-  register(heat, () => drawHeat(heat));
+  register($("heat"), () => drawHeat($("heat")));
   layOutSignals();
   lookAround();
 }

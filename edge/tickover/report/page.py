@@ -75,11 +75,12 @@ def _plotly() -> str:
     return source
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """That many significant digits, grouped; a dash when there is none."""
+def number(value: float | None, digits: int = 4, unit: str = "") -> str:
+    """That many significant digits, grouped, and the unit if there is one; a dash when there is no value."""
     if value is None or not np.isfinite(value):
         return "–"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+    return f"{text} {unit}".rstrip()
 
 
 def _summary(report: "Report") -> dict[str, Any]:
