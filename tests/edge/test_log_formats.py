@@ -1,4 +1,4 @@
-"""One contract for all log formats, the fast CSV reader against the exact one, times, and hostile logs."""
+"""One contract for all log formats; what a row means; what is refused; hostile logs."""
 
 import csv
 import gzip
@@ -12,16 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tickover.errors import LogError, TickoverError
-from tickover.formats import csv_fast, times
-from tickover.io.files import log_is_relative, read_log
-from tickover.mapping import LogLayout, Mapping, SignalColumn, TimeColumn, parse_mapping
-from tickover.records import Readings
+from logs import MAPPED, START, joined, mutate, outcome, read
+from tickover.errors import LogError
+from tickover.io.files import read_log
+from tickover.mapping import LogLayout, Mapping, SignalColumn, parse_mapping
 
-START = 1_709_251_200_000_000  # 2024-03-01T00:00:00Z
 NAN = math.nan
 SIGNALS = ("rpm", "coolant")
 ROWS = [(0, 850.0, 80.5), (1_000_000, 851.25, NAN), (2_500_000, NAN, 81.0), (4_000_000, -3.0e-2, 1e6)]
@@ -120,17 +116,6 @@ FORMATS: dict[str, tuple[str, Mapping, Callable[[], bytes]]] = {
 }
 
 
-def read(path: Path, mapping: Mapping, **options: object) -> tuple[list[Readings], Counter[str], list[str]]:
-    counts: Counter[str] = Counter()
-    told: list[str] = []
-    options = {"vehicle": "van-1", **options}
-    return list(read_log(path, mapping, counts=counts, on_bad=told.append, **options)), counts, told  # type: ignore[arg-type]
-
-
-def joined(blocks: list[Readings]) -> tuple[np.ndarray, np.ndarray]:
-    return np.concatenate([b.time for b in blocks]), np.concatenate([b.values for b in blocks])
-
-
 @pytest.mark.parametrize("case", FORMATS)
 def test_every_format_says_the_same(case: str, tmp_path: Path) -> None:
     name, mapping, content = FORMATS[case]
@@ -164,72 +149,7 @@ def test_every_text_format_counts_and_tells_a_bad_row(case: str, tmp_path: Path)
         read(tmp_path / name, mapping, strict=True)
 
 
-# Times
-
-
-def times_of(tmp_path: Path, cells: list[str], kind: str = "auto", start: int = 0) -> list[int]:
-    path = tmp_path / "log.csv"
-    path.write_text("time,v\n" + "".join(f"{text},1\n" for text in cells))
-    mapping = Mapping(signals={"v": SignalColumn()}, time=TimeColumn(kind=kind))  # type: ignore[arg-type]
-    blocks, _, told = read(path, mapping, start=start)
-    assert told == []
-    return [int(time) for block in blocks for time in block.time]
-
-
-@pytest.mark.parametrize(
-    ("cells", "seconds"),
-    [
-        (["2024-03-01T00:00:01Z", "2024-03-01T01:00:01+01:00"], [1, 1]),
-        (["2024-03-01 00:00:00", "2024-03-01 00:00:01"], [0, 1]),
-        (["2024-03-01T00:00:00.25", "2024-03-01T00:00:00.50"], [0.25, 0.5]),
-        (["1709251200", "1709251201.5"], [0, 1.5]),
-        (["1709251200000", "1709251201500"], [0, 1.5]),
-    ],
-)
-def test_absolute_times(tmp_path: Path, cells: list[str], seconds: list[float]) -> None:
-    assert times_of(tmp_path, cells, start=5) == [START + round(s * 1e6) for s in seconds]
-
-
-def test_seconds_count_from_the_start(tmp_path: Path) -> None:
-    assert times_of(tmp_path, ["0", "0.5", "1e1"], start=START) == [START, START + 500_000, START + 10_000_000]
-
-
-def test_a_time_of_day_passes_midnight_and_takes_its_date_from_the_start(tmp_path: Path) -> None:
-    day = times.DAY
-    cells = ["23:59:58.5", "23:59:59.25", "00:00:00.00", "23:59:59.75", "00:00:01", "00:00:00.5"]
-    offsets = [86398.5, 86399.25, 86400, 86399.75, 86401, 86400.5]
-    expected = [START + round(s * 1e6) for s in offsets]
-    assert times_of(tmp_path, cells, start=START + day // 3) == expected
-
-
-def test_a_time_of_day_before_the_first_midnight_may_jump_ahead(tmp_path: Path) -> None:
-    assert times_of(tmp_path, ["00:10:00", "23:50:00"]) == [600_000_000, 85_800_000_000]
-
-
-@given(st.lists(st.integers(0, times.DAY - 1), min_size=1, max_size=30), st.integers(1, 30))
-def test_the_clock_is_the_same_however_the_log_is_cut(stamps: list[int], cut: int) -> None:
-    whole, parts = times.Clock("time_of_day", START), times.Clock("time_of_day", START)
-    array = np.array(stamps, np.int64)
-    split = np.concatenate([parts.absolute(array[:cut]), parts.absolute(array[cut:])])
-    assert whole.absolute(array).tolist() == split.tolist()
-
-
-def test_a_fixed_rate_needs_no_time_column(tmp_path: Path) -> None:
-    path = tmp_path / "log.csv"
-    path.write_text("v;w\n1;2\nx;2\n3;4\n")
-    mapping = Mapping(signals={"v": SignalColumn()}, time=TimeColumn(kind="rate", rate_hz=4.0))
-    blocks, counts, _ = read(path, mapping, start=START)
-    assert joined(blocks)[0].tolist() == [START, START + 500_000]
-    assert counts["bad_rows"] == 1
-    assert log_is_relative(path, mapping)
-
-
-def test_only_times_from_the_start_are_relative(tmp_path: Path) -> None:
-    path = tmp_path / "log.csv"
-    mapping = Mapping(signals={"v": SignalColumn()})
-    for cell_, relative in (("12.5", True), ("1709251200", False), ("10:00:00", False), ("2024-03-01", False)):
-        path.write_text(f"t_s,v\n{cell_},1\n")
-        assert log_is_relative(path, mapping) is relative
+# Rows
 
 
 def test_values_are_scaled(tmp_path: Path) -> None:
@@ -351,137 +271,6 @@ def test_a_parquet_row_without_a_time_is_bad(tmp_path: Path) -> None:
         assert joined(blocks)[0].tolist() == [1_000_000, 3_000_000]
         assert len(told) == 1
         assert told[0].startswith(f"{tmp_path / 'log.parquet'}:2: column 't_s': expected ")
-
-
-# The fast reader against the exact one
-
-
-def outcome(path: Path, mapping: Mapping) -> object:
-    """Everything that reading a log shows, or its refusal."""
-    try:
-        blocks, counts, told = read(path, mapping, start=START)
-    except TickoverError as error:
-        return str(error)
-    if not blocks:
-        return counts, told
-    time, values = joined(blocks)
-    return time.tolist(), values.tobytes(), counts, told
-
-
-def both_ways(path: Path, mapping: Mapping, monkeypatch: pytest.MonkeyPatch) -> tuple[object, object]:
-    fast = outcome(path, mapping)
-    with monkeypatch.context() as patch:
-        patch.setattr(csv_fast, "parse", lambda block, plan: None)
-        return fast, outcome(path, mapping)
-
-
-def moment(offset: int, unit: str) -> str:
-    return str(np.datetime64(START + offset, "us").astype(f"datetime64[{unit}]"))
-
-
-TIME_STYLES: dict[str, Callable[[int], str]] = {
-    "iso": lambda row: moment(row * 250_000, "us"),
-    "iso zone": lambda row: moment(row * 1_000_000, "s") + "Z",
-    "space": lambda row: moment(row * 1_000_000, "s").replace("T", " "),
-    "time of day": lambda row: moment(row * 250_000 - 2_000_000, "ms")[11:],
-    "epoch": lambda row: repr(START / 1e6 + row * 0.1),
-    "epoch ms": lambda row: str(START // 1000 + row),
-    "seconds": lambda row: f"{row / 8:.3f}",
-}
-CELLS = ["", "1", "-2.5", "0.1", "1e-3", "89.0", "214.25", "nan", "179.769e306", "+7", ".5", "3."]
-ODD = [
-    *CELLS,
-    " 4",
-    "x",
-    "1e999",
-    "inf",
-    '"5"',
-    "1_0",
-    "0x1",
-    "1d3",
-    "--1",
-    "1 2",
-    "\t6",
-    "é",
-    "٣",
-    "-",
-    "1,",
-    "#",
-    "\r",
-]
-MAPPED = Mapping(signals={"a": SignalColumn(), "c": SignalColumn()})
-
-
-def log_text(rng: random.Random, style: str, odd: float) -> bytes:
-    delimiter, end = rng.choice(",;"), rng.choice(["\n", "\n", "\r\n"])
-    order = rng.choice([["time", "a", "b", "c"], ["a", "time", "c", "b"], ["c", "b", "a", "time"]])
-    lines = [delimiter.join(order)]
-    for row in range(rng.randrange(1, 12)):
-        cells = {name: rng.choice(ODD if rng.random() < odd else CELLS) for name in "abc"}
-        cells["time"] = TIME_STYLES[style](row)
-        lines.append(delimiter.join(cells[name] for name in order))
-    return (end.join(lines) + end).encode()
-
-
-@pytest.mark.parametrize("style", TIME_STYLES)
-@pytest.mark.parametrize("odd", [0.0, 0.05])
-def test_the_fast_reader_equals_the_exact_one(
-    style: str, odd: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "log.csv"
-    rng = random.Random(f"{style} {odd}")
-    for _ in range(100):
-        path.write_bytes(log_text(rng, style, odd))
-        fast, exact = both_ways(path, MAPPED, monkeypatch)
-        assert fast == exact, path.read_bytes()
-
-
-@pytest.mark.parametrize("style", TIME_STYLES)
-def test_plain_logs_take_the_fast_way(style: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "log.csv"
-    path.write_text("time,a,b,c\n" + "".join(f"{TIME_STYLES[style](row)},1.5,text,\n" for row in range(12)))
-    taken: list[bool] = []
-    parse = csv_fast.parse
-    monkeypatch.setattr(csv_fast, "parse", lambda *args: [table := parse(*args), taken.append(table is not None)][0])
-    read(path, MAPPED)
-    assert taken == [True]
-
-
-def mutate(rng: random.Random, text: bytearray) -> bytearray:
-    """One to three random edits: a byte changed, removed, repeated; a piece cut, moved, or made of odd bytes."""
-    for _ in range(rng.randrange(1, 4)):
-        place, length = rng.randrange(len(text) + 1), rng.randrange(1, 9)
-        piece = rng.choice(
-            [
-                bytes([rng.randrange(256)]),
-                b"",
-                b",",
-                b"\n",
-                b'"',
-                b"\0",
-                b"\r",
-                b"1e400",
-                b"nan",
-                b";;",
-                b"\xff\xfe",
-                b"{",
-            ]
-        )
-        text[place : place + rng.choice([0, 1, length])] = piece * rng.choice([1, 1, 1, length])
-    return text
-
-
-@settings(max_examples=300, deadline=None)
-@given(seed=st.integers(0, 2**32))
-def test_the_fast_reader_equals_the_exact_one_on_mutated_logs(
-    seed: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    rng = random.Random(seed)
-    path = tmp_path_factory.getbasetemp() / "mutated.csv"
-    path.write_bytes(mutate(rng, bytearray(log_text(rng, rng.choice(list(TIME_STYLES)), 0.01))))
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        fast, exact = both_ways(path, MAPPED, monkeypatch)
-    assert fast == exact, path.read_bytes()
 
 
 # Hostile rows
