@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -44,7 +45,7 @@ from tickover_train.data import Trip, fit_scaler
 from tickover_train.judge import skab
 from tickover_train.judge.baselines import PcaScorer
 from tickover_train.network import prepare
-from tickover_train.workshop import Job, finish, fit_folds
+from tickover_train.workshop import Fold, Job, finish, fit_folds
 
 QUARTERS = 4
 OWN, MOVED = ", 600 own rows in front", ", 600 moved rows in front"
@@ -58,18 +59,21 @@ CONFIG = TrainConfig(
 )
 
 
-def train(rows: np.ndarray, names: list[str], seed: int) -> Detector:
-    """A finished model file for one run's training rows, opened."""
+def job_of(rows: np.ndarray, names: list[str], config: TrainConfig) -> Job:
+    """One run's training rows as four trips, each held out once."""
     trips = [Trip(f"quarter {n}", values) for n, values in enumerate(np.split(rows, QUARTERS))]
-    held_out = [[n] for n in range(QUARTERS)]
-    config = structs.replace(CONFIG, seed=seed)
     mapping = Mapping(signals={name: SignalColumn() for name in names}, ticks=TickRule(period_s=1.0))
     scaler = fit_scaler([Trip("all", rows)])
     normalised = [prepare(t.values, scaler.center, scaler.scale, config.charts.input_clip) for t in trips]
-    job = Job(config, mapping, trips, scaler, normalised, held_out, torch.device("cpu"))
-    product = finish(job, fit_folds(job))
+    held_out = [[n] for n in range(QUARTERS)]
+    return Job(config, mapping, trips, scaler, normalised, held_out, torch.device("cpu"))
+
+
+def detector_of(job: Job, fitted: Sequence[Fold]) -> Detector:
+    """The finished model file, opened."""
+    product = finish(job, fitted)
     limits = product.limits
-    manifest = manifest_of(product.spec, limits.limits, budget=limits.budget, episodes=config.episodes)
+    manifest = manifest_of(product.spec, limits.limits, budget=limits.budget, episodes=job.config.episodes)
     return Detector(open_bytes(package(build(product.weights, product.spec, limits.limits), manifest)))
 
 
@@ -89,7 +93,9 @@ def one_file(task: tuple[Path, int, int]) -> dict[str, skab.Judged]:
     torch.set_num_threads(1)
     files = versions(*task)
     folder, _, seed = task
-    detector = train(files[""].values[: skab.TRAIN_ROWS], skab.signal_names(folder), seed)
+    config = structs.replace(CONFIG, seed=seed)
+    job = job_of(files[""].values[: skab.TRAIN_ROWS], skab.signal_names(folder), config)
+    detector = detector_of(job, fit_folds(job))
     judged = {}
     for version, file in files.items():
         detector.reset(trip_only=False)
