@@ -80,11 +80,36 @@ class Chart(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     allowance: Positive | None = None
 
 
+class ColdStart(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How much wider a signal's residual spreads while the network is new to a trip.
+
+    At age ``t`` the spread is ``1 + excess / (1 + t / fades_s)**2`` times the usual one.
+    """
+
+    excess: NotNegative
+    fades_s: Positive
+
+    def over_s(self, times: float) -> float:
+        """The age in seconds from which on the spread is under ``times`` the usual one."""
+        return max(0.0, self.fades_s * (math.sqrt(self.excess / (times - 1.0)) - 1.0))
+
+
+class Legs(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the limits realised on the held-out trips cut into legs of ``shortest_s`` to ``longest_s``: see Budget."""
+
+    shortest_s: Positive
+    longest_s: Positive
+    hours: NotNegative
+    realised: NotNegative
+    low: NotNegative
+    high: NotNegative
+
+
 class Budget(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The false-alarm budget that the limits were set for: ``episodes`` in ``per_s`` seconds.
 
     ``low`` and ``high`` bound the realised rate per hour on held-out trips (95 % Poisson); ``hours`` is how much
-    held-out driving that rests on.
+    held-out driving that rests on. With ``legs`` the limits were set to keep the budget on whole trips and on legs.
     """
 
     episodes: Positive
@@ -93,6 +118,7 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     realised: NotNegative | None = None
     low: NotNegative | None = None
     high: NotNegative | None = None
+    legs: Legs | None = None
 
     @property
     def per_hour(self) -> float:
@@ -152,7 +178,10 @@ class Parity(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All that the host must know to run the graph; see the module's and each part's docstring."""
+    """All that the host must know to run the graph; see the module's and each part's docstring.
+
+    ``cold`` has one entry per signal, or none when residuals are not corrected for the trip's age.
+    """
 
     format_version: int = FORMAT_VERSION
     name: Name
@@ -162,6 +191,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     lateness_s: NotNegative
     states: tuple[StateTensor, ...]
     warm_up_ticks: Annotated[int, Meta(ge=0, le=1_000_000)]
+    cold: tuple[ColdStart, ...] = ()
     charts: tuple[Chart, ...]
     false_alarms: Budget
     episodes: EpisodePolicy = EpisodePolicy()
@@ -226,6 +256,8 @@ def _check(manifest: Manifest) -> None:
         raise ModelError(f"manifest: charts over signals that are not listed: {', '.join(unknown)}")
     if not manifest.charts:
         raise ModelError("manifest: expected at least one chart")
+    if manifest.cold and len(manifest.cold) != len(names):
+        raise ModelError(f"manifest: expected a cold start for each of {len(names)} signals, got {len(manifest.cold)}")
     for signal in manifest.signals:
         if not (math.isfinite(signal.low) and math.isfinite(signal.high) and signal.low < signal.high):
             raise ModelError(

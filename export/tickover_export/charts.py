@@ -8,6 +8,7 @@ bounded. Operators take at most ``BLOCK`` signals, as their weight matrices grow
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Final
 
 import numpy as np
@@ -20,18 +21,9 @@ from tickover_export.spec import ChartBank, GraphSpec, decay
 
 BLOCK: Final = 32
 BASELINE: Final = "baseline"
+Run = Sequence[ChartBank]
 AGE_STEP: Final = 2.0**-20
 """The age counts ticks in steps of this and stays at 1; a power of two, so that every count is exact."""
-
-
-def smoothed(banks: Iterable[ChartBank]) -> list[ChartBank]:
-    """The banks that are running means."""
-    return [bank for bank in banks if bank.kind != "cusum"]
-
-
-def summed(banks: Iterable[ChartBank]) -> list[ChartBank]:
-    """The banks that are cumulative sums."""
-    return [bank for bank in banks if bank.kind == "cusum"]
 
 
 def bound(bank: ChartBank, clip: float) -> float:
@@ -39,19 +31,34 @@ def bound(bank: ChartBank, clip: float) -> float:
     return float(bank.saturation or 0.0) if bank.kind == "cusum" else clip
 
 
-def warm(nodes: Nodes, mask: str, warm_up: int, signals: int) -> str:
-    """``mask`` ``[T, B, F]`` with the first ``warm_up`` ticks of a trip taken out."""
-    if not warm_up:
-        return mask
+def ages(nodes: Nodes, mask: str, signals: int) -> str:
+    """The trip's age in steps of ``AGE_STEP``, this tick counted, ``[T, B, 1]``."""
     age = nodes.state(AGE, 1, "trip")
     w, r = nodes.floats("age.W", np.zeros((1, 1, signals))), nodes.floats("age.R", np.ones((1, 1, 1)))
     b = nodes.floats("age.B", [[AGE_STEP, 0.0]])
     all_ages, _ = nodes.add_many(
         "RNN", mask, w, r, b, "", age, names=["age/all", next_of(AGE)], hidden_size=1, **plain("HardSigmoid")
     )
-    ages = without_directions(nodes, all_ages, name="age/ticks")
-    grown = nodes.add("Greater", ages, nodes.floats("warm_up", warm_up * AGE_STEP), name="age/grown")
+    return without_directions(nodes, all_ages, name="age/ticks")
+
+
+def warm(nodes: Nodes, mask: str, age: str, warm_up: int) -> str:
+    """``mask`` ``[T, B, F]`` with the first ``warm_up`` ticks of a trip taken out."""
+    grown = nodes.add("Greater", age, nodes.floats("warm_up", warm_up * AGE_STEP), name="age/grown")
     return nodes.add("Mul", mask, nodes.add("Cast", grown, name="age/warm", to=1), name="valid")
+
+
+def cold_spread(nodes: Nodes, spec: GraphSpec, age: str) -> str:
+    """How many times wider than usual each residual spreads at this age, ``[T, B, F]``: see ``ColdStart``.
+
+    Plain arithmetic without ``Exp``: ticks, chunks and batches must agree in the last bit.
+    """
+    step_s = spec.tick_period_s / AGE_STEP
+    per_age = nodes.floats("cold.rate", [step_s / start.fades_s for start in spec.cold])
+    excess, one = nodes.floats("cold.excess", [start.excess for start in spec.cold]), nodes.floats("cold.one", 1.0)
+    grown = nodes.add("Add", nodes.add("Mul", age, per_age, name="cold/age"), one, name="cold/grown")
+    left = nodes.add("Div", excess, nodes.add("Mul", grown, grown, name="cold/squared"), name="cold/left")
+    return nodes.add("Add", left, one, name="cold/spread")
 
 
 def held_mean(nodes: Nodes, name: str, x: str, rates: FloatArray, routes: FloatArray) -> str:
@@ -110,18 +117,31 @@ def charts(nodes: Nodes, spec: GraphSpec, residual: str, valid: str) -> str:
     ``residual`` ``[T, B, F]``, clipped, 0 where not ``valid``. CUSUMs come in units of their saturation.
     """
     sizes = [min(BLOCK, len(spec.signals) - at) for at in range(0, len(spec.signals), BLOCK)]
-    columns: dict[str, list[str]] = {bank.name: [] for bank in spec.banks}
+    runs = _runs(spec.banks) if len(sizes) == 1 else [[bank] for bank in spec.banks]
+    columns: dict[str, list[str]] = {_label(run): [] for run in runs}
     for number, (r, v) in enumerate(zip(*(_blocks(nodes, x, sizes) for x in (residual, valid)), strict=True)):
         suffix = f".{number}" if len(sizes) > 1 else ""
-        made = _smooth(nodes, spec, suffix, r, v, sizes[number]) | _sum(nodes, spec, suffix, r, v, sizes[number])
-        for bank, column in made.items():
-            columns[bank].append(column)
-    return _concat(nodes, [column for bank in spec.banks for column in columns[bank.name]], name="charts")
+        means = _smooth(nodes, spec.tick_period_s, runs, suffix, r, v, sizes[number])
+        for label, column in (means | _sum(nodes, runs, suffix, r, v, sizes[number])).items():
+            columns[label].append(column)
+    return _concat(nodes, [column for parts in columns.values() for column in parts], name="charts")
 
 
-def _smooth(nodes: Nodes, spec: GraphSpec, suffix: str, r: str, v: str, size: int) -> dict[str, str]:
-    """The ewma and energy charts of one block of signals, by bank."""
-    banks = smoothed(spec.banks)
+def _runs(banks: Iterable[ChartBank]) -> list[Run]:
+    """Neighbours of one kind, which are finished by one operator: at one tick every operator costs its call."""
+    return [list(run) for _, run in groupby(banks, key=lambda bank: bank.kind)]
+
+
+def _label(run: Run) -> str:
+    return run[0].name
+
+
+def _smooth(
+    nodes: Nodes, period_s: float, runs: Sequence[Run], suffix: str, r: str, v: str, size: int
+) -> dict[str, str]:
+    """The ewma and energy charts of one block of signals, by run."""
+    runs = [run for run in runs if run[0].kind != "cusum"]
+    banks = [bank for run in runs for bank in run]
     if not banks:
         return {}
     squared = any(bank.kind == "energy" for bank in banks)
@@ -130,36 +150,39 @@ def _smooth(nodes: Nodes, spec: GraphSpec, suffix: str, r: str, v: str, size: in
     one, nought = np.eye(size), np.zeros((size, size))
     rates, routes = [], []
     for bank in banks:
-        share = 1.0 - decay(bank.span_s or 0.0, spec.tick_period_s)
+        share = 1.0 - decay(bank.span_s or 0.0, period_s)
         rates.append(np.hstack([nought] * (len(parts) - 1) + [share * one]))
         picked = [one if (place == 1) == (bank.kind == "energy") else nought for place in range(len(parts) - 1)]
         routes.append(np.hstack([*picked, nought]))
     means = held_mean(nodes, f"mean{suffix}", x, _float(np.vstack(rates)), _float(np.vstack(routes)))
-    each = _split(nodes, means, [size] * len(banks), [f"{bank.name}{suffix}/mean" for bank in banks])
+    each = _split(nodes, means, [size * len(run) for run in runs], [f"{_label(run)}{suffix}/mean" for run in runs])
     finish = {"ewma": "Abs", "energy": "Sqrt"}
     return {
-        bank.name: nodes.add(finish[bank.kind], mean, name=f"{bank.name}{suffix}/chart")
-        for bank, mean in zip(banks, each, strict=True)
+        _label(run): nodes.add(finish[run[0].kind], mean, name=f"{_label(run)}{suffix}/chart")
+        for run, mean in zip(runs, each, strict=True)
     }
 
 
-def _sum(nodes: Nodes, spec: GraphSpec, suffix: str, r: str, v: str, size: int) -> dict[str, str]:
-    """The two-sided CUSUM charts of one block of signals, by bank, in units of their saturation."""
-    banks = summed(spec.banks)
-    if not banks:
+def _sum(nodes: Nodes, runs: Sequence[Run], suffix: str, r: str, v: str, size: int) -> dict[str, str]:
+    """The two-sided CUSUM charts of one block of signals, by run, in units of their saturation."""
+    runs = [run for run in runs if run[0].kind == "cusum"]
+    if not runs:
         return {}
     x = _concat(nodes, [r, v], name=f"sum{suffix}/input")
-    one, sides = np.eye(size), []
-    for bank in banks:
-        unit, allowance = 1.0 / (bank.saturation or 1.0), bank.allowance or 0.0
-        sides += [np.hstack([sign * unit * one, -allowance * unit * one]) for sign in (1.0, -1.0)]
+    sides = [_side(bank, sign, size) for run in runs for sign in (1.0, -1.0) for bank in run]
     sums = clamped_sum(nodes, f"sum{suffix}", x, _float(np.vstack(sides)))
-    labels = [f"{bank.name}{suffix}/{side}" for bank in banks for side in ("high", "low")]
-    each = _split(nodes, sums, [size] * len(labels), labels)
+    labels = [f"{_label(run)}{suffix}/{side}" for run in runs for side in ("high", "low")]
+    each = _split(nodes, sums, [size * len(run) for run in runs for _ in range(2)], labels)
     return {
-        bank.name: nodes.add("Max", each[2 * place], each[2 * place + 1], name=f"{bank.name}{suffix}/chart")
-        for place, bank in enumerate(banks)
+        _label(run): nodes.add("Max", each[2 * place], each[2 * place + 1], name=f"{_label(run)}{suffix}/chart")
+        for place, run in enumerate(runs)
     }
+
+
+def _side(bank: ChartBank, sign: float, size: int) -> FloatArray:
+    """What one side of a CUSUM adds at a tick: ``sign`` times the residual, less the allowance where valid."""
+    unit, allowance, one = 1.0 / (bank.saturation or 1.0), bank.allowance or 0.0, np.eye(size)
+    return np.hstack([sign * unit * one, -allowance * unit * one])
 
 
 def _blocks(nodes: Nodes, x: str, sizes: Sequence[int]) -> Sequence[str]:

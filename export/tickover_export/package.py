@@ -58,6 +58,7 @@ def manifest_of(
         lateness_s=spec.lateness_s,
         states=states_of(spec),
         warm_up_ticks=spec.warm_up_ticks,
+        cold=spec.cold,
         charts=charts_of(spec, limits),
         false_alarms=budget,
         episodes=episodes or EpisodePolicy(),

@@ -10,6 +10,10 @@ Three steps, all from the charts of the exported graph with its limits at 1:
 3. *The total.* One factor on all limits makes the out-of-group trips' episodes, counted as the device counts them, meet
    the budget.
 
+The trips count twice: whole, and cut into legs, where the network starts anew every few minutes. Shares come from the
+peaks of both; the factor is the larger of what whole trips need and what legs need, so that either kind of day keeps
+the budget.
+
 What the manifest states as realised is honest: all three steps are done again without each group of trips, and the
 episodes of that group are counted under the limits so set. Nothing was fitted to the trips that are counted.
 """
@@ -20,10 +24,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import structs
 from scipy.stats import chi2, genpareto
 
-from tickover.manifest import Budget, EpisodePolicy
+from tickover.manifest import Budget, EpisodePolicy, Legs
 from tickover.records import DoubleArray, FloatArray
+from tickover_train.legs import LEG_S
 
 BLOCK_S: Final = 300.0
 """Peaks of one chart closer than this may belong together."""
@@ -45,16 +51,19 @@ ENOUGH: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ScoredTrip:
-    """One clean trip: ``charts`` float32 ``[T, C]`` over limits of 1, ``source`` names it."""
+    """One clean trip: ``charts`` float32 ``[T, C]`` over limits of 1, ``source`` names it; ``legs`` the same of its
+    legs.
+    """
 
     source: str
     charts: FloatArray
+    legs: tuple[FloatArray, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """``limits`` float32 ``[C]`` (inf = the chart cannot be trusted with its share and is off), the budget with what
-    was realised, and each trip's scores, in the order given, under limits that were set without its group of trips.
+    was realised, and each whole trip's scores, in the order given, under limits that were set without its group.
     """
 
     limits: FloatArray
@@ -89,17 +98,26 @@ def calibrate(
 ) -> Limits:
     """Limits for ``budget``; ``bounds`` ``[C]`` is what each chart can reach: a limit beyond it turns the chart off."""
     rule = _Rule(budget.per_hour, policy, bounds, period_s, floor)
-    known = [_Known(trip.charts, block_peaks(trip.charts, period_s)) for trip in trips]
-    scores = _out_of_group(known, rule.limits)
-    return Limits(rule.limits(known), realised(budget, rule.count(scores), rule.hours(scores)), tuple(scores))
+    known = [_Known.of(trip, period_s) for trip in trips]
+    whole, legs = _out_of_group(known, rule.limits)
+    stated = realised(budget, rule.count(whole), rule.hours(whole))
+    if legs:
+        stated = with_legs(stated, rule.count(legs), rule.hours(legs))
+    return Limits(rule.limits(known), stated, tuple(whole))
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A trip's charts ``[T, C]`` and their block peaks ``[blocks, C]``."""
+    """A trip's charts ``[T, C]``, its legs', and the block peaks of all of them ``[blocks, C]``."""
 
-    charts: FloatArray
+    whole: FloatArray
+    legs: tuple[FloatArray, ...]
     peaks: DoubleArray
+
+    @classmethod
+    def of(cls, trip: ScoredTrip, period_s: float) -> "_Known":
+        peaks = [block_peaks(charts, period_s) for charts in (trip.charts, *trip.legs)]
+        return cls(trip.charts, trip.legs, np.concatenate(peaks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +132,15 @@ class _Rule:
 
     def limits(self, trips: Sequence[_Known]) -> FloatArray:
         """All three steps."""
-        limits = self.shares(trips) * np.float32(self.factor(_out_of_group(trips, self.shares)))
+        factor = max(self.factor(scores) for scores in _out_of_group(trips, self.shares) if scores)
+        limits = self.shares(trips) * np.float32(factor)
         limits[limits >= self.bounds] = np.inf
         return limits
 
     def shares(self, trips: Sequence[_Known]) -> FloatArray:
         """Step 1: each chart's limit for its share."""
-        pooled = np.concatenate([trip.peaks for trip in trips])
-        return _share_limits(pooled, self.hours([trip.charts for trip in trips]), self.rate, self.bounds, self.floor)
+        hours = self.hours([charts for trip in trips for charts in (trip.whole, *trip.legs)])
+        return _share_limits(np.concatenate([trip.peaks for trip in trips]), hours, self.rate, self.bounds, self.floor)
 
     def factor(self, scores: Sequence[FloatArray]) -> float:
         """Step 3: what all limits must be multiplied by for ``rate`` episodes an hour over these scores."""
@@ -141,15 +160,21 @@ class _Rule:
         return sum(map(len, ticks)) * self.period_s / 3600.0
 
 
-def _out_of_group(trips: Sequence[_Known], setter: Callable[[Sequence[_Known]], FloatArray]) -> list[FloatArray]:
-    """Each trip's scores under the limits that ``setter`` gives for the other groups' trips; a lone trip's own."""
-    scores: list[FloatArray] = [np.empty(0, np.float32)] * len(trips)
+def _out_of_group(
+    trips: Sequence[_Known], setter: Callable[[Sequence[_Known]], FloatArray]
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Scores of whole trips, in order, and of all legs, under the limits that ``setter`` gives for the other groups'
+    trips; a lone trip's own.
+    """
+    whole: list[FloatArray] = [np.empty(0, np.float32)] * len(trips)
+    legs: list[FloatArray] = []
     for first in range(min(GROUPS, len(trips))):
         group = range(first, len(trips), GROUPS)
         limits = setter([trip for i, trip in enumerate(trips) if i not in group] or trips)
         for i in group:
-            scores[i] = score(trips[i].charts, limits)
-    return scores
+            whole[i] = score(trips[i].whole, limits)
+            legs += [score(charts, limits) for charts in trips[i].legs]
+    return whole, legs
 
 
 def score(charts: FloatArray, limits: FloatArray) -> FloatArray:
@@ -160,17 +185,31 @@ def score(charts: FloatArray, limits: FloatArray) -> FloatArray:
 
 def realised(budget: Budget, count: int, hours: float) -> Budget:
     """The budget with the rate of ``count`` episodes in ``hours`` and its exact Poisson interval (Garwood 1936)."""
+    return structs.replace(budget, hours=hours, legs=None, **_rates(count, hours))
+
+
+def with_legs(budget: Budget, count: int, hours: float) -> Budget:
+    """The budget with what came of legs."""
+    return structs.replace(
+        budget, legs=Legs(shortest_s=LEG_S[0], longest_s=LEG_S[1], hours=hours, **_rates(count, hours))
+    )
+
+
+def _rates(count: int, hours: float) -> dict[str, float]:
     tail = (1.0 - CONFIDENCE) / 2.0
     low = float(chi2.ppf(tail, 2 * count)) / 2.0 if count else 0.0
     high = float(chi2.ppf(1.0 - tail, 2 * count + 2)) / 2.0
-    return Budget(
-        episodes=budget.episodes,
-        per_s=budget.per_s,
-        hours=hours,
-        realised=count / hours,
-        low=low / hours,
-        high=high / hours,
-    )
+    return {"realised": count / hours, "low": low / hours, "high": high / hours}
+
+
+def realised_words(budget: Budget) -> str:
+    """What was realised on unseen trips, and in legs, for people."""
+    words = f"{budget.realised:.2f} an hour on unseen trips ({budget.low:.2f} to {budget.high:.2f}, 95 %, "
+    words += f"{budget.hours:.1f} h)"
+    if legs := budget.legs:
+        words += f", {legs.realised:.2f} ({legs.low:.2f} to {legs.high:.2f}) in legs of "
+        words += f"{legs.shortest_s / 60:g} to {legs.longest_s / 60:g} minutes"
+    return words
 
 
 def block_peaks(charts: FloatArray, period_s: float) -> DoubleArray:

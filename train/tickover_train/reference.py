@@ -14,6 +14,7 @@ import torch
 from tickover.records import FloatArray, Scores
 from tickover_export.spec import ChartBank, GraphSpec, decay
 from tickover_train.network import Recurrent, prepare, with_mask
+from tickover_train.residuals import spread_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,12 @@ class Reference:
     def _charts(self, residuals: list[FloatArray]) -> FloatArray:
         """Charts in their own units ``[T, C]``; the states of charts and baseline live through all trips."""
         center, scale = self.weights["residual.center"], self.weights["residual.scale"]
-        standard = np.concatenate([(trip - center) / scale for trip in residuals]).astype(np.float32)
+        standard = np.concatenate(
+            [
+                (trip - center) / scale / spread_of(self.spec.cold, len(trip), self.spec.tick_period_s)
+                for trip in residuals
+            ]
+        ).astype(np.float32)
         cold = np.concatenate([np.arange(len(trip)) < self.spec.warm_up_ticks for trip in residuals])
         standard[cold] = np.nan
         if self.spec.baseline_span_s is not None:

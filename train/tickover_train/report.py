@@ -12,6 +12,7 @@ from plotly.offline import get_plotlyjs
 from tickover.io.files import replace_file
 from tickover.records import DoubleArray
 from tickover_export.run import limits_tuple
+from tickover_train.calibrate import realised_words
 from tickover_train.horizon import FRACTION, Horizon, Horizons
 from tickover_train.workshop import Job, Product
 
@@ -47,8 +48,7 @@ def _facts(job: Job, product: Product, horizon: Horizons) -> dict[str, str]:
         "model": f"{network.arch} of {network.cell}, hidden {network.hidden}, {network.parameters:,} weights",
         "trips": f"{len(job.trips)} ({hours:.1f} h), seed {job.config.seed}",
         "held-out loss": f"{first.best_loss:.4f} at epoch {first.best_epoch}",
-        "false episodes": f"{budget.realised:.2f} an hour on unseen trips (95 %: {budget.low:.2f} to "
-        f"{budget.high:.2f}, {budget.hours:.1f} h), budget {budget.per_hour:g}",
+        "false episodes": f"budget {budget.per_hour:g} an hour: {realised_words(budget)}",
         "memory horizon": _horizon_words(horizon.memory, job.period_s),
         "state horizon": _horizon_words(horizon.state, job.period_s) if horizon.state else "no state is carried",
     }

@@ -13,6 +13,7 @@ from tickover_export.package import manifest_of, package
 from tickover_export.spec import GraphSpec
 from tickover_train.calibrate import ScoredTrip
 from tickover_train.data import Trip
+from tickover_train.legs import cut_legs
 
 
 def open_unlimited(weights: Mapping[str, FloatArray], spec: GraphSpec) -> Detector:
@@ -23,10 +24,24 @@ def open_unlimited(weights: Mapping[str, FloatArray], spec: GraphSpec) -> Detect
     return Detector(open_bytes(package(proto, manifest_of(spec, limits, budget=unstated))))
 
 
-def chart_trips(detector: Detector, trips: Sequence[Trip]) -> list[ScoredTrip]:
-    """The trips in order as one vehicle's, as the device and ``evaluate`` run them; charts in their own units.
+def chart_trips(detector: Detector, trips: Sequence[Trip], seed: int = 0) -> list[ScoredTrip]:
+    """The trips in order as one vehicle's, as the device and ``evaluate`` run them, and once more cut into legs.
 
-    What belongs to the vehicle (charts, baselines) is carried from trip to trip; the network starts each anew.
+    What belongs to the vehicle (charts, baselines) is carried from trip to trip and from leg to leg; the network starts
+    each anew.
+    """
+    values = [trip.values for trip in trips]
+    legs = cut_legs(values, detector.manifest.tick_period_s, seed)
+    whole, pieces = charts_in_order(detector, values), iter(charts_in_order(detector, [x for one in legs for x in one]))
+    return [
+        ScoredTrip(trip.source, charts, tuple(next(pieces) for _ in own))
+        for trip, charts, own in zip(trips, whole, legs, strict=True)
+    ]
+
+
+def charts_in_order(detector: Detector, trips: Sequence[FloatArray]) -> list[FloatArray]:
+    """Charts ``[T, C]`` in their own units of one vehicle's trips ``[T, F]``, one after the other.
+
     Charts that a model has switched off read 0; those that are held for a missing signal read NaN.
     """
     manifest = detector.manifest
@@ -36,7 +51,7 @@ def chart_trips(detector: Detector, trips: Sequence[Trip]) -> list[ScoredTrip]:
     detector.reset(trip_only=False)
     for trip in trips:
         detector.reset()
-        charts = detector.run(trip.values).chart * units
-        charts[np.isnan(trip.values)[:, signal_of]] = np.nan
-        scored.append(ScoredTrip(trip.source, charts))
+        charts = detector.run(trip).chart * units
+        charts[np.isnan(trip)[:, signal_of]] = np.nan
+        scored.append(charts)
     return scored

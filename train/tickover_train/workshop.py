@@ -25,9 +25,10 @@ from tickover_train.calibrate import Limits, ScoredTrip, calibrate
 from tickover_train.config import TrainConfig
 from tickover_train.data import Scaler, Trip, digest, fit_scaler, folds
 from tickover_train.fit import Checkpoint, Task, choose_device, fit, new_network
+from tickover_train.legs import cut_legs
 from tickover_train.network import Recurrent, load_weights, parameters, prepare, weights_of
 from tickover_train.reference import expect
-from tickover_train.residuals import standard
+from tickover_train.residuals import cold_starts, standard
 from tickover_train.scoring import chart_trips, open_unlimited
 
 
@@ -145,9 +146,11 @@ def fit_folds(job: Job) -> list[Fold]:
 
 def finish(job: Job, fitted: Sequence[Fold]) -> Product:
     """Standardise the residuals, run the exported graphs over unseen trips, set the limits."""
-    residuals = [job.normalised[i] - expect(fold.network, job.normalised[i]) for fold in fitted for i in fold.unseen]
+    residuals, legs = unseen_residuals(job, fitted)
     spec = spec_of(job, fitted[0].network)
-    residual = standard(residuals, spec.warm_up_ticks)
+    cold = cold_starts(residuals, legs, spec.warm_up_ticks, job.period_s)
+    spec = structs.replace(spec, cold=cold)
+    residual = standard(residuals, spec.warm_up_ticks, cold, job.period_s)
     weights = [weights_of(fold.network) | scaling(job.scaler, residual) for fold in fitted]
     charts = [
         trip
@@ -157,6 +160,18 @@ def finish(job: Job, fitted: Sequence[Fold]) -> Product:
     config = job.config
     limits = calibrate(charts, config.budget, config.episodes, bounds(spec), job.period_s, config.calibration.floor)
     return Product(fitted[0].network, spec, weights[0], limits, fitted, charts, residuals)
+
+
+def unseen_residuals(job: Job, fitted: Sequence[Fold]) -> tuple[list[FloatArray], list[FloatArray]]:
+    """What each fold's network leaves of the trips that it has not seen, whole and in legs: normalised, ``[T, F]``."""
+    residuals, legs = [], []
+    for fold in fitted:
+        unseen = [job.normalised[i] for i in fold.unseen]
+        residuals += [trip - expect(fold.network, trip) for trip in unseen]
+        legs += [
+            leg - expect(fold.network, leg) for cut in cut_legs(unseen, job.period_s, job.config.seed) for leg in cut
+        ]
+    return residuals, legs
 
 
 def spec_of(job: Job, network: Recurrent) -> GraphSpec:

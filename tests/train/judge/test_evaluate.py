@@ -13,9 +13,10 @@ from tickover_train.calibrate import score
 from tickover_train.commands.evaluate import evaluate
 from tickover_train.data import Trip
 from tickover_train.judge.baselines import FLOORS, FloorScorer, PcaScorer
-from tickover_train.judge.evaluate import Sweep, cut_legs, judge, set_up
+from tickover_train.judge.evaluate import Sweep, judge, set_up
 from tickover_train.judge.faults import KINDS, habits_of, inject, plan
 from tickover_train.judge.scorers import ModelScorer, Track
+from tickover_train.legs import cut_legs
 from tickover_train.scoring import chart_trips
 
 
@@ -105,12 +106,13 @@ def test_the_sweep_finds_the_lowest_level_within_the_budget():
 
 def test_legs_are_three_to_eight_minutes_and_repeat():
     trips = [np.arange(5000, dtype=np.float32)[:, None], np.zeros((100, 1), np.float32)]
-    legs = cut_legs(trips, 1.0, seed=2)
-    assert all(180 <= len(leg) <= 480 for leg in legs[:-1])
+    legs, none = cut_legs(trips, 1.0, seed=2)
+    assert none == []
+    assert all(180 <= len(leg) <= 480 for leg in legs)
     joined = np.concatenate(legs)[:, 0]
     np.testing.assert_array_equal(joined, np.arange(len(joined)))
     assert len(joined) > 5000 - 180
-    assert [len(leg) for leg in legs] == [len(leg) for leg in cut_legs(trips, 1.0, seed=2)]
+    assert [len(leg) for leg in legs] == [len(leg) for leg in cut_legs(trips, 1.0, seed=2)[0]]
 
 
 def test_no_effect_is_counted(trips, model_file):

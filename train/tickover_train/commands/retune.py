@@ -13,7 +13,7 @@ from tickover.manifest import Budget
 from tickover.mapping import load_mapping, mapping_of
 from tickover.model import MAX_BYTES, open_bytes
 from tickover_export.retune import Retuned
-from tickover_train.calibrate import Limits, calibrate
+from tickover_train.calibrate import Limits, calibrate, realised_words
 from tickover_train.commands.evaluate import EXISTING, OUTPUT, warn
 from tickover_train.config import CalibrationConfig, parse_budget
 from tickover_train.data import Trip, expand, load_trips
@@ -65,8 +65,6 @@ def limits_for(model: Retuned, trips: list[Trip], budget: Budget) -> Limits:
 def summary(budget: Budget, limits: np.ndarray, out: Path) -> str:
     """What was set, and how sure it is."""
     off = int(np.isinf(limits).sum())
-    return (
-        f"{out}: limits for {budget.per_hour:.3g} false alarms an hour from {budget.hours:.1f} h; "
-        f"out of fold {budget.realised:.2f} an hour ({budget.low:.2f} to {budget.high:.2f}, 95 %)"
-        + (f"; {off} charts are off" if off else "")
+    return f"{out}: limits for {budget.per_hour:.3g} false alarms an hour: {realised_words(budget)}" + (
+        f"; {off} charts are off" if off else ""
     )

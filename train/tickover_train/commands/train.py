@@ -12,6 +12,7 @@ from tickover.errors import RunError
 from tickover.inspection import propose_mapping
 from tickover.mapping import Mapping, load_mapping
 from tickover_train import checkpoint, choice, folder, report
+from tickover_train.calibrate import realised_words
 from tickover_train.config import TrainConfig, load_config, parse_budget
 from tickover_train.data import Trip, expand, load_trips
 from tickover_train.horizon import Horizons, correlation_time, horizons
@@ -116,8 +117,7 @@ def summary(out: Path, job: Job, product: Product, horizon: Horizons) -> str:
     lines = [
         f"{out}: {product.spec.network.arch} of {product.spec.network.cell}, {product.spec.network.parameters:,} "
         f"weights, held-out loss {product.folds[0].fitted.best_loss:.4f} at epoch {product.folds[0].fitted.best_epoch}",
-        f"false episodes: {budget.realised:.2f} an hour on unseen trips (95 %: {budget.low:.2f} to {budget.high:.2f}, "
-        f"{budget.hours:.1f} h) for a budget of {budget.per_hour:g}",
+        f"false episodes for a budget of {budget.per_hour:g} an hour: {realised_words(budget)}",
         f"memory horizon: {_seconds(horizon.memory.lag, horizon.memory.reached, period)} through the inputs"
         + (
             f", {_seconds(horizon.state.lag, horizon.state.reached, period)} through the state" if horizon.state else ""

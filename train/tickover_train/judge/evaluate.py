@@ -20,8 +20,6 @@ from tickover_train.judge.scorers import Scorer, Span, Track
 
 GRACE_S: Final = 60.0
 """An event is caught when an alarm begins no later than this after its end."""
-LEG_S: Final = (180.0, 480.0)
-"""Shortest and longest leg."""
 LEVELS: Final = 300
 """Levels that the sweep tries."""
 CURVE_RATES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -193,20 +191,6 @@ class Sweep:
                 break
             best = float(level)
         return best
-
-
-def cut_legs(trips: Sequence[FloatArray], period_s: float, seed: int) -> list[FloatArray]:
-    """Each trip cut into legs of 3 to 8 minutes, seeded; a rest that is shorter than a leg is left out."""
-    rng = np.random.default_rng([seed, len(trips)])
-    shortest = round(LEG_S[0] / period_s)
-    legs = []
-    for trip in trips:
-        first = 0
-        while len(trip) - first >= shortest:
-            last = min(first + round(rng.uniform(*LEG_S) / period_s), len(trip))
-            legs.append(trip[first:last])
-            first = last
-    return legs
 
 
 def _window(bench: Bench, number: int) -> tuple[int, int]:

@@ -15,11 +15,13 @@ from tickover_train.residuals import standard
 def rescale(model: Retuned, trips: Sequence[Trip]) -> None:
     """Set ``scaler.*`` from the trips, then ``residual.*`` from what the network expects of them; limits are old still.
 
-    For a truck whose signals lie elsewhere or span more or less: the network sees them in the range that it knows.
+    For a truck whose signals lie elsewhere or span more or less: the network sees them in the range that it knows. How
+    much wider residuals spread at a trip's start is the network's own and stays.
     """
     scaler = fit_scaler(trips)
     model.rescale({"scaler.center": scaler.center, "scaler.scale": scaler.scale})
-    residual = standard(residuals_of(model, trips), model.manifest.warm_up_ticks)
+    manifest = model.manifest
+    residual = standard(residuals_of(model, trips), manifest.warm_up_ticks, manifest.cold, manifest.tick_period_s)
     model.rescale({"residual.center": residual.center, "residual.scale": residual.scale})
 
 

@@ -12,12 +12,13 @@ from tickover.manifest import Manifest
 from tickover.records import FloatArray
 from tickover_train.data import Trip
 from tickover_train.judge.baselines import FLOORS, FloorScorer, PcaScorer
-from tickover_train.judge.evaluate import GRACE_S, Bench, Sweep, Verdict, cut_legs, judge, label_ranges, set_up
+from tickover_train.judge.evaluate import GRACE_S, Bench, Sweep, Verdict, judge, label_ranges, set_up
 from tickover_train.judge.faults import KINDS, Habits, habits_of, plan
 from tickover_train.judge.glitches import Glitch, find_glitches
 from tickover_train.judge.labels import LabelledTrip
 from tickover_train.judge.metrics import MERGE_S, Floats, Points, Rate, caught_at, onsets, points, poisson_rate, vus_pr
 from tickover_train.judge.scorers import ModelScorer, Scorer
+from tickover_train.legs import cut_legs
 
 WORST: Final = 6
 """False alarms that are shown."""
@@ -108,7 +109,7 @@ def run(
     glitches = find_glitches(values, habits.spread.astype(np.float32), manifest.tick_period_s)
     names = list(KINDS if kinds is None else kinds)
     model = ModelScorer(detector)
-    legs = cut_legs(values, manifest.tick_period_s, seed)
+    legs = [leg for cut in cut_legs(values, manifest.tick_period_s, seed) for leg in cut]
     legs_bench = _bench(legs, manifest, habits, seed, names, Counter())
     bench = _bench(values, manifest, habits, seed, names, counts)
     in_legs = [
