@@ -48,7 +48,7 @@ from tickover_train.network import prepare
 from tickover_train.workshop import Fold, Job, finish, fit_folds
 
 QUARTERS = 4
-OWN, MOVED = ", 600 own rows in front", ", 600 moved rows in front"
+OWN, MOVED, LEARNT = (f", 600 {kind} rows in front" for kind in ("own", "moved", "learnt"))
 CONFIG = TrainConfig(
     name="skab",
     network=NetworkConfig(cell="gru", arch="forecaster", hidden=16),
@@ -85,6 +85,7 @@ def versions(folder: Path, number: int, seed: int) -> dict[str, skab.SkabFile]:
         "": file,
         OWN: skab.with_front(file, skab.own_front(file)),
         MOVED: skab.with_front(file, moved),
+        LEARNT: skab.with_front(file, skab.learnt_front(file)),
     }
 
 

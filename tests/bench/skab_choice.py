@@ -92,13 +92,14 @@ def variant(
     moved: float = MOVED, banks: tuple[ChartBank, ...] = (energy(30.0),), budget: str = "1/400s", **fit: float
 ) -> TrainConfig:
     """One candidate; what is not named is as in ``skab.CONFIG``."""
-    return structs.replace(
+    config: TrainConfig = structs.replace(
         CONFIG,
         corruption=structs.replace(CONFIG.corruption, moved=moved),
         fit=structs.replace(CONFIG.fit, **fit),
         charts=structs.replace(CONFIG.charts, banks=banks),
         calibration=structs.replace(CONFIG.calibration, false_alarms=budget),
     )
+    return config
 
 
 CANDIDATES = {

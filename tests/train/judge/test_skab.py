@@ -58,11 +58,12 @@ def fronts(folder, files):
     normal = skab.read_normal(folder)
     return {
         "own": [skab.own_front(file) for file in files],
+        "learnt": [skab.learnt_front(file) for file in files],
         "moved": [skab.moved_front(file, normal, seed) for seed, file in enumerate(files)],
     }
 
 
-@pytest.mark.parametrize("kind", ["own", "moved"])
+@pytest.mark.parametrize("kind", ["own", "learnt", "moved"])
 def test_normal_rows_in_front_expose_the_clock(folder, kind):
     files = skab.read_files(folder)
     fronted = [skab.with_front(file, front) for file, front in zip(files, fronts(folder, files)[kind], strict=True)]
@@ -88,6 +89,16 @@ def test_own_rows_in_front_are_unseen_normal_and_without_a_step(folder):
     np.testing.assert_array_equal(front[-1], file.values[400])
     inside = skab.SkabFile("inside", file.values, file.anomaly | (np.arange(len(file.anomaly)) >= 104), file.changes)
     assert {row.tobytes() for row in skab.own_front(inside)} == {row.tobytes() for row in file.values[:100]}
+
+
+def test_learnt_rows_in_front_are_training_rows_without_a_step(folder):
+    file = skab.read_files(folder)[0]
+    front = skab.learnt_front(file)
+    assert {row.tobytes() for row in front} == {row.tobytes() for row in file.values[100:400]}
+    np.testing.assert_array_equal(front[0], file.values[399])
+    np.testing.assert_array_equal(front[-1], file.values[399])
+    inside = skab.SkabFile("inside", file.values, file.anomaly | (np.arange(len(file.anomaly)) >= 104), file.changes)
+    assert {row.tobytes() for row in skab.learnt_front(inside)} == {row.tobytes() for row in file.values[4:104]}
 
 
 @pytest.mark.data

@@ -143,9 +143,24 @@ def own_front(file: SkabFile) -> FloatArray:
     the test part's first. A file whose test part begins inside an anomaly gives its training rows before that one.
     """
     first = 0 if file.anomaly[TRAIN_ROWS] else TRAIN_ROWS
-    normal = int(np.argmax(file.anomaly[first:]))
+    return _to_and_fro(file.values[first : first + int(np.argmax(file.anomaly[first:]))])
+
+
+def learnt_front(file: SkabFile) -> FloatArray:
+    """``FRONT_ROWS`` of the file's own training rows, back and forth again: nothing is new to a detector but the time.
+
+    They end with the last training row before any anomaly, so that joints have no step (but in a file whose training
+    rows hold an anomaly).
+    """
+    anomaly = file.anomaly[:TRAIN_ROWS]
+    last = int(np.argmax(anomaly)) if anomaly.any() else TRAIN_ROWS
+    return _to_and_fro(file.values[:last][::-1])
+
+
+def _to_and_fro(rows: FloatArray) -> FloatArray:
+    """The first rows there and back until they are ``FRONT_ROWS``; as many of them as go evenly."""
     half = FRONT_ROWS // 2
-    rows = file.values[first : first + max(n for n in range(1, half + 1) if half % n == 0 and n <= normal)]
+    rows = rows[: max(n for n in range(1, half + 1) if half % n == 0 and n <= len(rows))]
     return np.tile(np.concatenate((rows, rows[::-1])), (half // len(rows), 1))
 
 
