@@ -99,6 +99,11 @@ class Pipeline:
         return tuple(self._vehicles)
 
     @property
+    def back_limit(self) -> int:
+        """See :func:`ticks.back_limit`."""
+        return ticking.back_limit(self._detector.manifest)
+
+    @property
     def counts(self) -> Counter[str]:
         """Readings dropped or repaired since the start, by reason, over all vehicles; see :class:`ticks.Ticks`."""
         total: Counter[str] = Counter()

@@ -71,6 +71,7 @@ class Ticks:
         self.vehicle = vehicle
         self.names = tuple(signal.name for signal in signals)
         self.period, self.gap_limit, self.lateness = period, gap_limit, lateness
+        self._back = max(gap_limit, lateness)
         self.counts: Counter[str] = Counter()
         self.signal_counts: dict[str, grid.IndexArray] = {}
         largest = float(np.finfo(np.float32).max)
@@ -109,7 +110,7 @@ class Ticks:
         if self._restart and len(rows.time):
             parts.append(self._start_anew())
         while len(rows.time):
-            upto = self._until_clock_goes_back(rows.time)
+            upto = until_put_back(self._watermark, rows.time, self._back)
             if upto:
                 parts += self._take(rows.part(0, upto))
                 rows = rows.part(upto, len(rows.time))
@@ -226,15 +227,6 @@ class Ticks:
             self._count("out_of_range", (bad & ~infinite).sum(axis=0))
             values = np.where(bad, np.nan, values)
         return _Rows(time, values, alive)
-
-    def _until_clock_goes_back(self, time: TimeArray) -> int:
-        """How many of the rows come before the clock is put back; all, usually."""
-        start = time[0] if self._watermark is None else self._watermark
-        if time[0] >= start and grid.in_order(time):
-            return len(time)
-        before = np.maximum.accumulate(np.concatenate([[start], time[:-1]]))
-        back = np.flatnonzero(before - time > max(self.gap_limit, self.lateness))
-        return int(back[0]) if len(back) else len(time)
 
     def _start_anew(self) -> TickBlock:
         closed = self.flush()
@@ -354,6 +346,22 @@ def _readings(values: DoubleArray) -> grid.IndexArray:
     """Readings per signal in rows [N, F]."""
     counted: grid.IndexArray = np.count_nonzero(~np.isnan(values), axis=0)
     return counted
+
+
+def back_limit(manifest: Manifest) -> int:
+    """A reading further behind the newest than this (microseconds) means that the clock was put back."""
+    return round(max(manifest.gap_limit_s, manifest.lateness_s) * SECOND)
+
+
+def until_put_back(newest: int | None, time: TimeArray, limit: int) -> int:
+    """How many of the times ``[N]``, in order of arrival after ``newest``, come before the clock is put back by more
+    than ``limit``; all, usually."""
+    start = time[0] if newest is None else newest
+    if time[0] >= start and grid.in_order(time):
+        return len(time)
+    before = np.maximum.accumulate(np.concatenate([[start], time[:-1]]))
+    back = np.flatnonzero(before - time > limit)
+    return int(back[0]) if len(back) else len(time)
 
 
 def join(parts: list[TickBlock]) -> TickBlock | None:

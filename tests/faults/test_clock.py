@@ -6,6 +6,7 @@ import pytest
 
 from daemon_process import MODEL, START, drive
 from faults.scripted import message, started, turn_until_idle, write_config
+from tickover.daemon.health import health_report
 from tickover.detector import Detector
 
 YEARS_S = 10 * 365 * 86_400
@@ -46,4 +47,6 @@ def test_real_readings_are_scored_again_within_the_gap_limit(quick_folder: Path,
             assert first is not None, f"part {number} was never scored"
             assert first <= limit
             assert daemon.live.ticks - before >= len(part) * 0.9
+            assert 0 <= part[-1][0] - health_report(daemon)["last_tick"] / 1e6 <= limit, "the newest tick of today"
         assert link.acknowledged[-1] == mid
+        assert health_report(daemon)["lag_s"] > 0, "behind the clock, not ten years ahead"

@@ -18,6 +18,7 @@ from tickover.daemon.notices import Kind, Notice
 from tickover.errors import StateError
 from tickover.pipeline import Output, Pipeline
 from tickover.records import Alert, DoubleArray, EndReason, Readings, TimeArray
+from tickover.ticks import until_put_back
 
 NEVER: Final = -(2**62)
 """The time of a reading that never came."""
@@ -25,7 +26,8 @@ NEVER: Final = -(2**62)
 
 @dataclass(slots=True)
 class _Vehicle:
-    """What the fleet itself knows: newest event time, newest reading of each column, stale columns, gate values."""
+    """What the fleet itself knows: newest event time and newest reading of each column (both since the clock was last put
+    back), stale columns, gate values."""
 
     newest: int
     last: TimeArray
@@ -64,6 +66,7 @@ class Fleet:
         self._gate = gate
         self._gate_columns = [(name, columns.index(name)) for name in (gate.signals if gate else ())]
         self._stale = stale
+        self._back = max((pipeline.back_limit for pipeline in self._pipelines.values()), default=0)
         self._vehicles: dict[str, _Vehicle] = {}
         self._touched: set[str] = set()
         self._ended: list[Output] = []
@@ -77,7 +80,7 @@ class Fleet:
         return vehicle in self._vehicles
 
     def newest(self, vehicle: str) -> int:
-        """The newest event time of a vehicle in memory, microseconds."""
+        """The newest event time of a vehicle in memory since its clock was last put back, microseconds."""
         return self._vehicles[vehicle].newest
 
     def is_open(self, vehicle: str) -> bool:
@@ -155,7 +158,6 @@ class Fleet:
     def _read(self, event: Rows) -> None:
         known = self._known(event.vehicle)
         time, values = event.arrays(len(self.columns))
-        known.newest = max(known.newest, int(time.max()))
         self._see(known, time, values)
         self._touched.add(event.vehicle)
         if self._gate:
@@ -168,9 +170,20 @@ class Fleet:
                 pipeline.feed(block)
 
     def _see(self, known: _Vehicle, time: TimeArray, values: DoubleArray) -> None:
-        """Note when each signal was last heard."""
-        heard = np.where(np.isnan(values), NEVER, time[:, None]).max(axis=0)
-        np.maximum(known.last, heard, out=known.last)
+        """Note the newest event time, and when each signal was last heard; a clock that is put back takes both along.
+
+        Row by row in meaning: how rows are cut into events never matters.
+        """
+        while len(time):
+            upto = until_put_back(known.newest, time, self._back)
+            if upto:
+                known.newest = max(known.newest, int(time[:upto].max()))
+                heard = np.where(np.isnan(values[:upto]), NEVER, time[:upto, None]).max(axis=0)
+                np.maximum(known.last, heard, out=known.last)
+                time, values = time[upto:], values[upto:]
+            else:
+                known.newest = int(time[0])
+                np.minimum(known.last, known.newest, out=known.last)
 
     def _gate_open(self, known: _Vehicle, values: DoubleArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Which rows find the gate open, in order of arrival."""

@@ -29,8 +29,15 @@ class Live:
         self._last: dict[tuple[str, str], _Last] = {}
         self.ticks = 0
         """Ticks scored since the start."""
-        self.newest = 0
-        """Event time of the newest tick of all, microseconds."""
+        self._asleep = 0
+
+    @property
+    def newest(self) -> int:
+        """Event time of the newest tick of the vehicles awake, or of the last that went to sleep; microseconds, 0: none.
+
+        A vehicle's newest tick is the one scored last: its clock may have been put back.
+        """
+        return max((last.time for last in self._last.values()), default=self._asleep)
 
     def note(self, outputs: list[tuple[str, Output]]) -> None:
         """Take what a pump gave."""
@@ -40,7 +47,6 @@ class Live:
                 continue
             self.ticks += len(ticks.time)
             time = int(ticks.time[-1])
-            self.newest = max(self.newest, time)
             self._last[detector, ticks.vehicle] = _Last(
                 time,
                 float(scores.score[-1]),
@@ -52,7 +58,8 @@ class Live:
     def forget(self, vehicle: str) -> None:
         """Drop a vehicle that went to sleep."""
         for detector in self._names:
-            self._last.pop((detector, vehicle), None)
+            last = self._last.pop((detector, vehicle), None)
+            self._asleep = last.time if last else self._asleep
 
     def scores(self, vehicle: str) -> dict[str, float | None]:
         """Detector to newest score; None = every signal missing."""

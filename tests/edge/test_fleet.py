@@ -1,0 +1,95 @@
+"""The fleet between intake and pipelines: event time, silence and staleness, also over clocks that leap."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon_process import MODEL, SIGNALS, START
+from tickover.daemon.events import Advance, rows_of
+from tickover.daemon.fleet import Fleet
+from tickover.daemon.live import Live
+from tickover.daemon.notices import Notice
+from tickover.detector import Detector
+from tickover.pipeline import Pipeline
+from tickover.records import SECOND
+
+DETECTOR = Detector.load(MODEL)
+STALE_S, YEARS_S = 20, 10 * 365 * 86_400
+WHOLE = [27.0, 49.0, 39.0]
+NO_COOLANT = [np.nan, 49.0, 39.0]
+
+
+def new_fleet() -> Fleet:
+    return Fleet({"anomaly": Pipeline(DETECTOR)}, SIGNALS, None, STALE_S * SECOND)
+
+
+def feed(fleet: Fleet, rows: list[tuple[float, list[float]]]) -> list[Notice]:
+    """One event."""
+    fleet.apply(rows_of("t1", [round(time * SECOND) for time, _ in rows], [values for _, values in rows]))
+    return fleet.pump().notices
+
+
+def leap() -> list[tuple[float, list[float]]]:
+    """1970, now, ten years on, now."""
+    starts = (0, START, START + YEARS_S, START + 60)
+    return [(start + second, WHOLE) for start in starts for second in range(30)]
+
+
+def test_a_vehicles_event_time_comes_back_with_its_clock() -> None:
+    fleet = new_fleet()
+    feed(fleet, leap())
+    assert fleet.newest("t1") == (START + 89) * SECOND
+    fleet.apply(Advance("t1", fleet.newest("t1") + 40 * SECOND))
+    fleet.pump()
+    assert fleet.newest("t1") == (START + 129) * SECOND
+
+
+def test_a_signal_that_goes_quiet_after_the_leap_is_told() -> None:
+    fleet = new_fleet()
+    assert feed(fleet, leap()) == []
+    assert feed(fleet, [(START + 90 + s, NO_COOLANT) for s in range(15)]) == []
+    (notice,) = feed(fleet, [(START + 105 + s, NO_COOLANT) for s in range(15)])
+    assert notice.active
+    assert notice.time == (START + 119) * SECOND
+    assert "coolant" in notice.text
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, START, START + YEARS_S]), st.integers(0, 90), st.lists(st.booleans(), min_size=3)
+        ),
+        min_size=2,
+        max_size=12,
+    ),
+    st.data(),
+)
+def test_how_rows_are_cut_into_events_never_matters(
+    draws: list[tuple[int, int, list[bool]]], data: st.DataObject
+) -> None:
+    """A journal is run again in larger pieces than it was written in."""
+    rows = [
+        (float(start + second), [value if heard else np.nan for value, heard in zip(WHOLE, seen, strict=False)])
+        for start, second, seen in draws
+    ]
+    cut = data.draw(st.integers(1, len(rows) - 1))
+    whole, parts = new_fleet(), new_fleet()
+    feed(whole, rows)
+    feed(parts, rows[:cut])
+    feed(parts, rows[cut:])
+    assert whole.state("t1") == parts.state("t1")
+
+
+def test_the_newest_tick_is_that_of_the_clock_that_came_back_and_stays_known_in_sleep() -> None:
+    fleet, live = new_fleet(), Live({"anomaly": SIGNALS})
+    assert live.newest == 0
+    for part in range(4):
+        feed_and_note(fleet, live, leap()[part * 30 : part * 30 + 30])
+    assert live.newest == (START + 87) * SECOND
+    live.forget("t1")
+    assert live.newest == (START + 87) * SECOND
+
+
+def feed_and_note(fleet: Fleet, live: Live, rows: list[tuple[float, list[float]]]) -> None:
+    fleet.apply(rows_of("t1", [round(time * SECOND) for time, _ in rows], [values for _, values in rows]))
+    live.note(fleet.pump().outputs)
