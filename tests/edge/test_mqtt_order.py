@@ -84,7 +84,7 @@ def test_a_new_session_repeats_nothing() -> None:
     assert not after.is_repeat(message(5, b"x", again=True))
 
 
-@given(st.integers(2, 3600), st.lists(st.floats(0, 100)))
+@given(st.integers(2, 3600), st.lists(st.sampled_from([0.0, 0.0, 0.0, 0.7, 90.0]), max_size=30))
 def test_a_broker_that_is_back_is_tried_within_twice_the_keepalive_and_two_seconds(
     keepalive: int, lasted: list[float]
 ) -> None:

@@ -9,9 +9,6 @@ from tickover.io.store import Change, Store
 
 WINDOW: Final = 100
 """Publishes that may be under way at once."""
-CAREFUL: Final = 20
-"""After a connection that broke with messages in flight, so many go out one by one: a broker that closes the connection
-at a refusal resets it when more is on its way, and the refusal never arrives."""
 
 
 class _Stored(NamedTuple):
@@ -29,10 +26,11 @@ class _Standing(NamedTuple):
 
 
 class _Remark(NamedTuple):
-    """Something that is not stored, on its way."""
+    """Something that is not stored, on its way; ``number`` in order."""
 
-    topic: str
     number: int
+    topic: str
+    body: bytes
 
 
 class Outbox:
@@ -45,12 +43,14 @@ class Outbox:
     def __init__(self, store: Store, link: Link, refused_retry_s: float) -> None:
         self._store, self._link, self._retry_s = store, link, refused_retry_s
         self._up = False
-        self._flight: set[object] = set()
+        self._flight: set[_Stored | _Standing | _Remark] = set()
         self._cursor = 0
         self._more = True
         self._refused: dict[str, float] = {}
         self._probe: str | None = None
-        self._careful = 0
+        self._suspects: set[str] = set()
+        """Topics that were in flight when a connection broke. Their next message goes out alone: a broker that closes
+        the connection at a refusal resets it when more is on its way, and the refusal never arrives."""
         self._delivered: list[int] = []
         self._cleared: list[str] = []
         self._standing: dict[str, bytes] = {}
@@ -80,9 +80,16 @@ class Outbox:
         self._standing = self._store.retained()
 
     def disconnected(self) -> None:
-        """Nothing in flight is known to have arrived; perhaps one of those messages was the reason."""
+        """Nothing in flight is known to have arrived; perhaps one of those messages was the reason.
+
+        What is not stored (answers to commands, health) goes out again too, before what waits, as far as there is room.
+        """
         self._up = False
-        self._careful = CAREFUL if self._flight else 0
+        under_way = sorted(token for token in self._flight if isinstance(token, _Remark))
+        waiting, self._remarks = self._remarks, deque(maxlen=WINDOW)
+        for topic, body in [*((token.topic, token.body) for token in under_way), *waiting]:
+            self.remark(topic, body)
+        self._suspects |= {token.topic for token in self._flight}
         self._flight.clear()
         self._cursor = 0
 
@@ -99,51 +106,63 @@ class Outbox:
         self._standing[topic] = body
 
     def remark(self, topic: str, body: bytes) -> None:
-        """Publish something that is not stored; the newest few wait for a connection, older ones are lost."""
+        """Publish something that is not stored; the newest 100 wait for a connection, older ones are lost, counted."""
         self.lost_remarks += len(self._remarks) == WINDOW
         self._remarks.append((topic, body))
 
-    @property
-    def _room(self) -> int:
-        """How many more may be under way now."""
-        return (1 if self._careful else WINDOW) - len(self._flight)
+    def _has_room(self, topic: str) -> bool:
+        """Whether a message of this topic may go out now."""
+        suspects = self._suspects
+        if suspects and (topic in suspects or not suspects.isdisjoint(token.topic for token in self._flight)):
+            return not self._flight
+        return len(self._flight) < WINDOW
 
     def pump(self) -> None:
         """Send what the window has room for."""
         if not self._up:
             return
-        for topic in [topic for topic in self._standing if self._allowed(topic)][: max(0, self._room)]:
-            body = self._standing.pop(topic)
-            self._send(_Standing(topic, body), topic, body, True)
-        while self._remarks and self._room > 0:
+        for topic in list(self._standing):
+            if self._has_room(topic) and self._allowed(topic):
+                body = self._standing.pop(topic)
+                self._send(_Standing(topic, body), topic, body, True)
+        while self._remarks and self._has_room(self._remarks[0][0]):
             topic, body = self._remarks.popleft()
             if self._allowed(topic):
                 self._remarked += 1
-                self._send(_Remark(topic, self._remarked), topic, body, False)
-        while self._more and (room := self._room) > 0:
-            rows = self._store.pending(self._cursor, room)
-            self._more = len(rows) == room
-            for row in rows:
-                self._cursor = row.n
-                token = _Stored(row.n, row.topic)
-                if row.n not in self._delivered and token not in self._flight and self._allowed(row.topic):
-                    self._send(token, row.topic, row.body, False)
+                self._send(_Remark(self._remarked, topic, body), topic, body, False)
+        while self._more and len(self._flight) < WINDOW and self._send_stored():
+            pass
         self._probe_refused()
+
+    def _send_stored(self) -> bool:
+        """Send the next rows of the outbox; False when one has to wait for those in flight."""
+        room = WINDOW - len(self._flight)
+        rows = self._store.pending(self._cursor, room)
+        for row in rows:
+            token = _Stored(row.n, row.topic)
+            if row.n not in self._delivered and token not in self._flight:
+                if not self._has_room(row.topic):
+                    return False
+                if self._allowed(row.topic):
+                    self._send(token, row.topic, row.body, False)
+            self._cursor = row.n
+        self._more = len(rows) == room
+        return True
 
     def published(self, event: Published) -> None:
         """The broker's answer to one publish."""
-        if event.token not in self._flight:
-            return
         token = event.token
-        self._flight.discard(token)
+        if token not in self._flight:
+            return
         assert isinstance(token, _Stored | _Standing | _Remark)
+        self._flight.discard(token)
+        self._suspects.discard(token.topic)
         if event.refused:
             if isinstance(token, _Standing):
                 self._standing.setdefault(token.topic, token.body)
             self._refused[token.topic] = time.monotonic() + self._retry_s
             self.refusal = event.refused
             return
-        self._careful = max(0, self._careful - 1)
         self._accepted(token.topic)
         if isinstance(token, _Stored):
             self._delivered.append(token.n)
@@ -179,6 +198,6 @@ class Outbox:
             self._cursor, self._more = 0, True
             self.refusal = self.refusal if self._refused else ""
 
-    def _send(self, token: object, topic: str, body: bytes, retain: bool) -> None:
+    def _send(self, token: _Stored | _Standing | _Remark, topic: str, body: bytes, retain: bool) -> None:
         self._flight.add(token)
         self._link.publish(token, topic, body, retain)
