@@ -96,7 +96,7 @@ class Gateway:
         time_key: str = "t",
         more: str = "",
     ) -> None:
-        self.broker, self.name, self._receive_maximum = broker, name, receive_maximum
+        self.broker, self.name = broker, name
         self.folder = folder / name
         self.folder.mkdir(parents=True)
         self.state = state or self.folder / "state"
@@ -132,14 +132,10 @@ class Gateway:
         return f"{self.name}/in/{VEHICLE}"
 
     def open_session(self) -> None:
-        """Subscribe in the daemon's name, so that the broker keeps rows for it before its first start.
-
-        With the daemon's receive maximum: Mosquitto 2.0.11 keeps that of a session's first connection, and when more
-        is under way than it allows, new messages overtake those that wait.
-        """
+        """Subscribe in the daemon's name, so that the broker keeps rows for it before its first start."""
         client = paho.Client(CallbackAPIVersion.VERSION2, client_id=self.name, protocol=paho.MQTTv5)
         properties = Properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval, properties.ReceiveMaximum = 3600, self._receive_maximum
+        properties.SessionExpiryInterval = 3600
         done = threading.Event()
         client.on_subscribe = lambda *_: done.set()
         client.connect("127.0.0.1", self.broker.port, clean_start=False, properties=properties)
