@@ -1,4 +1,4 @@
-"""The broker ends cleanly and starts again, and is killed while alerts are on their way to it."""
+"""The broker ends cleanly and starts again, is killed while alerts are on their way to it, and connections die unnoticed."""
 
 from argparse import Namespace
 from dataclasses import asdict
@@ -6,18 +6,32 @@ from pathlib import Path
 
 from faults_common import broker_in, campaign
 
+KEEPALIVES_S = (2, 3, 5, 10, 30)
+
 
 def run(given: Namespace, folder: Path) -> dict:
     from faults.campaigns import kill_broker, restart_broker
     from faults.gateway import Ear
+    from faults.reconnects import reconnects
 
     with broker_in(folder) as broker:
         ear = Ear(broker)
         restarts = restart_broker(folder, broker, ear, given.restarts, patience=120)
         kills = kill_broker(folder, broker, ear, given.kills, patience=120)
         ear.close()
-    return {"restarts": asdict(restarts), "kills": asdict(kills), "good": restarts.good and kills.good}
+        times = [reconnects(broker, keepalive_s, given.links) for keepalive_s in KEEPALIVES_S]
+    longest = {
+        f"reconnect, keepalive {one.keepalive_s} s": {
+            "links": one.links,
+            "half-open": round(max(one.half_open_s), 2),
+            "broker is back": round(max(one.back_s), 2),
+            "must": one.bound_s,
+        }
+        for one in times
+    }
+    good = restarts.good and kills.good and all(one.good for one in times)
+    return {"restarts": asdict(restarts), "kills": asdict(kills), **longest, "good": good}
 
 
 if __name__ == "__main__":
-    campaign(__doc__, run, restarts=(50, "clean ends"), kills=(50, "SIGKILLs"))
+    campaign(__doc__, run, restarts=(50, "clean ends"), kills=(50, "SIGKILLs"), links=(20, "for each keepalive"))

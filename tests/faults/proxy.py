@@ -44,6 +44,13 @@ class Proxy:
         self._away = True
         self.swallow()
 
+    def drop(self) -> None:
+        """The connections of now end, in the open; new ones find nobody."""
+        self._away = True
+        with self._lock:
+            for sock in [sock for pair in self._pairs for sock in pair]:
+                sock.shutdown(socket.SHUT_RDWR)
+
     def come_back(self) -> None:
         """New connections pass again."""
         self._away = False
