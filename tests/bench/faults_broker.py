@@ -1,4 +1,4 @@
-"""The broker ends cleanly and starts again, is killed while alerts are on their way to it, and connections die unnoticed."""
+"""The broker ends cleanly and starts again; is killed while alerts are on their way; connections die unnoticed."""
 
 from argparse import Namespace
 from dataclasses import asdict
