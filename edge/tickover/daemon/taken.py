@@ -49,8 +49,8 @@ class Taken:
         return b"".join(new)
 
     def pages(self, everything: bool) -> dict[str, bytes]:
-        """Name to body of the pages that have changed since the last call, or of all; for a checkpoint."""
-        changed, self._changed = set(range(IDS // PAGE)) if everything else self._changed, set()
+        """Name to body of the pages that have changed since the last call, or of all in use; for a checkpoint."""
+        changed, self._changed = self._changed | (self._used() if everything else set()), set()
         return {_name(page): self._checksums[page * PAGE : (page + 1) * PAGE].tobytes() for page in changed}
 
     def restore(self, stored: Callable[[str], bytes | None], journalled: bytes) -> None:
@@ -64,9 +64,11 @@ class Taken:
 
     def forget(self) -> None:
         """The broker began a new session: it repeats nothing, and counts packets anew."""
-        known = {place // PAGE for place, checksum in enumerate(self._checksums) if checksum}
+        self._changed |= self._used()
         self._checksums = array(_CHECKSUMS, bytes(4 * IDS))
-        self._changed |= known
+
+    def _used(self) -> set[int]:
+        return {mid // PAGE for mid, checksum in enumerate(self._checksums) if checksum}
 
     def _keep(self, mid: int, checksum: int) -> None:
         self._checksums[mid] = checksum
