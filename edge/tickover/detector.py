@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tickover import saved
 from tickover.bound import rows_of
-from tickover.lanes import Lanes
+from tickover.lanes import Lanes, Room
 from tickover.manifest import Manifest
 from tickover.model import Model, open_model
 from tickover.records import FloatArray, Scores
@@ -35,9 +35,6 @@ class Detector:
         self._columns = {name: place for place, name in enumerate(self.manifest.names)}
         self._own = Lanes(model, 1)
         self._batch: Lanes | None = None
-        self._row = np.full((1, 1, self._signals), np.nan, np.float32)
-        self._answer = np.zeros(1 + self._charts + self._signals, np.float32)
-        self._step = self._own.bind(self._row, self._in_answer())
 
     @classmethod
     def load(cls, path: str | Path) -> "Detector":
@@ -49,9 +46,7 @@ class Detector:
         row = np.asarray(x)
         if row.shape != (self._signals,):
             raise ValueError(f"x: expected {self._signals} values in the order of the manifest, got shape {row.shape}")
-        self._row[0, 0] = _numbers("x", row)
-        self._own.call(self._step)
-        answer, charts = self._answer.copy(), 1 + self._charts
+        answer, charts = self._own.advance(_numbers("x", row)[None, None]).flat.copy(), 1 + self._charts
         return Scores(answer[:1], answer[None, 1:charts], answer[None, charts:])
 
     def run(self, X: npt.ArrayLike, trip_start: npt.ArrayLike | None = None) -> Scores:
@@ -64,7 +59,7 @@ class Detector:
         for start, end in _cuts(starts, self._rows):
             if starts[start]:
                 self.reset()
-            self._own.advance(x[start:end, None], _lanes(scores, start, end))
+            _keep(self._own.advance(x[start:end, None]), scores, np.s_[start:end, None])
         return scores
 
     def reset(self, trip_only: bool = True) -> None:
@@ -128,23 +123,14 @@ class Detector:
         self._batch.load(states[lanes])
         ticks = max(1, self._rows // width)
         for start in range(0, len(x), ticks):
-            part = np.ascontiguousarray(x[start : start + ticks, lanes])
-            made = self._empty(len(part), width)
-            self._batch.advance(part, made)
-            for whole, piece in zip(_arrays(scores), _arrays(made), strict=True):
-                whole[start : start + ticks, lanes] = piece
+            tick = slice(start, start + ticks)
+            _keep(self._batch.advance(x[tick, lanes]), scores, (tick, lanes))
         states[lanes] = self._batch.states()
 
     @property
     def _state(self) -> FloatArray:
         """The detector's own state ``float32[S]``, to be read or written in place."""
         return self._own.flat
-
-    def _in_answer(self) -> Scores:
-        """One tick's answers as parts of one array, which is copied at once."""
-        charts = 1 + self._charts
-        tick = self._answer[None, None]
-        return Scores(self._answer[None, :1], tick[..., 1:charts], tick[..., charts:])
 
     def _empty(self, *shape: int) -> Scores:
         return Scores(*(np.empty((*shape, *last), np.float32) for last in ((), (self._charts,), (self._signals,))))
@@ -157,13 +143,11 @@ def _trip_places(model: Model) -> npt.NDArray[np.bool_]:
     )
 
 
-def _arrays(scores: Scores) -> tuple[FloatArray, FloatArray, FloatArray]:
-    return scores.score, scores.chart, scores.expected
-
-
-def _lanes(scores: Scores, start: int, end: int) -> Scores:
-    """Some ticks' memory, with an axis of one vehicle."""
-    return Scores(*(array[start:end, None] for array in _arrays(scores)))
+def _keep(room: Room, scores: Scores, place: Any) -> None:
+    """Copy a call's answers ``[T, B, ...]`` to their place among the others."""
+    scores.score[place] = room.scores.score
+    scores.chart[place] = room.scores.chart
+    scores.expected[place] = room.scores.expected
 
 
 def _cuts(starts: npt.NDArray[np.bool_], rows: int) -> Iterator[tuple[int, int]]:
@@ -175,11 +159,13 @@ def _cuts(starts: npt.NDArray[np.bool_], rows: int) -> Iterator[tuple[int, int]]
 
 
 def _numbers(what: str, x: npt.NDArray[Any]) -> FloatArray:
-    """As contiguous float32; what float32 cannot hold becomes inf, which the graph takes as missing."""
+    """As float32; what float32 cannot hold becomes inf, which the graph takes as missing."""
+    if x.dtype == np.float32:
+        return x
     if x.dtype.kind not in "fiu":
         raise ValueError(f"{what}: expected numbers, got {x.dtype}")
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(x, dtype=np.float32)
+        return x.astype(np.float32)
 
 
 def _flags(trip_start: npt.ArrayLike | None, ticks: int) -> npt.NDArray[np.bool_]:

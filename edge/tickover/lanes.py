@@ -1,5 +1,7 @@
 """The recurrent state of vehicles side by side, and the graph bound to it in both directions."""
 
+import math
+
 import numpy as np
 
 from tickover.bound import Bound
@@ -7,8 +9,23 @@ from tickover.manifest import CHART, EXPECTED, INPUT, NEXT_PREFIX, SCORE
 from tickover.model import Model
 from tickover.records import FloatArray, Scores
 
-Turns = tuple[Bound, Bound]
-"""A call that reads the first buffer and writes the second, and one the other way round."""
+
+class Room:
+    """Memory of T ticks of B vehicles: ``x`` ``[T, B, F]``, and their answers ``[T, B, ...]``, all in ``flat``."""
+
+    def __init__(self, model: Model, ticks: int, width: int) -> None:
+        signals, charts = len(model.manifest.signals), len(model.manifest.charts)
+        self.x = np.empty((ticks, width, signals), np.float32)
+        shapes = ((ticks, width), (ticks, width, charts), (ticks, width, signals))
+        ends = np.cumsum([math.prod(shape) for shape in shapes]).tolist()
+        self.flat = np.empty(ends[-1], np.float32)
+        parts = np.split(self.flat, ends[:-1])
+        self.scores = Scores(*(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)))
+
+    def bind(self, bound: Bound) -> None:
+        """Let a call of the graph read and write here."""
+        answers = {SCORE: self.scores.score, CHART: self.scores.chart, EXPECTED: self.scores.expected}
+        bound.rebind({INPUT: self.x}, answers)
 
 
 class Lanes:
@@ -21,7 +38,9 @@ class Lanes:
         self._buffers = [np.tile(model.initial[:, None], width).ravel() for _ in range(2)]
         self._tensors = [self._views(buffer) for buffer in self._buffers]
         self._turn = 0
-        self._chunks: Turns = (self._bind_states(0), self._bind_states(1))
+        self._calls = [self._bind(turn) for turn in range(2)]
+        self._room = Room(model, 1, width)
+        self._rooms: list[Room | None] = [None, None]
 
     @property
     def flat(self) -> FloatArray:
@@ -38,24 +57,26 @@ class Lanes:
         tensors = self._tensors[self._turn].values()
         return np.concatenate([tensor[0] for tensor in tensors], axis=1)
 
-    def bind(self, x: FloatArray, into: Scores) -> Turns:
-        """Bind ``x`` ``[T, B, F]`` and where its answers go, for many calls; the caller keeps these arrays alive."""
-        first, second = self._bind_states(0), self._bind_states(1)
-        for bound in (first, second):
-            bound.rebind({INPUT: x}, answers(into))
-        return first, second
+    def advance(self, x: FloatArray) -> Room:
+        """Advance over ``x`` ``[T, B, F]``; the answers are overwritten by the next call.
 
-    def call(self, turns: Turns) -> None:
-        """Advance over what was bound."""
-        turns[self._turn]()
-        self._turn = 1 - self._turn
+        Binding costs as much as a small network: calls of equal length, as a truck's ticks are, bind once.
+        """
+        turn, room = self._turn, self._fitting(len(x))
+        if self._rooms[turn] is not room:
+            room.bind(self._calls[turn])
+            self._rooms[turn] = room
+        room.x[:] = x
+        self._calls[turn]()
+        self._turn = 1 - turn
+        return room
 
-    def advance(self, x: FloatArray, into: Scores) -> None:
-        """Advance over ``x`` ``[T, B, F]`` and write its answers in place; all arrays C-contiguous."""
-        self._chunks[self._turn].rebind({INPUT: x}, answers(into))
-        self.call(self._chunks)
+    def _fitting(self, ticks: int) -> Room:
+        if len(self._room.x) != ticks:
+            self._room = Room(self._model, ticks, self.width)
+        return self._room
 
-    def _bind_states(self, turn: int) -> Bound:
+    def _bind(self, turn: int) -> Bound:
         after = {NEXT_PREFIX + name: tensor for name, tensor in self._tensors[1 - turn].items()}
         return Bound(self._model.session, self._tensors[turn], after)
 
@@ -65,8 +86,3 @@ class Lanes:
             name: buffer[span.start * self.width : span.stop * self.width].reshape(1, self.width, -1)
             for name, span in self._spans.items()
         }
-
-
-def answers(into: Scores) -> dict[str, FloatArray]:
-    """The graph's three answers by name."""
-    return {SCORE: into.score, CHART: into.chart, EXPECTED: into.expected}

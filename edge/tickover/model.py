@@ -89,6 +89,7 @@ def start_session(checked: bytes) -> Any:
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _FATAL_ONLY
     options.enable_mem_pattern = False  # it remembers every (T, B) it has met
+    options.enable_cpu_mem_arena = False  # at one tick its locks cost more than malloc, and it never gives back
     try:
         return onnxruntime.InferenceSession(checked, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no narrower base

@@ -86,11 +86,15 @@ def test_versions_written_are_versions_read():
     assert IR_VERSION in IR_VERSIONS
 
 
+OF_EARLIER_FILES = {"IsNaN"}
+"""Operators that graphs no longer use, in files that must still load."""
+
+
 @pytest.mark.parametrize("operator", RULES)
 def test_every_allowed_operator_is_used_and_is_onnx(operator):
     """The allow-list holds nothing to spare."""
     assert onnx.defs.has(operator, max_inclusive_version=OPSET)
-    used = set()
+    used = set(OF_EARLIER_FILES)
     for cell, arch in (("gru", "autoencoder"), ("lstm", "seq2seq")):
         model = parse(model_bytes(small_spec(cell, arch, baseline_span_s=60.0)))
         used |= {node.op_type.decode() for node in model.graph.node}
