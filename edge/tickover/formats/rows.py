@@ -325,14 +325,18 @@ def _check_columns(wanted: Sequence[str], columns: Sequence[str], name: str, any
     """Every wanted column exactly once; of those in ``any_of``, one is enough."""
     wanted = [clean_column(column) for column in wanted]
     missing = [column for column in wanted if column not in columns]
+    twice = [column for column in wanted if columns.count(column) > 1]
     optional = {clean_column(column) for column in any_of}
     if optional.intersection(columns):
         missing = [column for column in missing if column not in optional]
-    for problem, names in (
-        ("missing", missing),
-        ("there twice", [column for column in wanted if columns.count(column) > 1]),
-    ):
-        if names:
-            raise LogError(
-                f"{name}:1: expected columns {listed(wanted)}; {problem}: {listed(names)}; came {listed(columns)}"
-            )
+    if missing or twice:
+        there = [column for column in wanted if column not in missing]
+        problem = f"there twice: {listed(twice)}" if twice else _lacking(missing, there)
+        raise LogError(f"{name}:1: expected columns {listed(wanted)}; {problem}; came {listed(columns)}")
+
+
+def _lacking(missing: Sequence[str], there: Sequence[str]) -> str:
+    """What is missing, or what is there if that is shorter to say."""
+    if len(missing) <= len(there):
+        return f"missing: {listed(missing)}"
+    return f"there: only {listed(there)}" if there else "there: none of them"

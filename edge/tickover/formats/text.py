@@ -13,6 +13,8 @@ MAX_LINE: Final = 1 << 20
 
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _UTF8_BOM: Final = b"\xef\xbb\xbf"
+_BINARY: Final = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
+"""Bytes that no encoding of text has in its lines."""
 _MAGIC: Final = {b"PAR1": "Parquet", b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"MDF ": "MDF"}
 
 
@@ -44,8 +46,9 @@ def check_text(start: bytes, name: str) -> None:
     for magic, kind in _MAGIC.items():
         if start.startswith(magic):
             raise LogError(f"{name}: expected text, came {kind} data; is the file's suffix right?")
-    if b"\0" in start.partition(b"\n")[0]:
-        raise LogError(f"{name}: expected text, came binary data (a NUL byte in the first line)")
+    line = start.partition(b"\n")[0]
+    if line.translate(None, _BINARY) != line:
+        raise LogError(f"{name}: expected text, came binary data (control characters in the first line)")
 
 
 def decode(data: bytes, encoding: str = "") -> str:
