@@ -28,15 +28,15 @@ COMMANDS: Final[dict[str, str]] = {
 }
 
 HELP: Final[dict[str, str]] = {
-    "inspect": "What is in this log, and the mapping it would take.",
+    "inspect": "Say what is in a log, and propose a mapping.",
     "train": "Train a detector on recorded trips.",
-    "export": "Write a trained run as one .onnx file.",
-    "show": "What a model file says of itself.",
+    "export": "Write a trained run as one sealed .onnx file.",
+    "show": "Say what a model watches, remembers and was made of.",
     "replay": "Run a model over recorded logs and list the alerts.",
-    "run": "The daemon: sensor streams from MQTT in, alerts out.",
-    "evaluate": "What a model would catch, and at how many false alarms.",
-    "retune": "New limits for another truck, without training.",
-    "compare": "Cells and architectures side by side on your own trips.",
+    "run": "Run the daemon: sensor streams from MQTT in, alerts out.",
+    "evaluate": "Measure what a model would catch, and at how many false alarms.",
+    "retune": "Set new limits for another truck or season, without training.",
+    "compare": "Train and judge cells and architectures side by side.",
     "config": "Check the daemon's configuration, print its schema or an example.",
     "doctor": "Try what the daemon will need, and say what to fix.",
     "watch": "Watch the alerts of one truck or a fleet.",
@@ -73,9 +73,11 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command; None when there is no such name."""
+        """Import and return one command; UsageError with a suggestion when there is no such name."""
         if cmd_name not in COMMANDS:
-            return None
+            from tickover.toml import suggestion  # here, because --help needs none of what it imports
+
+            ctx.fail(f"no command '{cmd_name}'; {suggestion(cmd_name, COMMANDS)}")
         module, _, function = COMMANDS[cmd_name].partition(":")
         command = getattr(importlib.import_module(module), function)
         assert isinstance(command, click.Command)
@@ -90,11 +92,15 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="tickover")
 def root() -> None:
-    """Streaming anomaly detection for delivery trucks, in constant memory."""
+    """Streaming anomaly detection for delivery trucks, in constant memory.
+
+    From trips to alerts: train, export, replay; on the truck: config example, doctor, run, watch. Exit codes: 0 done,
+    1 failed, 2 wrong usage, 78 wrong configuration or mapping.
+    """
 
 
 def main(args: list[str] | None = None) -> Any:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 78 bad configuration."""
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration."""
     try:
         root.main(args=args, prog_name="tickover", standalone_mode=True)
     except TickoverError as error:

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from csv import writer
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from tickover.dates import iso
 from tickover.formats.payloads import Decoder, Input, PayloadError, Row, open_decoder, parse_json
 from tickover.formats.topics import TopicTemplate
 from tickover.io.trip_files import TripFiles
@@ -25,7 +25,6 @@ NUMBERS: Final = frozenset({"int_value", "long_value", "float_value", "double_va
 UNKNOWN: Final = "unknown_signal"
 NOTHING_KNOWN: Final = "no_signals"
 """What decoders say of names without a column: of some of a message's, of all of them."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Recorded(NamedTuple):
@@ -195,7 +194,7 @@ class Recorder:
 
 
 def _jsonl(trip: _Trip) -> bytes:
-    return b"".join(msgspec.json.encode({TIME_KEY: _iso(row.time), **row.values}) + b"\n" for row in trip.rows)
+    return b"".join(msgspec.json.encode({TIME_KEY: iso(row.time), **row.values}) + b"\n" for row in trip.rows)
 
 
 def _csv(trip: _Trip, first: bool) -> bytes:
@@ -209,8 +208,4 @@ def _csv(trip: _Trip, first: bool) -> bytes:
 
 def _cells(rows: list[Recorded], header: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
     for row in rows:
-        yield (_iso(row.time), *(row.values.get(name, "") for name in header))
-
-
-def _iso(time: int) -> str:
-    return (_EPOCH + timedelta(microseconds=time)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        yield (iso(row.time), *(row.values.get(name, "") for name in header))

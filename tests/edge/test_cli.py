@@ -19,6 +19,7 @@ sys.meta_path.insert(0, Block())
 from tickover.cli import main
 main({args!r})
 """
+MODEL = Path(__file__).parent / "models" / "gru_autoencoder.onnx"
 WORKSHOP = {"torch", "onnx", "scipy", "safetensors", "plotly", "jinja2", "pyarrow", "rich", "prometheus_client"}
 
 
@@ -59,17 +60,33 @@ def test_a_broken_import_that_is_no_extra_surfaces() -> None:
     assert "Traceback" in done.stderr
 
 
-def test_an_unknown_command_is_wrong_usage() -> None:
+def test_an_unknown_command_is_wrong_usage_and_answered_with_the_nearest() -> None:
     done = tickover("reply")
     assert done.returncode == 2
-    assert "No such command 'reply'" in done.stderr
+    assert "no command 'reply'; did you mean 'replay'?" in done.stderr
 
 
-def test_a_missing_file_is_answered_in_one_line(tmp_path: Path) -> None:
-    done = tickover("show", str(tmp_path / "absent.onnx"))
-    assert done.returncode in (1, 2)
-    assert "absent.onnx" in done.stderr
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["show", "absent.onnx"], 1),
+        (["replay", "absent.onnx", "trip.csv"], 1),
+        (["replay", str(MODEL), "absent.csv"], 1),
+        (["replay", str(MODEL), "absent.csv", "--map", "absent.toml"], 78),
+        (["inspect", "absent.csv"], 1),
+        (["inspect", "absent.csv", "--map", "absent.toml"], 78),
+        (["play", "absent.csv", "--broker", "localhost"], 1),
+        (["watch", "--config", "absent.toml"], 78),
+        (["run", "--config", "absent.toml"], 78),
+        (["doctor", "--config", "absent.toml"], 78),
+    ],
+)
+def test_a_missing_file_is_answered_in_one_line_that_names_it(command: list[str], code: int) -> None:
+    done = tickover(*command)
+    assert done.returncode == code
+    line, *more = done.stderr.splitlines()
+    assert more == []
+    assert re.match(r"tickover: absent\.\w+: .*No such file or directory", line)
 
 
 def test_the_module_is_the_command() -> None:

@@ -128,7 +128,7 @@ def test_the_command_puts_the_mapping_on_stdout_and_the_findings_on_stderr(tmp_p
     assert result.exit_code == 0
     mapping = parse_mapping(result.stdout)
     assert mapping == propose_mapping([path])[0]
-    assert "rows: 50, bad rows: 1" in result.stderr
+    assert "50 rows, 1 bad row, " in result.stderr
     assert f"bad row: {path}:52: expected a number, came 'x'" in result.stderr
     assert "rpm" in result.stderr
 

@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
+from tickover.commands.options import FILE, READABLE
 from tickover.config import ENV_PASSWORD, load_config
 from tickover.io.mqtt_connection import PORT, TLS_PORT, Connection, configured
 
@@ -17,11 +18,12 @@ SIGNALS_TOPIC: Final = "trucks/{vehicle}/signals"
 BASE_TOPIC: Final = "tickover"
 """First level of the daemon's own topics unless told otherwise."""
 ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\s:\[\]/]+)(:(?P<port>[0-9]{1,5}))?")
-READABLE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 OPTIONS: Final = (
     click.option("--broker", metavar="HOST[:PORT]", help="Port 1883, with TLS 8883, unless given."),
-    click.option("--config", type=READABLE, help="Take the broker from the daemon's configuration instead."),
+    click.option(
+        "--config", type=FILE, metavar="FILE", help="Take the broker from the daemon's configuration instead."
+    ),
     click.option("--ca", type=READABLE, help="Certificate authority of the broker; turns TLS on."),
     click.option("--cert", "certificate", type=READABLE, help="Client certificate."),
     click.option("--key", type=READABLE, help="Key of the client certificate."),

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from tickover.commands.broker import READABLE
+from tickover.commands.options import FILE
 from tickover.config import load_config
 from tickover.doctor import State, examine
 
@@ -16,7 +16,7 @@ NAME_WIDTH: Final = 16
 
 
 @click.command()
-@click.option("--config", "file", type=READABLE, required=True, help="The daemon's configuration.")
+@click.option("--config", "file", type=FILE, metavar="FILE", required=True, help="The daemon's configuration.")
 def doctor(file: Path) -> None:
     """Try what the daemon will need, on this device and at the broker, and say what to fix.
 

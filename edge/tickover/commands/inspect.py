@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from tickover.commands.options import FILE
+from tickover.commands.words import aligned, many
 from tickover.inspection import Findings, propose_mapping
 from tickover.mapping import Mapping, load_mapping
 from tickover.statistics import SignalStatistics
@@ -12,12 +14,14 @@ HEADINGS = ("signal", "unit", "missing", "low", "median", "high", "plausible", "
 
 
 @click.command()
-@click.argument("logs", metavar="LOG…", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--map", "map_file", type=click.Path(path_type=Path), help="Look at the logs through this mapping.")
+@click.argument("logs", metavar="LOG...", nargs=-1, required=True, type=FILE)
+@click.option("--map", "map_file", type=FILE, metavar="FILE", help="Look at the logs through this mapping.")
 def inspect(logs: tuple[Path, ...], map_file: Path | None) -> None:
-    """What is in LOG…, and the mapping it would take.
+    """Say what is in the LOGs, and propose a mapping: columns, units, plausible ranges, tick period.
 
-    The findings go to stderr and the mapping to stdout: ``tickover inspect trip.csv > map.toml`` keeps it.
+    A LOG is .csv, .tsv, .txt, .jsonl, .ndjson or .parquet, or such a file as .gz.
+    The findings go to stderr and the mapping to stdout: `tickover inspect trip.csv > map.toml` keeps it, and
+    `--map map.toml` gives it to the other commands.
     """
     mapping, findings = propose_mapping(logs, load_mapping(map_file) if map_file else None)
     for line in describe(mapping, findings):
@@ -29,11 +33,11 @@ def describe(mapping: Mapping, findings: Findings) -> list[str]:
     """The findings as lines of text."""
     time = f"column '{findings.time_column}', {findings.time_kind}" if findings.time_column else "a fixed rate"
     return [
-        f"rows: {findings.rows}, bad rows: {findings.bad_rows}, {findings.seconds / 3600:.2f} h, "
+        f"{many(findings.rows, 'row')}, {many(findings.bad_rows, 'bad row')}, {findings.seconds / 3600:.2f} h, "
         f"usually a row every {findings.row_period_s:.3g} s",
         f"time: {time}",
         "",
-        *_table([HEADINGS, *(_row(mapping, name, seen) for name, seen in findings.signals.items())]),
+        *aligned([HEADINGS, *(_row(mapping, name, seen) for name, seen in findings.signals.items())]),
         "",
         *(f"- {note}" for note in findings.notes),
     ]
@@ -53,9 +57,3 @@ def _row(mapping: Mapping, name: str, seen: SignalStatistics) -> tuple[str, ...]
         f"{seen.refresh_s:.2g} s",
         str(seen.glitches),
     )
-
-
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    """Columns padded to one width."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

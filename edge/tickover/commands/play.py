@@ -5,13 +5,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
-from tickover.commands.broker import READABLE, SIGNALS_TOPIC, broker_options, connection_of, stop_like_ctrl_c
+from tickover.commands.broker import SIGNALS_TOPIC, broker_options, connection_of, stop_like_ctrl_c
+from tickover.commands.options import FILE, VEHICLE, speed_of
 from tickover.commands.sending import Sender
-from tickover.commands.speed import speed_of
+from tickover.commands.terminal import INTERRUPTED
+from tickover.commands.words import many
 from tickover.formats.times import parse_time
 from tickover.io.files import log_is_relative, read_log
 from tickover.io.mqtt_client import MqttClient
@@ -19,19 +21,15 @@ from tickover.mapping import Mapping, load_mapping
 from tickover.playing import Pace, messages
 from tickover.records import SECOND, Readings
 
-VEHICLE: Final = "truck-1"
-INTERRUPTED: Final = 130
-"""Exit code after Ctrl-C, as shells have it."""
-
 
 @click.command()
-@click.argument("log", type=READABLE)
+@click.argument("log", type=FILE)
 @broker_options
 @click.option("--speed", callback=speed_of, default="1", metavar="N|max", help="Times as fast as recorded; default 1.")
-@click.option("--vehicle", default=VEHICLE, show_default=True, help="Whose log it is, unless the log says so itself.")
+@click.option("--vehicle", default=VEHICLE, show_default=True, metavar="NAME", help="Whose log, unless it says so.")
 @click.option("--start", metavar="TIME|now", help="Move the log so that it begins then (ISO 8601 or epoch seconds).")
-@click.option("--map", "map_file", type=READABLE, help="Mapping file; without it, what `inspect` proposes.")
-@click.option("--topic", default=SIGNALS_TOPIC, show_default=True, help="Topic, with {vehicle} in it.")
+@click.option("--map", "map_file", type=FILE, metavar="FILE", help="Mapping; without it, what `inspect` proposes.")
+@click.option("--topic", default=SIGNALS_TOPIC, show_default=True, metavar="TOPIC", help="Topic, with {vehicle} in it.")
 def play(
     log: Path, speed: float, vehicle: str, start: str | None, map_file: Path | None, topic: str, **broker: Any
 ) -> None:
@@ -58,7 +56,7 @@ def play(
             sys.exit(INTERRUPTED)
         sender.finish("played")
     if counts["bad_rows"]:
-        click.echo(f"{log}: {counts['bad_rows']} bad rows left out", err=True)
+        click.echo(f"{log}: {many(counts['bad_rows'], 'bad row')} left out", err=True)
 
 
 def _proposed(log: Path) -> Mapping:

@@ -10,8 +10,9 @@ from typing import Any, Final, Literal, get_args
 import click
 
 from tickover.commands.broker import SIGNALS_TOPIC, broker_options, connection_of
+from tickover.commands.words import many
 from tickover.config import load_config
-from tickover.errors import ConfigError, LogError
+from tickover.errors import LogError
 from tickover.formats.payloads import Input
 from tickover.formats.topics import TopicTemplate
 from tickover.io.mqtt_client import RECEIVE_MAXIMUM, Message, MqttClient
@@ -39,11 +40,28 @@ TimeUnit = Literal["iso", "s", "ms", "us"]
 @broker_options
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the logs.")
 @click.option(
-    "--topic", help=f"{{vehicle}} and {{signal}} name levels; default: {SIGNALS_TOPIC}, or the inputs of --config."
+    "--topic",
+    metavar="TOPIC",
+    help=f"{{vehicle}} and {{signal}} name levels; default: {SIGNALS_TOPIC}, or the inputs of --config.",
 )
-@click.option("--format", "payload", type=click.Choice(get_args(Format)), default="json", show_default=True)
-@click.option("--time-key", default="time", show_default=True, help="Key of the time; empty: time of arrival.")
-@click.option("--time-unit", type=click.Choice(get_args(TimeUnit)), default="s", show_default=True)
+@click.option(
+    "--format",
+    "payload",
+    type=click.Choice(get_args(Format)),
+    default="json",
+    show_default=True,
+    help="A message is an object of signals, a list of such, one signal's value, or Sparkplug B.",
+)
+@click.option(
+    "--time-key", default="time", show_default=True, metavar="KEY", help="Key of the time; empty: time of arrival."
+)
+@click.option(
+    "--time-unit",
+    type=click.Choice(get_args(TimeUnit)),
+    default="s",
+    show_default=True,
+    help="Unit of the time, since the epoch; iso: ISO 8601 text.",
+)
 @click.option("--as", "kind", type=click.Choice(get_args(Kind)), default="jsonl", show_default=True, help="Log format.")
 @click.option(
     "--gap",
@@ -51,13 +69,23 @@ TimeUnit = Literal["iso", "s", "ms", "us"]
     default=60,
     metavar="SECONDS",
     show_default=True,
-    help="A silence that ends a trip.",
+    help="A longer silence ends the trip.",
 )
 @click.option(
-    "--file-mb", type=MEGABYTES, default=32, metavar="MB", show_default=True, help="A file ends at this size."
+    "--file-mb",
+    type=MEGABYTES,
+    default=32,
+    metavar="MB",
+    show_default=True,
+    help="A file ends at this size; a new one goes on.",
 )
 @click.option(
-    "--total-mb", type=MEGABYTES, default=1000, metavar="MB", show_default=True, help="Then the oldest files go."
+    "--total-mb",
+    type=MEGABYTES,
+    default=1000,
+    metavar="MB",
+    show_default=True,
+    help="All files together; beyond, the oldest go.",
 )
 def record(
     out: Path,
@@ -100,7 +128,7 @@ def _input(topic: str, payload: Format, time_key: str, time_unit: TimeUnit) -> I
     spec = Input(topic=topic, format=payload, time=time_key or None, time_unit=time_unit)
     problem = spec.problem()
     if problem:
-        raise ConfigError(f"--topic, --format: {problem}")
+        raise click.UsageError(f"--topic, --format: {problem}")
     return spec
 
 
@@ -164,8 +192,8 @@ class _Session:
         counts = self._listener.counts + self._client.counts
         left_out = {name: counts[name] for name in sorted(counts) if name not in self._TOLD}
         text = (
-            f"{word}: {counts['rows']:,} rows, {self._recorder.vehicles} vehicles, "
-            f"{len(self._listener.columns)} signals, {self._files.counts['files']} new files, "
+            f"{word}: {many(counts['rows'], 'row')}, {many(self._recorder.vehicles, 'vehicle')}, "
+            f"{many(len(self._listener.columns), 'signal')}, {many(self._files.counts['files'], 'new file')}, "
             f"{self._files.total / 1e6:.2f} MB in all"
         )
         if left_out:

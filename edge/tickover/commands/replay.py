@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
 
-from tickover.commands.speed import speed_of
-from tickover.commands.terminal import CtrlC, Progress
+from tickover.commands.options import FILE, VEHICLE, WRITABLE, speed_of
+from tickover.commands.terminal import INTERRUPTED, CtrlC, Progress
+from tickover.commands.words import many
 from tickover.detector import Detector
 from tickover.errors import ConfigError, TickoverError
 from tickover.formats.alerts import alert_line, encode_alert
@@ -27,11 +28,6 @@ from tickover.settings import Settings
 if TYPE_CHECKING:
     from tickover.report import Report
 
-READABLE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
-WRITABLE: Final = click.Path(dir_okay=False, path_type=Path)
-VEHICLE: Final = "truck-1"
-INTERRUPTED: Final = 130
-"""Exit code after Ctrl-C, as shells have it."""
 BAD_ROWS_SHOWN: Final = 10
 
 
@@ -55,34 +51,38 @@ def _scores_of(ctx: click.Context, param: click.Parameter, value: Path | None) -
 
 
 @click.command()
-@click.argument("model", type=READABLE, metavar="MODEL.onnx")
-@click.argument("logs", type=READABLE, nargs=-1, required=True, metavar="LOG...")
+@click.argument("model", type=FILE, metavar="MODEL.onnx")
+@click.argument("logs", type=FILE, nargs=-1, required=True, metavar="LOG...")
 @click.option(
     "--alerts",
     type=WRITABLE,
     callback=_output,
     metavar="FILE.jsonl",
-    help="Write the alerts, one CloudEvents JSON per line.",
+    help="Write the alerts: a CloudEvents JSON object a line.",
 )
-@click.option("--scores", type=WRITABLE, callback=_scores_of, metavar="FILE.csv|.parquet", help="A row per tick.")
+@click.option("--scores", type=WRITABLE, callback=_scores_of, metavar="FILE.csv|.parquet", help="Write a row per tick.")
 @click.option(
     "--report",
     type=WRITABLE,
     callback=_output,
     metavar="FILE.html",
-    help="Draw signals, score and episodes on one page.",
+    help="Write a page that draws signals, score and episodes (needs tickover[report]).",
 )
 @click.option(
     "--state",
     type=WRITABLE,
     callback=_output,
     metavar="FILE",
-    help="Go on from this state, and save it: as if one log.",
+    help="Go on from this state, if it is there, and save it: as if one log.",
 )
-@click.option("--map", "map_file", type=READABLE, metavar="FILE", help="Mapping; may hold [episodes], [sensitivity].")
+@click.option("--map", "map_file", type=FILE, metavar="FILE", help="Which column is which signal; default: by name.")
 @click.option("--vehicle", default=VEHICLE, show_default=True, metavar="NAME", help="Whose logs, unless they say so.")
-@click.option("--start", callback=_start_of, metavar="TIME", help="Where seconds count from; default 1970-01-01.")
-@click.option("--speed", callback=speed_of, default="max", metavar="N|max", help="Times as fast as recorded.")
+@click.option(
+    "--start", callback=_start_of, metavar="TIME", help="When a log that counts seconds began; default 1970-01-01."
+)
+@click.option(
+    "--speed", callback=speed_of, default="max", metavar="N|max", help="Times as fast as recorded; default max."
+)
 @click.option("--strict", is_flag=True, help="Stop at the first bad row.")
 def replay(
     model: Path,
@@ -99,8 +99,12 @@ def replay(
 ) -> None:
     """Run MODEL.onnx over recorded logs: alerts as lines as they come, and as files.
 
+    A LOG is .csv, .tsv, .txt, .jsonl, .ndjson or .parquet, or such a file as .gz; its columns are called like the
+    model's signals, or --map says which is which.
+
     Logs are taken in the order given, as one vehicle's; one that begins before the previous one's end starts a new
-    trip. Without --state all ticks close and open episodes end at the end. Files are written whole or not at all.
+    trip. Without --state all ticks close and open episodes end at the end. Files are written whole or not at all. A
+    mapping may also hold [episodes] and [sensitivity], to alarm sooner or later without a new model.
     """
     detector = Detector.load(model)
     mapping = load_mapping(map_file) if map_file else mapping_of(detector.manifest)
@@ -230,8 +234,8 @@ def _new_report(detector: Detector, model: Path, logs: tuple[Path, ...]) -> "Rep
 def _summary(manifest: Manifest, pipeline: Pipeline, tally: Tally, logs: int) -> Iterator[str]:
     """What was seen, and what was dropped or missing, by reason and signal."""
     hours = tally.ticks * manifest.tick_period_s / 3600
-    seen = f"{_many(tally.ticks, 'tick')} in {_many(tally.trips, 'trip')}, {hours:.2f} h"
-    yield f"{_many(logs, 'log')}: {seen}; {_many(tally.episodes, 'episode')}, {_many(tally.alerts, 'alert')}"
+    seen = f"{many(tally.ticks, 'tick')} in {many(tally.trips, 'trip')}, {hours:.2f} h"
+    yield f"{many(logs, 'log')}: {seen}; {many(tally.episodes, 'episode')}, {many(tally.alerts, 'alert')}"
     counts = pipeline.counts + tally.rows
     by_signal = pipeline.signal_counts
     whole = [
@@ -243,7 +247,3 @@ def _summary(manifest: Manifest, pipeline: Pipeline, tally: Tally, logs: int) ->
         parts = [f"{counted[column]:,} {reason}" for reason, counted in sorted(by_signal.items()) if counted[column]]
         if parts:
             yield f"  {name}: {', '.join(parts)}"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"

@@ -7,6 +7,8 @@ from typing import Final
 
 import click
 
+from tickover.commands.options import FILE
+
 PRIORITY: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 """Python's levels as syslog's, which journald reads from ``<n>`` at the start of a line."""
 
@@ -20,7 +22,7 @@ class _Format(logging.Formatter):
 
 
 @click.command()
-@click.option("--config", "path", required=True, type=click.Path(path_type=Path), help="The TOML configuration file.")
+@click.option("--config", "path", required=True, type=FILE, metavar="FILE", help="The configuration (TOML).")
 @click.option("--verbose", is_flag=True, help="Log more.")
 def run(path: Path, verbose: bool) -> None:
     """Read sensor streams from MQTT, detect, publish alerts, until SIGTERM.

@@ -2,11 +2,12 @@
 
 import sys
 import time
-from datetime import UTC, datetime
 from typing import Final
 
 import click
 
+from tickover.commands.words import many
+from tickover.dates import clock, duration, is_relative
 from tickover.errors import BrokerError
 from tickover.io.mqtt_client import MqttClient
 from tickover.records import SECOND
@@ -16,6 +17,8 @@ SAY_EVERY_S: Final = 0.5
 LOG_EVERY_S: Final = 30.0
 """How often a line is written where standard error is no terminal."""
 DRAIN_LIMIT_S: Final = 10.0
+LIVELY: Final = 10
+"""A pace from here on is told in whole numbers."""
 
 
 class Sender:
@@ -41,13 +44,13 @@ class Sender:
         now = time.monotonic()
         if now - self._said >= (SAY_EVERY_S if self._live else LOG_EVERY_S):
             self._said = now
-            self._say(f"{self._sent:,} messages, {self._passed()}, now at {_text(self._moment)}", end=not self._live)
+            self._say(f"{many(self._sent, 'message')}, {self._passed()}, now at {self._now()}", end=not self._live)
 
     def finish(self, word: str) -> None:
         """Wait for the last acknowledgements and say what came of it; BrokerError when messages were refused."""
         complete = self._client.drain(DRAIN_LIMIT_S)
         counts = self._client.counts
-        self._say(f"{word}: {counts['published']:,} messages acknowledged, {self._passed()}", end=True)
+        self._say(f"{word}: {many(counts['published'], 'message')} acknowledged, {self._passed()}", end=True)
         if counts["unheard"]:
             click.echo(f"{counts['unheard']:,} of them had no subscriber: is the daemon's topic the same?", err=True)
         if counts["reconnected"]:
@@ -60,18 +63,14 @@ class Sender:
             raise BrokerError(f"{self._sent - counts['published']:,} messages were not acknowledged")
 
     def _passed(self) -> str:
-        event_s = (self._moment - (self._first or 0)) / SECOND if self._sent else 0.0
-        took_s = max(time.monotonic() - self._began, 1e-3)
-        return f"{_duration(event_s)} of driving in {_duration(took_s)} ({event_s / took_s:.3g} x)"
+        """How much event time passed, in how much time, and how many times as fast that is."""
+        driven = self._moment - (self._first or 0) if self._sent else 0
+        took = max(round((time.monotonic() - self._began) * SECOND), 1)
+        pace = f"{driven / took:,.0f}" if driven >= LIVELY * took else f"{driven / took:.2g}"
+        return f"{duration(driven)} of driving in {duration(took)} ({pace} times as fast)"
+
+    def _now(self) -> str:
+        return clock(self._moment, is_relative(self._moment))
 
     def _say(self, text: str, *, end: bool) -> None:
         click.echo(f"\r\x1b[K{text}" if self._live else text, nl=end, err=True)
-
-
-def _duration(seconds: float) -> str:
-    minutes, second = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{second:02}"
-
-
-def _text(moment: int) -> str:
-    return datetime.fromtimestamp(moment / SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -6,6 +6,8 @@ from typing import Final
 
 import click
 
+from tickover.commands.options import FILE
+from tickover.commands.words import aligned
 from tickover.manifest import HORIZON_TICKS, Chart, Manifest
 from tickover.model import Model, open_model
 
@@ -17,9 +19,12 @@ KINDS: Final = {
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=FILE, metavar="MODEL.onnx")
 def show(model: Path) -> None:
-    """What MODEL.onnx says of itself; it is checked as for detection."""
+    """Say what MODEL.onnx watches, how far back it remembers, its limits and how it was made.
+
+    The file is checked as it is before detection; exit code 1 when it is refused.
+    """
     for line in describe(open_model(model)):
         click.echo(line)
 
@@ -141,14 +146,13 @@ def _seconds(seconds: float) -> str:
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
-    rows = list(pairs)
-    width = max(len(name) for name, _ in rows)
-    for name, text in rows:
-        yield f"  {name.ljust(width)}  {text}"
+    yield from _indented(aligned(pairs))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    lines = [head, *rows]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
+    yield from _indented(aligned([head, *rows]))
+
+
+def _indented(lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
-        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        yield f"  {line}"

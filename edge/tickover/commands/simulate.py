@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from tickover.commands.broker import SIGNALS_TOPIC, broker_options, connection_of, stop_like_ctrl_c
+from tickover.commands.options import speed_of
 from tickover.commands.sending import Sender
-from tickover.commands.speed import speed_of
 from tickover.io.mqtt_client import MqttClient
 from tickover.playing import Pace, messages
 from tickover.records import SECOND
@@ -19,13 +19,24 @@ from tickover.simulator.truck import START
 
 @click.command()
 @broker_options
-@click.option("--vehicles", type=click.IntRange(1, 10_000), default=1, show_default=True, help="How many trucks.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Truck k drives with seed + k.")
-@click.option("--period", type=click.FloatRange(0.01, 60), default=1.0, show_default=True, help="Seconds per row.")
+@click.option(
+    "--vehicles", type=click.IntRange(1, 10_000), default=1, show_default=True, metavar="N", help="How many trucks."
+)
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Truck k drives with seed + k.")
+@click.option(
+    "--period",
+    type=click.FloatRange(0.01, 60),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between two rows.",
+)
 @click.option("--speed", callback=speed_of, default="1", metavar="N|max", help="Times as fast as life; default 1.")
 @click.option("--faults", is_flag=True, help="Let the trucks break now and then.")
-@click.option("--count", type=click.IntRange(1), help="Stop after this many messages; otherwise at Ctrl-C.")
-@click.option("--topic", default=SIGNALS_TOPIC, show_default=True, help="Topic, with {vehicle} in it.")
+@click.option(
+    "--count", type=click.IntRange(1), metavar="N", help="Stop after this many messages; otherwise at Ctrl-C."
+)
+@click.option("--topic", default=SIGNALS_TOPIC, show_default=True, metavar="TOPIC", help="Topic, with {vehicle} in it.")
 def simulate(
     vehicles: int,
     seed: int,

@@ -7,10 +7,12 @@ import time
 from typing import Final
 
 import click
-import numpy as np
 
+from tickover.dates import clock, is_relative
 from tickover.replaying import Tally
 
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells have it."""
 QUIET_S: Final = 2.0
 """Progress is shown from here on ..."""
 SAY_EVERY_S: Final = 0.5
@@ -65,8 +67,11 @@ class Progress:
             return
         self._due, self._shown = now + SAY_EVERY_S, True
         rate = tally.ticks / (now - self._began)
-        moment = np.datetime64(tally.now, "us").astype("M8[s]")
-        click.echo(f"\r\033[K{tally.ticks:,} ticks, {rate:,.0f}/s, now at {moment}Z", err=True, nl=False)
+        click.echo(
+            f"\r\033[K{tally.ticks:,} ticks, {rate:,.0f}/s, now at {clock(tally.now, is_relative(tally.now))}",
+            err=True,
+            nl=False,
+        )
 
     def clear(self) -> None:
         """Wipe the line before something else is written."""

@@ -21,7 +21,7 @@ TOPICS: Final = ("alert/+", "alarm/+", "status")
 
 @click.command()
 @broker_options
-@click.option("--vehicle", default="+", metavar="NAME", help="Only this one; default: all.")
+@click.option("--vehicle", default="+", metavar="NAME", help="Only this truck; default: all.")
 @click.option(
     "--base", metavar="TOPIC", help=f"First level of the daemon's topics; default: {BASE_TOPIC}, or as in --config."
 )

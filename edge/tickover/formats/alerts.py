@@ -4,13 +4,14 @@ docs/alerts.md explains every key; docs/alert.schema.json is :func:`schema`. Dec
 not write, it refuses.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta, Struct
 
+from tickover.dates import EPOCH, iso
 from tickover.errors import TickoverError
 from tickover.manifest import Name
 from tickover.records import SECOND, Alert, Contribution, EndReason, FreezeFrame, Phase, Severity
@@ -33,7 +34,6 @@ FMI: Final[dict[tuple[str, Severity], int]] = {
 }
 """SAE J1939-73 failure mode: above or below normal, most, moderately or least severe; unsteady is erratic data (2)."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 Moment = Annotated[
@@ -127,14 +127,14 @@ def encode_alert(alert: Alert) -> bytes:
         sequence=alert.sequence,
         severity=alert.severity,
         reason=alert.reason,
-        start=_text(alert.start),
-        end=None if alert.end is None else _text(alert.end),
+        start=iso(alert.start),
+        end=None if alert.end is None else iso(alert.end),
         score=alert.score,
         peak=alert.peak,
         signals=tuple(_signal(part, alert.severity) for part in alert.signals),
         freeze_frame=FrameData(
             signals=frame.signals,
-            time=tuple(_text(time) for time in frame.time),
+            time=tuple(iso(time) for time in frame.time),
             score=frame.score,
             observed=frame.observed,
             expected=frame.expected,
@@ -148,7 +148,7 @@ def encode_alert(alert: Alert) -> bytes:
         source=SOURCE_PREFIX + quote(alert.vehicle, safe=""),
         type=f"tickover.alert.{alert.phase.value}.v{SCHEMA_VERSION}",
         subject=alert.episode_id,
-        time=_text(alert.time),
+        time=iso(alert.time),
         datacontenttype="application/json",
         dataschema=SCHEMA_URN,
         data=data,
@@ -169,7 +169,7 @@ def decode_alert(data: bytes) -> Alert:
 
 def alert_line(alert: Alert) -> str:
     """One line for people: time, phase, severity, score and who is to blame, in UTC."""
-    moment = f"{_text(alert.time)[:-8].replace('T', ' ')}  {alert.phase.value.upper():<6}  {alert.severity.value:<8}"
+    moment = f"{iso(alert.time)[:-8].replace('T', ' ')}  {alert.phase.value.upper():<6}  {alert.severity.value:<8}"
     if alert.phase is Phase.END:
         lasted = (alert.time - alert.start) / SECOND
         told = f"peak {alert.peak:.1f}  {alert.reason.value if alert.reason else ''} after {lasted:.0f} s"
@@ -255,9 +255,5 @@ def _contribution(part: SignalData) -> Contribution:
     )
 
 
-def _text(time: int) -> str:
-    return (_EPOCH + time * _MICROSECOND).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def _time(text: str) -> int:
-    return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+    return (datetime.fromisoformat(text) - EPOCH) // _MICROSECOND

@@ -1,4 +1,4 @@
-"""Times and durations as people read them."""
+"""Times (microseconds since the epoch) and durations as text."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -9,6 +9,11 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 RELATIVE_BEFORE: Final = 365 * 86_400 * SECOND
 """A time in the first year of the epoch is taken for time since a log's start."""
 DAY_S: Final = 86_400
+
+
+def iso(time: int) -> str:
+    """``2026-03-02T06:15:00.000000Z``; OverflowError beyond the years 1 to 9999."""
+    return (EPOCH + timedelta(microseconds=time)).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def is_relative(time: int) -> bool:
