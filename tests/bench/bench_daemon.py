@@ -15,18 +15,20 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2] / "edge")]
 
+from tickover.config import State  # noqa: E402
 from tickover.daemon import events  # noqa: E402
 from tickover.daemon.committer import JOURNAL_FACTOR, JOURNAL_LEAST  # noqa: E402
 from tickover.daemon.events import Entry, rows_of  # noqa: E402
 from tickover.daemon.fleet import Fleet  # noqa: E402
+from tickover.daemon.taken import IDS, Taken  # noqa: E402
 from tickover.detector import Detector  # noqa: E402
+from tickover.io.mqtt import Incoming  # noqa: E402
 from tickover.io.store import Change, Store  # noqa: E402
 from tickover.pipeline import Pipeline  # noqa: E402
 
 MODEL = Path(__file__).resolve().parents[1] / "edge" / "models" / "gru_autoencoder.onnx"
 DAY_S = 86_400
-KEY_BYTES = 6
-RECEIVE_MAXIMUM = 2000
+CHECKPOINT_S = State(folder="").checkpoint_s
 
 
 def written() -> tuple[int, int]:
@@ -43,8 +45,9 @@ def play(vehicles: int, seconds: int, every_s: float, whole_states: bool) -> dic
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
-        before, journal, states_size = written(), 0, 0
-        commits = 0
+        before, journal, checkpoint_size, checkpoint_at = written(), 0, 0, CHECKPOINT_S
+        commits = messages = 0
+        taken = Taken()
         for first in np.arange(0.0, seconds, every_s):
             stamps = [round((1.7e9 + first + step) * 1e6) for step in range(max(1, round(every_s)))]
             share = vehicles if every_s >= 1 else round(vehicles * every_s)
@@ -61,14 +64,18 @@ def play(vehicles: int, seconds: int, every_s: float, whole_states: bool) -> dic
             if whole_states:
                 store.commit(Change(states={event.vehicle: fleet.state(event.vehicle) for event in batch}))
                 continue
-            body = events.encode(Entry(names, list(batch), random.bytes(KEY_BYTES * len(stamps) * share)))
+            for _ in range(len(stamps) * share):
+                messages += 1
+                taken.note(Incoming(1, messages % (IDS - 1) + 1, 1, "t", str(messages).encode(), 0))
+            body = events.encode(Entry(names, list(batch), taken.new()))
             journal += len(body)
             change = Change(journal=body)
-            if journal > max(JOURNAL_LEAST, JOURNAL_FACTOR * states_size):
+            if journal > max(JOURNAL_LEAST, JOURNAL_FACTOR * checkpoint_size) or first >= checkpoint_at:
                 change.states = {name: fleet.state(name) for name in fleet.vehicles}
-                change.meta["taken"] = random.bytes(KEY_BYTES * 10_000)
+                change.meta |= taken.pages(False)
                 change.forget_journal = True
-                states_size, journal = sum(map(len, change.states.values())), 0
+                checkpoint_size = sum(map(len, [*change.states.values(), *change.meta.values()]))
+                journal, checkpoint_at = 0, first + CHECKPOINT_S
             store.commit(change)
         store.close()
         after = written()
