@@ -133,6 +133,28 @@ def kill_daemon(
     return Kills(done, took, result, troubles)
 
 
+def drain_backlog(
+    folder: Path, broker: Broker, ear: Ear, waiting: int, kills: int, seed: int = 0, window: int = RECEIVE_MAXIMUM
+) -> Result:
+    """Readings of ``waiting`` seconds wait when the daemon first starts, and the truck goes on; it is killed."""
+    gateway = Gateway(folder, broker, "backlog", receive_maximum=window, state_more="commit_s = 0.5")
+    gateway.open_session()
+    rows, player, chance = drive(waiting + kills * 300), Player(gateway), random.Random(seed)
+    player.play(rows_between(rows, 0, waiting))
+    live = threading.Thread(target=player.play, args=(rows_between(rows, waiting, len(rows) * 2), 0.002))
+    live.start()
+    for _ in range(kills):
+        gateway.start()
+        time.sleep(chance.uniform(0.5, 2.0))
+        gateway.kill()
+    gateway.start()
+    live.join()
+    result = ear.judge(gateway.name, rows, 120)
+    gateway.kill()
+    player.close()
+    return result
+
+
 def replayed_log(mapping: Path, folder: Path) -> dict[str, Alert]:
     """The alerts that ``tickover replay`` finds in the demo's log; its end ends nothing."""
     out = folder / "alerts.jsonl"
