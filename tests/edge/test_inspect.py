@@ -129,7 +129,7 @@ def test_the_command_puts_the_mapping_on_stdout_and_the_findings_on_stderr(tmp_p
     mapping = parse_mapping(result.stdout)
     assert mapping == propose_mapping([path])[0]
     assert "50 rows, 1 bad row, " in result.stderr
-    assert f"bad row: {path}:52: expected a number, came 'x'" in result.stderr
+    assert f"bad row: {path}:52: column 'rpm': expected a number, came 'x'" in result.stderr
     assert "rpm" in result.stderr
 
 

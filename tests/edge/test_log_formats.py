@@ -6,6 +6,7 @@ import io
 import json
 import math
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -144,8 +145,9 @@ def test_every_text_format_counts_and_tells_a_bad_row(case: str, tmp_path: Path)
     line = 1 + broken[: broken.index(b"eight")].count(b"\n")
     assert joined(blocks)[0].tolist() == [START + t for t in (0, 2_500_000, 4_000_000)]
     assert counts["bad_rows"] == 1
-    assert told == [f"{tmp_path / name}:{line}: expected a number, came 'eight'"]
-    with pytest.raises(LogError, match=rf":{line}: expected a number, came 'eight'"):
+    where = f"{'signal' if mapping is LONG else 'column'} 'Engine [rpm]'"
+    assert told == [f"{tmp_path / name}:{line}: {where}: expected a number, came 'eight'"]
+    with pytest.raises(LogError, match=re.escape(f":{line}: {where}: expected a number, came 'eight'")):
         read(tmp_path / name, mapping, strict=True)
 
 

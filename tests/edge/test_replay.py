@@ -364,3 +364,14 @@ def test_alerts_are_valid_json_objects_per_line(log, tmp_path):
     run(log, "--alerts", tmp_path / "a.jsonl")
     for line in (tmp_path / "a.jsonl").read_text().splitlines():
         assert json.loads(line)["specversion"] == "1.0"
+
+
+def test_a_file_that_cannot_be_written_is_named_in_one_line(log):
+    done = subprocess.run(
+        [sys.executable, "-m", "tickover", "replay", str(MODEL), str(log), "--alerts", "/proc/alerts.jsonl"],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "tickover: cannot write: No such file or directory: /proc/alerts.jsonl"

@@ -129,10 +129,20 @@ def parse_row(get: Getter, keys: Keys, job: Job, index: int, fold: "Fold | None"
     if not vehicle and keys.vehicle is not None:
         raise BadRowError(f"expected a vehicle in column '{job.mapping.log.vehicle_column}', came nothing")
     if fold is None or keys.signal is None or keys.value is None:
-        decimal = job.mapping.log.decimal
-        return Row(stamp, vehicle, [parse_value(get(key), decimal) for key in keys.signals])
+        return Row(stamp, vehicle, _values(get, keys, job))
     fold.add(stamp, vehicle, str(get(keys.signal) or ""), get(keys.value))
     return None
+
+
+def _values(get: Getter, keys: Keys, job: Job) -> list[float]:
+    values: list[float] = []
+    decimal = job.mapping.log.decimal
+    try:
+        for key in keys.signals:
+            values.append(parse_value(get(key), decimal))
+    except BadRowError as error:
+        raise BadRowError(f"column '{job.mapping.columns[len(values)]}': {error}") from None
+    return values
 
 
 def parse_stamp(get: Getter, keys: Keys, job: Job, index: int) -> int:
@@ -253,7 +263,10 @@ class Fold:
         if position is None:
             self._job.counts["unmapped_readings"] += 1
             return
-        value = parse_value(cell, self._job.mapping.log.decimal)
+        try:
+            value = parse_value(cell, self._job.mapping.log.decimal)
+        except BadRowError as error:
+            raise BadRowError(f"signal '{signal}': {error}") from None
         row = self._open.get(vehicle)
         if row is None or row.stamp != stamp or not math.isnan(row.values[position]):
             row = self._begin(stamp, vehicle)

@@ -92,7 +92,10 @@ def read_bytes(path: Path, limit: int) -> bytes:
 
 @contextlib.contextmanager
 def replace_file(path: str | Path) -> Iterator[BinaryIO]:
-    """A binary file to write that takes ``path``'s place, whole and durable, once the block ends without an error."""
+    """A binary file to write that takes ``path``'s place, whole and durable, once the block ends without an error.
+
+    OSError names ``path``, not the temporary file beside it.
+    """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:
@@ -101,6 +104,10 @@ def replace_file(path: str | Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.filename and Path(error.filename) == temporary:
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
