@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import pytest
+from msgspec import structs
 
 from oracle import Oracle
 from small_models import (
@@ -16,6 +17,8 @@ from small_models import (
     ticks_of,
 )
 from tickover.detector import Detector
+from tickover.errors import ModelError
+from tickover.manifest import ColdStart, decode, encode
 from tickover.model import open_bytes
 from tickover_export.graph import OPSET, build, states_of
 from tickover_export.spec import ChartBank
@@ -23,6 +26,10 @@ from tickover_export.spec import ChartBank
 SUMMED = 3e-4
 """A CUSUM adds up float32 rounding over hundreds of ticks; the oracle counts in float64. In units of the limit."""
 ALL = pytest.mark.parametrize(("cell", "arch"), COMBINATIONS)
+
+
+def cold_starts(number):
+    return tuple(ColdStart(excess=0.7 * place, fades_s=20.0 + place) for place in range(number))
 
 
 def detector_of(spec, weights=None, limits=None):
@@ -36,7 +43,9 @@ def equal(got, wanted):
 
 @ALL
 @pytest.mark.parametrize(
-    "changes", [{}, {"warm_up_ticks": 0}, {"baseline_span_s": 300.0}], ids=["warm", "cold", "base"]
+    "changes",
+    [{}, {"warm_up_ticks": 0}, {"baseline_span_s": 300.0}, {"cold": cold_starts(3), "tick_period_s": 0.5}],
+    ids=["warm", "at once", "base", "cold"],
 )
 def test_graph_says_what_the_slow_oracle_says(cell, arch, changes):
     spec = small_spec(cell, arch, **changes)
@@ -56,7 +65,8 @@ def test_graph_says_what_the_slow_oracle_says(cell, arch, changes):
 
 @ALL
 def test_ticks_chunks_and_batches_are_bit_equal(cell, arch):
-    spec = small_spec(cell, arch, baseline_span_s=300.0, hidden=32, signals=many_signals(16))
+    signals = many_signals(16)
+    spec = small_spec(cell, arch, baseline_span_s=300.0, hidden=32, signals=signals, cold=cold_starts(len(signals)))
     weights = random_weights(spec)
     x, _ = ticks_of(spec, weights, 600)
     detector = detector_of(spec, weights)
@@ -171,6 +181,21 @@ def test_one_bank_alone_is_a_detector(bank):
     np.testing.assert_allclose(chart, Oracle(spec, weights, limits).run(x, starts)[1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("signals", [3, 40], ids=["whole", "blocks"])
+def test_neighbouring_banks_of_one_kind_keep_their_order(signals):
+    others = (
+        ChartBank(name="middle", kind="ewma", span_s=20.0),
+        ChartBank(name="wide", kind="cusum", allowance=1.0, saturation=20.0),
+        ChartBank(name="brief", kind="energy", span_s=4.0),
+    )
+    banks = tuple(sorted((*BANKS, *others), key=lambda bank: bank.kind))
+    spec = small_spec(signals=many_signals(signals), banks=banks)
+    weights, limits = random_weights(spec), limits_of(spec)
+    x, starts = ticks_of(spec, weights, 200)
+    chart = detector_of(spec, weights, limits).run(x, starts).chart
+    np.testing.assert_allclose(chart, Oracle(spec, weights, limits).run(x, starts)[1], rtol=1e-4, atol=SUMMED)
+
+
 @ALL
 def test_the_onnx_checker_accepts_the_file(cell, arch):
     model = onnx.load_model_from_string(model_bytes(small_spec(cell, arch, baseline_span_s=60.0)))
@@ -221,3 +246,27 @@ def test_limits_that_do_not_fit_are_refused(limits):
 def test_a_spec_that_makes_no_sense_is_refused(banks, message):
     with pytest.raises(ValueError, match=message):
         states_of(small_spec(banks=banks))
+
+
+def test_a_cold_network_is_heard_more_softly_until_its_trip_is_old():
+    """The same residual gives a smaller chart at a trip's start, and the same one in the end."""
+    cold = small_spec(warm_up_ticks=0, banks=(ChartBank(name="now", kind="ewma", span_s=1.0),), cold=cold_starts(3))
+    plain = structs.replace(cold, cold=())
+    weights = random_weights(cold)
+    x, _ = ticks_of(cold, weights, 3000)
+    softly, loudly = (detector_of(spec, weights, limits_of(cold)[:3]).run(x).chart for spec in (cold, plain))
+    age = np.arange(1, len(x) + 1)
+    seen = np.isfinite(x).all(axis=1)[:, None] & (loudly > 0.01) & (loudly < 0.4)
+    for place, start in enumerate(cold.cold):
+        part = seen[:, place]
+        spread = 1.0 + start.excess / (1.0 + age[part] / start.fades_s) ** 2
+        np.testing.assert_allclose(loudly[part, place] / softly[part, place], spread, rtol=1e-3)
+
+
+def test_cold_starts_are_one_for_each_signal():
+    with pytest.raises(ValueError, match="a cold start for each of 3 signals, got 2"):
+        build(random_weights(small_spec()), small_spec(cold=cold_starts(2)), limits_of(small_spec()))
+    manifest = detector_of(small_spec(cold=cold_starts(3))).manifest
+    assert manifest.cold == cold_starts(3)
+    with pytest.raises(ModelError, match="a cold start for each of 3 signals, got 1"):
+        decode(encode(structs.replace(manifest, cold=cold_starts(1))))

@@ -9,7 +9,7 @@ from scipy.stats import chi2
 from tickover.episodes import Episodes
 from tickover.manifest import Budget, Chart, EpisodePolicy, Manifest, Network, Signal, StateTensor
 from tickover.records import SECOND, Phase, Scores, TickBlock
-from tickover_train.calibrate import ScoredTrip, block_peaks, calibrate, count_episodes, fit_tail, score
+from tickover_train.calibrate import ScoredTrip, block_peaks, calibrate, count_episodes, fit_tail, realised_words, score
 
 POLICY = EpisodePolicy()
 HOURLY = Budget(episodes=1.0, per_s=3600.0)
@@ -131,3 +131,48 @@ def test_block_peaks_take_missing_for_nothing():
     charts = np.full((700, 1), np.nan, np.float32)
     charts[650] = 3.0
     assert block_peaks(charts, 1.0).tolist() == [[0.0], [3.0]]
+
+
+def cut(trip: ScoredTrip, louder: float = 1.0) -> ScoredTrip:
+    """The trip with legs of five minutes, in which its charts stand ``louder`` times as high."""
+    legs = tuple(leg * np.float32(louder) for leg in np.array_split(trip.charts, len(trip.charts) // 300))
+    return ScoredTrip(trip.source, trip.charts, legs)
+
+
+def test_legs_that_are_louder_raise_the_limits_until_they_keep_the_budget():
+    bounds = np.full(12, 100.0, np.float32)
+    plain = noisy_trips(1, 20)
+    whole = calibrate(plain, HOURLY, POLICY, bounds, 1.0)
+    both = calibrate([cut(trip, 1.5) for trip in plain], HOURLY, POLICY, bounds, 1.0)
+    assert whole.budget.legs is None
+    assert both.budget.legs.low <= 1.0 <= both.budget.legs.high
+    assert both.budget.realised < whole.budget.realised
+    assert 1.3 < float(np.median(both.limits / whole.limits)) < 1.7
+
+
+def test_legs_that_are_quieter_do_not_lower_the_limits_of_whole_trips():
+    bounds = np.full(12, 100.0, np.float32)
+    both = calibrate([cut(trip, 0.5) for trip in noisy_trips(1, 20)], HOURLY, POLICY, bounds, 1.0)
+    assert both.budget.low <= 1.0 <= both.budget.high
+    assert both.budget.legs.realised < 0.2
+    assert both.budget.legs.hours == pytest.approx(20.0)
+
+
+def test_a_trip_has_no_part_in_the_limits_that_its_legs_are_counted_under():
+    bounds = np.full(12, 100.0, np.float32)
+    trips = [cut(trip) for trip in noisy_trips(1, 10)]
+    usual = calibrate(trips, HOURLY, POLICY, bounds, 1.0)
+    trips[3] = cut(ScoredTrip("wild", trips[3].charts), 3.0)
+    wild = calibrate(trips, HOURLY, POLICY, bounds, 1.0)
+    np.testing.assert_allclose(wild.scores[3], usual.scores[3], rtol=1e-5, err_msg="its limits knew of its own legs")
+    np.testing.assert_allclose(wild.scores[8], usual.scores[8], rtol=1e-5, err_msg="so did its group's")
+    assert wild.scores[0].max() < usual.scores[0].max(), "other groups' limits rise"
+
+
+def test_what_was_realised_is_said_of_trips_and_of_legs():
+    bounds = np.full(12, 100.0, np.float32)
+    budget = calibrate([cut(trip) for trip in noisy_trips(1, 10)], HOURLY, POLICY, bounds, 1.0).budget
+    words = realised_words(budget)
+    assert words.startswith(f"{budget.realised:.2f} an hour on unseen trips")
+    assert f"{budget.legs.realised:.2f}" in words
+    assert words.endswith("in legs of 3 to 8 minutes")

@@ -68,4 +68,6 @@ def test_the_command_meets_its_budget_on_the_trips_it_was_given(model_file, logs
     assert made.manifest.false_alarms.per_hour == pytest.approx(4.0)
     assert made.manifest.false_alarms.hours == pytest.approx(1.0, rel=0.02)
     assert made.manifest.false_alarms.low <= 4.0
+    assert made.manifest.false_alarms.legs.hours == pytest.approx(1.0, rel=0.2)
     assert "limits for 4 false alarms an hour" in result.output
+    assert "in legs of 3 to 8 minutes" in result.output
