@@ -5,7 +5,7 @@ back, and a journal of events can be run again.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,8 +26,8 @@ NEVER: Final = -(2**62)
 
 @dataclass(slots=True)
 class _Vehicle:
-    """What the fleet itself knows: newest event time and newest reading of each column (both since the clock was last put
-    back), stale columns, gate values."""
+    """What the fleet itself knows: newest event time and newest reading of each column (both since the clock last
+    went back), stale columns, gate values."""
 
     newest: int
     last: TimeArray
@@ -142,6 +142,12 @@ class Fleet:
         for pipeline in self._pipelines.values():
             pipeline.forget(vehicle)
 
+    def renew(self, detectors: Collection[str]) -> None:
+        """These detectors forget every vehicle in memory; the others do not notice."""
+        for name in self._pipelines.keys() & detectors:
+            for vehicle in self._pipelines[name].vehicles:
+                self._pipelines[name].forget(vehicle)
+
     def _known(self, vehicle: str) -> _Vehicle:
         known = self._vehicles.get(vehicle)
         if known is None:
@@ -207,3 +213,13 @@ class Fleet:
             known.stale = stale
             text = f"no readings of {', '.join(sorted(stale))}" if stale else "all signals are read again"
             yield Notice(vehicle, Kind.STALE_SIGNAL, bool(stale), known.newest, text)
+
+
+def without(state: bytes, detectors: Collection[str]) -> bytes:
+    """A state that `Fleet.state` saved, less what some detectors know; StateError when it is damaged."""
+    try:
+        saved = msgspec.msgpack.decode(state, type=_State)
+    except msgspec.MsgspecError as error:
+        raise StateError(f"saved state is damaged: {error}") from error
+    kept = {name: part for name, part in saved.detectors.items() if name not in detectors}
+    return msgspec.msgpack.encode(msgspec.structs.replace(saved, detectors=kept))

@@ -33,7 +33,7 @@ class Live:
 
     @property
     def newest(self) -> int:
-        """Event time of the newest tick of the vehicles awake, or of the last that went to sleep; microseconds, 0: none.
+        """Event time of the newest tick of the vehicles awake, or of the last to go to sleep; microseconds, 0: none.
 
         A vehicle's newest tick is the one scored last: its clock may have been put back.
         """

@@ -65,7 +65,7 @@ class Daemon:
         self.teller = Teller(self.topics, self._muted)
         self.teller.resume(store.retained())
         self.committer = Committer(config.state, config.broker.receive_maximum, store, self.fleet, self.outbox)
-        self.keeper = Keeper(store, self.fleet)
+        self.keeper = Keeper(store, opened)
         self.live = Live({name: manifest.names for name, manifest in opened.manifests.items()})
         self.connected, self._unconnected = False, ""
         self.synced = is_synced(config.vehicles.clock)

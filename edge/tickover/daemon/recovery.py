@@ -3,6 +3,8 @@
 import dataclasses
 import uuid
 from collections import Counter
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +15,7 @@ from tickover import toml
 from tickover.config import Config
 from tickover.daemon import events
 from tickover.daemon.events import Event, Rows
-from tickover.daemon.fleet import Fleet
+from tickover.daemon.fleet import Fleet, without
 from tickover.daemon.gate import Gate
 from tickover.detector import Detector
 from tickover.errors import ConfigError, StateError, TickoverError
@@ -71,10 +73,13 @@ class Keeper:
     """Wakes vehicles from the store and runs the journal again.
 
     ``lost`` counts states that did not fit; ``taken`` are the messages in the journal (see `tickover.daemon.taken`).
+    ``changed`` are the detectors whose model is another than the store's states are of, or new, or gone: until `renew`,
+    what the store knows of them is left out.
     """
 
-    def __init__(self, store: Store, fleet: Fleet) -> None:
-        self._store, self._fleet = store, fleet
+    def __init__(self, store: Store, opened: Opened) -> None:
+        self._store, self._fleet = store, opened.fleet
+        self.changed = _changed(store, opened.digests)
         self._included: dict[str, int] = {}
         self.lost: Counter[str] = Counter()
         self.taken = b""
@@ -88,7 +93,7 @@ class Keeper:
             return
         self._included[vehicle] = saved[0]
         try:
-            self._fleet.restore(vehicle, saved[1])
+            self._fleet.restore(vehicle, without(saved[1], self.changed))
         except StateError:
             self.lost[vehicle] += 1
 
@@ -108,6 +113,22 @@ class Keeper:
                 self._apply(gathered)
         self._apply(gathered)
         return touched
+
+    def renew(self) -> tuple[Change, list[Alert]]:
+        """After the journal: the changed detectors start afresh, the others go on.
+
+        The end alerts of the episodes that they left open; and the change that takes them out of the states of the
+        vehicles asleep, to be committed before, or with, a checkpoint and `models_change`.
+        """
+        states: dict[str, bytes] = {}
+        ends = orphans(self._store, self.changed)
+        self._fleet.renew(self.changed)
+        for vehicle in self._store.vehicles():
+            saved = None if vehicle in self._fleet else self._store.state(vehicle)
+            with suppress(StateError):  # it will be counted as lost when it is woken
+                states |= {vehicle: without(saved[1], self.changed)} if saved else {}
+        self.changed = frozenset()
+        return Change(states=states), ends
 
     def _gather(self, event: Event, gathered: dict[str, list[Rows]]) -> None:
         """Rows wait to be run together, which is much faster and gives the same; other events follow at once."""
@@ -138,10 +159,13 @@ def _rearranged(event: Event, before: tuple[str, ...], now: tuple[str, ...]) -> 
     return Rows(event.vehicle, event.time, moved.astype("<f8").tobytes())
 
 
-def models_changed(store: Store, digests: dict[str, str]) -> bool:
-    """Whether the store's states are of other models than these."""
+def _changed(store: Store, digests: dict[str, str]) -> frozenset[str]:
+    """The detectors whose digest differs between the store's states and these; none when the store is new."""
     saved = store.meta(META_MODELS)
-    return saved is not None and msgspec.json.decode(saved, type=dict[str, str]) != digests
+    if saved is None:
+        return frozenset()
+    before = msgspec.json.decode(saved, type=dict[str, str])
+    return frozenset(name for name in before.keys() | digests.keys() if before.get(name) != digests.get(name))
 
 
 def models_change(digests: dict[str, str]) -> Change:
@@ -149,15 +173,16 @@ def models_change(digests: dict[str, str]) -> Change:
     return Change(meta={META_MODELS: msgspec.json.encode(digests)})
 
 
-def orphans(store: Store) -> list[Alert]:
-    """The end alert of every episode that another model left open."""
+def orphans(store: Store, detectors: Collection[str]) -> list[Alert]:
+    """The end alert of every episode that these detectors left open."""
     ends = []
     for body in store.retained().values():
         try:
             alert = decode_alert(body)
         except TickoverError:
             continue  # a notice, or an alarm that is cleared already
-        ends.append(_ended(alert))
+        if alert.detector in detectors:
+            ends.append(_ended(alert))
     return ends
 
 

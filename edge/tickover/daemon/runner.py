@@ -15,7 +15,7 @@ from typing import Final
 from tickover.config import Config, load_config
 from tickover.daemon.loop import Daemon
 from tickover.daemon.notices import Kind
-from tickover.daemon.recovery import Opened, models_change, models_changed, open_fleet, orphans
+from tickover.daemon.recovery import Opened, models_change, open_fleet
 from tickover.errors import ConfigError, TickoverError
 from tickover.io.attempts import LONGEST_ATTEMPT_S
 from tickover.io.mqtt_connection import check_files
@@ -109,19 +109,29 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def open_daemon(config: Config, opened: Opened, instance: str) -> Daemon:
-    """Store and daemon, started; states of other models are put aside and their episodes ended."""
+    """Store and daemon, started; what other models knew is put aside and their episodes ended."""
     with suppress(OSError):  # the store says so, and goes on in memory
         Path(config.state.folder).mkdir(parents=True, exist_ok=True)
     bounds = Bounds(config.outbox.rows, config.outbox.bytes, config.outbox.keep_s)
     store = Store(Path(config.state.folder), bounds)
-    changed = models_changed(store, opened.digests)
-    ends = orphans(store) if changed else []
-    aside = store.set_states_aside(str(store.seq)) if changed else None
-    store.commit(models_change(opened.digests))
     daemon = Daemon(config, opened, store, instance)
+    daemon.start()
+    if daemon.keeper.changed:
+        _take_up_models(daemon)
+    else:
+        store.commit(models_change(opened.digests))
+    return daemon
+
+
+def _take_up_models(daemon: Daemon) -> None:
+    """The changed models start afresh. What says so is one transaction: a crash before it changes nothing."""
+    changed, store = daemon.keeper.changed, daemon.store
+    aside = store.copy_aside(f"model-{store.seq}")
+    asleep, ends = daemon.keeper.renew()
+    store.commit(asleep)
     for alert in ends:
         daemon.teller.alert(alert)
-    if changed:
-        daemon.notice(Kind.MODEL_CHANGED, True, f"another model: starting fresh, the old state is {aside}")
-    daemon.start()
-    return daemon
+    kept = f"the store before that is kept as {aside.name}" if aside else "the store before that could not be kept"
+    daemon.notice(Kind.MODEL_CHANGED, True, f"another model for {', '.join(sorted(changed))}: starting afresh; {kept}")
+    daemon.committer.change.meta |= models_change(daemon.opened.digests).meta
+    daemon.commit(checkpoint=True)

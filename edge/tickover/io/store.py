@@ -223,17 +223,12 @@ class Store:
         row = self._db.execute("SELECT body FROM meta WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
-    def set_states_aside(self, label: str) -> Path | None:
-        """Copy the whole file beside itself, then forget states and journal: they are of another model."""
-        aside = self.folder / f"{FILE}.model-{label}"
+    def copy_aside(self, label: str) -> Path | None:
+        """Copy the whole file beside itself, once for each label; None when the disk does not let us."""
+        aside = self.folder / f"{FILE}.{label}"
         try:
             if self.durable and not aside.exists():
                 self._db.execute("VACUUM INTO ?", (str(aside),))
-            with self._db:
-                self._db.execute("BEGIN IMMEDIATE")
-                self._db.execute("DELETE FROM state")
-                self._db.execute("DELETE FROM journal")
-                put(self._db, "meta", "name", {"seq": str(self.seq).encode()})
         except Error as error:
             self._leave_disk(error)
         return aside if aside.exists() else None

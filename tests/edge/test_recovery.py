@@ -1,0 +1,113 @@
+"""Starting from a store: each model's state lives and dies alone, awake or asleep, whatever crash came between."""
+
+from pathlib import Path
+
+import pytest
+
+from daemon_process import MODEL, OTHER_MODEL, SIGNALS, drive
+from tickover.config import Broker, Config, Model, State
+from tickover.daemon.events import Entry, encode, rows_of
+from tickover.daemon.recovery import Keeper, Opened, models_change, open_fleet
+from tickover.formats.alerts import encode_alert
+from tickover.formats.payloads import Input
+from tickover.io.store import Change, Store
+from tickover.records import SECOND, EndReason, Phase
+
+THIRD_MODEL = MODEL.with_name("rnn_seq2seq.onnx")
+ROWS = drive(80)
+
+
+def opened(**models: Path) -> Opened:
+    """A fleet of these detectors."""
+    return open_fleet(
+        Config(
+            broker=Broker(client_id="c"),
+            inputs=(Input(topic="t", vehicle="v"),),
+            models=tuple(Model(path=str(path), detector=name) for name, path in models.items()),
+            state=State(folder="unused"),
+        )
+    )
+
+
+def rows(vehicle: str, first: int, last: int) -> Entry:
+    time = [round(stamp * SECOND) for stamp, _ in ROWS[first:last]]
+    values = [[shown.get(name, float("nan")) for name in SIGNALS] for _, shown in ROWS[first:last]]
+    return Entry(SIGNALS, [rows_of(vehicle, time, values)])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Vehicle ``awake`` has a state and a journal behind it, ``asleep`` a state; both have alarms of both detectors."""
+    before = opened(anomaly=MODEL, forecast=OTHER_MODEL)
+    store = Store(tmp_path)
+    store.commit(models_change(before.digests))
+    entries = [rows("awake", 0, 30), rows("asleep", 0, 50), rows("awake", 30, 50)]
+    alerts = []
+    for number, entry in enumerate(entries):
+        before.fleet.apply(entry.events[0])
+        alerts += before.fleet.pump().alerts
+        states = {name: before.fleet.state(name) for name in before.fleet.vehicles} if number < 2 else {}
+        store.commit(Change(journal=encode(entry), states=states, forget_journal=number < 2))
+    store.commit(
+        Change(retained={f"{a.vehicle}/{a.detector}": encode_alert(a) for a in alerts if a.phase is not Phase.END})
+    )
+    assert len(store.retained()) == 4
+    return store
+
+
+def restarted(store: Store, now: Opened) -> Keeper:
+    keeper = Keeper(store, now)
+    keeper.replay_journal()
+    return keeper
+
+
+def wake_all(keeper: Keeper, now: Opened) -> dict[str, dict[str, bytes]]:
+    """Vehicle and detector to saved state."""
+    for vehicle in ("awake", "asleep"):
+        keeper.wake(vehicle)
+    assert not keeper.lost
+    pipelines = now.fleet._pipelines
+    return {v: {name: one.state(v) for name, one in pipelines.items()} for v in ("awake", "asleep")}
+
+
+def test_with_the_same_models_nothing_changes(store: Store) -> None:
+    keeper = restarted(store, opened(anomaly=MODEL, forecast=OTHER_MODEL))
+    assert not keeper.changed
+
+
+@pytest.mark.parametrize("crash", [False, True], ids=["whole", "crash before the checkpoint"])
+def test_a_changed_model_starts_afresh_and_the_other_goes_on(store: Store, crash: bool) -> None:
+    kept = opened(anomaly=MODEL, forecast=OTHER_MODEL)
+    wanted = wake_all(restarted(store, kept), kept)
+    for _ in range(1 + crash):
+        now = opened(anomaly=THIRD_MODEL, forecast=OTHER_MODEL)
+        keeper = restarted(store, now)
+        assert keeper.changed == {"anomaly"}
+        change, ends = keeper.renew()
+        store.commit(change)
+    assert {(end.vehicle, end.detector) for end in ends} == {("awake", "anomaly"), ("asleep", "anomaly")}
+    assert {end.reason for end in ends} == {EndReason.MODEL_CHANGED}
+
+    found, fresh = wake_all(keeper, now), opened(anomaly=THIRD_MODEL)
+    for vehicle in wanted:
+        assert found[vehicle]["forecast"] == wanted[vehicle]["forecast"]
+        assert found[vehicle]["anomaly"] == fresh.fleet._pipelines["anomaly"].state(vehicle)
+
+
+def test_a_model_that_goes_and_comes_back_knows_nothing_of_before(store: Store) -> None:
+    """Its episodes were ended; a state from the time before would tell of them again."""
+    without = opened(forecast=OTHER_MODEL)
+    keeper = restarted(store, without)
+    assert keeper.changed == {"anomaly"}
+    change, ends = keeper.renew()
+    assert len(ends) == 2
+    change.states |= {name: without.fleet.state(name) for name in without.fleet.vehicles}
+    change.meta, change.forget_journal = models_change(without.digests).meta, True
+    store.commit(change)
+
+    again = opened(anomaly=MODEL, forecast=OTHER_MODEL)
+    keeper = restarted(store, again)
+    assert keeper.changed == {"anomaly"}
+    store.commit(keeper.renew()[0])
+    wake_all(keeper, again)
+    assert not any(again.fleet._pipelines["anomaly"].is_open(vehicle) for vehicle in ("awake", "asleep"))
