@@ -21,7 +21,10 @@ demo: $(VENV)/.demo ## replay the bundled recording through the bundled model; w
 	$(BIN)/tickover replay deploy/demo/truck.onnx deploy/demo/trip.csv.gz \
 		--alerts $(OUT)/alerts.jsonl --report $(OUT)/report.html
 	$(BIN)/python deploy/demo/live.py
-	@echo "Report: $(CURDIR)/$(OUT)/report.html (open it in a browser)   Alerts: $(OUT)/alerts.jsonl"
+	@echo
+	@echo "Report: $(CURDIR)/$(OUT)/report.html (open it in a browser)"
+	@echo "Alerts: $(CURDIR)/$(OUT)/alerts.jsonl"
+	@echo "Truth:  the recording holds six faults, listed in deploy/demo/labels.json"
 
 test: $(VENV)/.dev ## run all tests
 	$(BIN)/python -m pytest $(PYTEST)

@@ -64,10 +64,11 @@ def main() -> int:
     if mosquitto is None:
         click.echo(GET_MOSQUITTO)
         return 0
+    click.echo("\nNow live: a truck publishes the same recording over MQTT, the daemon answers with alerts.")
     with tempfile.TemporaryDirectory(prefix="tickover-live-") as folder, contextlib.ExitStack() as stack:
         port = start_broker(stack, mosquitto, Path(folder))
         alerts = drive(stack, port, Path(folder), speed)
-    click.echo(f"{alerts} alerts arrived over MQTT.")
+    click.echo(f"{alerts} alerts arrived over MQTT. (A replay may tell one more: the end of its log ends an episode.)")
     return 0 if alerts else 1
 
 
