@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -241,12 +241,7 @@ def _refine(mapping: Mapping, findings: Findings) -> tuple[Mapping, Findings]:
     period = statistics.tick_period(list(findings.signals.values()), findings.row_period_s)
     dumb = [name for name, seen in findings.signals.items() if seen.empty or seen.constant]
     signals = {
-        name: msgspec.structs.replace(
-            column,
-            low=_low(column.unit, findings.signals[name]),
-            high=findings.signals[name].proposed_high,
-            hold_s=statistics.hold_limit(findings.signals[name], period),
-        )
+        name: _with_rules(column, findings.signals[name], period)
         for name, column in mapping.signals.items()
         if name not in dumb
     }
@@ -258,18 +253,14 @@ def _refine(mapping: Mapping, findings: Findings) -> tuple[Mapping, Findings]:
         gap_limit_s=max(GAP_LIMIT_S, GAP_LIMIT_PERIODS * period),
         lateness_s=LATENESS_PERIODS * period,
     )
-    outside = {
-        name: statistics.with_range(findings.signals[name], signals[name].low, signals[name].high) for name in signals
+    seen = findings.signals | {
+        name: statistics.with_range(findings.signals[name], column.low, column.high) for name, column in signals.items()
     }
-    seen = {name: outside.get(name, old) for name, old in findings.signals.items()}
     proposed = msgspec.structs.replace(mapping, signals=signals, ticks=ticks)
-    return proposed, Findings(
-        findings.time_column,
-        findings.time_kind,
-        findings.rows,
-        findings.bad_rows,
-        findings.seconds,
-        findings.row_period_s,
-        seen,
-        notes,
-    )
+    return proposed, replace(findings, signals=seen, notes=notes)
+
+
+def _with_rules(column: SignalColumn, seen: SignalStatistics, period: float) -> SignalColumn:
+    """The column with its plausible range and hold limit."""
+    low, high, hold_s = _low(column.unit, seen), seen.proposed_high, statistics.hold_limit(seen, period)
+    return msgspec.structs.replace(column, low=low, high=high, hold_s=hold_s)

@@ -49,8 +49,3 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
                     f"{name}: key 'sensitivity.{signal}': the model has no such signal; "
                     f"{toml.suggestion(signal, manifest.names)}"
                 )
-
-
-def parse_settings(text: str, name: str = "settings") -> Settings:
-    """Read settings from TOML text; ConfigError says ``name`` (the file), the key and what was expected."""
-    return toml.decode(text, Settings, name)

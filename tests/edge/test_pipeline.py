@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tickover import toml
 from tickover.detector import Detector
 from tickover.errors import ConfigError, StateError
 from tickover.manifest import Budget, Chart, EpisodePolicy, Manifest, Network, Signal, StateTensor
 from tickover.pipeline import Pipeline
 from tickover.records import SECOND, EndReason, Readings, Scores
-from tickover.settings import EpisodeOverrides, Settings, parse_settings
+from tickover.settings import EpisodeOverrides, Settings
 
 MODEL = Path(__file__).parent / "models" / "gru_autoencoder.onnx"
 
@@ -183,7 +184,7 @@ def test_settings_replace_the_policy_and_scale_the_scores():
 )
 def test_bad_settings_name_the_key(text, message):
     with pytest.raises(ConfigError) as refused:
-        parse_settings(text, "cfg")
+        toml.decode(text, Settings, "cfg")
     assert message in str(refused.value)
 
 

@@ -115,7 +115,7 @@ def test_a_broker_restart_in_the_middle_loses_nothing(broker: Broker) -> None:
         _, said = simulator.communicate(timeout=20)
     assert simulator.returncode == 0, said
     assert f"simulated: {number:,} messages acknowledged" in said
-    assert "connected again 1 times" in said
+    assert "connected again 1 time\n" in said
     assert len(payloads) == number
 
 

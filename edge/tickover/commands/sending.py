@@ -54,7 +54,7 @@ class Sender:
         if counts["unheard"]:
             click.echo(f"{counts['unheard']:,} of them had no subscriber: is the daemon's topic the same?", err=True)
         if counts["reconnected"]:
-            click.echo(f"connected again {counts['reconnected']} times", err=True)
+            click.echo(f"connected again {many(counts['reconnected'], 'time')}", err=True)
         if counts["refused"]:
             raise BrokerError(
                 f"the broker refused {counts['refused']:,} messages: {self._client.refusal}; see the broker's ACL"
