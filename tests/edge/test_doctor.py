@@ -11,31 +11,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from broker import Broker, broker
+from daemon_process import MODEL
+from doctor_process import doctor, plain
 from fleet_broker import FleetBroker, fleet
 from tickover.doctor.certificates import read_certificate, validity
 
 __all__ = ["broker", "fleet"]
-MODEL = Path(__file__).parent / "models" / "gru_autoencoder.onnx"
 MOSQUITTOS_OWN_LIMITS = "allow_anonymous true\nmax_queued_messages 1000\nmax_inflight_messages 20"
-
-
-def doctor(config: Path) -> tuple[int, dict[str, str], str]:
-    """Exit code, each check's state by name, everything said."""
-    command = [sys.executable, "-m", "tickover", "doctor", "--config", str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    lines = [line for line in done.stdout.splitlines()[:-1] if not line.startswith(" ")]
-    return done.returncode, {line[6:22].strip(): line[:5].strip() for line in lines}, done.stdout + done.stderr
-
-
-def plain(broker: Broker, folder: Path, model: Path = MODEL) -> Path:
-    """A configuration for a broker on loopback without TLS."""
-    path = folder / "tickover.toml"
-    path.write_text(
-        f'[broker]\nport = {broker.port}\nclient_id = "truck-1"\n'
-        '[[inputs]]\ntopic = "trucks/truck-1/signals"\nvehicle = "truck-1"\ntime = "time"\n'
-        f'[[models]]\npath = "{model}"\n[state]\nfolder = "{folder / "state"}"\n'
-    )
-    return path
 
 
 def test_a_truck_of_the_shipped_files_passes(fleet: FleetBroker, tmp_path: Path) -> None:

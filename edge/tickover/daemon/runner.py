@@ -20,6 +20,7 @@ from tickover.errors import ConfigError, TickoverError
 from tickover.io.attempts import LONGEST_ATTEMPT_S
 from tickover.io.mqtt_connection import check_files
 from tickover.io.notify import notify, watchdog_s
+from tickover.io.secrets import exposed
 from tickover.io.store import Bounds, Store
 
 logger: Final = logging.getLogger("tickover")
@@ -74,6 +75,8 @@ class Runner:
         """Configuration, models and the broker's files, checked before anything connects."""
         config = load_config(self._path)
         check_files(config.broker)
+        for file in exposed(config.broker):
+            logger.warning("%s: %s", file.seen, file.fix)
         return config, open_fleet(config)
 
     def _reloaded(self) -> tuple[Config, Opened] | None:

@@ -1,4 +1,4 @@
-"""The device: Python, onnxruntime on this processor, the model files, the clock, the disk."""
+"""The device: Python, onnxruntime on this processor, the model files, the clock, the disk, who may read the secrets."""
 
 import os
 import shutil
@@ -18,6 +18,7 @@ from tickover.daemon.clock import is_synced
 from tickover.daemon.gate import Gate
 from tickover.doctor import Check, fail, ok, warn
 from tickover.errors import ModelError
+from tickover.io.secrets import exposed
 from tickover.manifest import Manifest
 
 LEAST_PYTHON: Final = (3, 11)
@@ -47,6 +48,7 @@ def examine(config: Config) -> Iterator[Check]:
             yield from _names(config, manifests)
     yield _clock(config)
     yield from _disk(Path(config.state.folder))
+    yield from (warn("secrets", file.seen, file.fix) for file in exposed(config.broker))
 
 
 def _python() -> Check:
