@@ -17,6 +17,9 @@ PAGE_BYTES: Final = 1024
 """Small pages: a commit of one truck writes two of them (docs/adr: measured)."""
 WAL_PAGES: Final = 4096
 """Pages in the write-ahead log before SQLite copies them into the file."""
+CACHE_KIB: Final = 256
+"""Pages that SQLite keeps in memory: rows are written and deleted, hardly ever read again, and a cache fills up whatever
+its size. 2 MiB wrote as many bytes (tests/bench/bench_daemon.py)."""
 DISK_TROUBLE: Final = frozenset({"PERM", "BUSY", "LOCKED", "NOMEM", "READONLY", "IOERR", "FULL", "CANTOPEN", "AUTH"})
 """SQLite's primary result codes that say the disk, not the file's content, is at fault."""
 
@@ -64,7 +67,7 @@ def connect(path: str | Path) -> Connection:
         db.execute("PRAGMA synchronous=FULL")
         db.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
         db.execute(f"PRAGMA journal_size_limit={WAL_PAGES * PAGE_BYTES * 2}")
-        db.execute("PRAGMA cache_size=-2048")
+        db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         for statement in _SCHEMA.split(";"):
             db.execute(statement)
     except BaseException:
