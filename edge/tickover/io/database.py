@@ -18,7 +18,7 @@ PAGE_BYTES: Final = 1024
 WAL_PAGES: Final = 4096
 """Pages in the write-ahead log before SQLite copies them into the file."""
 CACHE_KIB: Final = 256
-"""Pages that SQLite keeps in memory: rows are written and deleted, hardly ever read again, and a cache fills up whatever
+"""Memory for pages: rows are written and deleted, hardly ever read again, and a cache fills up whatever
 its size. 2 MiB wrote as many bytes (tests/bench/bench_daemon.py)."""
 DISK_TROUBLE: Final = frozenset({"PERM", "BUSY", "LOCKED", "NOMEM", "READONLY", "IOERR", "FULL", "CANTOPEN", "AUTH"})
 """SQLite's primary result codes that say the disk, not the file's content, is at fault."""
