@@ -248,13 +248,13 @@ class Store:
             return True
         memory = self._db
         try:
-            disk = self._disk or self._open_disk()
+            disk = self._disk = self._disk or self._open_disk()  # ours to close: a lost one keeps its lock
             self._write(disk, full, 0, copy_from=memory)
         except (Error, DamagedError, OSError) as error:
             self.problem = str(error)
             self._give_up_disk(error)
             return False
-        self._db = self._disk = disk
+        self._db = disk
         self.problem = None
         self.wants_checkpoint = False
         self._read_counters()
