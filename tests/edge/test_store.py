@@ -159,7 +159,7 @@ def test_a_full_disk_is_said_and_left_and_returned_to(small_disk: SmallDisk) -> 
 def test_attempts_on_a_full_disk_leave_no_lock_behind(small_disk: SmallDisk) -> None:
     """Each attempt opens the file anew and fails in the middle of writing more than the disk holds."""
     store = Store(small_disk.folder)
-    store.commit(Change(states={"t1": bytes(600_000)}))
+    store.commit(Change(journal=bytes(600_000)))
     for _ in range(3):
         assert not store.retry(Change(states={"t1": bytes(600_000)}, forget_journal=True))
         assert "full" in (store.problem or "")
