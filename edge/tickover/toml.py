@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import reprlib
 import tomllib
 import types
 import typing
@@ -77,13 +78,20 @@ def _check(raw: object, kind: Any, name: str, path: str) -> None:
                 raise ConfigError(f"{name}: unknown key '{_join(path, key)}'; {suggestion(key, fields)}")
             _check(value, fields[key], name, _join(path, key))
     elif typing.get_origin(inner) is dict and isinstance(raw, dict):
+        names, values = typing.get_args(inner)
         for key, value in raw.items():
-            _check(value, typing.get_args(inner)[1], name, _join(path, key))
+            _check_value(key, names, name, _join(path, key))
+            _check(value, values, name, _join(path, key))
     else:
-        try:
-            msgspec.convert(raw, kind)
-        except (msgspec.ValidationError, OverflowError) as error:
-            raise ConfigError(f"{name}: key '{path}': {error}") from error
+        _check_value(raw, kind, name, path)
+
+
+def _check_value(raw: object, kind: Any, name: str, path: str) -> None:
+    try:
+        msgspec.convert(raw, kind)
+    except (msgspec.ValidationError, OverflowError) as error:
+        got = "" if ", got " in str(error) else f", got {reprlib.repr(raw)}"
+        raise ConfigError(f"{name}: key '{path}': {error}{got}") from error
 
 
 def _inner(kind: Any) -> Any:

@@ -79,7 +79,7 @@ def _recent(alerts: list[Alert]) -> RenderableType:
         return Text("none yet", style="dim")
     table = _table("time (UTC)", "vehicle", "", "severity", "peak", "to blame: seen (expected)")
     for alert in alerts:
-        ended = f"{_ended(alert.reason)} after {_span((alert.end or alert.start) - alert.start)}"
+        ended = f"{_ended(alert.reason)} after {_span(alert.time - alert.start)}"
         table.add_row(
             _moment(alert.time),
             Text(plain(alert.vehicle)),

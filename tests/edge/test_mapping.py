@@ -90,7 +90,7 @@ def test_every_documented_key_is_read() -> None:
         ("[signal.a]", "m.toml: unknown key 'signal'; did you mean 'signals'?"),
         ("[time]\nzone = 1\n[signals.a]", "m.toml: unknown key 'time.zone'; known: column, kind, rate_hz"),
         ("[signals.a]\nlow = 'x'", "m.toml: key 'signals.a.low': Expected `float`, got `str`"),
-        ("[signals.a]\nhold_s = -1", "m.toml: key 'signals.a.hold_s': Expected `float` >= 0.0"),
+        ("[signals.a]\nhold_s = -1", "m.toml: key 'signals.a.hold_s': Expected `float` >= 0.0, got -1"),
         ("[signals.a]\nlow = 5\nhigh = 5", "m.toml: key 'signals.a.low': expected finite low < high, got 5.0 .. 5.0"),
         (
             "[signals.a]\nhigh = inf",
@@ -98,8 +98,12 @@ def test_every_documented_key_is_read() -> None:
         ),
         ("[signals.a]\nscale = 0", "m.toml: key 'signals.a.scale': expected a finite scale other than 0"),
         ("[signals.a]\ncolumn = 'b'\n[signals.b]", "m.toml: key 'signals': expected one signal per column"),
+        (
+            "[signals.a]\nunit = '" + "x" * 99 + "'",
+            "m.toml: key 'signals.a.unit': Expected `str` of length <= 32, got 'xxx",
+        ),
         ("[signals]", "m.toml: key 'signals': expected 1 to 512 signals, got 0"),
-        ("[signals.'1a']", "m.toml: Expected `str` matching regex"),
+        ("[signals.'1a']", "m.toml: key 'signals.1a': Expected `str` matching regex"),
         ("signals = 3", "m.toml: key 'signals': Expected `object`, got `int`"),
         ("", "m.toml: Object missing required field `signals`"),
         (
