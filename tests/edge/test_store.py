@@ -1,6 +1,8 @@
 """The store keeps what it committed, survives damage and a failing disk, and says so."""
 
+import gc
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -156,6 +158,15 @@ def test_a_full_disk_is_said_and_left_and_returned_to(small_disk: SmallDisk) -> 
     assert list(store.journal()) == []
 
 
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Without the collector of cycles, which would close a lost connection some time."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
 def test_attempts_on_a_full_disk_leave_no_lock_behind(small_disk: SmallDisk) -> None:
     """Each attempt opens the file anew and fails in the middle of writing more than the disk holds."""
     store = Store(small_disk.folder)
