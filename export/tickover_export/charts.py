@@ -21,9 +21,11 @@ from tickover_export.spec import ChartBank, GraphSpec, decay
 
 BLOCK: Final = 32
 BASELINE: Final = "baseline"
-Run = Sequence[ChartBank]
 AGE_STEP: Final = 2.0**-20
 """The age counts ticks in steps of this and stays at 1; a power of two, so that every count is exact."""
+
+Run = Sequence[ChartBank]
+"""Neighbouring banks of one kind, whose charts are finished by one operator."""
 
 
 def bound(bank: ChartBank, clip: float) -> float:
@@ -128,7 +130,7 @@ def charts(nodes: Nodes, spec: GraphSpec, residual: str, valid: str) -> str:
 
 
 def _runs(banks: Iterable[ChartBank]) -> list[Run]:
-    """Neighbours of one kind, which are finished by one operator: at one tick every operator costs its call."""
+    """As few runs as there are: at one tick an operator costs its call, whatever its width."""
     return [list(run) for _, run in groupby(banks, key=lambda bank: bank.kind)]
 
 
