@@ -12,6 +12,7 @@ from typing import Final
 from broker import Broker, wait_until
 from daemon_process import Row, drive
 from faults.gateway import SOUND, VEHICLE, Ear, Gateway, Player, Result
+from faults.nursery import Nursery
 from faults.process import ROOT, environment
 from faults.proxy import Proxy
 from tickover.formats.alerts import decode_alert
@@ -23,6 +24,8 @@ DEMO_S: Final = 9300
 """Length of the demo's log, seconds."""
 RECEIVE_MAXIMUM: Final = 2000
 """The daemon's default."""
+KILL_EVERY_S: Final = 0.45
+"""How long the log plays for each kill: as long as a life lasts on average."""
 EPISODES: Final = "\n[episodes]\nupdate_every_s = 10.0\n"
 """More alerts to lose."""
 
@@ -96,8 +99,8 @@ def kill_daemon(
 ) -> Kills:
     """``tickover play`` publishes the demo's log while the daemon is killed and started, ``kills`` times or so.
 
-    Killed from 20 ms after its start (while it loads, recovers, connects) to 1.2 s (while it commits, checkpoints,
-    sends). The alerts are compared with ``tickover replay`` of the same log. No more kills after ``seconds``.
+    Killed from 5 ms after its start (while it loads, recovers, connects) to 1 s (while it commits, checkpoints, sends).
+    The alerts are compared with ``tickover replay`` of the same log. No more kills after ``seconds``.
     """
     mapping = folder / "mapping.toml"
     mapping.write_text((DEMO / "mapping.toml").read_text() + EPISODES)
@@ -112,15 +115,16 @@ def kill_daemon(
         more=EPISODES,
     )
     gateway.open_session()
-    speed = DEMO_S / (kills * 0.75)
+    speed = DEMO_S / (kills * KILL_EVERY_S)
     play = ["play", str(DEMO_LOG), "--map", str(mapping), "--broker", broker.address, "--speed", f"{speed:.1f}"]
     player = tickover([*play, "--vehicle", VEHICLE, "--topic", "sigkill/in/{vehicle}"], gateway.folder / "play")
     chance, begin, done = random.Random(seed), time.monotonic(), 0
-    while done < kills and time.monotonic() - begin < seconds:
-        gateway.start()
-        time.sleep(chance.uniform(0.02, 0.4) if chance.random() < 0.3 else chance.uniform(0.3, 1.2))
-        gateway.kill()
-        done += 1
+    with Nursery() as nursery:
+        while done < kills and time.monotonic() - begin < seconds:
+            gateway.start_from(nursery)
+            time.sleep(chance.uniform(0.005, 0.1) if chance.random() < 0.3 else chance.uniform(0.1, 1.0))
+            gateway.kill()
+            done += 1
     took = time.monotonic() - begin
     gateway.start()
     assert player.wait(took + 60) == 0, (gateway.folder / "play").read_text()

@@ -25,6 +25,7 @@ from paho.mqtt.properties import Properties
 
 from broker import Broker, wait_until
 from daemon_process import MODEL, Row, alerts_in, as_told, replayed
+from faults.nursery import Forked, Nursery
 from faults.process import environment
 from tickover.io.store import FILE
 from tickover.records import Alert
@@ -118,7 +119,7 @@ class Gateway:
                 more=more,
             )
         )
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         Gateway.made.append(self)
 
     @property
@@ -151,6 +152,10 @@ class Gateway:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(), start_new_session=True)
         return self
+
+    def start_from(self, nursery: Nursery) -> None:
+        """Start it as `start` does, in milliseconds."""
+        self.process = nursery.start(self.config, self.log)
 
     def wait_connected(self, seconds: float = 20) -> None:
         """Until it says once more that it is connected."""

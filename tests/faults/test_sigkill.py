@@ -9,7 +9,7 @@ from broker import Broker, broker  # noqa: F401  (a fixture)
 from faults.campaigns import kill_daemon
 from faults.gateway import Ear
 
-KILLS = int(os.environ.get("TICKOVER_KILLS", "30"))
+KILLS = int(os.environ.get("TICKOVER_KILLS", "50"))
 LONGEST_S = 45.0
 
 
