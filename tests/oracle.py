@@ -38,6 +38,7 @@ class Oracle:
         self.means = {bank.name: np.zeros(self.signals) for bank in spec.banks if bank.kind != "cusum"}
         self.sums = {bank.name: np.zeros((2, self.signals)) for bank in spec.banks if bank.kind == "cusum"}
         self.baseline = np.zeros(self.signals)
+        self.moved = np.zeros(self.signals)
         self.reset()
 
     def reset(self):
@@ -64,6 +65,13 @@ class Oracle:
             if present[f]:
                 scaled = (x[f] - w["scaler.center"][f]) / w["scaler.scale"][f]
                 normalised[f] = min(max(scaled, -spec.input_clip), spec.input_clip)
+        if spec.climate:
+            outside = normalised - np.clip(normalised, spec.climate.low, spec.climate.high)
+            moved = self.moved
+            normalised = np.where(present, normalised - moved, 0.0)
+            self.moved = np.where(present, moved + self.rate(spec.climate.span_s) * (outside - moved), moved)
+        else:
+            moved = np.zeros(self.signals)
         expected = self.network(np.concatenate([normalised, present]))
         self.age += 1
         residual = (normalised - expected - w["residual.center"]) / w["residual.scale"]
@@ -80,7 +88,7 @@ class Oracle:
             self.baseline = np.where(valid, self.baseline + rate * (clipped - self.baseline), self.baseline)
         charts = np.array(charts) / self.limits
         score = charts.max() if present.any() else math.nan
-        return score, charts, expected * w["scaler.scale"] + w["scaler.center"]
+        return score, charts, (expected + moved) * w["scaler.scale"] + w["scaler.center"]
 
     def rate(self, span_s):
         return 2.0 / (span_s / self.spec.tick_period_s + 1.0)

@@ -16,13 +16,14 @@ from tickover_export.cells import Weights, gates
 from tickover_export.charts import BASELINE, ages, bound, charts, cold_spread, held_mean, warm
 from tickover_export.networks import ARCHITECTS, NORMALISED, delay
 from tickover_export.nodes import Nodes
-from tickover_export.spec import ChartBank, GraphSpec, decay
+from tickover_export.spec import ChartBank, Climate, GraphSpec, decay
 
 OPSET: Final = 18
 IR_VERSION: Final = 9
 """What onnx 1.14 wrote with opset 18; every onnxruntime from 1.15 reads it."""
 
 PRODUCER: Final = "tickover"
+CLIMATE: Final = "climate"
 
 
 def build(weights: Weights, spec: GraphSpec, limits: FloatArray) -> onnx.ModelProto:
@@ -53,9 +54,14 @@ def states_of(spec: GraphSpec) -> tuple[StateTensor, ...]:
 
 def _detector(nodes: Nodes, spec: GraphSpec, weights: Weights, scales: FloatArray) -> None:
     mask, normalised = _normalise(nodes, spec, weights)
+    if spec.climate:
+        moved = _climate(nodes, spec, spec.climate, normalised, mask)
+        shifted = nodes.add("Sub", normalised, moved, name="climate/taken_off")
+        normalised = nodes.add("Mul", shifted, mask, name=NORMALISED)
     network_input = nodes.add("Concat", normalised, mask, name="network/input", axis=-1)
     expected = ARCHITECTS[spec.network.arch](nodes, spec, weights, network_input)
-    in_units = nodes.add("Mul", expected, "scaler.scale", name="expected/scaled")
+    restored = nodes.add("Add", expected, moved, name="expected/restored") if spec.climate else expected
+    in_units = nodes.add("Mul", restored, "scaler.scale", name="expected/scaled")
     nodes.add("Add", in_units, "scaler.center", name=EXPECTED)
     age = ages(nodes, mask, len(spec.signals)) if spec.warm_up_ticks or spec.cold else None
     valid = warm(nodes, mask, age, spec.warm_up_ticks) if age and spec.warm_up_ticks else mask
@@ -76,7 +82,8 @@ def _normalise(nodes: Nodes, spec: GraphSpec, weights: Weights) -> tuple[str, st
     center, scale = (nodes.floats(name, weights[name]) for name in ("scaler.center", "scaler.scale"))
     filled = nodes.add("Where", present, INPUT, center, name="x/filled")
     normalised = nodes.add("Div", nodes.add("Sub", filled, center, name="x/centred"), scale, name="x/scaled")
-    return mask, _clip(nodes, normalised, spec.input_clip, name=NORMALISED)
+    name = "x/bounded" if spec.climate else NORMALISED
+    return mask, _clip(nodes, normalised, spec.input_clip, name=name)
 
 
 def _standard(nodes: Nodes, weights: Weights, normalised: str, expected: str) -> str:
@@ -94,15 +101,30 @@ def _residual(nodes: Nodes, spec: GraphSpec, raw: str, valid: str) -> str:
     return nodes.add("Mul", clipped, valid, name="residual")
 
 
+def _climate(nodes: Nodes, spec: GraphSpec, climate: Climate, normalised: str, mask: str) -> str:
+    """The slow mean of how far each signal was outside its usual range, up to the tick before, ``[T, B, F]``."""
+    zero = nodes.floats("nil", 0.0)
+    over = nodes.add("Sub", normalised, nodes.floats("climate.high", climate.high), name="climate/over")
+    under = nodes.add("Sub", nodes.floats("climate.low", climate.low), normalised, name="climate/under")
+    above, below = (nodes.add("Max", x, zero, name=f"{x}_part") for x in (over, under))
+    outside = nodes.add("Mul", nodes.add("Sub", above, below, name="climate/outside"), mask, name="climate/valid")
+    return _slow_mean(nodes, CLIMATE, outside, mask, decay(climate.span_s, spec.tick_period_s), len(spec.signals))
+
+
+def _slow_mean(nodes: Nodes, name: str, values: str, valid: str, kept: float, signals: int) -> str:
+    """The running mean of ``values`` ``[T, B, F]``, 0 where not ``valid``, up to the tick before."""
+    x = nodes.add("Concat", values, valid, name=f"{name}/input", axis=-1)
+    one, nought = np.eye(signals, dtype=np.float32), np.zeros((signals, signals), np.float32)
+    share = np.float32(1.0 - kept)
+    means = held_mean(nodes, name, x, np.hstack([nought, share * one]), np.hstack([one, nought]))
+    return delay(nodes, name, means, name=f"{name}/before")
+
+
 def _baseline(nodes: Nodes, spec: GraphSpec, raw: str, valid: str) -> str:
     """Each signal's slow mean residual up to the tick before, ``[T, B, F]``."""
-    signals = len(spec.signals)
     bounded = nodes.add("Mul", _clip(nodes, raw, spec.clip, name="baseline/clipped"), valid, name="baseline/valid")
-    x = nodes.add("Concat", bounded, valid, name="baseline/input", axis=-1)
-    one, nought = np.eye(signals, dtype=np.float32), np.zeros((signals, signals), np.float32)
-    share = np.float32(1.0 - decay(spec.baseline_span_s or 0.0, spec.tick_period_s))
-    means = held_mean(nodes, BASELINE, x, np.hstack([nought, share * one]), np.hstack([one, nought]))
-    return delay(nodes, BASELINE, means, name="baseline/before")
+    kept = decay(spec.baseline_span_s or 0.0, spec.tick_period_s)
+    return _slow_mean(nodes, BASELINE, bounded, valid, kept, len(spec.signals))
 
 
 def _score(nodes: Nodes, mask: str) -> None:
@@ -173,6 +195,8 @@ def check_spec(spec: GraphSpec) -> None:
         raise ValueError("spec: expected at least one signal and one bank of charts")
     if spec.cold and len(spec.cold) != len(spec.signals):
         raise ValueError(f"spec: expected a cold start for each of {len(spec.signals)} signals, got {len(spec.cold)}")
+    if spec.climate:
+        _check_climate(spec.climate, len(spec.signals))
     for bank in spec.banks:
         _check_bank(bank)
     names = [bank.name for bank in spec.banks]
@@ -185,3 +209,9 @@ def _check_bank(bank: ChartBank) -> None:
     given = {name for name in ("span_s", "allowance", "saturation") if getattr(bank, name) is not None}
     if given != needed:
         raise ValueError(f"spec: bank {bank.name}: {bank.kind} needs {sorted(needed)}, got {sorted(given)}")
+
+
+def _check_climate(climate: Climate, signals: int) -> None:
+    ranges = list(zip(climate.low, climate.high, strict=False))
+    if len(climate.low) != signals or len(climate.high) != signals or any(low > high for low, high in ranges):
+        raise ValueError(f"spec: expected a usual range low <= high for each of {signals} signals, got {ranges}")

@@ -48,6 +48,19 @@ class ChartBank(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     saturation: Positive | None = None
 
 
+class Climate(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Each signal's usual range ``low`` to ``high``, normalised, and the span of a slow mean of how far it is outside.
+
+    That mean, per vehicle, never reset and held while missing, is taken off the normalised values before the network
+    sees them; each tick uses the mean of the tick before. So a winter that the network has not met is moved back to
+    where it knows the signals, and inside the usual range nothing changes.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    span_s: Positive
+
+
 class GraphSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All of the graph that is not a weight or a limit.
 
@@ -72,6 +85,7 @@ class GraphSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     input_clip: Positive = 10.0
     baseline_span_s: Positive | None = None
     cold: tuple[ColdStart, ...] = ()
+    climate: Climate | None = None
 
 
 class Horizons(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -54,7 +54,7 @@ CONFIG = TrainConfig(
     network=NetworkConfig(cell="gru", arch="forecaster", hidden=16),
     fit=FitConfig(epochs=60, lanes=4, chunk=50, patience=10, device="cpu"),
     corruption=CorruptionConfig(missing=0.03, foreign=0.0, shifted=0.0, moved=2.0),
-    charts=ChartsConfig(banks=(ChartBank(name="energy", kind="energy", span_s=60.0),)),
+    charts=ChartsConfig(banks=(ChartBank(name="energy", kind="energy", span_s=60.0),), climate_span_s=0.0),
     calibration=CalibrationConfig(folds=QUARTERS, false_alarms=f"1/{skab.TRAIN_ROWS}s"),
 )
 

@@ -21,11 +21,14 @@ from tickover.errors import ModelError
 from tickover.manifest import ColdStart, decode, encode
 from tickover.model import open_bytes
 from tickover_export.graph import OPSET, build, states_of
-from tickover_export.spec import ChartBank
+from tickover_export.spec import ChartBank, Climate
 
 SUMMED = 3e-4
 """A CUSUM adds up float32 rounding over hundreds of ticks; the oracle counts in float64. In units of the limit."""
 ALL = pytest.mark.parametrize(("cell", "arch"), COMBINATIONS)
+
+
+CLIMATE = Climate(low=(-0.3, -1.0, 0.1), high=(0.5, 0.0, 1.0), span_s=20.0)
 
 
 def cold_starts(number):
@@ -44,8 +47,14 @@ def equal(got, wanted):
 @ALL
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"warm_up_ticks": 0}, {"baseline_span_s": 300.0}, {"cold": cold_starts(3), "tick_period_s": 0.5}],
-    ids=["warm", "at once", "base", "cold"],
+    [
+        {},
+        {"warm_up_ticks": 0},
+        {"baseline_span_s": 300.0},
+        {"cold": cold_starts(3), "tick_period_s": 0.5},
+        {"climate": CLIMATE},
+    ],
+    ids=["warm", "at once", "base", "cold", "climate"],
 )
 def test_graph_says_what_the_slow_oracle_says(cell, arch, changes):
     spec = small_spec(cell, arch, **changes)
@@ -66,7 +75,9 @@ def test_graph_says_what_the_slow_oracle_says(cell, arch, changes):
 @ALL
 def test_ticks_chunks_and_batches_are_bit_equal(cell, arch):
     signals = many_signals(16)
-    spec = small_spec(cell, arch, baseline_span_s=300.0, hidden=32, signals=signals, cold=cold_starts(len(signals)))
+    climate = Climate(low=(-0.5,) * len(signals), high=(0.5,) * len(signals), span_s=60.0)
+    cold = cold_starts(len(signals))
+    spec = small_spec(cell, arch, baseline_span_s=300.0, hidden=32, signals=signals, cold=cold, climate=climate)
     weights = random_weights(spec)
     x, _ = ticks_of(spec, weights, 600)
     detector = detector_of(spec, weights)
@@ -270,3 +281,32 @@ def test_cold_starts_are_one_for_each_signal():
     assert manifest.cold == cold_starts(3)
     with pytest.raises(ModelError, match="a cold start for each of 3 signals, got 1"):
         decode(encode(structs.replace(manifest, cold=cold_starts(1))))
+
+
+def test_a_climate_changes_nothing_inside_the_usual_range():
+    plain = small_spec()
+    wide = structs.replace(plain, climate=Climate(low=(-20.0,) * 3, high=(20.0,) * 3, span_s=60.0))
+    weights = random_weights(plain)
+    x, starts = ticks_of(plain, weights, 300)
+    equal(*(detector_of(spec, weights).run(x, starts) for spec in (wide, plain)))
+
+
+def test_a_season_outside_the_usual_range_is_soon_seen_as_its_edge_and_a_jump_is_not():
+    """``expected`` comes back in the season's own units, and the charts see how far a tick is from the season."""
+    spec = small_spec(warm_up_ticks=0, climate=Climate(low=(-1.0,) * 3, high=(1.0,) * 3, span_s=100.0))
+    weights = random_weights(spec)
+    low = weights["scaler.center"] - weights["scaler.scale"]
+    edge, cold = (np.tile(low - depth * weights["scaler.scale"], (1500, 1)).astype(np.float32) for depth in (0, 5))
+    at_edge, in_cold = (detector_of(spec, weights).run(x) for x in (edge, cold))
+    assert not np.allclose(in_cold.chart[5], at_edge.chart[5], rtol=0.1)
+    np.testing.assert_allclose(in_cold.chart[-1], at_edge.chart[-1], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(in_cold.expected[-1] - at_edge.expected[-1], (cold - edge)[-1], rtol=1e-3, atol=1e-3)
+    cold[-1] -= 5 * weights["scaler.scale"]
+    assert (detector_of(spec, weights).run(cold).chart[-1] > in_cold.chart[-1]).any()
+
+
+@pytest.mark.parametrize("high", [(1.0, 1.0), (1.0, 1.0, -2.0)], ids=["too few", "upside down"])
+def test_a_climate_has_a_range_for_each_signal(high):
+    climate = Climate(low=(-1.0,) * 3, high=high, span_s=60.0)
+    with pytest.raises(ValueError, match="a usual range low <= high for each of 3 signals"):
+        build(random_weights(small_spec()), small_spec(climate=climate), limits_of(small_spec()))

@@ -86,6 +86,7 @@ class ChartsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     ``warm_up_s``: residuals of a trip's first ticks are ignored. Residuals are clipped to ``clip``, inputs to
     ``input_clip``. ``baseline_span_s`` subtracts a slow per-vehicle mean of each residual; 0 turns it off.
+    ``climate_span_s`` subtracts a slow per-vehicle mean of how far each signal is outside its usual range; likewise.
     """
 
     banks: Annotated[tuple[ChartBank, ...], Meta(min_length=1)] = DEFAULT_BANKS
@@ -93,6 +94,7 @@ class ChartsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     clip: Positive = 16.0
     input_clip: Positive = 10.0
     baseline_span_s: NotNegative = 1800.0
+    climate_span_s: NotNegative = 1800.0
 
 
 class CalibrationConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

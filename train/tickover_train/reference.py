@@ -13,6 +13,7 @@ import torch
 
 from tickover.records import FloatArray, Scores
 from tickover_export.spec import ChartBank, GraphSpec, decay
+from tickover_train.climate import moved_by
 from tickover_train.network import Recurrent, prepare, with_mask
 from tickover_train.residuals import spread_of
 
@@ -31,12 +32,16 @@ class Reference:
         starts = np.flatnonzero(trip_start)
         trips = np.split(x, starts[starts > 0])
         center, scale = self.weights["scaler.center"], self.weights["scaler.scale"]
-        normalised = [prepare(trip, center, scale, self.spec.input_clip) for trip in trips]
+        bounded = [prepare(trip, center, scale, self.spec.input_clip) for trip in trips]
+        moved = moved_by(bounded, self.spec.climate, self.spec.tick_period_s)
+        normalised = [a - b for a, b in zip(bounded, moved, strict=True)]
         expected = [expect(self.network, trip) for trip in normalised]
         charts = self._charts([a - b for a, b in zip(normalised, expected, strict=True)]) / self.limits
         seen = np.isfinite(x).any(axis=1)
         score = np.where(seen, charts.max(axis=1), np.float32(np.nan)).astype(np.float32)
-        return Scores(score, charts.astype(np.float32), np.concatenate(expected) * scale + center)
+        return Scores(
+            score, charts.astype(np.float32), (np.concatenate(expected) + np.concatenate(moved)) * scale + center
+        )
 
     def _charts(self, residuals: list[FloatArray]) -> FloatArray:
         """Charts in their own units ``[T, C]``; the states of charts and baseline live through all trips."""

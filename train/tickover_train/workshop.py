@@ -22,6 +22,7 @@ from tickover_export.charts import bound
 from tickover_export.spec import GraphSpec
 from tickover_train import checkpoint
 from tickover_train.calibrate import Limits, ScoredTrip, calibrate
+from tickover_train.climate import climate_of, moved_by
 from tickover_train.config import TrainConfig
 from tickover_train.data import Scaler, Trip, digest, fit_scaler, folds
 from tickover_train.fit import Checkpoint, Task, choose_device, fit, new_network
@@ -146,8 +147,8 @@ def fit_folds(job: Job) -> list[Fold]:
 
 def finish(job: Job, fitted: Sequence[Fold]) -> Product:
     """Standardise the residuals, run the exported graphs over unseen trips, set the limits."""
-    residuals, legs = unseen_residuals(job, fitted)
     spec = spec_of(job, fitted[0].network)
+    residuals, legs = unseen_residuals(job, fitted, spec)
     cold = cold_starts(residuals, legs, spec.warm_up_ticks, job.period_s)
     spec = structs.replace(spec, cold=cold)
     residual = standard(residuals, spec.warm_up_ticks, cold, job.period_s)
@@ -162,11 +163,12 @@ def finish(job: Job, fitted: Sequence[Fold]) -> Product:
     return Product(fitted[0].network, spec, weights[0], limits, fitted, charts, residuals)
 
 
-def unseen_residuals(job: Job, fitted: Sequence[Fold]) -> tuple[list[FloatArray], list[FloatArray]]:
+def unseen_residuals(job: Job, fitted: Sequence[Fold], spec: GraphSpec) -> tuple[list[FloatArray], list[FloatArray]]:
     """What each fold's network leaves of the trips that it has not seen, whole and in legs: normalised, ``[T, F]``."""
     residuals, legs = [], []
     for fold in fitted:
-        unseen = [job.normalised[i] for i in fold.unseen]
+        trips = [job.normalised[i] for i in fold.unseen]
+        unseen = [a - b for a, b in zip(trips, moved_by(trips, spec.climate, job.period_s), strict=True)]
         residuals += [trip - expect(fold.network, trip) for trip in unseen]
         legs += [
             leg - expect(fold.network, leg) for cut in cut_legs(unseen, job.period_s, job.config.seed) for leg in cut
@@ -189,6 +191,7 @@ def spec_of(job: Job, network: Recurrent) -> GraphSpec:
         clip=charts.clip,
         input_clip=charts.input_clip,
         baseline_span_s=charts.baseline_span_s or None,
+        climate=climate_of(job.normalised, charts.climate_span_s) if charts.climate_span_s else None,
     )
 
 
