@@ -32,13 +32,14 @@ PACED_S: Final = 0.2
 
 @dataclass(slots=True)
 class Tally:
-    """What a replay has seen so far."""
+    """What a replay has seen so far. ``now``: the last tick's time, microseconds; ``log``: the one being read."""
 
     ticks: int = 0
     trips: int = 0
     alerts: int = 0
     episodes: int = 0
     now: int | None = None
+    log: Path | None = None
     rows: Counter[str] = field(default_factory=Counter)
     _trip: dict[str, int] = field(default_factory=dict)
 
@@ -87,6 +88,7 @@ def replay(
     grace = {vehicle: round(manifest.lateness_s * SECOND) for vehicle in pipeline.vehicles}
     for log in source.logs:
         begun: set[str] = set()
+        tally.log = log
         for block in _read(log, source, tally):
             if stopped():
                 return

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -27,6 +28,7 @@ from tickover.settings import Settings
 
 if TYPE_CHECKING:
     from tickover.report import Report
+    from tickover.report.laps import Laps
 
 BAD_ROWS_SHOWN: Final = 10
 
@@ -113,10 +115,11 @@ def replay(
         load_state(pipeline, state)
     relative = [log_is_relative(log, mapping) for log in logs]  # reads every header, so that a bad one stops at once
     counted_from = start if all(relative) else None
+    apart = all(relative) and len(logs) > 1 and not mapping.log.vehicle_column
     source = Source(logs, mapping, vehicle, start, strict, _BadRows())
     tally, progress = Tally(), Progress()
     with _write_errors_named(), CtrlC() as ctrl_c, contextlib.ExitStack() as files:
-        sinks = _Sinks(progress)
+        sinks = _Sinks(progress, logs)
         if alerts:
             sinks.alerts = files.enter_context(replace_file(alerts))
         if scores:
@@ -125,7 +128,7 @@ def replay(
                 open_scores(scores, detector.manifest, start=counted_from, with_vehicle=named)
             )
         if report:
-            sinks.report = _new_report(detector, model, logs)
+            sinks.report = _new_report(detector, model, logs, each="log" if apart else "vehicle")
         _run(pipeline, detector.manifest, source, tally, sinks, ctrl_c, speed, keep_open=state is not None)
         if sinks.report and report:
             sinks.report.write(report, pipeline.counts + tally.rows)
@@ -154,11 +157,11 @@ def _run(
     """All logs, and the end of them unless they are to be gone on with (``keep_open``)."""
     stopped = ctrl_c.is_pressed
     for output in run_logs(pipeline, manifest, source, tally, speed=speed, sleep=ctrl_c.sleep, stopped=stopped):
-        sinks.take(output)
+        sinks.take(output, tally)
         sinks.progress.say(tally)
     if not keep_open or stopped():
         for output in finish(pipeline, tally):
-            sinks.take(output)
+            sinks.take(output, tally)
 
 
 @contextlib.contextmanager
@@ -175,13 +178,16 @@ def _write_errors_named() -> Iterator[None]:
 class _Sinks:
     """Where the outputs go: lines to standard output, and the files that were asked for."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, logs: tuple[Path, ...]) -> None:
         self.progress = progress
+        alone = Counter(log.name for log in logs)
+        self.names = {log: log.name if alone[log.name] == 1 else str(log) for log in logs}
         self.alerts: BinaryIO | None = None
         self.scores: Writer | None = None
         self.report: Report | None = None
+        self._laps: Laps | None = None
 
-    def take(self, output: Output) -> None:
+    def take(self, output: Output, tally: Tally) -> None:
         """One output to all of them."""
         for alert in output.alerts:
             self.progress.clear()
@@ -190,8 +196,16 @@ class _Sinks:
                 self.alerts.write(encode_alert(alert) + b"\n")
         if self.scores and len(output.scored.ticks.time):
             self.scores.add(output.scored)
-        if self.report:
+        if self.report and self.report.each == "log" and tally.log:
+            self._draw_apart(self.report, output, self.names[tally.log])
+        elif self.report:
             self.report.add(output.scored, output.alerts)
+
+    def _draw_apart(self, report: "Report", output: Output, log: str) -> None:
+        from tickover.report.laps import Laps
+
+        self._laps = self._laps or Laps(report)
+        self._laps.add(output.scored, output.alerts, log)
 
 
 class _BadRows:
@@ -224,11 +238,11 @@ def _settings(mapping: Mapping, manifest: Manifest, map_file: Path | None) -> Se
     return settings
 
 
-def _new_report(detector: Detector, model: Path, logs: tuple[Path, ...]) -> "Report":
+def _new_report(detector: Detector, model: Path, logs: tuple[Path, ...], each: str) -> "Report":
     from tickover.report import Report
 
     what = logs[0].name if len(logs) == 1 else f"{len(logs)} logs"
-    return Report(detector.manifest, title=f"{model.name} over {what}", digest=detector.digest)
+    return Report(detector.manifest, title=f"{model.name} over {what}", digest=detector.digest, each=each)
 
 
 def _summary(manifest: Manifest, pipeline: Pipeline, tally: Tally, logs: int) -> Iterator[str]:

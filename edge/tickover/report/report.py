@@ -81,13 +81,17 @@ class Report:
     """Gathers what a replay shows and writes it as one HTML page.
 
     ``add`` takes the pipeline's outputs as they come; memory does not grow with their number. ``title`` heads the
-    page, ``digest`` is the model's. Vehicles beyond ``VEHICLES`` and episodes beyond ``EPISODES`` are counted.
+    page, ``digest`` is the model's, ``each`` the word for what is drawn apart: a vehicle, or a log (``laps``). Vehicles
+    beyond ``VEHICLES`` and episodes beyond ``EPISODES`` are counted.
     """
 
-    def __init__(self, manifest: Manifest, *, title: str = "tickover report", digest: str = "") -> None:
+    def __init__(
+        self, manifest: Manifest, *, title: str = "tickover report", digest: str = "", each: str = "vehicle"
+    ) -> None:
         self.manifest = manifest
         self.title = title
         self.digest = digest
+        self.each = each
         self.tracks: dict[str, Track] = {}
         self.undrawn: Counter[str] = Counter()
         self.unlisted = 0
@@ -97,8 +101,9 @@ class Report:
 
     @property
     def episodes(self) -> list[Story]:
-        """The listed episodes, in order of their start."""
-        return sorted(self._stories.values(), key=lambda story: (story.start, story.vehicle))
+        """The listed episodes, in order of their start; log by log where each counts from its own."""
+        stories = list(self._stories.values())
+        return stories if self.each == "log" else sorted(stories, key=lambda story: (story.start, story.vehicle))
 
     def add(self, scored: ScoredTicks, alerts: list[Alert]) -> None:
         """Take in a block of one vehicle's ticks and the alerts that it caused."""
