@@ -39,7 +39,8 @@ class Secret(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Broker(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the broker is and how to talk to it.
 
-    ``receive_maximum`` bounds the messages in flight to the daemon; half of it unacknowledged forces a commit.
+    ``receive_maximum`` bounds the messages in flight to the daemon (Mosquitto 2.0.11 sends more); half of it
+    unacknowledged forces a commit.
     Plaintext to another machine needs ``allow_plaintext = true``. Credentials come from the TOML file
     ``credentials`` (``username``, ``password``) or the environment, never from the command line.
     """
