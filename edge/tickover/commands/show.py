@@ -17,6 +17,9 @@ KINDS: Final = {
     "cusum": "cumulative sum of the residual",
 }
 
+WIDER: Final = 1.5
+"""A residual that spreads this many times wider than usual is called cold."""
+
 
 @click.command()
 @click.argument("model", type=FILE, metavar="MODEL.onnx")
@@ -63,6 +66,8 @@ def _facts(model: Model) -> Iterator[tuple[str, str]]:
     yield "digest", model.digest
     yield "tick", f"every {_seconds(manifest.tick_period_s)}; late by up to {_seconds(manifest.lateness_s)}"
     yield "trip", f"ends at a gap over {_seconds(manifest.gap_limit_s)}; the first {_warm_up(manifest)} warm up"
+    if manifest.cold:
+        yield "cold start", _cold(manifest)
     yield "state", f"{state:,} bytes per vehicle: {', '.join(f'{item.name} {item.size}' for item in manifest.states)}"
     yield "memory", _horizon(manifest)
     yield "false alarms", f"limits set for {budget.episodes:g} in {_seconds(budget.per_s)}{_realised(manifest)}"
@@ -73,6 +78,13 @@ def _facts(model: Model) -> Iterator[tuple[str, str]]:
 
 def _warm_up(manifest: Manifest) -> str:
     return f"{manifest.warm_up_ticks} ticks ({_seconds(manifest.warm_up_ticks * manifest.tick_period_s)})"
+
+
+def _cold(manifest: Manifest) -> str:
+    """The signals whose residuals are long heard more softly at a trip's start."""
+    ages = {name: cold.over_s(WIDER) for name, cold in zip(manifest.names, manifest.cold, strict=True)}
+    slow = [f"{name} {_seconds(age)}" for name, age in ages.items() if age > 0.0]
+    return f"residuals spread over {WIDER:g} times the usual until: {', '.join(slow) or 'no signal'}"
 
 
 def _horizon(manifest: Manifest) -> str:
@@ -93,7 +105,11 @@ def _realised(manifest: Manifest) -> str:
     if budget.realised is None:
         return "; not measured on held-out driving"
     interval = f" ({budget.low:.2g} to {budget.high:.2g})" if budget.low is not None and budget.high is not None else ""
-    return f"; held-out driving gave {budget.realised:.2g} an hour{interval} over {budget.hours:.3g} h"
+    legs = ""
+    if found := budget.legs:
+        lengths = f"{_seconds(found.shortest_s)} to {_seconds(found.longest_s)}"
+        legs = f"; in legs of {lengths} {found.realised:.2g} ({found.low:.2g} to {found.high:.2g})"
+    return f"; held-out driving gave {budget.realised:.2g} an hour{interval} over {budget.hours:.3g} h{legs}"
 
 
 def _training(manifest: Manifest) -> str:
