@@ -26,11 +26,11 @@ def rescale(model: Retuned, trips: Sequence[Trip]) -> None:
 
 
 def residuals_of(model: Retuned, trips: Sequence[Trip]) -> list[FloatArray]:
-    """Observed minus expected ``[T, F]`` of each trip, in units of ``scaler.scale``."""
+    """Observed minus expected ``[T, F]`` of one vehicle's trips in order, in units of ``scaler.scale``."""
     detector = Detector(open_bytes(model.unlimited()))
     scale = model.scaling()["scaler.scale"]
     residuals = []
     for trip in trips:
-        detector.reset(trip_only=False)
+        detector.reset()
         residuals.append(((trip.values - detector.run(trip.values).expected) / scale).astype(np.float32))
     return residuals
