@@ -5,7 +5,7 @@
 - ``season``: trained on 2017, judged on 2018-02; then ``retune`` on the first trips of 2018, without and
   with ``--rescale``, and the old and the two new models judged on the rest of them.
 - ``mixed``: every other trip by date is trained on, the rest is judged.
-- ``all``: trained on all; the false episodes an hour that calibration realised, out of sample.
+- ``all``: trained on all; the false episodes an hour that calibration realised, out of sample, whole and in legs.
 
 The trip ``Messfehler`` (a measuring fault) is nowhere in it. Every step is one ``tickover`` command in a process of its
 own with one thread, and is skipped when its result lies in FOLDER: start again after any interruption, and training
@@ -89,11 +89,11 @@ def work(one: Work, folder: Path) -> list[Row]:
     run = one.path("run")
     resume = ["--resume"] if list(run.glob("checkpoint/fold-*.json")) else []
     one.step("run/run.json", "train", *learn, "--seed", one.seed, "--out", run, *resume)
-    promise = head(one, "unseen, out of fold") | {"promise": json.loads((run / "run.json").read_bytes())["budget"]}
+    promised = promises(one, run)
     if not test:
-        return [promise]
+        return promised
     model = one.step("model.onnx", "export", run, "--out", "{}")
-    rows = [*judged(one, "judged", model, test), learnt_alike(one, model, learn, test), promise]
+    rows = [*judged(one, "judged", model, test), learnt_alike(one, model, learn, test), *promised]
     if one.split == "season":
         first, rest = test[:RETUNED_ON], test[RETUNED_ON:]
         retuned = one.step("retuned.onnx", "retune", model, "--clean", *first, "--out", "{}")
@@ -101,6 +101,13 @@ def work(one: Work, folder: Path) -> list[Row]:
         for what, which in (("rest", model), ("rest, retuned", retuned), ("rest, rescaled", rescaled)):
             rows += judged(one, what, which, rest)
     return rows
+
+
+def promises(one: Work, run: Path) -> list[Row]:
+    """What calibration realised, out of sample, on whole trips and in legs."""
+    budget = json.loads((run / "run.json").read_bytes())["budget"]
+    where = {"unseen, out of fold": budget, "unseen, out of fold, legs": budget["legs"]}
+    return [head(one, what) | {"promise": promise} for what, promise in where.items()]
 
 
 def learnt_alike(one: Work, model: Path, learn: list[Path], test: list[Path]) -> Row:
