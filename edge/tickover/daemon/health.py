@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tickover import advice
 from tickover.records import SECOND
 
 if TYPE_CHECKING:
@@ -71,11 +72,20 @@ def health_report(daemon: "Daemon") -> dict[str, Any]:
     }
 
 
-def log_drops(new: Counter[str]) -> None:
-    """One line a minute for all that was refused or left out."""
-    dropped = {reason: count for reason, count in sorted(new.items()) if count and reason != MISSING}
-    if dropped:
-        logger.warning("left out: %s", " ".join(f"{reason}={count}" for reason, count in dropped.items()))
+class Drops:
+    """Logs what was refused or left out: one line a minute for all, and one for each reason when it is first met."""
+
+    def __init__(self) -> None:
+        self._explained: set[str] = set()
+
+    def log(self, new: Counter[str]) -> None:
+        """What came since the last time."""
+        dropped = {reason: count for reason, count in sorted(new.items()) if count and reason != MISSING}
+        if dropped:
+            logger.warning("left out: %s", " ".join(f"{reason}={count}" for reason, count in dropped.items()))
+        for reason in sorted(dropped.keys() & advice.READINGS.keys() - self._explained):
+            logger.warning(advice.on_reading(reason))
+        self._explained |= dropped.keys()
 
 
 class Metrics:
@@ -104,3 +114,15 @@ class Metrics:
             full = f"tickover_{name}"
             self._gauges[name] = self._gauge(full, f"{name} of the health report", labels, registry=self._registry)
         return self._gauges[name]
+
+
+def open_metrics(port: int) -> Metrics | None:
+    """The metrics, when a port is given and free; a port that is taken is said aloud, and detection goes on without."""
+    try:
+        return Metrics(port) if port else None
+    except OSError as error:
+        problem = error.strerror or error
+        logger.error(
+            "no metrics: out.metrics_port: 127.0.0.1:%d: %s; stop who has it, or choose another", port, problem
+        )
+        return None

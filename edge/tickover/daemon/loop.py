@@ -12,12 +12,14 @@ from typing import Any, Final
 
 import msgspec
 
+from tickover import advice
 from tickover.config import Config
 from tickover.daemon import remote
 from tickover.daemon.clock import is_synced
 from tickover.daemon.committer import Committer
 from tickover.daemon.events import Advance, Event, Reset
-from tickover.daemon.health import Metrics, Rates, health_report, log_drops
+from tickover.daemon.first import FirstReadings
+from tickover.daemon.health import Drops, Rates, health_report, open_metrics
 from tickover.daemon.intake import Intake
 from tickover.daemon.live import Live
 from tickover.daemon.modes import EVERYONE, Mode, Modes
@@ -42,6 +44,8 @@ GATHER_S, FEW_VEHICLES = 0.01, 10
 run of the model, which costs a fleet of 1,000 half the CPU."""
 CHORES_S: Final = 1.0
 """How often silent and sleeping vehicles, expired modes and a failed disk are looked after."""
+PAYLOAD_SHOWN: Final = 80
+"""Bytes of a refused payload in the log."""
 SNAPSHOT_MOST: Final = 100
 """The most vehicles in one snapshot."""
 META_MODES: Final = "modes"
@@ -69,11 +73,12 @@ class Daemon:
         self.live = Live({name: manifest.names for name, manifest in opened.manifests.items()})
         self.connected, self._unconnected = False, ""
         self.synced = is_synced(config.vehicles.clock)
-        self._rates = Rates()
+        self._rates, self._drops = Rates(), Drops()
+        self._first = FirstReadings(self.intake.filters)
         self._seen: dict[str, float] = {}
         self._silenced: dict[str, float] = {}
         self._chores_at = self._health_at = self._scores_at = 0.0
-        self._metrics = Metrics(config.out.metrics_port) if config.out.metrics_port else None
+        self._metrics = open_metrics(config.out.metrics_port)
         self._handlers: dict[type, Callable[[Any], None]] = {
             Incoming: self._take,
             Connected: self._on_connected,
@@ -157,7 +162,8 @@ class Daemon:
         self.committer.taken.note(message)
         refused = self.intake.take(message, self.synced)
         if refused and self.intake.counts[refused] == 1:
-            logger.warning("refused a message on %s: %s (told once; counted from now on)", message.topic, refused)
+            begins, why = message.payload[:PAYLOAD_SHOWN], advice.on_reading(refused)
+            logger.warning("refused a message on %s, which begins %r: %s (told once)", message.topic, begins, why)
 
     def _hear_status(self, message: Incoming) -> None:
         """Acknowledged at once, with all before it: left in the shared session, it would come to a double as news."""
@@ -171,8 +177,11 @@ class Daemon:
         """Apply what was gathered, run the fleet, gather what is to be told."""
         now = time.monotonic()
         for rows in self.intake.drain():
+            is_new = rows.vehicle not in self._seen
             self._seen[rows.vehicle] = now
             self._apply(rows)
+            if is_new:
+                self._first.met(rows.vehicle, self.fleet.newest(rows.vehicle), self.now())
         outcome = self.fleet.pump()
         self.live.note(outcome.outputs)
         for alert in outcome.alerts:
@@ -253,11 +262,13 @@ class Daemon:
         self.notice(Kind.SUBSCRIPTION_REFUSED, bool(refused), f"the broker refused: {', '.join(refused) or 'nothing'}")
         logger.info("subscribed to %s", ", ".join(self.intake.filters))
         self.presence.subscribed()
+        self._first.subscribed()
 
     def _on_disconnected(self, event: Disconnected) -> None:
         broker = self.config.broker
         log = logger.warning if self.connected or event.reason != self._unconnected else logger.debug
-        log("no connection to %s:%d: %s", broker.host, broker.port, event.reason)
+        why = advice.after(event.reason, advice.for_connection(event.reason))
+        log("no connection to %s:%d: %s", broker.host, broker.port, why)
         self.connected, self._unconnected = False, event.reason
         self.presence.disconnected()
         self.outbox.disconnected()
@@ -303,8 +314,11 @@ class Daemon:
         if self.committer.retry_is_due(now):
             self.commit()
             self.committer.retry_disk(now)
+        self._first.look(self.intake.counts)
         durable, refused = self.store.durable, self.outbox.refusal
-        trouble = f"commits do not reach the disk: {self.store.problem}"
+        problem = self.store.problem or ""
+        why = advice.after(problem, advice.for_disk(problem))
+        trouble = f"commits do not reach the disk ({self.config.state.folder}): {why}"
         self.notice(Kind.DURABILITY, not durable, "commits reach the disk" if durable else trouble)
         self.notice(Kind.PUBLISH_REFUSED, bool(refused), f"the broker refuses messages: {refused or 'no more'}")
         half = self.config.outbox.rows // 2
@@ -335,7 +349,7 @@ class Daemon:
         report = health_report(self)
         new, seconds = self._rates.turn(Counter(report["dropped"]) + Counter(rows=report["rows"]))
         rows = new.pop("rows", 0)
-        log_drops(new)
+        self._drops.log(new)
         bad = rows > 0 and new["late"] > self.config.vehicles.late_share * rows
         self.notice(Kind.DATA_QUALITY, bad, "many readings come late" if bad else "readings come in time")
         report["rows_per_s"] = round(rows / seconds, 1)

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Final
 
 from tickover.config import Config, load_config
+from tickover.daemon.access import troubles
 from tickover.daemon.loop import Daemon
 from tickover.daemon.notices import Kind
 from tickover.daemon.recovery import Opened, models_change, open_fleet
@@ -20,7 +21,6 @@ from tickover.errors import ConfigError, TickoverError
 from tickover.io.attempts import LONGEST_ATTEMPT_S
 from tickover.io.mqtt_connection import check_files
 from tickover.io.notify import notify, watchdog_s
-from tickover.io.secrets import exposed
 from tickover.io.store import Bounds, Store
 
 logger: Final = logging.getLogger("tickover")
@@ -75,8 +75,8 @@ class Runner:
         """Configuration, models and the broker's files, checked before anything connects."""
         config = load_config(self._path)
         check_files(config.broker)
-        for file in exposed(config.broker):
-            logger.warning("%s: %s", file.seen, file.fix)
+        for trouble in troubles(config.broker):
+            logger.warning(trouble)
         return config, open_fleet(config)
 
     def _reloaded(self) -> tuple[Config, Opened] | None:
@@ -101,12 +101,13 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise ConfigError(f"state.folder: {folder} cannot be used: {error}") from error
+        cure = "give it to the daemon's user (chown), or name another"
+        raise ConfigError(f"state.folder: {folder} cannot be used: {error.strerror or error}; {cure}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise ConfigError(f"state.folder: {folder} is in use by another daemon") from None
+        raise ConfigError(f"state.folder: {folder} is in use by another daemon; stop that one first") from None
     finally:
         os.close(handle)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from tickover import advice
 from tickover.config import Config
 from tickover.doctor import Check, State, fail, ok, warn
 from tickover.doctor.certificates import read_certificate, validity
@@ -27,6 +28,7 @@ QUEUE_WAIT_S: Final = 3.0
 LISTEN_S: Final = 3.0
 SOON_DAYS: Final = 30
 SHOWN: Final = 5
+RENAME: Final = "rename them under inputs.signals (payload's name = model's name), or train on what comes"
 
 
 def examine(config: Config) -> Iterator[Check]:
@@ -44,7 +46,8 @@ def examine(config: Config) -> Iterator[Check]:
         if all(check.state is State.OK for check in allowed):
             yield _queue(connection, config)
     except BrokerError as error:
-        yield fail("broker", str(error), "the daemon keeps trying, but nothing can work before this does")
+        fix = advice.for_connection(str(error)) or "nothing can work before this does"
+        yield fail("broker", str(error), f"{fix} (the daemon keeps trying)")
 
 
 def _connected(connection: Connection, config: Config) -> Check:
@@ -116,29 +119,40 @@ def _readings(client: MqttClient, config: Config) -> Check:
         return fail("readings", str(error), "let the daemon's user read its input topics in the broker's ACL")
     listener = Listener(config.inputs)
     vehicles: Counter[str] = Counter()
+    newest = 0
     deadline = time.monotonic() + LISTEN_S
     while (left := deadline - time.monotonic()) > 0:
         message = client.receive(left)
         if message is not None and not message.retained:
             rows = listener.rows(message.topic, message.payload, round(time.time() * SECOND))
             vehicles.update(row.vehicle for row in rows)
+            newest = max((row.time for row in rows), default=newest)
     where = ", ".join(filters)
     if not vehicles and not +listener.counts:
-        return warn("readings", f"none in {LISTEN_S:g} s on {where}", "is the truck publishing, to this very topic?")
+        return warn("readings", f"none in {LISTEN_S:g} s", advice.on_silence(filters))
     if not vehicles:
         reasons = ", ".join(f"{name} {count}" for name, count in (+listener.counts).items())
-        return fail("readings", f"none that could be read on {where}: {reasons}", "compare [[inputs]] with what comes")
+        fixes = "; ".join(advice.on_reading(name) for name in +listener.counts)
+        return fail("readings", f"none that could be read on {where}: {reasons}", fixes)
+    strange = advice.on_times(newest, round(time.time() * SECOND))
+    if strange:
+        return warn(
+            "readings", f"{len(vehicles)} vehicle(s), but {strange}", "compare inputs.time_unit with what comes"
+        )
     return _compared(config, listener, vehicles)
 
 
 def _compared(config: Config, listener: Listener, vehicles: Counter[str]) -> Check:
     rate = vehicles.total() / LISTEN_S
     seen = f"{rate:.1f} rows/s from {len(vehicles)} vehicle{'s' * (len(vehicles) > 1)}, {len(listener.columns)} signals"
-    missing = sorted(_wanted(config) - listener.columns.keys())
+    wanted = _wanted(config)
+    missing = sorted(wanted - listener.columns.keys())
+    if wanted and len(missing) == len(wanted):
+        came = ", ".join(sorted(listener.columns)[:SHOWN])
+        return fail("readings", f"{seen}, and none is a model's; they are: {came}", RENAME)
     if missing:
         listed = ", ".join(missing[:SHOWN]) + (" …" if len(missing) > SHOWN else "")
-        fix = "rename them under inputs.signals (payload's name = model's name), or train on what comes"
-        return warn("readings", f"{seen}; {len(missing)} that the models want did not come: {listed}", fix)
+        return warn("readings", f"{seen}; {len(missing)} that the models want did not come: {listed}", RENAME)
     return ok("readings", seen)
 
 

@@ -1,15 +1,19 @@
 """The device: Python, onnxruntime on this processor, the model files, the clock, the disk, who may read the secrets."""
 
+import errno
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from urllib.request import urlopen
 
 import numpy as np
 
@@ -31,6 +35,12 @@ FSYNCS: Final = 20
 FSYNC_BYTES: Final = 8192
 SLOW_FSYNC_S: Final = 0.1
 STUCK_FSYNC_S: Final = 1.0
+DISK_FIXES: Final = {
+    errno.ENOSPC: "make room; until then the daemon detects, but its alerts do not survive a power cut",
+    errno.EROFS: "remount it writable; a disk that turned read-only by itself is failing",
+    errno.EEXIST: "a file is where the folder should be: move it, or name another folder",
+}
+METRICS_WAIT_S: Final = 2.0
 
 
 def examine(config: Config) -> Iterator[Check]:
@@ -48,6 +58,8 @@ def examine(config: Config) -> Iterator[Check]:
             yield from _names(config, manifests)
     yield _clock(config)
     yield from _disk(Path(config.state.folder))
+    if config.out.metrics_port:
+        yield _metrics(config.out.metrics_port)
     yield from (warn("secrets", file.seen, file.fix) for file in exposed(config.broker))
 
 
@@ -119,11 +131,25 @@ def _disk(folder: Path) -> Iterator[Check]:
         free_mb = shutil.disk_usage(folder).free / 1e6
         took = _fsync_times(folder)
     except OSError as error:
-        fix = "run as the daemon's user (sudo -u tickover), or give the folder to that user"
+        fix = DISK_FIXES.get(error.errno or 0, "run as the daemon's user (sudo -u tickover), or give it the folder")
         yield fail("state folder", f"{folder}: {error.strerror or error}", fix)
         return
     yield _free(folder, free_mb)
     yield _fsync(statistics.median(took), max(took))
+
+
+def _metrics(port: int) -> Check:
+    """Free for the daemon, or held by a running one."""
+    where = f"127.0.0.1:{port}"
+    try:
+        with socket.create_server(("127.0.0.1", port)):
+            return ok("metrics port", f"{where} is free")
+    except OSError as error:
+        problem = os.strerror(error.errno or 0)
+    with suppress(OSError), urlopen(f"http://{where}/metrics", timeout=METRICS_WAIT_S) as answer:
+        if b"tickover_" in answer.read():
+            return ok("metrics port", f"{where} is a running daemon's")
+    return fail("metrics port", f"{where}: {problem}", "stop who has it, or set out.metrics_port to another")
 
 
 def _fsync_times(folder: Path) -> list[float]:

@@ -1,0 +1,144 @@
+"""What an engineer is told who waits for a truck that does not report: the cause and the cure, in one line."""
+
+import json
+import logging
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from broker import Broker, free_port, wait_until
+from daemon_process import START, Daemon, Truck, Watcher, drive
+from doctor_process import doctor, plain
+from fleet_broker import FleetBroker, fleet
+from tickover import advice
+from tickover.config import Broker as Settings
+from tickover.config import Tls
+from tickover.daemon import first
+from tickover.daemon.access import troubles
+from tickover.daemon.first import FirstReadings
+
+__all__ = ["fleet"]
+TOPIC = "truck/t1/telemetry"
+
+
+def lines(daemon: Daemon, word: str) -> list[str]:
+    return [line for line in daemon.text().splitlines() if word in line]
+
+
+def test_a_dead_broker(tmp_path: Path) -> None:
+    with Daemon(tmp_path, free_port()).start(ready=False) as daemon:
+        wait_until(lambda: bool(lines(daemon, "is the broker running, and broker.port right?")), 5, "told")
+
+
+@pytest.mark.parametrize(
+    ("shown", "reason", "cure"),
+    [
+        ({"t": START, "temp": 1.0}, "no_signals", "rename them under inputs.signals"),
+        ({"t": START * 1000, "rpm": 1.0}, "bad_time", "inputs.time_unit"),
+        ([1, 2], "not_an_object", "inputs.format"),
+    ],
+)
+def test_a_refused_message_is_shown_with_the_reason_and_the_cure(
+    broker: Broker, truck: Truck, tmp_path: Path, shown: object, reason: str, cure: str
+) -> None:
+    body = json.dumps(shown)
+    with Daemon(tmp_path, broker.port) as daemon:
+        for _ in range(3):
+            truck.client.publish(TOPIC, body, qos=1).wait_for_publish(5)
+        wait_until(lambda: bool(lines(daemon, "refused a message")), 5, "told")
+        (line,) = lines(daemon, "refused a message")
+        assert f"on {TOPIC}, which begins {body.encode()!r}: {reason}: " in line
+        assert cure in line
+
+
+def test_readings_far_from_the_clock_are_told_once_for_each_vehicle(
+    broker: Broker, truck: Truck, watcher: Watcher, tmp_path: Path
+) -> None:
+    now = time.time()
+    with Daemon(tmp_path, broker.port) as daemon, Truck(broker, "t2") as other:
+        truck.send([((now + second) / 1000, {"rpm": 49.0}) for second in range(3)])  # ms are configured, s come
+        other.send([(now, {"rpm": 49.0})])
+        wait_until(lambda: watcher.answer("status")["result"]["rows"] == 4, 5, "taken")
+        (line,) = lines(daemon, "behind this clock")
+        assert "t1: times are" in line
+        assert "inputs.time_unit" in line
+
+
+@pytest.mark.parametrize(("counts", "told"), [({}, 1), ({"bad_json": 1}, 0), ({"rows": 1}, 0)])
+def test_nothing_that_comes_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, counts: dict[str, int], told: int
+) -> None:
+    monkeypatch.setattr(first, "QUIET_S", 0.0)
+    waiting = FirstReadings(["truck/+/telemetry"])
+    with caplog.at_level(logging.WARNING):
+        waiting.look(Counter())
+        assert not caplog.records, "before the subscription"
+        for _ in range(3):
+            waiting.subscribed()
+            waiting.look(Counter(counts))
+    assert [record.message for record in caplog.records] == [advice.on_silence(["truck/+/telemetry"])] * told
+
+
+def test_a_metrics_port_that_is_taken_stops_nothing(
+    broker: Broker, truck: Truck, watcher: Watcher, tmp_path: Path
+) -> None:
+    pytest.importorskip("prometheus_client")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with Daemon(tmp_path, broker.port, out={"metrics_port": port}) as daemon:
+            assert lines(daemon, f"no metrics: out.metrics_port: 127.0.0.1:{port}: Address already in use")
+            truck.send(drive(60))
+            wait_until(lambda: bool(watcher.alerts()), 10, "an alert")
+        config = plain(broker, tmp_path)
+        config.write_text(config.read_text() + f"[out]\nmetrics_port = {port}\n")
+        assert doctor(config)[1]["metrics port"] == "fail"
+    with Daemon(tmp_path / "again", broker.port, out={"metrics_port": port}):
+        assert doctor(config)[1]["metrics port"] == "ok", "the running daemon's own"
+
+
+def test_our_certificate_that_has_ended_is_told_before_the_broker_hangs_up(fleet: FleetBroker, tmp_path: Path) -> None:
+    ended = tmp_path / "ended.crt"
+    request = ["openssl", "x509", "-in", fleet.certs / "truck-1.crt", "-signkey", fleet.certs / "truck-1.key"]
+    subprocess.run([*request, "-days", "-1", "-out", ended], check=True, capture_output=True)
+    tls = {"ca": str(fleet.certs / "ca.crt"), "key": str(fleet.certs / "truck-1.key")}
+    assert not list(troubles(Settings(client_id="c", tls=Tls(certificate=str(fleet.certs / "truck-1.crt"), **tls))))
+    (line,) = troubles(Settings(client_id="c", tls=Tls(certificate=str(ended), **tls)))
+    assert line.startswith(f"certificate {ended}: good from")
+    assert line.endswith("renew it, or set the clock")
+
+
+@contextmanager
+def publishing(broker: Broker, body: str) -> Iterator[None]:
+    """The same again and again, on the topic of `plain`."""
+    client, over = broker.client(), threading.Event()
+
+    def publish() -> None:
+        while not over.wait(0.2):
+            client.publish("trucks/truck-1/signals", body, qos=1)
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+    client.disconnect()
+    client.loop_stop()
+
+
+def test_doctor_says_that_no_name_is_a_models_and_that_times_are_far(broker: Broker, tmp_path: Path) -> None:
+    for shown, state, said in (
+        ({"time": time.time(), "temp": 1.0}, "fail", "none is a model's; they are: temp"),
+        ({"time": time.time(), "rpm": 1.0}, "warn", "2 that the models want did not come: coolant, speed"),
+        ({"time": time.time() / 1000, "rpm": 1.0}, "warn", "days behind this clock"),
+    ):
+        config = plain(broker, tmp_path)
+        with publishing(broker, json.dumps(shown)):
+            _, states, heard = doctor(config)
+        assert (states["readings"], said in heard) == (state, True), heard
