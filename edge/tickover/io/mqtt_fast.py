@@ -1,8 +1,8 @@
 """paho's client with a fast lane past it for the two packets that come by the thousand (`formats.mqtt_packets`).
 
 It reads 64 KiB at a time (paho itself reads byte by byte), hands over the publishes that lie whole in the buffer,
-and acknowledges many in one write. Everything rare goes paho's way. It is also told apart from a plain paho client by
-what a loop of one's own needs to know: bytes that ``poll`` cannot see, and when to look at the keepalive next.
+and acknowledges many in one write. Everything rare goes paho's way. It also says what a loop of one's own needs to
+know: whether bytes wait that ``poll`` cannot see, and when to look at the keepalive next.
 """
 
 import socket
