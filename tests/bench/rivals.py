@@ -2,27 +2,19 @@
 
 They live in the benchmark, not in the product. Both have seeded random weights: only their cost is measured.
 Shapes: B trucks, F inputs per tick (values and mask), W ticks of window, D model width, L layers, H hidden.
-The product's own network stands beside them without its charts, so that like is compared with like.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 18
 IR_VERSION = 9
-
-
-def session(model: onnx.ModelProto) -> ort.InferenceSession:
-    """One thread, in order: what a truck's computer gives a detector."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+GATES = 4
+Made = tuple[onnx.ModelProto, int]
+"""A model and its number of parameters."""
 
 
 @dataclass
@@ -65,12 +57,17 @@ class Builder:
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
             self.weights,
         )
-        built = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-        onnx.checker.check_model(built, full_check=True)
-        return built
+        return finished(graph)
 
 
-def transformer(inputs: int, window: int, width: int, layers: int, *, cached: bool) -> tuple[onnx.ModelProto, int]:
+def finished(graph: onnx.GraphProto) -> onnx.ModelProto:
+    """The graph as a checked model."""
+    built = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    onnx.checker.check_model(built, full_check=True)
+    return built
+
+
+def transformer(inputs: int, window: int, width: int, layers: int, *, cached: bool) -> Made:
     """A pre-norm causal transformer with one head; returns the model and its number of parameters.
 
     Without a cache it reads ``x [B, W, F]`` and runs again over the whole window at each tick. With one it reads
@@ -118,50 +115,30 @@ def _block(b: Builder, h: str, name: str, width: int, *, cached: bool) -> str:
     return b.op("Add", [h, down], f"{name}.r2")
 
 
-def _recurrent(b: Builder, kind: str, x: str, name: str, inputs: int, hidden: int, state: list[str]) -> str:
-    """A GRU or LSTM over ``x [T, B, inputs]``; returns the name of its last h ``[1, B, hidden]``."""
-    gates = {"GRU": 3, "LSTM": 4}[kind]
+def _lstm(b: Builder, x: str, name: str, inputs: int, hidden: int) -> str:
+    """An LSTM from zero over ``x [T, B, inputs]``; returns the name of its last h ``[1, B, hidden]``."""
     feeds = [
         x,
-        b.weight(f"{name}.w", 1, gates * hidden, inputs),
-        b.weight(f"{name}.r", 1, gates * hidden, hidden),
-        b.weight(f"{name}.b", 1, 2 * gates * hidden),
+        b.weight(f"{name}.w", 1, GATES * hidden, inputs),
+        b.weight(f"{name}.r", 1, GATES * hidden, hidden),
+        b.weight(f"{name}.b", 1, 2 * GATES * hidden),
     ]
-    extra = {"linear_before_reset": 1} if kind == "GRU" else {}
     outputs = [f"{name}.all", f"{name}.last"]
-    b.nodes.append(helper.make_node(kind, [*feeds, *state], outputs, name=name, hidden_size=hidden, **extra))
+    b.nodes.append(helper.make_node("LSTM", feeds, outputs, name=name, hidden_size=hidden))
     return outputs[1]
 
 
-def window_lstm(inputs: int, window: int, hidden: int) -> tuple[onnx.ModelProto, int]:
+def window_lstm(inputs: int, window: int, hidden: int) -> Made:
     """The usual sliding-window LSTM autoencoder: encode W ticks, repeat the context W times, decode, all anew.
 
-    Reads ``x [W, B, F]`` (the last W ticks) at every tick; its state is that window.
+    Encoder and decoder have H units each, a dense layer follows at every tick (after Malhotra et al. 2016; the repeated
+    context is that of Keras' ``RepeatVector``). Reads ``x [W, B, F]`` (the last W ticks) at every tick; its state is
+    that window.
     """
     b = Builder(np.random.default_rng(0))
-    last = _recurrent(b, "LSTM", "x", "encoder", inputs, hidden, [])
+    last = _lstm(b, "x", "encoder", inputs, hidden)
     b.op("Expand", [last, b.constant("repeat", [window, 1, 1])], "context")
-    _recurrent(b, "LSTM", "context", "decoder", hidden, hidden, [])
+    _lstm(b, "context", "decoder", hidden, hidden)
     b.op("Squeeze", ["decoder.all", b.constant("axis", [1])], "decoded")
     b.dense("decoded", "expected", hidden, inputs // 2)
     return b.model({"x": [window, "b", inputs]}, {"expected": [window, "b", inputs // 2]}), b.parameters
-
-
-def streaming_gru(inputs: int, hidden: int, bottleneck: int) -> tuple[onnx.ModelProto, int]:
-    """The product's network alone: a GRU autoencoder that advances with the tick.
-
-    Reads ``x [T, B, F]`` and two states ``[1, B, H]``, and returns their successors.
-    """
-    b = Builder(np.random.default_rng(0))
-    encoded = _recurrent(b, "GRU", "x", "encoder", inputs, hidden, ["", "encoder.h"])
-    b.op("Squeeze", ["encoder.all", b.constant("axis", [1])], "encoded")
-    context = b.op("Tanh", [b.dense("encoded", "bottleneck", hidden, bottleneck)], "context")
-    decoded = _recurrent(b, "GRU", context, "decoder", bottleneck, hidden, ["", "decoder.h"])
-    b.op("Squeeze", ["decoder.all", "axis"], "decoded")
-    b.dense("decoded", "expected", hidden, inputs // 2)
-    state: list[int | str] = [1, "b", hidden]
-    model = b.model(
-        {"x": ["t", "b", inputs], "encoder.h": state, "decoder.h": state},
-        {"expected": ["t", "b", inputs // 2], encoded: state, decoded: state},
-    )
-    return model, b.parameters

@@ -31,6 +31,8 @@ PAGE: Final = ROOT / "docs" / "why-gated.md"
 FOLDER: Final = ROOT / "docs" / "why-gated"
 CELLS: Final = ("rnn", "gru", "lstm")
 COLOURS: Final = {"rnn": "#c1440e", "gru": "#1b6ca8", "lstm": "#3f8f3f"}
+MUST: Final = 10
+"""How many times faster than a window that is run again the streaming network is to be."""
 Rows = list[dict[str, Any]]
 
 
@@ -65,13 +67,13 @@ def measure_training(_: int) -> Rows:
 
 
 def measure_bill(_: int) -> Rows:
-    """One truck and 64 trucks, two sizes."""
-    return [row for hidden in streaming_bill.SIZES for trucks in (1, 64) for row in streaming_bill.bill(hidden, trucks)]
+    """Every size and number of trucks a call."""
+    return streaming_bill.bill()
 
 
 def measure_context(_: int) -> Rows:
     """The cost of remembering 1k, 10k and 100k ticks."""
-    return streaming_bill.contexts(32)
+    return streaming_bill.contexts(streaming_bill.DEFAULT_HIDDEN)
 
 
 def table(header: str, lines: list[list[str]]) -> str:
@@ -114,22 +116,16 @@ def training_table(rows: Rows) -> str:
 
 
 def bill_table(rows: Rows) -> str:
-    """Ratios; absolute microseconds belong to the machine that measured them."""
-    return table(
-        "hidden|trucks per call|network|parameters|state bytes per truck|µs per truck and tick|ratio to streaming GRU",
-        [
-            [
-                f"{row['hidden']}",
-                f"{row['trucks']}",
-                row["name"],
-                f"{row['parameters']:,}",
-                f"{row['state_bytes']:,}",
-                f"{row['us']:.2f}",
-                f"{row['ratio']:.1f}",
-            ]
-            for row in rows
-        ],
-    )
+    """A line per size and network; µs per truck and tick, and the ratio to the streaming network, by trucks a call."""
+    trucks = streaming_bill.TRUCKS
+    lines = []
+    for hidden, name in dict.fromkeys((row["hidden"], row["name"]) for row in rows):
+        chosen = [row for row in rows if (row["hidden"], row["name"]) == (hidden, name)]
+        sizes = [f"{chosen[0][key]:,}" for key in ("parameters", "state_bytes")]
+        costs = [f"{row['us']:.2f} ({row['ratio']:.1f} ×)" for row in sorted(chosen, key=lambda row: row["trucks"])]
+        lines.append([f"{hidden}", name, *sizes, *costs])
+    calls = "|".join(f"{number} truck{'s' * (number > 1)} a call" for number in trucks)
+    return table(f"hidden|network|parameters|state bytes per truck|{calls}", lines)
 
 
 def context_table(rows: Rows) -> str:
@@ -199,21 +195,22 @@ def draw_training(rows: Rows) -> Any:
 
 
 def draw_bill(rows: Rows) -> Any:
-    """Ratio to the streaming GRU, a bar per size and number of trucks."""
-    figure, ax = plt.subplots(figsize=(8, 6))
-    ax.set(title="What a tick costs, streaming GRU = 1", xlabel="ratio (log)")
-    settings = sorted({(row["hidden"], row["trucks"]) for row in rows})
-    names = [row["name"] for row in rows if (row["hidden"], row["trucks"]) == settings[0]][1:]
-    height = 0.8 / len(settings)
-    for i, setting in enumerate(settings):
-        ratios = {row["name"]: row["ratio"] for row in rows if (row["hidden"], row["trucks"]) == setting}
-        places = [j + (i + 0.5) * height - 0.4 for j in range(len(names))]
-        label = f"hidden {setting[0]}, {setting[1]} truck{'s' * (setting[1] > 1)} a call"
-        ax.barh(places, [ratios[name] for name in names], height, label=label)
-    ax.set_yticks(range(len(names)), names)
-    ax.set_xscale("log")
-    ax.invert_yaxis()
-    ax.legend(fontsize=8)
+    """Ratio to the streaming GRU against trucks per call, a panel for each rival and a line for each size."""
+    rivals = (streaming_bill.LSTM, streaming_bill.FULL, streaming_bill.CACHED)
+    figure, panels = plt.subplots(1, len(rivals), figsize=(10, 4), sharey=True)
+    for name, ax in zip(rivals, panels, strict=True):
+        for hidden in streaming_bill.SIZES:
+            chosen = [row for row in rows if (row["name"], row["hidden"]) == (name, hidden)]
+            ax.loglog(
+                [row["trucks"] for row in chosen], [row["ratio"] for row in chosen], "o-", label=f"hidden {hidden}"
+            )
+        ax.axhline(MUST, color="grey", linestyle="--")
+        ax.set(title=name, xlabel="trucks per call")
+        ax.set_xticks(streaming_bill.TRUCKS, [str(trucks) for trucks in streaming_bill.TRUCKS])
+        ax.minorticks_off()
+        ax.grid(alpha=0.3)
+    panels[0].set_ylabel("µs a tick, streaming GRU = 1")
+    panels[-1].legend()
     figure.tight_layout()
     return figure
 
