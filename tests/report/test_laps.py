@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +17,9 @@ pytest.importorskip("plotly", reason="the report extra is not installed")
 
 from reported import alert, manifest
 from tickover.cli import root
+from tickover.laps import Lap, Laps
 from tickover.records import SECOND, Alert, Contribution, Phase, ScoredTicks, Scores, TickBlock
 from tickover.report import Report
-from tickover.report.laps import Laps
 
 MODEL = Path(__file__).parents[1] / "edge" / "models" / "gru_autoencoder.onnx"
 MANIFEST = manifest(("boost", "coolant"), ("fast",))
@@ -55,6 +55,12 @@ def rows(scored: ScoredTicks, cut: slice) -> ScoredTicks:
     )
 
 
+def draw(report: Report, laps: Iterable[Lap]) -> None:
+    for lap in laps:
+        named = lap.under_its_name()
+        report.add(named.scored, named.alerts)
+
+
 def outputs(lengths: list[int], block: int, late: int) -> Iterator[tuple[int, slice]]:
     """The log being read, and which ticks come out: the last ``late`` of a log only when more is read."""
     out = begun = 0
@@ -79,19 +85,19 @@ def test_the_page_is_that_of_each_log_added_by_itself(lengths: list[int], block:
         told = [replace(one, vehicle=name) for _, one in episode(number, length)]
         apart.add(replace(mine, ticks=replace(mine.ticks, vehicle=name)), told)
         alerts += [(begin + tick, one) for tick, one in episode(number, length)]
-    laps = Laps(together)
+    laps = Laps()
     for number, cut in outputs(lengths, block, late):
         told = [one for tick, one in alerts if cut.start <= tick < cut.stop]
-        laps.add(rows(whole, cut), told, f"{number}.csv")
+        draw(together, laps.cut(rows(whole, cut), told, f"{number}.csv"))
     assert together.html() == apart.html()
 
 
 def test_an_end_that_is_told_with_the_next_log_stays_with_its_own() -> None:
     report = Report(MANIFEST, each="log")
-    laps = Laps(report)
-    laps.add(ticks_of([20]), [episode(0, 20)[0][1]], "a.csv")
+    laps = Laps()
+    draw(report, laps.cut(ticks_of([20]), [episode(0, 20)[0][1]], "a.csv"))
     late = replace(episode(0, 20)[1][1], time=120 * SECOND)
-    laps.add(ticks_of([5]), [late], "b.csv")
+    draw(report, laps.cut(ticks_of([5]), [late], "b.csv"))
     [story] = report.episodes
     assert (story.vehicle, story.end) == ("a.csv", late.end)
 
@@ -107,6 +113,26 @@ def test_replay_draws_logs_that_count_from_their_start_apart(tmp_path: Path) -> 
     assert drawn(page.read_text(encoding="utf-8")) == [str(log) for log in logs]
 
 
+def test_replay_names_the_log_above_its_alerts(tmp_path: Path) -> None:
+    logs = [tmp_path / name for name in ("short.csv", "monday.csv", "tuesday.csv")]
+    for log, ticks in zip(logs, (5, 400, 400), strict=True):
+        log.write_text(
+            "t_s,coolant,rpm,speed\n" + "".join(f"{t},{-30 if t > 200 else 80},900,0\n" for t in range(ticks))
+        )
+    lines = lines_of(*logs)
+    assert [line for line in lines if "truck-1" not in line] == ["monday.csv:", "tuesday.csv:"]
+    tuesday = lines.index("tuesday.csv:")
+    for told in (lines[1:tuesday], lines[tuesday + 1 :]):
+        assert " START " in told[0]
+        assert " END " in told[-1]
+
+
+def lines_of(*logs: Path) -> list[str]:
+    result = CliRunner().invoke(root, ["replay", str(MODEL), *map(str, logs)])
+    assert result.exit_code == 0, result.output
+    return result.stdout.splitlines()
+
+
 def drawn(page: str) -> list[str]:
     packed = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
     assert packed
@@ -115,9 +141,9 @@ def drawn(page: str) -> list[str]:
 
 def test_the_page_speaks_of_logs() -> None:
     report = Report(MANIFEST, each="log")
-    laps = Laps(report)
+    laps = Laps()
     for number in range(2):
-        laps.add(ticks_of([20]), [one for _, one in episode(number, 20)], f"{number}.csv")
+        draw(report, laps.cut(ticks_of([20]), [one for _, one in episode(number, 20)], f"{number}.csv"))
     page = report.html()
     assert drawn(page) == ["0.csv", "1.csv"]
     assert '<th scope="col">Log</th>' in page

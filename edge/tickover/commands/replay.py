@@ -19,16 +19,17 @@ from tickover.formats.alerts import alert_line, encode_alert
 from tickover.formats.times import parse_time
 from tickover.io.files import log_is_relative, replace_file
 from tickover.io.scores import FORMATS, Writer, open_scores
+from tickover.laps import Lap, Laps
 from tickover.manifest import Manifest
 from tickover.mapping import Mapping, load_mapping, mapping_of
 from tickover.pipeline import Output, Pipeline
+from tickover.records import Alert, ScoredTicks
 from tickover.replaying import Source, Tally, finish, load_state, save_state
 from tickover.replaying import replay as run_logs
 from tickover.settings import Settings
 
 if TYPE_CHECKING:
     from tickover.report import Report
-    from tickover.report.laps import Laps
 
 BAD_ROWS_SHOWN: Final = 10
 
@@ -119,7 +120,7 @@ def replay(
     source = Source(logs, mapping, vehicle, start, strict, _BadRows())
     tally, progress = Tally(), Progress()
     with _write_errors_named(), CtrlC() as ctrl_c, contextlib.ExitStack() as files:
-        sinks = _Sinks(progress, logs)
+        sinks = _Sinks(progress, logs, apart=apart)
         if alerts:
             sinks.alerts = files.enter_context(replace_file(alerts))
         if scores:
@@ -176,36 +177,51 @@ def _write_errors_named() -> Iterator[None]:
 
 
 class _Sinks:
-    """Where the outputs go: lines to standard output, and the files that were asked for."""
+    """Where the outputs go: lines to standard output, and the files that were asked for.
 
-    def __init__(self, progress: Progress, logs: tuple[Path, ...]) -> None:
+    ``apart``: the logs count from their own start, so that a time says nothing without its log.
+    """
+
+    def __init__(self, progress: Progress, logs: tuple[Path, ...], *, apart: bool) -> None:
         self.progress = progress
         alone = Counter(log.name for log in logs)
         self.names = {log: log.name if alone[log.name] == 1 else str(log) for log in logs}
         self.alerts: BinaryIO | None = None
         self.scores: Writer | None = None
         self.report: Report | None = None
-        self._laps: Laps | None = None
+        self._laps = Laps() if apart else None
+        self._headed = ""
 
     def take(self, output: Output, tally: Tally) -> None:
         """One output to all of them."""
-        for alert in output.alerts:
+        if self.scores and len(output.scored.ticks.time):
+            self.scores.add(output.scored)
+        if self._laps and tally.log:
+            for lap in self._laps.cut(output.scored, output.alerts, self.names[tally.log]):
+                self._tell_apart(lap)
+        else:
+            self._tell(output.alerts)
+            self._draw(output.scored, output.alerts)
+
+    def _tell_apart(self, lap: Lap) -> None:
+        if lap.alerts and lap.log != self._headed:
+            self.progress.clear()
+            click.echo(f"{lap.log}:")
+            self._headed = lap.log
+        self._tell(lap.alerts)
+        named = lap.under_its_name()
+        self._draw(named.scored, named.alerts)
+
+    def _tell(self, alerts: list[Alert]) -> None:
+        for alert in alerts:
             self.progress.clear()
             click.echo(alert_line(alert))
             if self.alerts:
                 self.alerts.write(encode_alert(alert) + b"\n")
-        if self.scores and len(output.scored.ticks.time):
-            self.scores.add(output.scored)
-        if self.report and self.report.each == "log" and tally.log:
-            self._draw_apart(self.report, output, self.names[tally.log])
-        elif self.report:
-            self.report.add(output.scored, output.alerts)
 
-    def _draw_apart(self, report: "Report", output: Output, log: str) -> None:
-        from tickover.report.laps import Laps
-
-        self._laps = self._laps or Laps(report)
-        self._laps.add(output.scored, output.alerts, log)
+    def _draw(self, scored: ScoredTicks, alerts: list[Alert]) -> None:
+        if self.report:
+            self.report.add(scored, alerts)
 
 
 class _BadRows:
