@@ -24,22 +24,23 @@ def open_unlimited(weights: Mapping[str, FloatArray], spec: GraphSpec) -> Detect
     return Detector(open_bytes(package(proto, manifest_of(spec, limits, budget=unstated))))
 
 
-def chart_trips(detector: Detector, trips: Sequence[Trip], seed: int = 0) -> list[ScoredTrip]:
+def chart_trips(detector: Detector, trips: Sequence[Trip], seed: int = 0, *, settled: bool = False) -> list[ScoredTrip]:
     """The trips in order as one vehicle's, as the device and ``evaluate`` run them, and once more cut into legs.
 
     What belongs to the vehicle (charts, baselines) is carried from trip to trip and from leg to leg; the network starts
-    each anew.
+    each anew. ``settled``: the vehicle has driven all of it once before, so that its slow means are where they belong.
     """
     values = [trip.values for trip in trips]
     legs = cut_legs(values, detector.manifest.tick_period_s, seed)
-    whole, pieces = charts_in_order(detector, values), iter(charts_in_order(detector, [x for one in legs for x in one]))
+    whole = charts_in_order(detector, values, settled=settled)
+    pieces = iter(charts_in_order(detector, [leg for own in legs for leg in own], settled=settled))
     return [
         ScoredTrip(trip.source, charts, tuple(next(pieces) for _ in own))
         for trip, charts, own in zip(trips, whole, legs, strict=True)
     ]
 
 
-def charts_in_order(detector: Detector, trips: Sequence[FloatArray]) -> list[FloatArray]:
+def charts_in_order(detector: Detector, trips: Sequence[FloatArray], *, settled: bool = False) -> list[FloatArray]:
     """Charts ``[T, C]`` in their own units of one vehicle's trips ``[T, F]``, one after the other.
 
     Charts that a model has switched off read 0; those that are held for a missing signal read NaN.
@@ -49,6 +50,9 @@ def charts_in_order(detector: Detector, trips: Sequence[FloatArray]) -> list[Flo
     signal_of = [manifest.names.index(chart.signal) for chart in manifest.charts]
     scored = []
     detector.reset(trip_only=False)
+    for trip in trips if settled else ():
+        detector.reset()
+        detector.run(trip)
     for trip in trips:
         detector.reset()
         charts = detector.run(trip).chart * units

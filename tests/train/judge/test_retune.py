@@ -12,6 +12,7 @@ from tickover_export.retune import Retuned
 from tickover_train.commands.retune import retune
 from tickover_train.data import Trip
 from tickover_train.judge.rescale import rescale
+from tickover_train.scoring import chart_trips
 
 BUDGET = Budget(episodes=2.0, per_s=3600.0)
 
@@ -71,3 +72,13 @@ def test_the_command_meets_its_budget_on_the_trips_it_was_given(model_file, logs
     assert made.manifest.false_alarms.legs.hours == pytest.approx(1.0, rel=0.2)
     assert "limits for 4 false alarms an hour" in result.output
     assert "in legs of 3 to 8 minutes" in result.output
+
+
+def test_limits_are_for_a_vehicle_that_has_found_its_season(model_file, trips):
+    """The first of two equal trips has the second's charts when the vehicle has driven both before."""
+    detector = Detector(open_bytes(Retuned(model_file.read_bytes()).unlimited()))
+    twice = [Trip("first", trips[0]), Trip("second", trips[0])]
+    fresh, settled = (chart_trips(detector, twice, settled=settled) for settled in (False, True))
+    assert not np.allclose(fresh[0].charts, fresh[1].charts, atol=1e-3)
+    np.testing.assert_allclose(settled[0].charts, settled[1].charts, rtol=1e-3, atol=1e-3)
+    assert not np.allclose(fresh[0].legs[0], settled[0].legs[0], atol=1e-3)

@@ -55,8 +55,11 @@ def retune(
 
 
 def limits_for(model: Retuned, trips: list[Trip], budget: Budget) -> Limits:
-    """Limits by cross-validation over the trips, run through the graph itself."""
-    charts = chart_trips(Detector(open_bytes(model.unlimited())), trips)
+    """Limits by cross-validation over the trips, run through the graph itself.
+
+    Another truck or season is far from where a vehicle's slow means begin. They find it once; limits are for after.
+    """
+    charts = chart_trips(Detector(open_bytes(model.unlimited())), trips, settled=True)
     manifest = model.manifest
     floor = CalibrationConfig().floor
     return calibrate(charts, budget, manifest.episodes, model.bounds, manifest.tick_period_s, floor)
