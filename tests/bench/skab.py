@@ -58,13 +58,17 @@ class Setup:
     reach: float
 
 
+BANKS = (
+    ChartBank(name="energy", kind="energy", span_s=30.0),
+    ChartBank(name="ewma", kind="ewma", span_s=30.0),
+)
 SETUP = Setup(
     TrainConfig(
         name="skab",
         network=NetworkConfig(cell="gru", arch="autoencoder", hidden=16, bottleneck=2),
         fit=FitConfig(epochs=60, lanes=4, chunk=50, patience=10, device="cpu"),
-        charts=ChartsConfig(banks=(ChartBank(name="energy", kind="energy", span_s=30.0),), baseline_span_s=0.0),
-        calibration=CalibrationConfig(folds=len(HALVES), false_alarms=f"1/{skab.TRAIN_ROWS}s"),
+        charts=ChartsConfig(banks=BANKS, baseline_span_s=0.0),
+        calibration=CalibrationConfig(folds=len(HALVES), false_alarms=f"2/{skab.TRAIN_ROWS}s"),
     ),
     held_out=HALVES,
     reach=REACH,

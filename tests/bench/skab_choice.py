@@ -179,9 +179,9 @@ def chosen(results: dict[str, dict[str, float]]) -> str:
 
 def show(results: dict[str, dict[str, float]]) -> None:
     columns = list(next(iter(results.values())))
-    print(f"{'':<38}" + "".join(f"{name:>16}" for name in columns))
+    print(f"{'':<42}" + "".join(f"{name:>20}" for name in columns))
     for name, one in results.items():
-        print(f"{name:<38}" + "".join(f"{one[column]:>16.3f}" for column in columns))
+        print(f"{name:<42}" + "".join(f"{one[column]:>20.3f}" for column in columns))
 
 
 def main() -> None:
