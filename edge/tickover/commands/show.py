@@ -83,8 +83,9 @@ def _warm_up(manifest: Manifest) -> str:
 def _cold(manifest: Manifest) -> str:
     """The signals whose residuals are long heard more softly at a trip's start."""
     ages = {name: cold.over_s(WIDER) for name, cold in zip(manifest.names, manifest.cold, strict=True)}
-    slow = [f"{name} {_seconds(age)}" for name, age in ages.items() if age > 0.0]
-    return f"residuals spread over {WIDER:g} times the usual until: {', '.join(slow) or 'no signal'}"
+    warm_up_s = manifest.warm_up_ticks * manifest.tick_period_s
+    slow = [f"{name} {_seconds(age)}" for name, age in ages.items() if age > warm_up_s]
+    return f"after that, residuals spread over {WIDER:g} times the usual until: {', '.join(slow) or 'no signal'}"
 
 
 def _horizon(manifest: Manifest) -> str:
