@@ -256,7 +256,7 @@ class Pipeline:
             np.stack([job.vehicle.state for job in batch]), np.stack(pieces, axis=1)
         )
         for lane, job in enumerate(batch):
-            job.vehicle.state = states[lane]
+            job.vehicle.state[:] = states[lane]  # a view would keep the whole batch alive
             job.parts.append(Scores(scores.score[:, lane], scores.chart[:, lane], scores.expected[:, lane]))
             job.done = job.ends.pop(0)
 

@@ -15,6 +15,7 @@ from typing import Final
 from tickover.config import Config, load_config
 from tickover.daemon.access import troubles
 from tickover.daemon.loop import Daemon
+from tickover.daemon.memory import share_one_arena
 from tickover.daemon.notices import Kind
 from tickover.daemon.recovery import Opened, models_change, open_fleet
 from tickover.errors import ConfigError, TickoverError
@@ -41,6 +42,7 @@ class Runner:
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT. ConfigError or ModelError when the first start fails."""
+        share_one_arena()
         config, opened = self._read()
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGINT, self._on_stop)
