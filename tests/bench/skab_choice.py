@@ -1,6 +1,6 @@
 """SKAB: the configuration, chosen without SKAB's labels, on known faults in the machine's anomaly-free run.
 
-    python tests/bench/skab_choice.py [--seeds 0 1] [--json FILE] [--processes 2]
+    python tests/bench/skab_choice.py [--round 3] [--seeds 0 1] [--json FILE] [--processes 2]
 
 The anomaly-free run (9,405 rows, no labels) is cut into development runs of 400 training and 750 further rows, one
 beginning every 500 rows. The judge's own plan puts one fault at a time, of 120 to 300 rows, into the last 450 rows of a
@@ -10,7 +10,7 @@ imbalance, 2 of cavitation), weighted so. Everything is scored as SKAB's files a
 finished model file.
 
 The rule, fixed before its run: of the candidates with FAR <= 30 % the one with the highest weighted mean of F1 and
-VUS-PR over all cases and seeds; within ``TIE`` of it the one that stands first in ``CANDIDATES``.
+VUS-PR over all cases and seeds; within ``TIE`` of it the one that stands first in its round.
 """
 
 import argparse
@@ -99,7 +99,7 @@ def forecaster(moved: float, reach: float = 0.0) -> Setup:
     return Setup(config, tuple((n,) for n in range(QUARTERS)), reach)
 
 
-CANDIDATES = {
+ROUND_2 = {
     "autoencoder, energy over 30 s, no drift": autoencoder(energy(30.0), reach=0.0),
     "autoencoder, energy over 30 s": autoencoder(energy(30.0)),
     "… drift to the end of the run": autoencoder(energy(30.0), reach=9.5),
@@ -113,6 +113,18 @@ CANDIDATES = {
     "forecaster, limits allow for drift": forecaster(0.0, REACH),
     "forecaster, levels moved": forecaster(2.0),
 }
+ROUND_3 = {
+    "energy and ewma over 30 s, 2 in 400 s": autoencoder(energy(30.0), ewma(30.0), budget="2/400s"),
+    "… 3 in 400 s": autoencoder(energy(30.0), ewma(30.0), budget="3/400s"),
+    "… 4 in 400 s": autoencoder(energy(30.0), ewma(30.0), budget="4/400s"),
+    "… 6 in 400 s": autoencoder(energy(30.0), ewma(30.0), budget="6/400s"),
+    "… 4 in 400 s, drift of 4.5 quarters": autoencoder(energy(30.0), ewma(30.0), budget="4/400s", reach=4.5),
+    "… 4 in 400 s, drift of 7.5 quarters": autoencoder(energy(30.0), ewma(30.0), budget="4/400s", reach=7.5),
+    "energy over 30, ewma over 60 s, 4 in 400 s": autoencoder(energy(30.0), ewma(60.0), budget="4/400s"),
+    "energy and ewma over 60 s, 4 in 400 s": autoencoder(energy(60.0), ewma(60.0), budget="4/400s"),
+}
+"""Round 2 chose the loosest budget of its list: this one goes on from there."""
+ROUNDS = {2: ROUND_2, 3: ROUND_3}
 
 
 def development_runs(folder: Path) -> list[np.ndarray]:
@@ -143,15 +155,15 @@ def judged(detector: Detector, file: skab.SkabFile) -> skab.Judged:
     return skab.tested(file, score, score >= 1.0)
 
 
-def one_run(task: tuple[Path, int, int]) -> dict[str, list[tuple[str, skab.Judged]]]:
+def one_run(task: tuple[Path, int, int, int]) -> dict[str, list[tuple[str, skab.Judged]]]:
     """Every candidate on every case of one run; candidates that differ only in charts share their networks."""
     torch.set_num_threads(1)
-    folder, number, seed = task
+    folder, number, seed, round_ = task
     names, rows = skab.signal_names(folder), development_runs(folder)[number]
     cases = cases_of(rows, names, number)
     fitted: dict[str, list[Fold]] = {}
     result = {}
-    for name, setup in CANDIDATES.items():
+    for name, setup in ROUNDS[round_].items():
         job = job_of(rows[: skab.TRAIN_ROWS], names, setup, seed)
         if job.identity not in fitted:
             fitted[job.identity] = fit_folds(job)
@@ -189,14 +201,17 @@ def main() -> None:
     default = os.environ.get("TICKOVER_DATA", str(Path(__file__).resolve().parents[3] / "shared" / "data"))
     parser.add_argument("--data", type=Path, default=Path(default), help="the folder that holds skab/")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--round", type=int, choices=ROUNDS, default=max(ROUNDS))
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     folder = args.data / "skab"
-    tasks = [(folder, number, seed) for seed in args.seeds for number in range(len(development_runs(folder)))]
+    tasks = [
+        (folder, number, seed, args.round) for seed in args.seeds for number in range(len(development_runs(folder)))
+    ]
     with ProcessPoolExecutor(args.processes) as pool:
         runs = list(pool.map(one_run, tasks))
-    results = {name: figures_of([case for run in runs for case in run[name]]) for name in CANDIDATES}
+    results = {name: figures_of([case for run in runs for case in run[name]]) for name in ROUNDS[args.round]}
     print(f"{len(tasks)} development runs, {sum(len(next(iter(run.values()))) for run in runs)} cases")
     show(results)
     print(f"chosen: {chosen(results)}")
