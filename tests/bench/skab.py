@@ -68,7 +68,7 @@ SETUP = Setup(
         network=NetworkConfig(cell="gru", arch="autoencoder", hidden=16, bottleneck=2),
         fit=FitConfig(epochs=60, lanes=4, chunk=50, patience=10, device="cpu"),
         charts=ChartsConfig(banks=BANKS, baseline_span_s=0.0),
-        calibration=CalibrationConfig(folds=len(HALVES), false_alarms=f"2/{skab.TRAIN_ROWS}s"),
+        calibration=CalibrationConfig(folds=len(HALVES), false_alarms=f"3/{skab.TRAIN_ROWS}s"),
     ),
     held_out=HALVES,
     reach=REACH,
