@@ -10,8 +10,7 @@ from msgspec import structs
 
 from tickover.errors import RunError
 from tickover_train import checkpoint
-from tickover_train.config import CorruptionConfig
-from tickover_train.corruption import corrupt, move, span_mask
+from tickover_train.corruption import corrupt, span_mask
 from tickover_train.fit import Errors, Task, new_network
 from tickover_train.lanes import lay
 from tickover_train.reference import expect
@@ -104,28 +103,6 @@ def test_an_untrained_forecaster_expects_the_last_value():
 
 def task_of(one: Job) -> Task:
     return Task(network_of(one.config, 1.0), one.config, 1.0, 0, one.normalised, one.normalised, one.device)
-
-
-def test_a_moved_trip_keeps_its_shape_and_the_trip_that_stops_the_fit_is_not_moved():
-    trip = trips(1)[0].values
-    moved = move(trip, np.random.default_rng(0), 2.0)
-    np.testing.assert_allclose(np.diff(moved, axis=0), np.diff(trip, axis=0), atol=1e-3)
-    assert (np.abs(moved - trip).min(axis=0) > 0.0).all()
-    assert move(trip, np.random.default_rng(0), 0.0) is trip
-
-
-def test_a_forecaster_of_moved_trips_does_not_mind_the_level():
-    still, moved = (level_minded(size) for size in (0.0, 3.0))
-    assert moved < still / 2
-
-
-def level_minded(size: float) -> float:
-    """By how much expected changes differ where every signal lies two spreads higher."""
-    corruption = CorruptionConfig(missing=0.0, foreign=0.0, shifted=0.0, moved=size)
-    config = structs.replace(tiny(arch="forecaster", epochs=15, learning_rate=1e-2), corruption=corruption)
-    one = new_job(config, MAPPING, trips())
-    network, trip = fit_fold(one, 0).network, one.normalised[0]
-    return float(np.abs(expect(network, trip + 2.0) - 2.0 - expect(network, trip))[20:].mean())
 
 
 def test_span_masks_cover_their_share_in_spans():

@@ -60,10 +60,6 @@ class CorruptionConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     At any tick a signal is, with these probabilities, *missing* (``missing``), *foreign* (its values come from
     another trip), or *shifted* by a constant drawn from a normal distribution of ``shift_size`` standard
     deviations. Spans last ``span_s`` on average (exponential). So each signal learns to be expected from the others.
-
-    ``moved`` is another matter: each signal of a trip is moved as a whole, targets too, anew in each epoch, by a
-    constant drawn from a normal distribution of this many standard deviations. It tells the network that the level says
-    nothing, where levels will drift beyond those of few training trips.
     """
 
     missing: Share = 0.1
@@ -71,7 +67,6 @@ class CorruptionConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     shifted: Share = 0.03
     shift_size: Positive = 1.5
     span_s: Positive = 60.0
-    moved: NotNegative = 0.0
 
 
 DEFAULT_BANKS: Final = (

@@ -1,7 +1,7 @@
-"""What happens to a trip in training: its signals are moved, and spans of its inputs are missing, foreign or shifted.
+"""What happens to a trip's inputs in training: spans in which a signal is missing, foreign or shifted.
 
-The targets of the latter stay as they were, so that each signal learns to be expected from the others and from its own
-past, as in a denoising autoencoder (Vincent et al. 2008).
+The targets stay as they were, so that each signal learns to be expected from the others and from its own past, as in
+a denoising autoencoder (Vincent et al. 2008).
 """
 
 from collections.abc import Sequence
@@ -28,14 +28,6 @@ def span_mask(random: np.random.Generator, ticks: int, signals: int, share: floa
         ):
             mask[max(0, int(start)) : max(0, int(np.ceil(start + length))), signal] = True
     return mask
-
-
-def move(trip: FloatArray, random: np.random.Generator, size: float) -> FloatArray:
-    """Normalised values ``[T, F]``, each signal moved by one constant, normal with ``size``; 0 moves nothing."""
-    if size == 0.0:
-        return trip
-    moved: FloatArray = (trip + random.normal(0.0, size, trip.shape[1])).astype(np.float32)
-    return moved
 
 
 def corrupt(

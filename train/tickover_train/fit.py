@@ -16,7 +16,7 @@ from torch import Tensor
 from tickover.manifest import Network
 from tickover.records import FloatArray
 from tickover_train.config import TrainConfig
-from tickover_train.corruption import corrupt, move
+from tickover_train.corruption import corrupt
 from tickover_train.lanes import Lanes, lay
 from tickover_train.network import Recurrent, State, build, load_weights, weights_of, with_mask
 
@@ -132,7 +132,7 @@ def _judge(
 
 def _epoch(task: Task, network: Recurrent, optimizer: torch.optim.Adam, checkpoint: Checkpoint) -> float | None:
     """One pass over the training trips; its loss, or None when it was stopped midway."""
-    lanes = _lanes(task, task.training, checkpoint.epoch, learning=True)
+    lanes = _lanes(task, task.training, checkpoint.epoch, turned=True)
     usual = torch.from_numpy(checkpoint.usual["error"].copy()).to(task.device)
     total, state = Errors.none(network.signals, task.device), State()
     for number in range(len(lanes.inputs)):
@@ -218,14 +218,13 @@ class Errors:
         return float(logs.mean()) if len(logs) else 0.0
 
 
-def _lanes(task: Task, trips: Sequence[FloatArray], epoch: int, learning: bool = False) -> Lanes:
+def _lanes(task: Task, trips: Sequence[FloatArray], epoch: int, turned: bool = False) -> Lanes:
     random = np.random.default_rng([task.config.seed & 0xFFFF_FFFF, task.fold, epoch])
     span = task.config.corruption.span_s / task.period_s
     order = random.permutation(len(trips))
-    corruption = task.config.corruption
-    targets = [move(trips[i], random, corruption.moved if learning else 0.0) for i in order]
-    inputs = [corrupt(trip, task.training, random, corruption, span) for trip in targets]
-    return lay(inputs, targets, task.config.fit.lanes, task.config.fit.chunk, random if learning else None)
+    targets = [trips[i] for i in order]
+    inputs = [corrupt(trip, task.training, random, task.config.corruption, span) for trip in targets]
+    return lay(inputs, targets, task.config.fit.lanes, task.config.fit.chunk, random if turned else None)
 
 
 def _learning_rate(task: Task, epochs: float) -> float:
