@@ -11,10 +11,14 @@ READINGS: Final = {
     "bad_time": "the time is missing or cannot be one: are inputs.time and inputs.time_unit (s, ms, us, iso) right?",
     "bad_vehicle": "the vehicle's name is missing, or has / + or # in it, which no topic can carry: rename it where it "
     "comes from, or set inputs.vehicle",
+    "conflict": "two values of one signal at one time: the larger one is taken; are there two sources?",
+    "gated": "vehicles.gate is shut, and stays shut until every signal that it names has come: is it spelt as in the "
+    "payload, or as inputs.signals renames it?",
     "no_signals": "none of its names is a model's signal: rename them under inputs.signals, or name inputs.values",
     "not_a_list": "expected a list of rows: are inputs.format and inputs.rows right?",
     "not_an_object": "expected a JSON object: are inputs.format and inputs.values right?",
     "not_a_number": "a signal's value is no number",
+    "not_finite": "a number that float32 cannot hold",
     "not_in_model": "a signal that this model does not have",
     "out_of_range": "outside the range that the model calls plausible: is the unit the model's?",
     "late": "the tick was closed already: a congested link, or several sources with different clocks",
@@ -24,6 +28,8 @@ READINGS: Final = {
     "too_large": "the payload is larger than 64 KiB: send fewer rows at once",
     "too_many_rows": "too many rows in one payload: send fewer at once",
     "too_many_vehicles": "more vehicles than vehicles.most",
+    "sequence_gap": "Sparkplug messages are missing: the node is asked for its births",
+    "unknown_alias": "a Sparkplug alias that no birth has named: the node is asked for its births",
     "unknown_signal": "names that no model has; harmless when others are known",
     "unknown_topic": "the topic fits no inputs.topic",
     "workshop": "the vehicle is in workshop mode: the command workshop with for_s = 0 ends it",
@@ -32,7 +38,10 @@ READINGS: Final = {
 
 _STRANGER: Final = "broker.tls.ca is not the authority that signed the broker's certificate"
 _NO_NETWORK: Final = "there is no network, or no way to broker.host: a firewall, or a wrong name?"
-_HUNG_UP: Final = "the broker hung up: does this port want TLS, and is our certificate in date, and known to it?"
+_HUNG_UP: Final = (
+    "the broker hung up: does this port want TLS, is our certificate in date and known to it, does its ACL let us "
+    "publish, and has no one else our client_id?"
+)
 _CONNECTION: Final = (
     ("Connection refused", "nobody listens there: is the broker running, and broker.port right?"),
     ("nobody listens", "start the broker, or correct broker.port"),

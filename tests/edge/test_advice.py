@@ -142,3 +142,20 @@ def test_doctor_says_that_no_name_is_a_models_and_that_times_are_far(broker: Bro
         with publishing(broker, json.dumps(shown)):
             _, states, heard = doctor(config)
         assert (states["readings"], said in heard) == (state, True), heard
+
+
+@pytest.mark.parametrize(("ignition", "state"), [({}, "fail"), ({"ignition": 1}, "ok")])
+def test_a_gate_whose_signal_does_not_come_is_told_and_one_beside_the_models_is_well(
+    broker: Broker, truck: Truck, tmp_path: Path, ignition: dict[str, int], state: str
+) -> None:
+    shown = {"coolant": 27.0, "rpm": 49.0, "speed": 39.0, **ignition}
+    config = plain(broker, tmp_path)
+    config.write_text(config.read_text() + '[vehicles]\ngate = "ignition > 0"\n')
+    with publishing(broker, json.dumps({"time": time.time(), **shown})):
+        _, states, heard = doctor(config)
+    assert states["readings"] == state, heard
+    assert ("the gate stays shut without: ignition" in heard) is (state == "fail")
+    with Daemon(tmp_path, broker.port, vehicles={"gate": "ignition > 0"}, out={"health_s": 0.5}) as daemon:
+        truck.send([(START + second, shown) for second in range(5)])
+        told = "gated: vehicles.gate is shut, and stays shut until every signal that it names has come"
+        wait_until(lambda: bool(lines(daemon, told)) or bool(ignition), 5, "told")

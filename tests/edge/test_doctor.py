@@ -80,10 +80,11 @@ def test_what_is_broken_on_the_device_is_said(broker: Broker, tmp_path: Path) ->
 
 def test_names_that_no_model_has_are_said(broker: Broker, tmp_path: Path) -> None:
     config = plain(broker, tmp_path)
-    config.write_text(config.read_text() + '[vehicles]\ngate = "engine_speed > 400"\n')
+    config.write_text(config.read_text() + '[vehicles]\ngate = "ignition > 0"\n[sensitivity]\nrmp = 2.0\n')
     _, states, said = doctor(config)
-    assert states["names"] == "fail"
-    assert "no model has: engine_speed" in said
+    assert (states["names"], states["gate"]) == ("fail", "warn")
+    assert "no model has: rmp" in said
+    assert "no model has: ignition" in said
 
 
 def test_a_bad_configuration_ends_with_78(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tickover import advice
 from tickover.config import Config
 from tickover.doctor import Check, State, fail, ok, warn
 from tickover.doctor.certificates import read_certificate, validity
+from tickover.doctor.device import gate_signals
 from tickover.errors import BrokerError
 from tickover.formats.topics import TopicTemplate
 from tickover.io.mqtt_client import MqttClient
@@ -29,6 +30,8 @@ LISTEN_S: Final = 3.0
 SOON_DAYS: Final = 30
 SHOWN: Final = 5
 RENAME: Final = "rename them under inputs.signals (payload's name = model's name), or train on what comes"
+
+GATE: Final = "correct vehicles.gate, or publish its signals; no reading counts before they have come"
 
 
 def examine(config: Config) -> Iterator[Check]:
@@ -145,6 +148,9 @@ def _readings(client: MqttClient, config: Config) -> Check:
 def _compared(config: Config, listener: Listener, vehicles: Counter[str]) -> Check:
     rate = vehicles.total() / LISTEN_S
     seen = f"{rate:.1f} rows/s from {len(vehicles)} vehicle{'s' * (len(vehicles) > 1)}, {len(listener.columns)} signals"
+    shut = sorted(gate_signals(config) - listener.columns.keys())
+    if shut:
+        return fail("readings", f"{seen}; the gate stays shut without: {', '.join(shut)}", GATE)
     wanted = _wanted(config)
     missing = sorted(wanted - listener.columns.keys())
     if wanted and len(missing) == len(wanted):

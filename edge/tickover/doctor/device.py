@@ -106,14 +106,22 @@ def _model(model: Model) -> tuple[Check, Manifest | None]:
     return ok(name, f"{seen}; golden vectors agree"), manifest
 
 
+def gate_signals(config: Config) -> frozenset[str]:
+    """The signals that the operating gate looks at."""
+    return frozenset(Gate(config.vehicles.gate).signals) if config.vehicles.gate else frozenset()
+
+
 def _names(config: Config, manifests: list[Manifest]) -> Iterator[Check]:
     """Names in the configuration that no model has."""
     known = {name for manifest in manifests for name in manifest.names}
-    gate = Gate(config.vehicles.gate).signals if config.vehicles.gate else ()
     renamed = {ours for item in config.inputs for ours in item.signals.values()}
-    unknown = sorted(({*gate} | {*config.sensitivity} | renamed) - known)
+    gate = gate_signals(config)
+    unknown = sorted(({*config.sensitivity} | renamed) - known - gate)
     if unknown:
-        yield fail("names", f"no model has: {', '.join(unknown)}", "correct gate, sensitivity or inputs.signals")
+        yield fail("names", f"no model has: {', '.join(unknown)}", "correct sensitivity or inputs.signals")
+    if foreign := sorted(gate - known):
+        fix = "the gate stays shut until they are read: publish them beside the models' signals, or correct the gate"
+        yield warn("gate", f"no model has: {', '.join(foreign)}", fix)
 
 
 def _clock(config: Config) -> Check:
