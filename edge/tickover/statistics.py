@@ -94,16 +94,20 @@ class SignalStatistics:
         """A plausible low end: glitches below are out, and no value of another season."""
         below = [self.lasting_low - peak for peak in self.glitch_values if peak < self.lasting_low]
         if below:
-            return _round_outward(self.lasting_low - max(self._margin, GLITCH_SIDE * min(below)), down=True)
-        return _round_outward(self.low - OPEN_MARGIN * self._margin, down=True)
+            return _round_outward(
+                self.lasting_low - max(self._margin, GLITCH_SIDE * min(below)), self._margin, down=True
+            )
+        return _round_outward(self.low - OPEN_MARGIN * self._margin, self._margin, down=True)
 
     @property
     def proposed_high(self) -> float:
         """A plausible high end: glitches above are out, and no value of another season."""
         above = [peak - self.lasting_high for peak in self.glitch_values if peak > self.lasting_high]
         if above:
-            return _round_outward(self.lasting_high + max(self._margin, GLITCH_SIDE * min(above)), down=False)
-        return _round_outward(self.high + OPEN_MARGIN * self._margin, down=False)
+            return _round_outward(
+                self.lasting_high + max(self._margin, GLITCH_SIDE * min(above)), self._margin, down=False
+            )
+        return _round_outward(self.high + OPEN_MARGIN * self._margin, self._margin, down=False)
 
     @property
     def _margin(self) -> float:
@@ -250,9 +254,10 @@ def _nice(seconds: float) -> float:
     return float(f"{min((nice * power for nice in NICE), key=lambda nice: abs(math.log(nice / seconds))):.3g}")
 
 
-def _round_outward(value: float, down: bool) -> float:
-    """Two significant digits, away from the middle."""
-    if value == 0 or not math.isfinite(value):
+def _round_outward(value: float, margin: float, down: bool) -> float:
+    """Two significant digits, and no finer than the margin deserves, away from the middle."""
+    size = max(abs(value), margin / 10)
+    if size == 0 or not math.isfinite(size):
         return 0.0
-    step = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
+    step = 10.0 ** (math.floor(math.log10(size)) - 1)
     return float(f"{(math.floor if down else math.ceil)(value / step) * step:.6g}")

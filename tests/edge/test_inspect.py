@@ -62,6 +62,13 @@ def test_what_cannot_be_negative_has_no_range_below_zero(tmp_path: Path) -> None
     assert mapping.signals["boost"].low < -1, "readings below zero were seen"
 
 
+def test_a_range_that_ends_at_zero_ends_at_zero(tmp_path: Path) -> None:
+    """And not beside it by two digits of a rounding error: 15.5 - 5 * (19 - 15.9) is 1.8e-15."""
+    air = [15.5] * 30 + [round(15.9 + step / 10, 1) for step in range(32) for _ in range(70)]
+    mapping, _ = propose_mapping([log(tmp_path, "time,air", [f"{second},{value}" for second, value in enumerate(air)])])
+    assert mapping.signals["air"].low == 0.0
+
+
 def test_columns_that_say_nothing_are_left_out_and_said(tmp_path: Path) -> None:
     rows = [f"2024-01-01 00:00:{row:02};{row};7;;Bob;0" for row in range(60)]
     path = log(tmp_path, "datetime;rpm;fixed;gone;driver;anomaly", rows)
