@@ -260,4 +260,5 @@ def _round_outward(value: float, margin: float, down: bool) -> float:
     if size == 0 or not math.isfinite(size):
         return 0.0
     step = 10.0 ** (math.floor(math.log10(size)) - 1)
-    return float(f"{(math.floor if down else math.ceil)(value / step) * step:.6g}")
+    steps = round(value / step, 2)  # a rounding error is not a step further out
+    return float(f"{(math.floor if down else math.ceil)(steps) * step:.6g}")
