@@ -2,9 +2,9 @@
 
     python tests/bench/skab.py [--seeds 0 1 2] [--json FILE] [--processes 2]
 
-The configuration was chosen by ``skab_choice.py``, without SKAB's labels. Limits allow for drift: between training
-rows and test part a signal may go on moving as fast as its mean moved from one quarter of the training rows to
-another.
+The configuration, a tuple of models that run side by side, was chosen by ``skab_choice.py``, without SKAB's labels.
+Limits allow for drift: between training rows and test part a signal may go on moving as fast as its mean moved from one
+quarter of the training rows to another.
 
 What was seen of the labels before, and what remains of that: docs/evaluation.md.
 """
@@ -25,6 +25,7 @@ from msgspec import structs
 from tickover.detector import Detector
 from tickover.mapping import Mapping, SignalColumn, TickRule
 from tickover.model import open_bytes
+from tickover.records import FloatArray
 from tickover_export.graph import build
 from tickover_export.package import manifest_of, package
 from tickover_export.spec import ChartBank
@@ -38,6 +39,7 @@ from tickover_train.config import (
 from tickover_train.data import Trip, fit_scaler
 from tickover_train.judge import skab
 from tickover_train.judge.baselines import PcaScorer
+from tickover_train.judge.metrics import Floats
 from tickover_train.judge.scorers import ModelScorer
 from tickover_train.network import prepare
 from tickover_train.workshop import Fold, Job, Product, finish, fit_folds
@@ -51,10 +53,10 @@ OWN, MOVED, LEARNT = (f", 600 {kind} rows in front" for kind in ("own", "moved",
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
-    """A configuration, the quarters of the training rows that each fold does not see, and how far drift may reach.
+class Member:
+    """One model: its settings, the quarters of the training rows that each fold does not see, how far drift may reach.
 
-    ``episodes``: the alarm is an open episode, as on the device; otherwise a score at or over the limit.
+    ``episodes``: its alarm is an open episode, as on the device; otherwise a score at or over the limit.
     """
 
     config: TrainConfig
@@ -67,7 +69,7 @@ BANKS = (
     ChartBank(name="energy", kind="energy", span_s=30.0),
     ChartBank(name="ewma", kind="ewma", span_s=30.0),
 )
-SETUP = Setup(
+AUTOENCODER = Member(
     TrainConfig(
         name="skab",
         network=NetworkConfig(cell="gru", arch="autoencoder", hidden=16, bottleneck=2),
@@ -79,16 +81,17 @@ SETUP = Setup(
     reach=REACH,
     episodes=False,
 )
+CONFIGURATION = (AUTOENCODER,)
 
 
-def job_of(rows: np.ndarray, names: list[str], setup: Setup, seed: int) -> Job:
+def job_of(rows: FloatArray, names: list[str], member: Member, seed: int) -> Job:
     """One run's training rows as four trips, each held out once."""
-    config = structs.replace(setup.config, seed=seed)
+    config = structs.replace(member.config, seed=seed)
     trips = [Trip(f"quarter {n}", values) for n, values in enumerate(np.split(rows, QUARTERS))]
     mapping = Mapping(signals={name: SignalColumn() for name in names}, ticks=TickRule(period_s=1.0))
     scaler = fit_scaler([Trip("all", rows)])
     normalised = [prepare(t.values, scaler.center, scaler.scale, config.charts.input_clip) for t in trips]
-    return Job(config, mapping, trips, scaler, normalised, setup.held_out, torch.device("cpu"))
+    return Job(config, mapping, trips, scaler, normalised, member.held_out, torch.device("cpu"))
 
 
 def detector_of(job: Job, fitted: Sequence[Fold], reach: float) -> Detector:
@@ -99,14 +102,14 @@ def detector_of(job: Job, fitted: Sequence[Fold], reach: float) -> Detector:
     return Detector(open_bytes(package(build(product.weights, product.spec, limits), manifest)))
 
 
-def drift_of(job: Job, product: Product, reach: float) -> np.ndarray:
+def drift_of(job: Job, product: Product, reach: float) -> Floats:
     """How far each chart's signal goes in ``reach`` quarters at the fastest that it went between two, ``[C]``.
 
     In units of the residual's spread, as charts are.
     """
     means = np.stack([trip.mean(axis=0) for trip in job.normalised])
     fastest = np.abs(np.diff(means, axis=0)).max(axis=0) / product.weights["residual.scale"]
-    drift: np.ndarray = np.tile(reach * fastest, len(job.config.charts.banks))
+    drift: Floats = np.tile(reach * fastest, len(job.config.charts.banks))
     return drift
 
 
@@ -123,24 +126,27 @@ def versions(folder: Path, number: int, seed: int) -> dict[str, skab.SkabFile]:
 
 
 def one_file(task: tuple[Path, int, int]) -> dict[str, skab.Judged]:
-    """The model, trained once, on every version of one file, and the floors beside it."""
+    """The models, trained once, on every version of one file, and the floors beside them."""
     torch.set_num_threads(1)
     files = versions(*task)
     folder, _, seed = task
-    job = job_of(files[""].values[: skab.TRAIN_ROWS], skab.signal_names(folder), SETUP, seed)
-    detector = detector_of(job, fit_folds(job), SETUP.reach)
+    rows, names = files[""].values[: skab.TRAIN_ROWS], skab.signal_names(folder)
+    jobs = [job_of(rows, names, member, seed) for member in CONFIGURATION]
+    detectors = [detector_of(job, fit_folds(job), m.reach) for job, m in zip(jobs, CONFIGURATION, strict=True)]
     judged = {}
     for version, file in files.items():
-        judged["tickover" + version] = judge(detector, file, SETUP.episodes)
+        judged["tickover" + version] = judge(CONFIGURATION, detectors, file)
         judged["pca residual" + version] = pca(file)
         judged["clock" + version] = skab.clock(file)
     return judged | floors(files[""], np.random.default_rng(task[1:]))
 
 
-def judge(detector: Detector, file: skab.SkabFile, episodes: bool) -> skab.Judged:
-    """The model file on one file, a new vehicle."""
-    track = ModelScorer(detector).clean([file.values], [[]])[0]
-    return skab.tested(file, track.score.astype(np.float32), track.open if episodes else track.score >= 1.0)
+def judge(members: Sequence[Member], detectors: Sequence[Detector], file: skab.SkabFile) -> skab.Judged:
+    """The model files side by side on one file, a new vehicle: alarm when any is in alarm, the score is the largest."""
+    tracks = [ModelScorer(detector).clean([file.values], [[]])[0] for detector in detectors]
+    alarms = [t.open if m.episodes else t.score >= 1.0 for m, t in zip(members, tracks, strict=True)]
+    score = np.max([track.score for track in tracks], axis=0)
+    return skab.tested(file, score.astype(np.float32), np.any(alarms, axis=0))
 
 
 def floors(file: skab.SkabFile, random: np.random.Generator) -> dict[str, skab.Judged]:
@@ -155,7 +161,7 @@ def pca(file: skab.SkabFile) -> skab.Judged:
     scorer = PcaScorer(1.0, lambda scores: float(np.concatenate(scores).max()))
     scorer.clean([train_rows, train_rows], [[], []])
     score = scorer.score(0, file.values)
-    return skab.tested(file, score, score >= 1.0)
+    return skab.tested(file, score.astype(np.float32), score >= 1.0)
 
 
 def run(folder: Path, seed: int, processes: int) -> dict[str, object]:
@@ -165,7 +171,7 @@ def run(folder: Path, seed: int, processes: int) -> dict[str, object]:
     with ProcessPoolExecutor(processes) as pool:
         judged = list(pool.map(one_file, tasks))
     named = {name: asdict(skab.figures([one[name] for one in judged])) for name in sorted(judged[0])}
-    return {"seed": seed, "seconds": time.monotonic() - began} | named
+    return {"seed": seed, "seconds": time.monotonic() - began, **named}
 
 
 def show(result: dict[str, object]) -> None:
