@@ -176,6 +176,20 @@ def test_backing_off_leaves_the_broker_alone(tap: Tap) -> None:
     assert len(tap.of(Connected)) == 1
 
 
+def test_what_is_published_after_leaving_is_not_taken_for_refused(tap: Tap) -> None:
+    tap.link.back_off("another daemon")
+    for number in range(200):
+        tap.link.publish(number, "out", b"x")
+    tap.until(lambda: bool(tap.of(Disconnected)), "left")
+    assert not tap.of(Published)
+
+
+def test_a_surprise_in_the_thread_is_a_lost_connection_and_tried_again(tap: Tap) -> None:
+    tap.link.publish("bad", "out", object())  # type: ignore[arg-type]
+    tap.until(lambda: len(tap.of(Connected)) == 2, "connected again")
+    assert "TypeError" in tap.of(Disconnected)[0].reason
+
+
 def test_retained_messages_of_a_named_topic_are_taken(broker: Mosquitto) -> None:
     send(broker, 3, retain=True)
     tap = Tap(settings_of(broker), filters=("in/0",), retained=("in/2",)).ready()

@@ -24,7 +24,6 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tickover.config import Broker
-from tickover.errors import TickoverError
 from tickover.formats.mqtt_packets import Publish
 from tickover.io.attempts import Waits, attempt_s
 from tickover.io.mqtt_connection import configured, session
@@ -201,7 +200,7 @@ class Link:
             _connect(client, self._broker)
             client.send_at_once()
             self._serve(client, began + attempt_s(self._broker.keepalive_s))
-        except (OSError, ValueError, TickoverError) as error:
+        except Exception as error:  # noqa: BLE001 - paho's or ours: a thread that ends is deaf for ever
             self._lost = self._lost or Disconnected(f"{type(error).__name__}: {error}", False)
         since, self._up_since = self._up_since, None
         return time.monotonic() - since if since else 0.0
@@ -249,7 +248,7 @@ class Link:
             self._awake.recv(4096)
         except BlockingIOError:
             return
-        while self._commands and self._up_since:
+        while self._commands and self._up_since and self._lost is None:
             self._commands.popleft()(client)
 
     def _command(self, command: Callable[[FastClient], None]) -> None:
