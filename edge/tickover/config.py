@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from tickover import toml
 from tickover.daemon.gate import Gate
+from tickover.daemon.notices import Kind
 from tickover.errors import ConfigError
 from tickover.formats.payloads import Input
 from tickover.settings import EpisodeOverrides, Factor
@@ -168,6 +169,8 @@ def _problems(config: Config) -> list[tuple[str, str]]:
     names = [model.detector for model in config.models]
     if len(set(names)) < len(names):
         found.append(("models", f"detector names must be unique, got {', '.join(names)}"))
+    if taken := sorted({*names} & {*Kind}):
+        found.append(("models", f"expected a detector's name that no notice has, got {', '.join(taken)}"))
     found.append(("vehicles.gate", Gate.problem(config.vehicles.gate)))
     return [(where, problem) for where, problem in found if problem]
 

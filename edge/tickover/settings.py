@@ -38,8 +38,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     sensitivity: dict[str, Factor] = {}
 
     def policy(self, manifest: Manifest) -> EpisodePolicy:
-        """The model's episode policy with the overrides."""
-        return msgspec.structs.replace(manifest.episodes, **msgspec.to_builtins(self.episodes))
+        """The model's episode policy with the overrides; ConfigError when they leave no room for ``major``."""
+        policy = msgspec.structs.replace(manifest.episodes, **msgspec.to_builtins(self.episodes))
+        if policy.major_level > policy.critical_level:
+            levels = f"{policy.major_level:g} and {policy.critical_level:g}"
+            raise ConfigError(f"episodes: expected major_level up to critical_level, got {levels}")
+        return policy
 
     def check(self, manifest: Manifest, name: str = "settings") -> None:
         """ConfigError when a sensitivity names a signal that the model does not have; ``name`` is the file."""

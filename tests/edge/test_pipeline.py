@@ -193,6 +193,11 @@ def test_a_sensitivity_for_a_stranger_is_refused():
         Pipeline(FakeDetector(), Settings(sensitivity={"aa": 2.0}))
 
 
+def test_levels_that_leave_no_room_for_major_are_refused():
+    with pytest.raises(ConfigError, match="expected major_level up to critical_level, got 5 and 4"):
+        Pipeline(FakeDetector(), Settings(episodes=EpisodeOverrides(major_level=5.0)))
+
+
 def test_every_number_of_the_policy_can_be_overridden():
     assert EpisodeOverrides.__struct_fields__ == EpisodePolicy.__struct_fields__
 

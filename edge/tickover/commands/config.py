@@ -22,7 +22,9 @@ def config() -> None:
 @config.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def check(file: Path) -> None:
-    """Read FILE as the daemon would; nothing is connected or opened. Exit code 78 when it is wrong."""
+    """Read FILE as the daemon would, and see that the models are there; `tickover doctor` tries certificates,
+    credentials, models and broker. Exit code 78 when it is wrong.
+    """
     loaded = load_config(file)
     for model in loaded.models:
         if not Path(model.path).is_file():
