@@ -32,6 +32,7 @@ from tickover_export.spec import ChartBank
 from tickover_train.config import (
     CalibrationConfig,
     ChartsConfig,
+    CorruptionConfig,
     FitConfig,
     NetworkConfig,
     TrainConfig,
@@ -65,23 +66,34 @@ class Member:
     episodes: bool
 
 
-BANKS = (
-    ChartBank(name="energy", kind="energy", span_s=30.0),
-    ChartBank(name="ewma", kind="ewma", span_s=30.0),
-)
+ENERGY = ChartBank(name="energy", kind="energy", span_s=30.0)
+EWMA = ChartBank(name="ewma", kind="ewma", span_s=30.0)
 AUTOENCODER = Member(
     TrainConfig(
         name="skab",
         network=NetworkConfig(cell="gru", arch="autoencoder", hidden=16, bottleneck=2),
         fit=FitConfig(epochs=60, lanes=4, chunk=50, patience=10, device="cpu"),
-        charts=ChartsConfig(banks=BANKS, baseline_span_s=0.0),
-        calibration=CalibrationConfig(folds=len(HALVES), false_alarms=f"3/{skab.TRAIN_ROWS}s"),
+        charts=ChartsConfig(banks=(ENERGY, EWMA), baseline_span_s=0.0),
+        calibration=CalibrationConfig(folds=len(HALVES), false_alarms=f"2/{skab.TRAIN_ROWS}s"),
     ),
     held_out=HALVES,
     reach=REACH,
     episodes=False,
 )
-CONFIGURATION = (AUTOENCODER,)
+FORECASTER = Member(
+    structs.replace(
+        AUTOENCODER.config,
+        network=structs.replace(AUTOENCODER.config.network, arch="forecaster"),
+        corruption=CorruptionConfig(missing=0.03, foreign=0.0, shifted=0.0),
+        charts=structs.replace(AUTOENCODER.config.charts, banks=(ENERGY,), baseline_span_s=1800.0),
+        calibration=CalibrationConfig(folds=QUARTERS, false_alarms=f"1/{skab.TRAIN_ROWS}s"),
+    ),
+    held_out=tuple((n,) for n in range(QUARTERS)),
+    reach=0.0,
+    episodes=False,
+)
+"""Its inputs are not shifted: a forecaster takes its last input for the level."""
+CONFIGURATION = (AUTOENCODER, FORECASTER)
 
 
 def job_of(rows: FloatArray, names: list[str], member: Member, seed: int) -> Job:

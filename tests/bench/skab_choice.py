@@ -26,11 +26,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from msgspec import structs
-from skab import AUTOENCODER, QUARTERS, REACH, Member, detector_of, job_of, judge
+from skab import AUTOENCODER, FORECASTER, REACH, Member, detector_of, job_of, judge
 
 from tickover.manifest import Signal
 from tickover_export.spec import ChartBank
-from tickover_train.config import DEFAULT_BANKS, CorruptionConfig
+from tickover_train.config import DEFAULT_BANKS
 from tickover_train.judge import skab
 from tickover_train.judge.faults import Case, habits_of, inject, kind, plan
 from tickover_train.workshop import Fold, fit_folds
@@ -90,15 +90,10 @@ def autoencoder(
 
 
 def forecaster(reach: float = 0.0, budget: str = "1/400s") -> Member:
-    """Quarters held out one by one; inputs are not shifted: a forecaster takes its last input for the level."""
-    config = structs.replace(
-        AUTOENCODER.config,
-        network=structs.replace(AUTOENCODER.config.network, arch="forecaster"),
-        corruption=CorruptionConfig(missing=0.03, foreign=0.0, shifted=0.0),
-        charts=structs.replace(AUTOENCODER.config.charts, banks=(energy(30.0),), baseline_span_s=1800.0),
-        calibration=structs.replace(AUTOENCODER.config.calibration, folds=QUARTERS, false_alarms=budget),
-    )
-    return Member(config, tuple((n,) for n in range(QUARTERS)), reach, episodes=False)
+    """As ``skab.FORECASTER``, but for what is named."""
+    config = FORECASTER.config
+    calibration = structs.replace(config.calibration, false_alarms=budget)
+    return replace(FORECASTER, config=structs.replace(config, calibration=calibration), reach=reach)
 
 
 def pair(first: int, second: int, reach: float = 0.0) -> tuple[Member, ...]:
