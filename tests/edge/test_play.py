@@ -97,6 +97,21 @@ def test_plaintext_leaves_this_machine_only_when_told_to(log: Path) -> None:
     assert "expected TLS for a host that is not loopback" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--vehicle", "a/b"], "expected a vehicle's name without / + and #, got 'a/b'"),
+        (["--topic", "trucks/+/{vehicle}"], "neither + nor #, got 'trucks/+/{vehicle}'"),
+        (["--topic", "trucks/signals"], "expected {vehicle} in it"),
+    ],
+)
+def test_a_topic_that_nobody_could_read_is_refused(broker: Broker, log: Path, options: list[str], said: str) -> None:
+    done = tickover("play", str(log), "--broker", broker.address, "--map", str(log.with_name("map.toml")), *options)
+    assert done.returncode in (1, 2)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_broker_restart_in_the_middle_loses_nothing(broker: Broker) -> None:
     """Unacknowledged messages are sent again; the reader's session keeps what it had not got."""
     number = 4000

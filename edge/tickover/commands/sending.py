@@ -8,7 +8,8 @@ import click
 
 from tickover.commands.words import many
 from tickover.dates import clock, duration, is_relative
-from tickover.errors import BrokerError
+from tickover.errors import BrokerError, LogError
+from tickover.formats.payloads import PayloadError, vehicle_name
 from tickover.io.mqtt_client import MqttClient
 from tickover.records import SECOND
 
@@ -25,8 +26,8 @@ class Sender:
     """Publishes messages to each vehicle's topic and tells on standard error how far it is."""
 
     def __init__(self, client: MqttClient, topic: str) -> None:
-        if "{vehicle}" not in topic:
-            raise click.UsageError(f"--topic: expected {{vehicle}} in it, got {topic!r}")
+        if "{vehicle}" not in topic or "+" in topic or "#" in topic:
+            raise click.UsageError(f"--topic: expected {{vehicle}} in it, and neither + nor #, got {topic!r}")
         self._client = client
         self._topic = topic
         self._began = self._said = time.monotonic()
@@ -36,8 +37,15 @@ class Sender:
         self._live = sys.stderr.isatty()
 
     def send(self, vehicle: str, moment: int, payload: bytes) -> None:
-        """Publish one message; waits while the broker owes too many acknowledgements."""
-        self._client.publish(self._topic.replace("{vehicle}", vehicle), payload)
+        """Publish one message; waits while the broker owes too many acknowledgements.
+
+        LogError for a vehicle whose name cannot be a level of a topic.
+        """
+        try:
+            level = vehicle_name(vehicle)
+        except PayloadError as error:
+            raise LogError(f"expected a vehicle's name without / + and #, got {vehicle!r}") from error
+        self._client.publish(self._topic.replace("{vehicle}", level), payload)
         self._first = moment if self._first is None else self._first
         self._moment = max(self._moment, moment)
         self._sent += 1
