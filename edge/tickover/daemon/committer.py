@@ -121,6 +121,7 @@ class Committer:
 
     def _add_checkpoint(self, change: Change) -> None:
         everything = self._store.wants_checkpoint or not self._store.durable
+        self._store.wants_checkpoint = False  # a commit that finds the file damaged asks again
         if everything:
             self._dirty.update(self._fleet.vehicles)
         change.states |= {name: self._fleet.state(name) for name in self._dirty if name in self._fleet}
@@ -128,9 +129,8 @@ class Committer:
         change.forget_journal = True
 
     def _after(self, change: Change, told: dict[str, bytes]) -> None:
-        if change.forget_journal and self._store.durable:
+        if change.forget_journal and self._store.durable and not self._store.wants_checkpoint:
             self._dirty.clear()
-            self._store.wants_checkpoint = False
             self._journal_bytes = 0
             self._checkpoint_bytes = sum(map(len, [*change.states.values(), *change.meta.values()]))
             self._checkpoint_at = time.monotonic() + self._policy.checkpoint_s

@@ -1,0 +1,66 @@
+"""What a commit writes when the file turns out to be damaged under it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon_process import MODEL
+from tickover.config import Broker, Config, Model, State
+from tickover.daemon.committer import Committer
+from tickover.daemon.events import Advance
+from tickover.daemon.outbox import Outbox
+from tickover.daemon.recovery import open_fleet
+from tickover.daemon.telling import Teller, Topics
+from tickover.formats.payloads import Input
+from tickover.io.database import DamagedError
+from tickover.io.store import FILE, Store
+from tickover.records import SECOND
+
+TRUCKS = ("quiet", "busy")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(
+        broker=Broker(client_id="c"),
+        inputs=(Input(topic="t", vehicle="v"),),
+        models=(Model(path=str(MODEL)),),
+        state=State(folder=str(tmp_path)),
+    )
+
+
+def test_a_file_found_damaged_by_a_checkpoint_gets_every_state_again(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, fleet = Store(tmp_path), open_fleet(config).fleet
+    outbox = Outbox(store, None, refused_retry_s=60)  # type: ignore[arg-type]
+    committer = Committer(config.state, 100, store, fleet, outbox)
+    teller = Teller(Topics("base", "node"), lambda _: False)
+
+    def drive(truck: str, second: int) -> None:
+        event = Advance(truck, second * SECOND)
+        fleet.apply(event)
+        committer.journal(event)
+
+    for truck in TRUCKS:
+        drive(truck, 1)
+    committer.commit(0, teller, checkpoint=True)
+    drive("busy", 2)
+    write = store._write
+
+    def write_on_damage(*_: Any) -> None:
+        monkeypatch.setattr(store, "_write", write)
+        for file in (FILE, f"{FILE}-wal"):
+            (tmp_path / file).write_bytes(b"?" * 8192)
+        raise DamagedError("bits have flipped")
+
+    monkeypatch.setattr(store, "_write", write_on_damage)
+    committer.commit(0, teller, checkpoint=True)
+    assert store.durable
+    assert store.vehicles() == ["busy"], "the quiet truck had no news"
+    assert committer.due(waiting=False)
+    committer.commit(0, teller)
+    assert store.vehicles() == sorted(TRUCKS)
+    assert not committer.due(waiting=False)
+    store.close()
