@@ -2,15 +2,18 @@
 
 import os
 import random
+import shutil
+import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from broker import Broker, wait_until
-from daemon_process import OTHER_MODEL, Daemon, Truck, Watcher, as_told, drive, replayed
+from broker import Broker, Listener, wait_until
+from daemon_process import OTHER_MODEL, Daemon, Truck, Watcher, alerts_in, as_told, drive, replayed
 from small_disk import SmallDisk
 from tickover.io.store import FILE
 from tickover.records import EndReason, Phase
@@ -131,6 +134,54 @@ def test_a_damaged_store_is_put_aside_said_aloud_and_detection_goes_on(
     truck.send([(stamp + 1000, shown) for stamp, shown in drive(60)])
     wait_until(lambda: len(watcher.alerts()) > before, 10, "an alert")
     truck.close()
+
+
+def destroy(store: Path) -> None:
+    """Nothing of it, nor of its log, can be read."""
+    for path in (store, store.with_name(f"{FILE}-wal")):
+        content = bytearray(path.read_bytes())
+        for at in range(0, len(content), 97):
+            content[at] ^= 0x55
+        path.write_bytes(content)
+
+
+def remove(store: Path) -> None:
+    """A new disk, say."""
+    shutil.rmtree(store.parent)
+
+
+def damage_the_journal(store: Path) -> None:
+    """What is known of the vehicles is gone; outbox and alarms can be read."""
+    with closing(sqlite3.connect(store)) as db, db:
+        assert db.execute("UPDATE journal SET crc = crc + 1").rowcount
+
+
+@pytest.mark.parametrize("damage", [destroy, remove, damage_the_journal])
+def test_alarms_of_episodes_that_nobody_remembers_are_cleared(
+    daemon: Daemon, broker: Broker, watcher: Watcher, damage: Callable[[Path], None]
+) -> None:
+    """Those of the daemon's own vehicles and of itself; never another's."""
+    others = {f"tickover/v1/{of}" for of in ("t1/alarm/other", "t2/alarm/anomaly", "gateway-2/alarm/durability")}
+    own = {f"tickover/v1/{of}" for of in ("t1/alarm/anomaly", "t1/alarm/stale_signal", "gateway/alarm/durability")}
+    for topic in others | own:
+        watcher.client.publish(topic, b"on", qos=1, retain=True)
+    with Truck(broker) as truck:
+        daemon.start()
+        truck.send(drive(50))
+        wait_until(lambda: bool(alerts_in(watcher.of("t1/alarm/anomaly")[1:])), 10, "an alarm")
+        daemon.kill()
+        damage(daemon.state / FILE)
+        before = len(watcher.messages)
+        daemon.start()
+        rows = [(stamp + 1000, shown) for stamp, shown in drive(30)]
+        truck.send(rows)
+        wait_until(lambda: {topic for topic, body in watcher.messages[before:] if not body} >= own, 10, "cleared")
+    wait_until(lambda: watcher.answer("status")["result"]["outbox"] == 0, 10, "all is out")
+    late = Listener(broker, "tickover/v1/+/alarm/+")
+    time.sleep(0.3)
+    late.close()
+    assert {topic for topic, _, retained in late.messages if retained} == others
+    assert bool(watcher.notices("state_lost")) is (damage is damage_the_journal)
 
 
 @pytest.mark.slow

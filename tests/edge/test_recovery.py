@@ -49,7 +49,11 @@ def store(tmp_path: Path) -> Store:
         states = {name: before.fleet.state(name) for name in before.fleet.vehicles} if number < 2 else {}
         store.commit(Change(journal=encode(entry), states=states, forget_journal=number < 2))
     store.commit(
-        Change(retained={f"{a.vehicle}/{a.detector}": encode_alert(a) for a in alerts if a.phase is not Phase.END})
+        Change(
+            retained={
+                f"base/v1/{a.vehicle}/alarm/{a.detector}": encode_alert(a) for a in alerts if a.phase is not Phase.END
+            }
+        )
     )
     assert len(store.retained()) == 4
     return store
@@ -73,6 +77,15 @@ def wake_all(keeper: Keeper, now: Opened) -> dict[str, dict[str, bytes]]:
 def test_with_the_same_models_nothing_changes(store: Store) -> None:
     keeper = restarted(store, opened(anomaly=MODEL, forecast=OTHER_MODEL))
     assert not keeper.changed
+
+
+def test_alarms_that_stand_without_a_state_are_nobodys(store: Store) -> None:
+    alarms = {f"base/v1/{vehicle}/alarm/anomaly": b"on" for vehicle in ("awake", "asleep", "gone")}
+    own = ["base/v1/node/alarm/durability", "base/v1/node/alarm/taken_over"]
+    store.commit(Change(retained={**alarms, own[0]: b"on"}))
+    keeper = restarted(store, opened(anomaly=MODEL, forecast=OTHER_MODEL))
+    assert keeper.ownerless(own) == {"base/v1/gone/alarm/anomaly"}
+    assert set(keeper.lost) == {"gone"}
 
 
 @pytest.mark.parametrize("crash", [False, True], ids=["whole", "crash before the checkpoint"])

@@ -94,6 +94,24 @@ def test_a_cleared_alarm_stays_until_the_broker_has_heard(tmp_path: Path) -> Non
     assert store.retained() == {}
 
 
+def test_an_alarm_cleared_while_the_disk_was_away_stays_cleared(tmp_path: Path) -> None:
+    """The file, unread at the start, still has it standing."""
+    (tmp_path / "state").mkdir()
+    filled(tmp_path / "state").close()
+    (tmp_path / "state").rename(tmp_path / "away")
+    (tmp_path / "state").touch()
+    store = Store(tmp_path / "state")
+    assert not store.durable
+    store.commit(Change(retained={"alarm/x": b""}))
+    store.commit(Change(forget=["alarm/x"]))
+    (tmp_path / "state").unlink()
+    (tmp_path / "away").rename(tmp_path / "state")
+    assert store.retry(Change())
+    assert store.retained() == {"alarm/x": b""}
+    store.commit(Change(forget=["alarm/x"]))
+    assert store.retained() == {}
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_a_damaged_file_never_stops_the_start(tmp_path: Path, seed: int) -> None:
     filled(tmp_path).close()

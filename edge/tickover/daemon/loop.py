@@ -28,7 +28,7 @@ from tickover.daemon.outbox import Outbox
 from tickover.daemon.presence import Presence, info
 from tickover.daemon.rebirth import rebirth_request
 from tickover.daemon.recovery import Keeper, Opened
-from tickover.daemon.telling import Teller, Topics
+from tickover.daemon.telling import STANDING, Teller, Topics
 from tickover.io.mqtt import Connected, Disconnected, Incoming, Link, Published, Subscribed
 from tickover.io.store import Store
 from tickover.records import SECOND
@@ -93,6 +93,7 @@ class Daemon:
             self._seen[vehicle] = time.monotonic()
         self.committer.taken.restore(self.store.meta, self.keeper.taken)
         self.committer.states_of(self.fleet.vehicles)
+        self.teller.clear(self.keeper.ownerless(self.topics.alarms(self.config.node, STANDING)))
         for aside in self.store.quarantined:
             self.notice(Kind.STORE_DAMAGED, True, f"the store was damaged and renamed to {aside.name}")
         self.link.start()
@@ -179,6 +180,8 @@ class Daemon:
         for rows in self.intake.drain():
             is_new = rows.vehicle not in self._seen
             self._seen[rows.vehicle] = now
+            if not self.keeper.wake(rows.vehicle):
+                self.teller.clear(self.topics.alarms(rows.vehicle, (*self.opened.manifests, Kind.STALE_SIGNAL)))
             self._apply(rows)
             if is_new:
                 self._first.met(rows.vehicle, self.fleet.newest(rows.vehicle), self.now())
@@ -189,7 +192,8 @@ class Daemon:
         for notice in outcome.notices:
             self.teller.notice(notice)
         if self.keeper.lost:
-            self.notice(Kind.STATE_LOST, True, f"no usable state of {', '.join(sorted(self.keeper.lost)[:10])}")
+            lost = ", ".join(sorted(self.keeper.lost)[:10])
+            self.notice(Kind.STATE_LOST, True, f"no usable state of {lost}: starting anew, open alarms are cleared")
             self.keeper.lost.clear()
 
     def _apply(self, event: Event) -> None:

@@ -84,18 +84,19 @@ class Keeper:
         self.lost: Counter[str] = Counter()
         self.taken = b""
 
-    def wake(self, vehicle: str) -> None:
-        """Bring a vehicle's state back from disk, if it has one and is not in memory."""
+    def wake(self, vehicle: str) -> bool:
+        """Bring a vehicle's state back from disk, unless it is in memory; False when nothing is known of it."""
         if vehicle in self._fleet:
-            return
+            return True
         saved = self._store.state(vehicle)
         if saved is None:
-            return
+            return False
         self._included[vehicle] = saved[0]
         try:
             self._fleet.restore(vehicle, without(saved[1], self.changed))
         except StateError:
             self.lost[vehicle] += 1
+        return vehicle in self._fleet
 
     def replay_journal(self) -> set[str]:
         """Apply what was committed since each vehicle's state; its alerts are in the outbox already. Who was in it."""
@@ -113,6 +114,20 @@ class Keeper:
                 self._apply(gathered)
         self._apply(gathered)
         return touched
+
+    def ownerless(self, own: Collection[str]) -> set[str]:
+        """After the journal: the alarm topics that may stand at the broker with nobody to end them.
+
+        Those in the store whose vehicle has no state any more, which is then `lost`; and the daemon's ``own``, when the
+        store begins anew and does not say which of them stood.
+        """
+        known = {*self._store.vehicles(), *self._fleet.vehicles} - self.lost.keys()
+        retained = self._store.retained()
+        standing = {topic: topic.split("/")[-3] for topic, body in retained.items() if body and topic not in own}
+        left = {topic: vehicle for topic, vehicle in standing.items() if vehicle not in known}
+        self.lost.update(set(left.values()))
+        anew = self._store.quarantined or self._store.meta(META_MODELS) is None
+        return {*left, *(set(own) - retained.keys() if anew else ())}
 
     def renew(self) -> tuple[Change, list[Alert]]:
         """After the journal: the changed detectors start afresh, the others go on.

@@ -1,6 +1,6 @@
 """What is told where: topics, and alerts and notices turned into messages for the store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from tickover.daemon.notices import Kind, Notice, encode_notice
@@ -13,6 +13,8 @@ RANK: Final = {Severity.WARNING: 1, Severity.MAJOR: 2, Severity.CRITICAL: 3}
 NOTICE_RANK: Final = 2
 EVENTS: Final = frozenset({Kind.STORE_DAMAGED, Kind.STATE_LOST, Kind.MODEL_CHANGED})
 """Notices of something that happened once: an alert, but no alarm that stands."""
+STANDING: Final = tuple(kind for kind in Kind if kind not in EVENTS)
+"""Notices with an alarm that stands until they are over."""
 
 
 class Topics:
@@ -26,6 +28,10 @@ class Topics:
     def of(self, vehicle: str, name: str) -> str:
         """One topic of a vehicle."""
         return f"{self._root}/{vehicle}/{name}"
+
+    def alarms(self, vehicle: str, names: Iterable[str]) -> list[str]:
+        """The alarm topics of a vehicle's detectors, or of notices."""
+        return [self.of(vehicle, f"alarm/{name}") for name in names]
 
     def response(self, target: str, command: str) -> str:
         """Where a command is answered."""
@@ -82,6 +88,10 @@ class Teller:
         for kind in Kind:
             if retained.get(self._topics.of(self._node, f"alarm/{kind}")):
                 self._state[kind] = (True, "")
+
+    def clear(self, topics: Iterable[str]) -> None:
+        """Alarm topics that may stand at the broker, left by a life of which nothing is known any more."""
+        self._retained.update(dict.fromkeys(topics, b""))
 
     def own(self, kind: Kind, active: bool, text: str, now: int) -> bool:
         """A notice of the daemon itself, unless it is no news; True when it is."""

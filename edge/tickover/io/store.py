@@ -123,7 +123,8 @@ class Store:
                 self._write_outbox(db, change, time)
                 put(db, "retained", "topic", change.retained)
                 put(db, "meta", "name", change.meta)
-                db.executemany("DELETE FROM retained WHERE topic = ? AND body = x''", [(t,) for t in change.forget])
+                if self._copied_whole or db is self._disk:  # else the file may hold an alarm that this row clears
+                    db.executemany("DELETE FROM retained WHERE topic = ? AND body = x''", [(t,) for t in change.forget])
         except BaseException:
             self.rows, self.bytes, self._last_n = before
             raise
@@ -283,6 +284,7 @@ class Store:
         try:
             for table in ("outbox", "retained", "meta"):
                 copy(disk, self._db, table)
+            self._copied_whole = True
         except Error:
             self._copied_whole = False
         self._recount()
