@@ -136,6 +136,25 @@ def test_a_damaged_store_is_put_aside_said_aloud_and_detection_goes_on(
     truck.close()
 
 
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_reset_outlives_checkpoint_and_restart(daemon: Daemon, broker: Broker, watcher: Watcher, crash: bool) -> None:
+    rows = drive(200)
+    with Truck(broker) as truck:
+        daemon.start()
+        truck.send(rows[:50])
+        wait_until(lambda: bool(watcher.alerts()), 10, "an open episode")
+        assert daemon.stop() == 0
+        daemon.start()
+        assert watcher.answer("reset", "t1")["ok"]
+        wait_until(lambda: watcher.alerts()[-1].phase is Phase.END, 10, "an end")
+        if crash:
+            daemon.kill()
+            daemon.start()
+        before = {alert.alert_id: alert for alert in watcher.alerts()}
+        truck.send(rows[50:])
+        watcher.expect(before | as_told(replayed(rows[50:])))
+
+
 def destroy(store: Path) -> None:
     """Nothing of it, nor of its log, can be read."""
     for path in (store, store.with_name(f"{FILE}-wal")):

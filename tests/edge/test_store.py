@@ -45,6 +45,15 @@ def test_a_checkpoint_forgets_the_journal_but_not_the_count(tmp_path: Path) -> N
     assert list(store.journal()) == [(21, b"next")]
 
 
+def test_an_empty_state_hides_the_one_before(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    store.commit(Change(states={"t1": b"", "t2": b"state"}))
+    assert (store.state("t1"), store.vehicles()) == (None, ["t2"])
+    store.close()
+    store = Store(tmp_path)
+    assert (store.state("t1"), store.vehicles(), store.quarantined) == (None, ["t2"], [])
+
+
 def test_the_outbox_keeps_order_and_knows_an_id_once(tmp_path: Path) -> None:
     store = filled(tmp_path, 3)
     store.commit(Change(messages=[message("a1"), message("b")]))

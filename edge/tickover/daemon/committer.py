@@ -6,7 +6,7 @@ from typing import Final
 
 from tickover.config import State
 from tickover.daemon import events
-from tickover.daemon.events import Entry, Event
+from tickover.daemon.events import Entry, Event, Reset
 from tickover.daemon.fleet import Fleet
 from tickover.daemon.outbox import Outbox
 from tickover.daemon.taken import Taken
@@ -50,7 +50,9 @@ class Committer:
         self._since = self._since or self._newest
 
     def journal(self, event: Event) -> None:
-        """An event that was applied to the fleet."""
+        """An event that was applied to the fleet; what the store knows of a vehicle that was reset goes with it."""
+        if isinstance(event, Reset):
+            self.change.states[event.vehicle] = b""
         self._events.append(event)
         self._dirty.add(event.vehicle)
         self._asleep.discard(event.vehicle)
@@ -86,7 +88,7 @@ class Committer:
         told = teller.settle(change)
         self._outbox.settle(change)
         asleep, self._asleep = self._asleep, set()
-        change.states = {name: self._fleet.state(name) for name in asleep}
+        change.states |= {name: self._fleet.state(name) for name in asleep}
         if checkpoint or self._checkpoint_due():
             self._add_checkpoint(change)
         self._store.commit(change, clock)

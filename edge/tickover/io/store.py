@@ -51,7 +51,8 @@ class Message:
 
 @dataclass
 class Change:
-    """What one transaction changes; empty parts cost nothing. An empty retained body stays until `forget`."""
+    """What one transaction changes; empty parts cost nothing. An empty retained body stays until `forget`; an empty
+    state is no state any more."""
 
     journal: bytes | None = None
     states: dict[str, bytes] = field(default_factory=dict)
@@ -182,17 +183,17 @@ class Store:
     # Reading
 
     def state(self, vehicle: str) -> tuple[int, bytes] | None:
-        """A vehicle's state and the journal entry that it includes; None when there is none or it is damaged."""
+        """A vehicle's state and the journal entry that it includes; None when it is damaged, or there is none."""
         for db in (self._db, self._disk):
             with suppress(Error):
                 row = db and db.execute("SELECT seq, body, crc FROM state WHERE vehicle = ?", (vehicle,)).fetchone()
                 if row and crc(f"{vehicle}/{row[0]}", row[1]) == row[2]:
-                    return int(row[0]), bytes(row[1])
+                    return (int(row[0]), bytes(row[1])) if row[1] else None
         return None
 
     def vehicles(self) -> list[str]:
         """Every vehicle that has a state."""
-        return [name for (name,) in self._db.execute("SELECT vehicle FROM state ORDER BY vehicle")]
+        return [name for (name,) in self._db.execute("SELECT vehicle FROM state WHERE body != x'' ORDER BY vehicle")]
 
     def journal(self) -> Iterator[tuple[int, bytes]]:
         """The committed inputs since the last checkpoint, in order."""
