@@ -11,6 +11,8 @@ from tickover.records import Alert, Phase, Severity
 RANK: Final = {Severity.WARNING: 1, Severity.MAJOR: 2, Severity.CRITICAL: 3}
 """Severity as the outbox orders it."""
 NOTICE_RANK: Final = 2
+OVERFLOW_RANK: Final = 4
+"""Above every alert: what says that alerts were dropped is not dropped for one."""
 EVENTS: Final = frozenset({Kind.STORE_DAMAGED, Kind.STATE_LOST, Kind.MODEL_CHANGED})
 """Notices of something that happened once: an alert, but no alarm that stands."""
 STANDING: Final = tuple(kind for kind in Kind if kind not in EVENTS)
@@ -79,7 +81,8 @@ class Teller:
         """A notice, and its alarm topic."""
         body = encode_notice(notice)
         where = self._topics.of(notice.vehicle, f"alert/{notice.kind}")
-        self._messages.append(Message(notice.id, where, body, NOTICE_RANK))
+        rank = OVERFLOW_RANK if notice.kind is Kind.OUTBOX_OVERFLOW else NOTICE_RANK
+        self._messages.append(Message(notice.id, where, body, rank))
         if notice.kind not in EVENTS:
             self._retained[self._topics.of(notice.vehicle, f"alarm/{notice.kind}")] = body if notice.active else b""
 

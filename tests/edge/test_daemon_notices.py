@@ -1,0 +1,60 @@
+"""What the daemon says of itself and of its inputs when something is wrong, and that it says when it is over."""
+
+import json
+from pathlib import Path
+
+from broker import Broker, wait_until
+from daemon_process import START, Daemon, Row, Truck, Watcher, drive, replayed
+
+FAST: dict[str, object] = {"receive_maximum": 2000}
+HEALTH: dict[str, dict[str, object]] = {"out": {"health_s": 0.5}}
+
+
+def row(second: float) -> Row:
+    return (START + second, {"coolant": 27.0, "rpm": 49.0, "speed": 39.0})
+
+
+def test_many_late_readings_raise_and_clear_the_data_quality_alarm(
+    broker: Broker, truck: Truck, watcher: Watcher, tmp_path: Path
+) -> None:
+    with Daemon(tmp_path, broker.port, **HEALTH):
+        truck.send(row(second) for second in range(40))
+        assert not watcher.notices("data_quality")
+        truck.send(row(34 + second / 100) for second in range(100))
+        wait_until(lambda: watcher.notices("data_quality") == [True], 5, "raised")
+        truck.send(row(second) for second in range(40, 60))
+        wait_until(lambda: watcher.notices("data_quality") == [True, False], 5, "cleared")
+        assert watcher.of("/alarm/data_quality")[-1] == b""
+        assert watcher.answer("status")["result"]["dropped"]["late"] >= 100
+
+
+def test_vehicles_beyond_the_most_are_counted_and_the_others_go_on(
+    broker: Broker, watcher: Watcher, tmp_path: Path
+) -> None:
+    with Daemon(tmp_path, broker.port, vehicles={"most": 2}):
+        for name in ("t1", "t2", "t3"):
+            sender = Truck(broker, name)
+            sender.send(row(second) for second in range(10))
+            sender.close()
+        health = watcher.answer("status")["result"]
+        assert (health["vehicles"], health["dropped"]["too_many_vehicles"]) == (2, 10)
+
+
+def test_an_outbox_that_overflows_says_so_and_counts_what_it_dropped(
+    broker: Broker, watcher: Watcher, tmp_path: Path
+) -> None:
+    """More critical alerts at once than there is room for: what says so is not dropped for them."""
+    rows = drive(60)
+    with Daemon(tmp_path, broker.port, outbox={"rows": 10}, broker=FAST, state={"commit_s": 0.5}) as daemon:
+        assert daemon.stop() == 0
+        for number in range(15):
+            sender = Truck(broker, f"t{number}")
+            sender.send(rows)
+            sender.close()
+        daemon.start()
+        wait_until(lambda: watcher.notices("outbox_overflow") == [True, False], 10, "told, and told to be over")
+        health = watcher.answer("status")["result"]
+    told = {alert.alert_id for alert in watcher.alerts()}
+    assert len(told) + health["outbox_dropped"] == 15 * len(replayed(rows))
+    last = json.loads(watcher.of("/alert/outbox_overflow")[-1])
+    assert last["data"]["text"] == f"{health['outbox_dropped']} messages were dropped in all"
