@@ -15,7 +15,9 @@ from tickover_train.data import Trip
 from tickover_train.judge.baselines import FLOORS, FloorScorer, PcaScorer
 from tickover_train.judge.evaluate import Sweep, judge, set_up
 from tickover_train.judge.faults import KINDS, habits_of, inject, plan
+from tickover_train.judge.page import render
 from tickover_train.judge.scorers import ModelScorer, Track
+from tickover_train.judge.study import run
 from tickover_train.legs import cut_legs
 from tickover_train.scoring import chart_trips
 
@@ -115,6 +117,11 @@ def test_legs_are_three_to_eight_minutes_and_repeat():
     assert [len(leg) for leg in legs] == [len(leg) for leg in cut_legs(trips, 1.0, seed=2)[0]]
 
 
+def test_ticks_that_are_minutes_apart_have_no_legs():
+    for period_s in (150.0, 360.0, 3600.0):
+        assert cut_legs([np.zeros((50, 1), np.float32)], period_s, seed=0) == [[]]
+
+
 def test_no_effect_is_counted(trips, model_file):
     signals = Detector.load(model_file).manifest.signals
     still = [np.full_like(trips[0], 5.0)]
@@ -153,3 +160,10 @@ def test_the_command_tells_the_same_in_table_json_and_page(model_file, logs, tmp
     assert html.escape("<b>mine") in page
     assert "http" not in page.replace("http://www.w3.org", "")
     assert "<script" not in page
+
+
+def test_trips_too_short_for_legs_are_judged_whole(model_file, trips):
+    short = [Trip(str(first), trips[0][first : first + 170]) for first in range(0, 1700, 170)]
+    study = run(Detector.load(model_file), short, seed=0)
+    assert study.legs == []
+    assert "Legs" not in render(study)

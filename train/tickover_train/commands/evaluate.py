@@ -88,7 +88,7 @@ def table(study: Study) -> str:
             f"{cell.kind:<14}{size:>6}{cell.events:>8}{percent(cell.kept):>8}{percent(cell.ranked):>8}"
             f"{seconds(cell.kept_delay_s):>9}{number(cell.vus_pr):>8}"
         )
-    for title, verdicts in (("whole trips", study.whole), ("legs of 3 to 8 minutes", study.legs)):
+    for title, verdicts in study.tables:
         shares = f"{title:<24}{'kept':>7}{'ranked':>8}{'chance':>8}"
         lines += ["", f"{shares}   {'false alarms/h (95 %)':<24}{'in alarm':>9}{'delay':>8}{'VUS-PR':>8}"]
         lines += [_line(verdict) for verdict in verdicts]

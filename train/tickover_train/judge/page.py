@@ -31,7 +31,7 @@ def render(study: Study) -> str:
     page: str = _template("page.html.j2").render(
         study=study,
         model=study.whole[0],
-        tables=(("Whole trips", study.whole), ("Legs of 3 to 8 minutes", study.legs)),
+        tables=[(title.capitalize(), verdicts) for title, verdicts in study.tables],
         magnitudes=_magnitudes(study.whole[0].cells),
         rows=_rows(study.whole[0].cells),
         curve=[(verdict.name, _curve(verdict.curve)) for verdict in study.whole],

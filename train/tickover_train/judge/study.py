@@ -76,7 +76,10 @@ class LabelVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """All that ``evaluate`` found. ``whole`` and ``legs`` hold the model first, then the baseline and the floors."""
+    """All that ``evaluate`` found. ``whole`` and ``legs`` hold the model first, then the baseline and the floors.
+
+    ``legs`` is empty when no trip is long enough to be cut.
+    """
 
     model: str
     digest: str
@@ -92,6 +95,12 @@ class Study:
     near_glitch: int
     labelled: LabelVerdict | None
     counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def tables(self) -> list[tuple[str, list[Verdict]]]:
+        """The verdicts under their titles."""
+        titled = (("whole trips", self.whole), ("legs of 3 to 8 minutes", self.legs))
+        return [(title, verdicts) for title, verdicts in titled if verdicts]
 
 
 def run(
@@ -112,14 +121,8 @@ def run(
     legs = [leg for cut in cut_legs(values, manifest.tick_period_s, seed) for leg in cut]
     legs_bench = _bench(legs, manifest, habits, seed, names, Counter())
     bench = _bench(values, manifest, habits, seed, names, counts)
-    in_legs = [
-        judge(scorer, legs_bench, budget_of(manifest), advance)
-        for scorer in (model, *beside(legs_bench, budget_of(manifest), seed))
-    ]
-    whole = [
-        judge(scorer, bench, budget_of(manifest), advance)
-        for scorer in (model, *beside(bench, budget_of(manifest), seed))
-    ]
+    in_legs = _judge_all(model, legs_bench, budget_of(manifest), seed, advance) if legs else []
+    whole = _judge_all(model, bench, budget_of(manifest), seed, advance)
     alarms = _false_alarms(model, trips, glitches)
     return Study(
         model=manifest.name,
@@ -137,6 +140,10 @@ def run(
         labelled=judge_labels(ModelScorer(detector), labelled, whole[0].ranked_level) if labelled else None,
         counts=dict(counts),
     )
+
+
+def _judge_all(model: Scorer, bench: Bench, budget: float, seed: int, advance: Advance) -> list[Verdict]:
+    return [judge(scorer, bench, budget, advance) for scorer in (model, *beside(bench, budget, seed))]
 
 
 def budget_of(manifest: Manifest) -> float:
