@@ -163,7 +163,7 @@ def test_the_command_tells_the_same_in_table_json_and_page(model_file, logs, tmp
 
 
 def test_trips_too_short_for_legs_are_judged_whole(model_file, trips):
-    short = [Trip(str(first), trips[0][first : first + 170]) for first in range(0, 1700, 170)]
+    short = [Trip(str(first), trips[0][first : first + 170]) for first in range(0, 850, 170)]
     study = run(Detector.load(model_file), short, seed=0)
     assert study.legs == []
     assert "Legs" not in render(study)
