@@ -3,9 +3,19 @@
 import json
 from pathlib import Path
 
-from broker import Broker, wait_until
+import pytest
+
+from broker import MOSQUITTO, Broker, wait_until
 from daemon_process import START, Daemon, Row, Truck, Watcher, drive, replayed
 
+PLUGIN = next(Path("/usr/lib").glob("*/mosquitto_dynamic_security.so"), None)
+"""Mosquitto's own list of who may do what refuses subscriptions; an ``acl_file`` grants them all."""
+NO_INPUTS = {
+    "defaultACLAccess": dict.fromkeys(("publishClientSend", "publishClientReceive", "subscribe", "unsubscribe"), True),
+    "groups": [{"groupname": "anybody", "roles": [{"rolename": "deaf"}]}],
+    "anonymousGroup": "anybody",
+    "roles": [{"rolename": "deaf", "acls": [{"acltype": "subscribePattern", "topic": "truck/#", "allow": False}]}],
+}
 FAST: dict[str, object] = {"receive_maximum": 2000}
 HEALTH: dict[str, dict[str, object]] = {"out": {"health_s": 0.5}}
 
@@ -58,3 +68,14 @@ def test_an_outbox_that_overflows_says_so_and_counts_what_it_dropped(
     assert len(told) + health["outbox_dropped"] == 15 * len(replayed(rows))
     last = json.loads(watcher.of("/alert/outbox_overflow")[-1])
     assert last["data"]["text"] == f"{health['outbox_dropped']} messages were dropped in all"
+
+
+@pytest.mark.skipif(MOSQUITTO is None or PLUGIN is None, reason="Mosquitto comes without its dynamic security here")
+def test_a_refused_subscription_raises_an_alarm(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps(NO_INPUTS))
+    extra = f"allow_anonymous true\nplugin {PLUGIN}\nplugin_opt_config_file {rules}"
+    with Broker(tmp_path / "broker", extra) as broker, Watcher(broker) as watcher, Daemon(tmp_path, broker.port):
+        wait_until(lambda: watcher.notices("subscription_refused") == [True], 5, "raised")
+        told = json.loads(watcher.of("/alarm/subscription_refused")[-1])
+        assert told["data"]["text"] == "the broker refused: truck/+/telemetry"
