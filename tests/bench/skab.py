@@ -188,19 +188,19 @@ def run(folder: Path, seed: int, processes: int) -> dict[str, object]:
 
 def show(result: dict[str, object]) -> None:
     print(f"\nseed {result['seed']}, {result['seconds']:.0f} s of training and running")
-    head = f"{'':<36}{'F1':>7}{'FAR %':>8}{'MAR %':>8}{'NAB':>7}{'events':>9}{'delay':>7}{'onsets/h':>10}"
+    head = f"{'':<40}{'F1':>7}{'FAR %':>8}{'MAR %':>8}{'NAB':>7}{'events':>9}{'delay':>7}{'onsets/h':>10}"
     print(f"{head}{'VUS-PR':>8}{'pooled':>8}")
     for name, one in result.items():
         if isinstance(one, dict):
             delay = "-" if one["delay_s"] is None else f"{one['delay_s']:.0f} s"
             print(
-                f"{name:<36}{one['f1']:>7.3f}{100 * one['far']:>8.1f}{100 * one['mar']:>8.1f}{one['nab']:>7.1f}"
+                f"{name:<40}{one['f1']:>7.3f}{100 * one['far']:>8.1f}{100 * one['mar']:>8.1f}{one['nab']:>7.1f}"
                 f"{one['caught']:>5}/{one['events']:<3}{delay:>7}{one['false_onsets']['per_hour']:>10.2f}"
                 f"{one['vus_pr']:>8.3f}{one['vus_pr_pooled']:>8.3f}"
             )
     print("published (not causal):")
     for name, (f1, far, mar) in skab.LEADERBOARD.items():
-        print(f"{name:<36}{f1:>7.2f}{far:>8.1f}{mar:>8.1f}")
+        print(f"{name:<40}{f1:>7.2f}{far:>8.1f}{mar:>8.1f}")
 
 
 def main() -> None:
