@@ -209,6 +209,20 @@ def test_sighup_reloads_and_a_wrong_file_changes_nothing(run, truck: Truck, watc
     wait_until(lambda: len({a.alert_id for a in watcher.alerts()}) > len(before), 10, "more updates than before")
 
 
+def test_sighup_with_a_state_folder_that_cannot_be_used_changes_nothing(
+    run, truck: Truck, watcher: Watcher, tmp_path: Path
+) -> None:
+    daemon, other = run(), run("other", broker={"client_id": "other"})
+    (tmp_path / "file").write_text("")
+    for number, folder in enumerate((tmp_path / "file" / "state", other.state), 1):
+        daemon.write_config(state={"folder": str(folder)})
+        daemon.hang_up()
+        wait_until(lambda n=number: daemon.text().count("reload refused") == n or daemon.over(), 10, "refused")
+    rows = drive(60)
+    truck.send(rows)
+    watcher.expect(as_told(replayed(rows)))
+
+
 def test_a_second_daemon_on_the_same_state_folder_is_refused(run, tmp_path: Path) -> None:
     first = run()
     second = Daemon(tmp_path / "daemon", first.port)

@@ -7,7 +7,7 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -68,7 +68,7 @@ class Runner:
                 notify("WATCHDOG=1")
             if self._reload:
                 self._reload = False
-                new = self._reloaded()
+                new = self._reloaded(Path(config.state.folder))
                 if new:
                     return new
         return config, daemon.opened
@@ -81,10 +81,16 @@ class Runner:
             logger.warning(trouble)
         return config, open_fleet(config)
 
-    def _reloaded(self) -> tuple[Config, Opened] | None:
-        """The configuration and models as the files say now; None, said aloud, when they are wrong."""
+    def _reloaded(self, held: Path) -> tuple[Config, Opened] | None:
+        """The configuration and models as the files say now; None, said aloud, when they are wrong.
+
+        Another state folder than the one held is tried before that one is left.
+        """
         try:
-            return self._read()
+            new = self._read()
+            folder = Path(new[0].state.folder)
+            with locked(folder) if folder.resolve() != held.resolve() else nullcontext():
+                return new
         except TickoverError as error:
             logger.error("reload refused, going on as before: %s", error)
             return None
