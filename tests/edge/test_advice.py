@@ -114,6 +114,13 @@ def test_our_certificate_that_has_ended_is_told_before_the_broker_hangs_up(fleet
     assert line.endswith("renew it, or set the clock")
 
 
+def test_a_certificate_of_another_kind_does_not_stop_the_start(tmp_path: Path) -> None:
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_text("-----BEGIN TRUSTED CERTIFICATE-----\nMIIB\n-----END TRUSTED CERTIFICATE-----\n")
+    (line,) = troubles(Settings(client_id="c", tls=Tls(ca=str(trusted))))
+    assert line.startswith(f"certificate {trusted}: cannot tell")
+
+
 @contextmanager
 def publishing(broker: Broker, body: str) -> Iterator[None]:
     """The same again and again, on the topic of `plain`."""

@@ -12,10 +12,19 @@ from tickover.io.secrets import exposed
 def troubles(broker: Broker) -> Iterator[str]:
     """One line each, with what to do; for files that were read before (`io.mqtt_connection.check_files`)."""
     yield from (f"{file.seen}: {file.fix}" for file in exposed(broker))
-    now = datetime.now(UTC)
     for name in (broker.tls.ca, broker.tls.certificate) if broker.tls else ():
         if name:
-            begins, ends = validity(read_certificate(Path(name)))
-            if not begins <= now <= ends:
-                dates = f"good from {begins:%Y-%m-%d} to {ends:%Y-%m-%d}"
-                yield f"certificate {name}: {dates}, and today is {now:%Y-%m-%d}: renew it, or set the clock"
+            yield from _out_of_date(name)
+
+
+def _out_of_date(name: str) -> Iterator[str]:
+    """OpenSSL accepts more kinds of PEM than ours (``TRUSTED CERTIFICATE``)."""
+    now = datetime.now(UTC)
+    try:
+        begins, ends = validity(read_certificate(Path(name)))
+    except ValueError as error:
+        yield f"certificate {name}: cannot tell how long it is good: {error}"
+        return
+    if not begins <= now <= ends:
+        dates = f"good from {begins:%Y-%m-%d} to {ends:%Y-%m-%d}"
+        yield f"certificate {name}: {dates}, and today is {now:%Y-%m-%d}: renew it, or set the clock"
