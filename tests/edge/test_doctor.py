@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from broker import Broker, broker
+from broker import Broker, broker, wait_until
 from daemon_process import MODEL
 from doctor_process import doctor, plain
 from fleet_broker import DEPLOY, FleetBroker, fleet
@@ -22,11 +22,14 @@ MOSQUITTOS_OWN_LIMITS = "allow_anonymous true\nmax_queued_messages 1000\nmax_inf
 
 def test_a_truck_of_the_shipped_files_passes(fleet: FleetBroker, tmp_path: Path) -> None:
     config = fleet.device_config(tmp_path, DEPLOY / "demo" / "truck.onnx")
+    config.write_text(config.read_text().replace('# clock = "auto"', 'clock = "synced"'))
+    before = fleet.log.count("New client connected")
     simulator = subprocess.Popen(
         [sys.executable, "-m", "tickover", "simulate", *fleet.options("truck-1"), "--period", "0.2"],
         stderr=subprocess.PIPE,
     )
     try:
+        wait_until(lambda: fleet.log.count("New client connected") > before, 20, "the simulator is connected")
         code, states, said = doctor(config)
     finally:
         simulator.terminate()
@@ -34,8 +37,8 @@ def test_a_truck_of_the_shipped_files_passes(fleet: FleetBroker, tmp_path: Path)
     assert code == 0, said
     passed = {name for name, state in states.items() if state == "ok"}
     assert passed >= {
-        *("python", "onnxruntime", "model anomaly", "disk sync"),
-        *("TLS authority", "TLS certificate", "TLS broker", "broker", "permission", "readings", "queue"),
+        *("python", "onnxruntime", "model anomaly", "clock", "disk sync"),
+        *("TLS authority", "TLS certificate", "TLS broker", "broker", "permission", "readings", "queue", "window"),
     }
     assert "kept all of 2,000 messages" in said
 
@@ -63,6 +66,26 @@ def test_a_broker_with_its_own_limits_keeps_only_a_thousand(tmp_path: Path) -> N
     assert states["queue"] == "fail"
     assert "kept 1,000 of 2,000 messages" in said
     assert "raise max_queued_messages" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("most", "protocol", "code", "state"),
+    [(4, "3.1.1", 1, "fail"), (20, "3.1.1", 0, "warn"), (4, "5", 0, "ok")],
+)
+def test_a_window_too_small_for_the_daemon_is_told(
+    tmp_path: Path, most: int, protocol: str, code: int, state: str
+) -> None:
+    """A client of MQTT 5 sets Mosquitto's window itself."""
+    one = Broker(tmp_path / "broker")
+    one.config.write_text(one.config.read_text().replace("max_inflight_messages 0", f"max_inflight_messages {most}"))
+    config = plain(one, tmp_path)
+    config.write_text(config.read_text().replace("[broker]", f'[broker]\nprotocol = "{protocol}"'))
+    with one:
+        exit_code, states, said = doctor(config)
+    assert (exit_code, states["queue"], states["window"]) == (code, "ok", state), said
+    assert ("raise the broker's limit of messages in flight" in said) is (state != "ok")
+    assert (f" {most} messages in flight before" in said) is (state != "ok")
 
 
 def test_what_is_broken_on_the_device_is_said(broker: Broker, tmp_path: Path) -> None:

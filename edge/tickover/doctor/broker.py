@@ -1,4 +1,4 @@
-"""The broker: connection, certificates, what may be published, what readings come, what its queue holds."""
+"""The broker: connection, certificates, what may be published, what readings come; its queue has a room of its own."""
 
 import time
 from collections import Counter
@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from tickover import advice
 from tickover.config import Config
-from tickover.doctor import Check, State, fail, ok, warn
+from tickover.doctor import Check, State, fail, ok, queue, warn
 from tickover.doctor.certificates import read_certificate, validity
 from tickover.doctor.device import gate_signals
 from tickover.errors import BrokerError
@@ -20,12 +20,7 @@ from tickover.io.mqtt_connection import Connection, configured
 from tickover.recording import Listener
 from tickover.records import SECOND
 
-QUEUED: Final = 2_000
-"""Messages queued for a session that is away: twice Mosquitto's default bound."""
-QUEUE_SESSION_S: Final = 120
 ANSWER_S: Final = 5.0
-QUEUE_WAIT_S: Final = 3.0
-"""How long the next queued message may take."""
 LISTEN_S: Final = 3.0
 SOON_DAYS: Final = 30
 SHOWN: Final = 5
@@ -47,7 +42,7 @@ def examine(config: Config) -> Iterator[Check]:
             yield from allowed
             yield _readings(client, config)
         if all(check.state is State.OK for check in allowed):
-            yield _queue(connection, config)
+            yield from queue.examine(config)
     except BrokerError as error:
         fix = advice.for_connection(str(error)) or "nothing can work before this does"
         yield fail("broker", str(error), f"{fix} (the daemon keeps trying)")
@@ -174,24 +169,3 @@ def _wanted(config: Config) -> set[str]:
         except ModelError:
             continue
     return names
-
-
-def _queue(connection: Connection, config: Config) -> Check:
-    """Queue messages for a session of our own that is away, come back and count."""
-    topic = f"{config.out.base}/v1/{config.node}/doctor/queue"
-    name = f"{config.broker.client_id}-doctor-queue"
-    with MqttClient(connection, client_id=name, session_s=QUEUE_SESSION_S) as away:
-        away.subscribe(topic)
-    with MqttClient(connection, client_id=f"{config.broker.client_id}-doctor") as sender:
-        for number in range(QUEUED):
-            sender.publish(topic, str(number).encode())
-        sender.drain(ANSWER_S)
-    kept: set[bytes] = set()
-    with MqttClient(connection, client_id=name, session_s=QUEUE_SESSION_S) as back:
-        while len(kept) < QUEUED and (message := back.receive(QUEUE_WAIT_S)) is not None:
-            kept.add(message.payload)
-        back.end_session()
-    if len(kept) < QUEUED:
-        fix = "raise max_queued_messages in the broker's configuration (deploy/mosquitto/mosquitto.conf)"
-        return fail("queue", f"kept {len(kept):,} of {QUEUED:,} messages for a session that was away", fix)
-    return ok("queue", f"kept all of {QUEUED:,} messages for a session that was away")

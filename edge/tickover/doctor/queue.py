@@ -1,0 +1,120 @@
+"""What the broker keeps for a daemon that is away, and how much of it it sends without an acknowledgement.
+
+Tried with the daemon's own client (`tickover.io.mqtt.Link`), protocol and receive maximum, under another client id.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+
+from tickover.config import Broker, Config
+from tickover.daemon.committer import IDLE_LEAST
+from tickover.doctor import Check, fail, ok, warn
+from tickover.errors import BrokerError
+from tickover.io.mqtt import Incoming, Link, Subscribed
+from tickover.io.mqtt_client import MqttClient
+from tickover.io.mqtt_connection import configured
+
+QUEUED: Final = 2_000
+"""Messages queued for a session that is away: twice Mosquitto's default bound."""
+SESSION_S: Final = 120
+OPEN_S: Final = 10.0
+"""How long the connection and its subscription may take."""
+SENT_S: Final = 5.0
+NEXT_S: Final = 3.0
+"""How long the next queued message may take."""
+WINDOW_WANTED: Final = 100
+"""A daemon that lags behind waits ``state.idle_s`` (50 ms) for each window smaller than half its receive maximum. With
+so many in flight it takes 1,900 messages a second (measured): 1,000 vehicles at 1 Hz, and as much again to catch up."""
+RAISE: Final = "raise the broker's limit of messages in flight (Mosquitto: max_inflight_messages 1000)"
+
+
+def examine(config: Config) -> Iterator[Check]:
+    """Queue messages for a session of our own that is away, come back, and count."""
+    topic = f"{config.out.base}/v1/{config.node}/doctor/queue"
+    name = f"{config.broker.client_id}-doctor-queue"
+    broker = msgspec.structs.replace(config.broker, client_id=name, session_expiry_s=SESSION_S)
+    _end_session(broker)
+    try:
+        with _link(broker, topic) as away:
+            _opened(away)
+        _send(config.broker, topic)
+        with _link(broker, topic) as back:
+            window, kept = _count(back)
+    finally:
+        _end_session(broker)
+    yield _queue(kept)
+    yield _window(window, kept, config)
+
+
+def _end_session(broker: Broker) -> None:
+    """A clean start ends the session before it; this one leaves none, whatever the protocol of that was."""
+    with MqttClient(configured(broker), client_id=broker.client_id):
+        pass
+
+
+@contextmanager
+def _link(broker: Broker, topic: str) -> Iterator[Link]:
+    link = Link(broker, [topic])
+    link.start()
+    try:
+        yield link
+    finally:
+        link.stop(OPEN_S)
+
+
+def _opened(link: Link) -> list[Incoming]:
+    """What comes until the subscription stands; BrokerError when it does not."""
+    came: list[Incoming] = []
+    deadline = time.monotonic() + OPEN_S
+    while (left := deadline - time.monotonic()) > 0:
+        events = link.receive(left, QUEUED)
+        came += [event for event in events if isinstance(event, Incoming)]
+        answers = [event for event in events if isinstance(event, Subscribed)]
+        if answers and not answers[0].refused:
+            return came
+    raise BrokerError(f"no subscription of the daemon's kind within {OPEN_S:g} s")
+
+
+def _send(broker: Broker, topic: str) -> None:
+    with MqttClient(configured(broker), client_id=f"{broker.client_id}-doctor") as sender:
+        for number in range(QUEUED):
+            sender.publish(topic, str(number).encode())
+        sender.drain(SENT_S)
+
+
+def _count(link: Link) -> tuple[int, int]:
+    """How many messages come before the first acknowledgement, and how many in all."""
+    first = _opened(link)
+    while len(first) < QUEUED and (events := link.receive(NEXT_S, QUEUED)):
+        first += [event for event in events if isinstance(event, Incoming)]
+    kept = {message.payload for message in first}
+    link.acknowledge(first)
+    while len(kept) < QUEUED and (events := link.receive(NEXT_S, QUEUED)):
+        more = [event for event in events if isinstance(event, Incoming)]
+        kept |= {message.payload for message in more}
+        link.acknowledge(more)
+    return len(first), len(kept)
+
+
+def _queue(kept: int) -> Check:
+    if kept < QUEUED:
+        fix = "raise max_queued_messages in the broker's configuration (deploy/mosquitto/mosquitto.conf)"
+        return fail("queue", f"kept {kept:,} of {QUEUED:,} messages for a session that was away", fix)
+    return ok("queue", f"kept all of {QUEUED:,} messages for a session that was away")
+
+
+def _window(window: int, kept: int, config: Config) -> Check:
+    """Whether the daemon is sent enough to commit at once (`Committer.due`)."""
+    seen = f"{window:,} messages in flight before the first acknowledgement"
+    enough = config.broker.receive_maximum // 2
+    fix = RAISE if config.broker.protocol == "5" else f'{RAISE}, or set protocol = "5"'
+    if window >= min(kept, enough, WINDOW_WANTED):
+        return ok("window", seen)
+    if window < IDLE_LEAST:
+        rate = window / config.state.commit_s
+        return fail("window", f"{seen}: the daemon acknowledges so few every state.commit_s, {rate:.1f}/s", fix)
+    return warn("window", f"{seen}: no more than {window / config.state.idle_s:,.0f}/s", fix)
