@@ -80,6 +80,10 @@ def test_forbidden_topics_keep_nothing_else_from_going_out(store: Store) -> None
     assert outbox.refusal == "Not authorized"
     assert broker.connections < 10
     assert broker.most == WINDOW
+    assert outbox.lost_remarks == 1
+    outbox.remark("health", b"h")
+    run(outbox, broker)
+    assert outbox.lost_remarks == 2, "the topic is left alone, and that is counted"
     store.close()
 
 

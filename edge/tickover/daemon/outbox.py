@@ -57,7 +57,7 @@ class Outbox:
         self._remarks: deque[tuple[str, bytes]] = deque(maxlen=WINDOW)
         self._remarked = 0
         self.lost_remarks = 0
-        """Unstored messages that waited too long for a connection."""
+        """Unstored messages that waited too long for a connection, or that the broker refuses."""
         self.delivered = 0
         self.refusal = ""
         """The newest refusal's reason while any topic is refused, else empty."""
@@ -130,6 +130,8 @@ class Outbox:
             if self._allowed(topic):
                 self._remarked += 1
                 self._send(_Remark(self._remarked, topic, body), topic, body, False)
+            else:
+                self.lost_remarks += 1
         while self._more and len(self._flight) < WINDOW and self._send_stored():
             pass
         self._probe_refused()
@@ -160,6 +162,7 @@ class Outbox:
         if event.refused:
             if isinstance(token, _Standing):
                 self._standing.setdefault(token.topic, token.body)
+            self.lost_remarks += isinstance(token, _Remark)
             self._refused[token.topic] = time.monotonic() + self._retry_s
             self.refusal = event.refused
             return
