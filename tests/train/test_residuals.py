@@ -33,6 +33,11 @@ def test_few_legs_say_nothing_of_cold_starts():
     np.testing.assert_array_equal(spread_of((), 5, 1.0), np.ones((5, 1)))
 
 
+def test_a_warm_up_that_outlasts_cold_starts_leaves_none():
+    for warm_up in (1600, 2000):
+        assert cold_starts(residuals(3, 3000), residuals(LEAST_LEGS, 400), warm_up, 1.0) == ()
+
+
 def test_a_signal_that_is_never_seen_has_no_cold_start():
     parts = residuals(LEAST_LEGS, 400)
     for part in parts:

@@ -65,9 +65,9 @@ def cold_starts(
     """How residuals ``[T, F]`` of unseen trips, and of the same trips in legs, spread at a trip's start.
 
     Legs show cold starts in many places, whole trips what comes after them. Empty when there are fewer than
-    ``LEAST_LEGS`` legs.
+    ``LEAST_LEGS`` legs, or when the warm-up lasts until residuals have settled.
     """
-    if len(legs) < LEAST_LEGS:
+    if len(legs) < LEAST_LEGS or warm_up * period_s >= SETTLED_S:
         return ()
     usual = standard(trips, warm_up)
     known = [np.clip((part - usual.center) / usual.scale, -OUTLIER, OUTLIER) for part in (*trips, *legs)]
