@@ -260,14 +260,22 @@ def test_health_info_and_scores_are_published(run, truck: Truck, watcher: Watche
     wait_until(lambda: any(json.loads(b) for b in watcher.of("t1/score")), 10, "a score")
 
 
-def test_prometheus_text_on_loopback(run, watcher: Watcher) -> None:
-    pytest.importorskip("prometheus_client")
+def metrics(port: int) -> str:
     from urllib.request import urlopen
 
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def test_prometheus_text_on_loopback_goes_on_after_a_reload(run, truck: Truck, watcher: Watcher) -> None:
+    pytest.importorskip("prometheus_client")
     port = free_port()
-    run(out={"health_s": 0.5, "metrics_port": port})
+    daemon = run(out={"health_s": 0.5, "metrics_port": port})
     wait_until(lambda: len(watcher.of("gateway/health")) > 1, 10, "health")
-    with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-        text = answer.read().decode()
+    text = metrics(port)
     assert "tickover_durable 1.0" in text
     assert "tickover_memory_mb" in text
+    daemon.hang_up()
+    wait_until(lambda: daemon.text().count("subscribed to") == 2, 15, "subscribed again")
+    truck.send(drive(20))
+    wait_until(lambda: "tickover_vehicles 1.0" in metrics(port), 10, "the figures of the new daemon")

@@ -97,7 +97,13 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._gauge = Gauge
         self._gauges: dict[str, Any] = {}
-        start_http_server(port, "127.0.0.1", self._registry)
+        self._server, self._thread = start_http_server(port, "127.0.0.1", self._registry)
+
+    def close(self) -> None:
+        """Answer no more, and leave the port to the next."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
 
     def show(self, report: dict[str, Any]) -> None:
         """Take the newest report; nested tables become a ``reason`` label."""

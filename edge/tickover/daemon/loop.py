@@ -139,6 +139,8 @@ class Daemon:
         self.commit()
         self.link.stop(1.0)
         self.store.close()
+        if self._metrics:
+            self._metrics.close()
 
     def notice(self, kind: Kind, active: bool, text: str) -> None:
         """Say it, when it is news, to the log and to the broker."""
