@@ -67,7 +67,7 @@ class Broker(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def problem(self) -> str | None:
         """What types alone cannot say, or None."""
-        if self.tls is None and not self.allow_plaintext and not _is_loopback(self.host):
+        if self.tls is None and not self.allow_plaintext and not is_loopback(self.host):
             return f"plaintext to {self.host}: expected [broker.tls], or allow_plaintext = true"
         if self.tls and bool(self.tls.certificate) != bool(self.tls.key):
             return "tls: expected certificate and key together"
@@ -163,6 +163,14 @@ def load_config(path: Path) -> Config:
     return config
 
 
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine by its name or address alone: where plaintext is always allowed."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _problems(config: Config) -> list[tuple[str, str]]:
     found = [("broker", config.broker.problem())]
     found += [(f"inputs[{number}]", item.problem()) for number, item in enumerate(config.inputs)]
@@ -180,10 +188,3 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tickover.config import Broker
+from tickover.errors import BrokerError
 from tickover.io.mqtt_client import MqttClient
 from tickover.io.mqtt_connection import Connection
 
@@ -90,3 +92,16 @@ def test_a_client_that_leaves_acknowledging_to_paho_hangs_up_at_once(slow: SlowB
     while heard[-1] != DISCONNECT:
         heard.append(slow.next())
     assert UNSUBSCRIBE not in heard
+
+
+@pytest.mark.parametrize("host", ["localhost.example.org", "127.example.org", "::1234:5", "localhost.", "0.0.0.0"])
+def test_a_host_that_only_looks_like_this_machine_gets_no_plaintext(host: str) -> None:
+    with pytest.raises(BrokerError, match="expected TLS"):
+        MqttClient(Connection(host=host, port=1883))
+    assert "plaintext" in (Broker(host=host, client_id="c").problem() or "")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.8.8", "::1"])
+def test_plaintext_to_this_machine_is_allowed(host: str) -> None:
+    MqttClient(Connection(host=host, port=1883))
+    assert Broker(host=host, client_id="c").problem() is None

@@ -9,14 +9,13 @@ from paho.mqtt.client import Client
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from tickover.config import Broker, Tls
+from tickover.config import Broker, Tls, is_loopback
 from tickover.errors import BrokerError, ConfigError
 
 PORT: Final = 1883
 TLS_PORT: Final = 8883
 MAX_PACKET: Final = 65_536
 """The longest packet that the broker may send, bytes."""
-LOOPBACK: Final = ("localhost", "::1", "127.")
 
 
 class Connection(Struct, frozen=True, kw_only=True):
@@ -43,7 +42,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     @property
     def is_allowed(self) -> bool:
         """False for plaintext to another machine that nobody asked for."""
-        return self.tls or self.plaintext or self.host.startswith(LOOPBACK)
+        return self.tls or self.plaintext or is_loopback(self.host)
 
     @property
     def files(self) -> str:
