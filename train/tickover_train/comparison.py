@@ -66,9 +66,10 @@ class Comparison:
 
 
 def split(trips: Sequence[Trip]) -> tuple[list[Trip], list[Trip]]:
-    """Trips to train on, and trips to judge on; a lone trip is both."""
-    test = [trip for number, trip in enumerate(trips) if number % TEST_EVERY == TEST_EVERY - 1] or list(trips[-1:])
-    return [trip for trip in trips if trip not in test] or list(trips), test
+    """Trips to train on, and trips to judge on: every ``TEST_EVERY``-th, or else the last; a lone trip is both."""
+    kept = range(TEST_EVERY - 1, len(trips), TEST_EVERY) or range(len(trips) - 1, len(trips))
+    training = [trip for number, trip in enumerate(trips) if number not in kept]
+    return training or list(trips), [trips[number] for number in kept]
 
 
 def compare(

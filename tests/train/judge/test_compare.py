@@ -20,6 +20,17 @@ def test_trips_to_judge_on_are_not_trained_on(trips):
     assert len(training) == 6
 
 
+def test_trips_of_one_log_are_told_apart(trips):
+    from tickover_train.comparison import split
+
+    lengths = range(200, 900, 100)
+    named = [Trip("a log with gaps", trips[0][:length]) for length in lengths]
+    training, test = split(named)
+    assert [len(trip.values) for trip in test] == [500]
+    assert [len(trip.values) for trip in training] == [length for length in lengths if length != 500]
+    assert [len(side) for side in split(named[:1])] == [1, 1]
+
+
 @pytest.mark.slow
 def test_two_cells_side_by_side(logs, tmp_path):
     config = tmp_path / "one_thread.toml"
