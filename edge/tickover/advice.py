@@ -19,7 +19,6 @@ READINGS: Final = {
     "not_an_object": "expected a JSON object: are inputs.format and inputs.values right?",
     "not_a_number": "a signal's value is no number",
     "not_finite": "a number that float32 cannot hold",
-    "not_in_model": "a signal that this model does not have",
     "out_of_range": "outside the range that the model calls plausible: is the unit the model's?",
     "late": "the tick was closed already: a congested link, or several sources with different clocks",
     "clock_back": "times went back by more than the model's gap limit: a clock that was put right, or two sources",

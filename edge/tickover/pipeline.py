@@ -99,6 +99,11 @@ class Pipeline:
         return tuple(self._vehicles)
 
     @property
+    def signals(self) -> tuple[str, ...]:
+        """The signals of the model, in its order."""
+        return self._detector.manifest.names
+
+    @property
     def back_limit(self) -> int:
         """See :func:`ticks.back_limit`."""
         return ticking.back_limit(self._detector.manifest)

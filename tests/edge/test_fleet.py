@@ -4,9 +4,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon_process import MODEL, SIGNALS, START
+from daemon_process import MODEL, SIGNALS, START, drive
 from tickover.daemon.events import Advance, rows_of
 from tickover.daemon.fleet import Fleet, without
+from tickover.daemon.gate import Gate
 from tickover.daemon.live import Live
 from tickover.daemon.notices import Notice
 from tickover.detector import Detector
@@ -94,3 +95,20 @@ def test_the_newest_tick_is_that_of_the_clock_that_came_back_and_stays_known_in_
 def feed_and_note(fleet: Fleet, live: Live, rows: list[tuple[float, list[float]]]) -> None:
     fleet.apply(rows_of("t1", [round(time * SECOND) for time, _ in rows], [values for _, values in rows]))
     live.note(fleet.pump().outputs)
+
+
+def test_signals_of_other_models_and_of_the_gate_are_no_models_drops_and_change_no_alert() -> None:
+    columns = ("oil", *reversed(SIGNALS), "ignition")
+    alone, mixed = (
+        new_fleet(),
+        Fleet({"anomaly": Pipeline(DETECTOR)}, columns, Gate("ignition > 0"), STALE_S * SECOND),
+    )
+    rows = drive(200)
+    times = [round(time * SECOND) for time, _ in rows]
+    for fleet, beside in ((alone, {}), (mixed, {"oil": 1.0, "ignition": 1.0})):
+        shown = [[{**values, **beside}.get(name, np.nan) for name in fleet.columns] for _, values in rows]
+        fleet.apply(rows_of("t1", times, shown))
+    alerts = [fleet.pump().alerts for fleet in (alone, mixed)]
+    assert alerts[0]
+    assert alerts[0] == alerts[1]
+    assert alone.tick_counts() == mixed.tick_counts()

@@ -55,7 +55,10 @@ class Outcome:
 
 
 class Fleet:
-    """Detector name to pipeline, one gate, one staleness limit (microseconds; 0 = off)."""
+    """Detector name to pipeline, one gate, one staleness limit (microseconds; 0 = off).
+
+    ``columns`` are the signals of all models and of the gate; each model is fed its own.
+    """
 
     def __init__(
         self, pipelines: Mapping[str, Pipeline], columns: tuple[str, ...], gate: Gate | None, stale: int
@@ -63,6 +66,7 @@ class Fleet:
         self.columns = columns
         self.counts: Counter[str] = Counter()
         self._pipelines = dict(pipelines)
+        self._places = {name: _places(pipeline.signals, columns) for name, pipeline in pipelines.items()}
         self._gate = gate
         self._gate_columns = [(name, columns.index(name)) for name in (gate.signals if gate else ())]
         self._stale = stale
@@ -171,9 +175,8 @@ class Fleet:
             self.counts["gated"] += len(time) - int(open_.sum())
             time, values = time[open_], values[open_]
         if len(time):
-            block = Readings(event.vehicle, self.columns, time, values)
-            for pipeline in self._pipelines.values():
-                pipeline.feed(block)
+            for name, pipeline in self._pipelines.items():
+                pipeline.feed(Readings(event.vehicle, pipeline.signals, time, values[:, self._places[name]]))
 
     def _see(self, known: _Vehicle, time: TimeArray, values: DoubleArray) -> None:
         """Note the newest event time, and when each signal was last heard; a clock that is put back takes both along.
@@ -213,6 +216,11 @@ class Fleet:
             known.stale = stale
             text = f"no readings of {', '.join(sorted(stale))}" if stale else "all signals are read again"
             yield Notice(vehicle, Kind.STALE_SIGNAL, bool(stale), known.newest, text)
+
+
+def _places(signals: tuple[str, ...], columns: tuple[str, ...]) -> slice | list[int]:
+    """Where a model's signals stand in the columns; a slice, which copies nothing, when they are all of them."""
+    return slice(None) if signals == columns else [columns.index(name) for name in signals]
 
 
 def without(state: bytes, detectors: Collection[str]) -> bytes:
