@@ -64,6 +64,9 @@ def test_an_outbox_that_overflows_says_so_and_counts_what_it_dropped(
         daemon.start()
         wait_until(lambda: watcher.notices("outbox_overflow") == [True, False], 10, "told, and told to be over")
         health = watcher.answer("status")["result"]
+        assert daemon.stop() == 0
+        daemon.start()
+        assert watcher.answer("status")["result"]["outbox_dropped"] == health["outbox_dropped"]
     told = {alert.alert_id for alert in watcher.alerts()}
     assert len(told) + health["outbox_dropped"] == 15 * len(replayed(rows))
     last = json.loads(watcher.of("/alert/outbox_overflow")[-1])

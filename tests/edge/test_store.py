@@ -80,7 +80,7 @@ def test_overflow_drops_the_lowest_severity_first_then_the_oldest(tmp_path: Path
     store.commit(Change(messages=[message("last", severity=1)]))
     left = store.pending(limit=200)
     assert len(left) == store.rows == 95
-    assert store.dropped == {0: 6}
+    assert store.dropped == 6
     assert next(m.id for m in left if m.severity == 0) == "m12"
     assert left[-1].id == "last"
 
@@ -90,7 +90,16 @@ def test_overflow_in_bytes(tmp_path: Path) -> None:
     for number in range(20):
         store.commit(Change(messages=[message(f"m{number}", size=1000)]))
     assert store.bytes <= 10_000
-    assert store.dropped.total() == 20 - store.depth()
+    assert store.dropped == 20 - store.depth()
+
+
+def test_what_overflow_dropped_stays_counted_over_restarts(tmp_path: Path) -> None:
+    for run in range(3):
+        store = Store(tmp_path, Bounds(rows=10))
+        for number in range(10):
+            store.commit(Change(messages=[message(f"m{run}-{number}")]))
+        store.close()
+    assert Store(tmp_path).dropped == 30 - store.rows
 
 
 def test_a_cleared_alarm_stays_until_the_broker_has_heard(tmp_path: Path) -> None:

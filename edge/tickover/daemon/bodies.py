@@ -48,7 +48,7 @@ class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     rebirths_asked: Count
     outbox: Annotated[int, Meta(ge=0, description="messages that wait for the broker")]
     outbox_bytes: int
-    outbox_dropped: Count
+    outbox_dropped: Annotated[int, Meta(ge=0, description="by overflow, since the store began")]
     delivered: Count
     remarks_lost: Count
     commits: Count

@@ -45,7 +45,7 @@ class Rates:
 
 
 def health_report(daemon: "Daemon") -> dict[str, Any]:
-    """Numbers of now; counts are since the start."""
+    """Numbers of now; counts are since the start, ``outbox_dropped`` since the store began."""
     now, live, store = daemon.now(), daemon.live, daemon.store
     dropped = daemon.intake.counts + daemon.fleet.counts + daemon.fleet.tick_counts()
     rows = dropped.pop("rows", 0)
@@ -61,7 +61,7 @@ def health_report(daemon: "Daemon") -> dict[str, Any]:
         "rebirths_asked": daemon.intake.rebirths.asked,
         "outbox": store.depth(),
         "outbox_bytes": store.bytes,
-        "outbox_dropped": store.dropped.total(),
+        "outbox_dropped": store.dropped,
         "delivered": daemon.outbox.delivered,
         "remarks_lost": daemon.outbox.lost_remarks,
         "commits": daemon.committer.commits,

@@ -114,7 +114,7 @@ class Daemon:
         self._run()
         if learnt := self.intake.learnt():
             self.committer.change.meta[META_LEARNT] = learnt
-        dropped, damaged = self.store.dropped.total(), len(self.store.quarantined)
+        dropped, damaged = self.store.dropped, len(self.store.quarantined)
         asleep = self.committer.commit(self.now(), self.teller, checkpoint)
         self.link.acknowledge(self.committer.acknowledged())
         for vehicle in asleep:
@@ -122,7 +122,7 @@ class Daemon:
             self.live.forget(vehicle)
         for aside in self.store.quarantined[damaged:]:
             self.notice(Kind.STORE_DAMAGED, True, f"the store was damaged and renamed to {aside.name}")
-        if self.store.dropped.total() > dropped:
+        if self.store.dropped > dropped:
             self.notice(Kind.OUTBOX_OVERFLOW, True, "the outbox is full: lowest severity and oldest are dropped")
 
     def stop(self, seconds: float) -> None:
@@ -329,7 +329,7 @@ class Daemon:
         self.notice(Kind.PUBLISH_REFUSED, bool(refused), f"the broker refuses messages: {refused or 'no more'}")
         half = self.config.outbox.rows // 2
         if self.store.rows <= half or self.store.depth() <= half:  # delivered ones that are kept do not count
-            self.notice(Kind.OUTBOX_OVERFLOW, False, f"{self.store.dropped.total()} messages were dropped in all")
+            self.notice(Kind.OUTBOX_OVERFLOW, False, f"{self.store.dropped} messages were dropped in all")
 
     def _look_after(self, vehicle: str, now: float) -> None:
         """A silent vehicle's event time goes on as the clock did: once, and again while an episode is open.

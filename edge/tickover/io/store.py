@@ -9,7 +9,6 @@ why, `Store.retry` goes back to disk. A damaged file: it is renamed aside, its r
 `Store.quarantined` names it. After either, `Store.wants_checkpoint` asks for every state to be written again.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from tickover.io.database import (
 )
 
 FILE: Final = "tickover.sqlite"
+META_DROPPED: Final = "outbox_dropped"
 KEPT: Final = "delivered >= ? AND substr(topic, 1, ?) = ?"
 """Delivered messages by when and by how their topics begin."""
 EVICT_SHARE: Final = 0.05
@@ -83,7 +83,8 @@ class Store:
         self.problem: str | None = None
         self.quarantined: list[Path] = []
         self.wants_checkpoint = False
-        self.dropped: Counter[int] = Counter()
+        self.dropped = 0
+        """Messages that the outbox lost by overflowing, since the file began."""
         self._bounds = bounds or Bounds()
         self._copied_whole = True
         self.seq = self.rows = self.bytes = self._last_n = 0
@@ -114,7 +115,7 @@ class Store:
     def _write(self, db: Connection, change: Change, time: int, copy_from: Connection | None = None) -> None:
         """All or nothing; ``copy_from`` is the memory that replaces the file's own rows first."""
         seq = self.seq + (change.journal is not None)
-        before = (self.rows, self.bytes, self._last_n)
+        before = (self.rows, self.bytes, self._last_n, self.dropped)
         try:
             with db:
                 db.execute("BEGIN IMMEDIATE")
@@ -127,7 +128,7 @@ class Store:
                 if self._copied_whole or db is self._disk:  # else the file may hold an alarm that this row clears
                     db.executemany("DELETE FROM retained WHERE topic = ? AND body = x''", [(t,) for t in change.forget])
         except BaseException:
-            self.rows, self.bytes, self._last_n = before
+            self.rows, self.bytes, self._last_n, self.dropped = before
             raise
         self.seq = seq
 
@@ -173,12 +174,13 @@ class Store:
         """Delivered first, then the lowest severity, then the oldest; pending ones are counted in `dropped`."""
         rows = round(self._bounds.rows * (1 - EVICT_SHARE))
         size = round(self._bounds.bytes * (1 - EVICT_SHARE))
-        order = "SELECT n, severity, delivered FROM outbox ORDER BY delivered IS NULL, severity, n"
-        for n, severity, delivered in db.execute(order).fetchall():
+        order = "SELECT n, delivered FROM outbox ORDER BY delivered IS NULL, severity, n"
+        for n, delivered in db.execute(order).fetchall():
             if self.rows <= rows and self.bytes <= size:
                 break
             self._delete(db, "n = ?", (n,))
-            self.dropped[severity] += delivered is None
+            self.dropped += delivered is None
+        put(db, "meta", "name", {META_DROPPED: str(self.dropped).encode()})
 
     # Reading
 
@@ -336,6 +338,7 @@ class Store:
         return aside
 
     def _read_counters(self) -> None:
+        self.dropped = max(self.dropped, int(self.meta(META_DROPPED) or b"0"))
         stored = self.meta("seq")
         self.seq = max(self.seq, int(stored or b"0"), number(self._db, "SELECT max(seq) FROM journal"))
         self._last_n = max(self._last_n, number(self._db, "SELECT max(n) FROM outbox"))
