@@ -145,6 +145,8 @@ def test_reset_ends_the_episode_and_commands_answer(run, truck: Truck, watcher: 
     assert watcher.answer("reset", "t1")["ok"]
     wait_until(lambda: watcher.alerts()[-1].phase is Phase.END, 10, "an end")
     assert watcher.alerts()[-1].reason is EndReason.RESET
+    assert "'nosuch'" in watcher.answer("reset", "nosuch")["error"]
+    assert watcher.answer("snapshot", "t1")["result"] == {"t1": {}}, "forgotten, not a stranger"
     assert "unknown command" in watcher.answer("fly")["error"]
     assert "expected for_s" in watcher.answer("mute", for_s="long")["error"]
 

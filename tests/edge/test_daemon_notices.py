@@ -78,7 +78,12 @@ def test_a_refused_subscription_raises_an_alarm(tmp_path: Path) -> None:
     rules = tmp_path / "rules.json"
     rules.write_text(json.dumps(NO_INPUTS))
     extra = f"allow_anonymous true\nplugin {PLUGIN}\nplugin_opt_config_file {rules}"
-    with Broker(tmp_path / "broker", extra) as broker, Watcher(broker) as watcher, Daemon(tmp_path, broker.port):
+    with (
+        Broker(tmp_path / "broker", extra) as broker,
+        Watcher(broker) as watcher,
+        Daemon(tmp_path, broker.port) as daemon,
+    ):
         wait_until(lambda: watcher.notices("subscription_refused") == [True], 5, "raised")
         told = json.loads(watcher.of("/alarm/subscription_refused")[-1])
         assert told["data"]["text"] == "the broker refused: truck/+/telemetry"
+        assert "subscribed to tickover/v1/+/cmd/+/request\n" in daemon.text()

@@ -24,6 +24,12 @@ class Recorded:
     def now(self) -> int:
         return NOW
 
+    def has_seen(self, vehicle: str) -> bool:
+        return vehicle in self.vehicles()
+
+    def vehicles(self) -> list[str]:
+        return ["t1", *(f"bus{number}" for number in range(30))]
+
     def status_report(self) -> dict[str, Any]:
         return {"rows": 0}
 
@@ -76,6 +82,25 @@ def test_a_bad_request_is_answered_with_what_was_expected_and_does_nothing(
     assert error in answer["error"]
     assert not answer["ok"]
     assert not done
+
+
+@pytest.mark.parametrize("name", ["reset", "snapshot"])
+def test_what_needs_a_vehicle_that_was_seen_names_the_known_ones_instead(name: str) -> None:
+    answer, done = ask(name, b"", target="nosuch")
+    assert not answer["ok"]
+    assert "gateway has not seen a vehicle 'nosuch' yet; known: t1, bus0, " in answer["error"]
+    assert answer["error"].endswith(" and 11 more")
+    assert ask(name, b"", target="t11")[0]["error"].endswith("did you mean t1?")
+    assert not done
+
+
+@pytest.mark.parametrize(("name", "payload"), [("mute", b'{"for_s": 9}'), ("workshop", b'{"for_s": 9}')])
+def test_a_mode_may_be_set_before_the_first_reading_and_the_answer_says_so(name: str, payload: bytes) -> None:
+    answer, done = ask(name, payload, target="nosuch")
+    assert answer["ok"]
+    assert len(done) == 1
+    assert "has not seen a vehicle 'nosuch' yet" in answer["result"]["note"]
+    assert "note" not in ask(name, payload, target="t1")[0]["result"]
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers())

@@ -49,6 +49,7 @@ def test_an_empty_state_hides_the_one_before(tmp_path: Path) -> None:
     store = filled(tmp_path)
     store.commit(Change(states={"t1": b"", "t2": b"state"}))
     assert (store.state("t1"), store.vehicles()) == (None, ["t2"])
+    assert [store.has_seen(name) for name in ("t1", "t2", "t3")] == [True, True, False]
     store.close()
     store = Store(tmp_path)
     assert (store.state("t1"), store.vehicles(), store.quarantined) == (None, ["t2"], [])

@@ -217,6 +217,14 @@ class Daemon:
         """The clock, microseconds."""
         return time.time_ns() // 1000
 
+    def has_seen(self, vehicle: str) -> bool:
+        """Whether the vehicle has reported, in this run or in one that the store remembers."""
+        return vehicle in self.fleet or vehicle in self.intake.vehicles or self.store.has_seen(vehicle)
+
+    def vehicles(self) -> list[str]:
+        """Every vehicle that has a state, in memory or on disk, in order."""
+        return sorted({*self.fleet.vehicles, *self.store.vehicles()})
+
     def status_report(self) -> dict[str, Any]:
         """The health report, the models and the modes."""
         return {**health_report(self), "models": self.opened.digests, "modes": self.modes.report()}
@@ -233,9 +241,9 @@ class Daemon:
 
     def reset(self, vehicle: str) -> None:
         """Forget all that is known of a vehicle, or of all; open episodes end with reason reset."""
-        everyone = {*self.fleet.vehicles, *self.store.vehicles()}
-        for name in sorted(everyone) if vehicle == EVERYONE else (vehicle,):
+        for name in self.vehicles() if vehicle == EVERYONE else (vehicle,):
             self._apply(Reset(name))
+            self.live.forget(name)
 
     def replay(self, vehicle: str, since: int) -> int:
         """Send again what was delivered since then (microseconds of the clock); how many messages."""
@@ -266,7 +274,8 @@ class Daemon:
     def _on_subscribed(self, event: Subscribed) -> None:
         refused = [topic for topic in event.refused if topic != self.topics.status]
         self.notice(Kind.SUBSCRIPTION_REFUSED, bool(refused), f"the broker refused: {', '.join(refused) or 'nothing'}")
-        logger.info("subscribed to %s", ", ".join(self.intake.filters))
+        granted = [topic for topic in (*self.intake.filters, self.topics.requests) if topic not in refused]
+        logger.info("subscribed to %s", ", ".join(granted) or "nothing")
         self.presence.subscribed()
         self._first.subscribed()
 

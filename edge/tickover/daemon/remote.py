@@ -4,6 +4,7 @@ A request is a JSON object, possibly empty; its ``id`` is repeated in the respon
 is for every vehicle. Commands that change something are committed before they are answered.
 """
 
+import difflib
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -16,6 +17,10 @@ from tickover.records import SECOND
 
 class Commanded(Protocol):
     """What the commands need of the daemon."""
+
+    def has_seen(self, vehicle: str) -> bool: ...
+
+    def vehicles(self) -> list[str]: ...
 
     def status_report(self) -> dict[str, Any]: ...
 
@@ -77,6 +82,12 @@ COMMANDS: Final[dict[str, Command]] = {
     "mute": _mode(Mode.MUTE),
     "workshop": _mode(Mode.WORKSHOP),
 }
+ABOUT_ALL: Final = frozenset({"status"})
+"""Commands whose answer is the same for every vehicle."""
+ABOUT_THE_SEEN: Final = frozenset({"snapshot", "reset"})
+"""Commands that need a vehicle that has reported; the others may come before its first reading."""
+KNOWN_SHOWN: Final = 20
+"""The most vehicles that an answer names."""
 
 
 def obey(daemon: Commanded, node: str, target: str, name: str, payload: bytes) -> bytes:
@@ -89,10 +100,26 @@ def obey(daemon: Commanded, node: str, target: str, name: str, payload: bytes) -
         answer["id"] = request.get("id")
         if name not in COMMANDS:
             raise CommandError(f"unknown command {name!r}; known: {', '.join(COMMANDS)}")
-        answer["result"] = COMMANDS[name](daemon, EVERYONE if target == node else target, request)
+        stranger = "" if target in (node, EVERYONE) or name in ABOUT_ALL else _stranger(daemon, node, target)
+        if stranger and name in ABOUT_THE_SEEN:
+            raise CommandError(stranger)
+        result = COMMANDS[name](daemon, EVERYONE if target == node else target, request)
+        answer["result"] = {**result, "note": stranger} if stranger else result
     except PayloadError as error:
         answer["error"] = f"the request cannot be read: {error.reason}"
     except CommandError as error:
         answer["error"] = str(error)
     answer["ok"] = "error" not in answer
     return msgspec.json.encode(answer)
+
+
+def _stranger(daemon: Commanded, node: str, vehicle: str) -> str:
+    """What to say of a vehicle that was never seen, perhaps because it is misspelt; empty when it was."""
+    if daemon.has_seen(vehicle):
+        return ""
+    known = daemon.vehicles()
+    close = difflib.get_close_matches(vehicle, known)
+    names = ", ".join(known[:KNOWN_SHOWN]) or "none"
+    more = f" and {len(known) - KNOWN_SHOWN} more" if len(known) > KNOWN_SHOWN else ""
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {names}{more}"
+    return f"{node} has not seen a vehicle {vehicle!r} yet; {hint}"

@@ -193,6 +193,14 @@ class Store:
                     return (int(row[0]), bytes(row[1])) if row[1] else None
         return None
 
+    def has_seen(self, vehicle: str) -> bool:
+        """Whether the vehicle has a state, or had one before a reset."""
+        for db in (self._db, self._disk):
+            with suppress(Error):
+                if db and db.execute("SELECT 1 FROM state WHERE vehicle = ?", (vehicle,)).fetchone():
+                    return True
+        return False
+
     def vehicles(self) -> list[str]:
         """Every vehicle that has a state."""
         return [name for (name,) in self._db.execute("SELECT vehicle FROM state WHERE body != x'' ORDER BY vehicle")]
