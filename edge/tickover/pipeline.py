@@ -4,7 +4,6 @@
 ticks in one call of the graph. Vehicles share nothing but that call: each result is what it would be alone.
 """
 
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,10 +19,10 @@ from tickover.errors import StateError
 from tickover.grid import IndexArray
 from tickover.manifest import Manifest
 from tickover.records import Alert, EndReason, FloatArray, Readings, ScoredTicks, Scores, TickBlock
+from tickover.saved import seal, unseal
 from tickover.settings import Settings
 
 STATE_VERSION: Final = 1
-CRC_BYTES: Final = 4
 
 
 class BatchDetector(Protocol):
@@ -48,7 +47,7 @@ class Output:
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
-    """What :meth:`Pipeline.state` saves, before its CRC-32."""
+    """What :meth:`Pipeline.state` seals."""
 
     version: int
     digest: str
@@ -188,18 +187,16 @@ class Pipeline:
         known = self._known(vehicle)
         if known.waiting:
             raise StateError(f"vehicle {vehicle}: expected no ticks waiting to be run; pump before saving state")
-        body = msgspec.msgpack.encode(
-            _State(
-                version=STATE_VERSION,
-                digest=self._detector.digest,
-                vehicle=vehicle,
-                ticks=known.ticks.state(),
-                episodes=known.episodes.state(),
-                trip=known.trip,
-                numbers=known.state.astype("<f4").tobytes(),
-            )
+        state = _State(
+            version=STATE_VERSION,
+            digest=self._detector.digest,
+            vehicle=vehicle,
+            ticks=known.ticks.state(),
+            episodes=known.episodes.state(),
+            trip=known.trip,
+            numbers=known.state.astype("<f4").tobytes(),
         )
-        return body + zlib.crc32(body).to_bytes(CRC_BYTES, "little")
+        return seal(msgspec.msgpack.encode(state))
 
     def restore(self, vehicle: str, state: bytes) -> None:
         """Continue from :meth:`state`; StateError, and nothing changed, when damaged or of another model or vehicle."""
@@ -309,10 +306,7 @@ def _joined(parts: list[Scores]) -> Scores:
 
 
 def _decode(state: bytes) -> _State:
-    body, crc = state[:-CRC_BYTES], state[-CRC_BYTES:]
-    if len(state) <= CRC_BYTES or zlib.crc32(body).to_bytes(CRC_BYTES, "little") != crc:
-        raise StateError("saved state is damaged: its checksum does not match")
     try:
-        return msgspec.msgpack.decode(body, type=_State)
+        return msgspec.msgpack.decode(unseal(state), type=_State)
     except msgspec.MsgspecError as error:
         raise StateError(f"saved state is damaged: {error}") from error

@@ -2,7 +2,6 @@
 
 import math
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,9 +19,9 @@ from tickover.mapping import Mapping
 from tickover.pipeline import Output, Pipeline
 from tickover.playing import Pace
 from tickover.records import SECOND, Phase, Readings
+from tickover.saved import seal, unseal
 
 MAX_STATE_BYTES: Final = 1 << 30
-CRC_BYTES: Final = 4
 STATE_VERSION: Final = 1
 SPAN_TICKS: Final = 32_768
 """A piece of a log spans at most so many ticks (or one gap), so that sparse rows do not fill the memory."""
@@ -129,17 +128,13 @@ def save_state(pipeline: Pipeline, path: Path) -> None:
     vehicles = {vehicle: pipeline.state(vehicle) for vehicle in pipeline.vehicles}
     body = msgspec.msgpack.encode(_State(STATE_VERSION, vehicles))
     with replace_file(path) as file:
-        file.write(body + zlib.crc32(body).to_bytes(CRC_BYTES, "little"))
+        file.write(seal(body))
 
 
 def load_state(pipeline: Pipeline, path: Path) -> None:
     """Continue from a state file; StateError names the file when it is damaged or of another model."""
     try:
-        data = read_bytes(path, MAX_STATE_BYTES)
-        body = data[:-CRC_BYTES]
-        if len(data) <= CRC_BYTES or zlib.crc32(body).to_bytes(CRC_BYTES, "little") != data[-CRC_BYTES:]:
-            raise StateError("expected a state file of tickover replay; it is damaged or something else")
-        saved = msgspec.msgpack.decode(body, type=_State)
+        saved = msgspec.msgpack.decode(unseal(read_bytes(path, MAX_STATE_BYTES)), type=_State)
         if saved.version != STATE_VERSION:
             raise StateError(f"expected state of version {STATE_VERSION}, got {saved.version}")
         for vehicle, state in saved.vehicles.items():

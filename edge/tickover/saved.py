@@ -1,4 +1,7 @@
-"""A detector's state as bytes: magic, version, model digest, count, float32 little-endian, CRC-32 of all before it."""
+"""Saved state as bytes: anybody's, sealed with its CRC-32; and a detector's own.
+
+A detector's: magic, version, model digest, count, float32 little-endian, sealed.
+"""
 
 import struct
 import zlib
@@ -15,19 +18,29 @@ _HEAD: Final = struct.Struct("<4sH32sI")
 _CRC: Final = struct.Struct("<I")
 
 
+def seal(body: bytes) -> bytes:
+    """``body`` and, little-endian, its CRC-32."""
+    return body + _CRC.pack(zlib.crc32(body))
+
+
+def unseal(data: bytes) -> bytes:
+    """The other way round; StateError when the checksum does not fit, or nothing is sealed."""
+    body, crc = data[: -_CRC.size], data[-_CRC.size :]
+    if not body or _CRC.pack(zlib.crc32(body)) != crc:
+        raise StateError("expected saved state with its checksum; it is damaged or something else")
+    return body
+
+
 def encode(state: FloatArray, digest: str) -> bytes:
     """``state`` ``float32[S]`` of the model with this digest."""
-    body = _HEAD.pack(MAGIC, VERSION, bytes.fromhex(digest), len(state)) + state.astype("<f4").tobytes()
-    return body + _CRC.pack(zlib.crc32(body))
+    return seal(_HEAD.pack(MAGIC, VERSION, bytes.fromhex(digest), len(state)) + state.astype("<f4").tobytes())
 
 
 def decode(data: bytes, digest: str, size: int) -> FloatArray:
     """The other way round; StateError when the bytes are damaged, of another version, or of another model."""
     if len(data) < _HEAD.size + _CRC.size or data[: len(MAGIC)] != MAGIC:
         raise StateError(f"state: expected saved detector state, got {len(data)} bytes of something else")
-    body, (crc,) = data[: -_CRC.size], _CRC.unpack(data[-_CRC.size :])
-    if zlib.crc32(body) != crc:
-        raise StateError("state: the checksum does not match; the saved state is damaged")
+    body = unseal(data)
     _, version, model, count = _HEAD.unpack_from(body)
     if version != VERSION:
         raise StateError(f"state: expected format version {VERSION}, got {version}")
