@@ -51,7 +51,7 @@ class Model:
 
 def open_model(path: str | Path) -> Model:
     """Check and open a model file; ModelError names the file and the check that failed."""
-    data = _read(Path(path))
+    data = read_model(Path(path))
     try:
         return open_bytes(data)
     except ModelError as error:
@@ -71,7 +71,7 @@ def open_bytes(data: bytes) -> Model:
     return Model(session, manifest, digest, len(data))
 
 
-def _read(path: Path) -> bytes:
+def read_model(path: Path) -> bytes:
     """The file's bytes; ModelError when it is absent, no plain file, or too large."""
     try:
         return read_bytes(path, MAX_BYTES)

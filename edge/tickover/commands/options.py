@@ -1,15 +1,32 @@
 """What the options and arguments of several commands share."""
 
+import contextlib
+import errno
 import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
+
+from tickover.errors import TickoverError
+
+
+class OutputFile(click.Path):
+    """A file to write. Its folder must be there, which is checked before any work is done."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; a usage error when it has no folder."""
+        path: Any = super().convert(value, param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"expected an existing folder, got {path.parent}", param, ctx)
+        return path
+
 
 READABLE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 """A file that a foreign library opens; what is opened here says itself why it cannot be read."""
 FILE: Final = click.Path(path_type=Path)
-WRITABLE: Final = click.Path(dir_okay=False, path_type=Path)
+WRITABLE: Final = OutputFile(dir_okay=False, path_type=Path)
 VEHICLE: Final = "truck-1"
 """Whose log it is unless told otherwise."""
 
@@ -23,3 +40,14 @@ def speed_of(ctx: click.Context, param: click.Parameter, value: str) -> float:
     if not speed > 0:
         raise click.BadParameter(f"expected a number above 0, or max, got {value!r}")
     return speed
+
+
+@contextlib.contextmanager
+def write_errors_named() -> Iterator[None]:
+    """A full disk and the like as one clear message; a closed pipe is left to click."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        raise TickoverError(f"cannot write: {error.strerror or error}: {error.filename or 'output'}") from error

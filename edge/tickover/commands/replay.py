@@ -1,7 +1,6 @@
 """``tickover replay``: run a model over recorded logs."""
 
 import contextlib
-import errno
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
 
-from tickover.commands.options import FILE, VEHICLE, WRITABLE, speed_of
+from tickover.commands.options import FILE, VEHICLE, WRITABLE, speed_of, write_errors_named
 from tickover.commands.terminal import INTERRUPTED, CtrlC, Progress
 from tickover.commands.words import many
 from tickover.detector import Detector
-from tickover.errors import ConfigError, TickoverError
+from tickover.errors import ConfigError
 from tickover.formats.alerts import alert_line, encode_alert
 from tickover.formats.times import parse_time
 from tickover.io.files import log_is_relative, replace_file
@@ -41,16 +40,10 @@ def _start_of(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     return moment
 
 
-def _output(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
-    if value and not value.parent.is_dir():
-        raise click.BadParameter(f"expected an existing folder, got {value.parent}")
-    return value
-
-
 def _scores_of(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
     if value and value.suffix.lower() not in FORMATS:
         raise click.BadParameter(f"expected a file called {' or '.join('*' + s for s in FORMATS)}, got {value}")
-    return _output(ctx, param, value)
+    return value
 
 
 @click.command()
@@ -59,7 +52,6 @@ def _scores_of(ctx: click.Context, param: click.Parameter, value: Path | None) -
 @click.option(
     "--alerts",
     type=WRITABLE,
-    callback=_output,
     metavar="FILE.jsonl",
     help="Write the alerts: a CloudEvents JSON object a line.",
 )
@@ -67,14 +59,12 @@ def _scores_of(ctx: click.Context, param: click.Parameter, value: Path | None) -
 @click.option(
     "--report",
     type=WRITABLE,
-    callback=_output,
     metavar="FILE.html",
     help="Write a page that draws signals, score and episodes (needs tickover[report]).",
 )
 @click.option(
     "--state",
     type=WRITABLE,
-    callback=_output,
     metavar="FILE",
     help="Go on from this state, if it is there, and save it: as if one log.",
 )
@@ -119,7 +109,7 @@ def replay(
     apart = all(relative) and len(logs) > 1 and not mapping.log.vehicle_column
     source = Source(logs, mapping, vehicle, start, strict, _BadRows())
     tally, progress = Tally(), Progress()
-    with _write_errors_named(), CtrlC() as ctrl_c, contextlib.ExitStack() as files:
+    with write_errors_named(), CtrlC() as ctrl_c, contextlib.ExitStack() as files:
         sinks = _Sinks(progress, logs, apart=apart)
         if alerts:
             sinks.alerts = files.enter_context(replace_file(alerts))
@@ -163,17 +153,6 @@ def _run(
     if not keep_open or stopped():
         for output in finish(pipeline, tally):
             sinks.take(output, tally)
-
-
-@contextlib.contextmanager
-def _write_errors_named() -> Iterator[None]:
-    """A full disk and the like as one clear message; a closed pipe is left to click."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            raise
-        raise TickoverError(f"cannot write: {error.strerror or error}: {error.filename or 'output'}") from error
 
 
 class _Sinks:

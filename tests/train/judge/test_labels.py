@@ -22,7 +22,7 @@ def load(path, mapping):
 
 def test_ranges_in_seconds_cover_the_ticks_they_touch(mapping, logs, tmp_path):
     file = tmp_path / "labels.csv"
-    file.write_text(f"log,start,end\n{logs[0]},300,305.5\n{logs[0]},700,700\n{logs[1]},10,12\n")
+    file.write_text(f"log, start ,end\n{logs[0]},300,305.5\n{logs[0]},700,700\n{logs[1]},10,12\n")
     first, second = load(file, mapping)
     assert np.flatnonzero(first.labels).tolist() == [*range(300, 306), 700]
     assert np.flatnonzero(second.labels).tolist() == [10, 11, 12]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from tickover.commands.options import FILE, WRITABLE
 from tickover.inspection import propose_mapping
-from tickover.io.files import replace_file
 from tickover.mapping import load_mapping
-from tickover_train.commands.evaluate import EXISTING, OUTPUT, warn
+from tickover_train.commands.files import LOGS, warn, write
 from tickover_train.config import TrainConfig, load_config
 from tickover_train.data import expand, load_trips
 from tickover_train.judge.page import number, percent, render_comparison
@@ -24,17 +24,17 @@ EPOCHS = 8
 
 
 @click.command()
-@click.argument("logs", type=EXISTING, nargs=-1, required=True, metavar="LOG…")
-@click.option("--config", "config_file", type=EXISTING, help="A training configuration (TOML) that all share.")
-@click.option("--map", "mapping_file", type=EXISTING, help="Mapping file; without it one is proposed.")
+@click.argument("logs", type=FILE, nargs=-1, required=True, metavar=LOGS)
+@click.option("--config", "config_file", type=FILE, help="A training configuration (TOML) that all share.")
+@click.option("--map", "mapping_file", type=FILE, help="Mapping file; without it one is proposed.")
 @click.option("--cell", "cells", multiple=True, type=click.Choice(("rnn", "gru", "lstm")), help="Only these.")
 @click.option(
     "--arch", "archs", multiple=True, type=click.Choice(("autoencoder", "forecaster", "seq2seq")), help="Only these."
 )
 @click.option("--epochs", type=click.IntRange(1), default=EPOCHS, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--json", "json_file", type=OUTPUT, help="Write every figure as JSON.")
-@click.option("--page", type=OUTPUT, help="Write an HTML page.")
+@click.option("--json", "json_file", type=WRITABLE, help="Write every figure as JSON.")
+@click.option("--page", type=WRITABLE, help="Write an HTML page.")
 def compare(
     logs: tuple[Path, ...],
     config_file: Path | None,
@@ -58,11 +58,9 @@ def compare(
     found = run(config, mapping, trips, pairs, lambda text: click.echo(f"  {text}", err=True))
     click.echo(table(found))
     if json_file:
-        with replace_file(json_file) as file:
-            file.write(msgspec.json.format(msgspec.json.encode(found)))
+        write(json_file, msgspec.json.format(msgspec.json.encode(found)))
     if page:
-        with replace_file(page) as file:
-            file.write(render_comparison(found, len(trips), epochs, seed).encode())
+        write(page, render_comparison(found, len(trips), epochs, seed).encode())
         click.echo(f"page: {page}")
 
 

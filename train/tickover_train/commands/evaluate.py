@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 import msgspec
 
+from tickover.commands.options import FILE, WRITABLE
 from tickover.detector import Detector
-from tickover.io.files import replace_file
 from tickover.mapping import load_mapping, mapping_of
+from tickover_train.commands.files import LOGS, warn, write
 from tickover_train.data import expand, load_trips
 from tickover_train.judge.evaluate import Verdict
 from tickover_train.judge.faults import load_kinds
@@ -17,19 +18,16 @@ from tickover_train.judge.labels import load_labelled
 from tickover_train.judge.page import number, percent, render, seconds
 from tickover_train.judge.study import Study, run
 
-EXISTING = click.Path(exists=True, path_type=Path)
-OUTPUT = click.Path(dir_okay=False, path_type=Path)
-
 
 @click.command()
-@click.argument("model", type=EXISTING)
-@click.option("--clean", "first", type=EXISTING, multiple=True, required=True, metavar="LOG…", help="Logs or folders.")
-@click.argument("more", type=EXISTING, nargs=-1, metavar="")
-@click.option("--labels", type=EXISTING, multiple=True, help="Labelled anomalies: log,start,end, or a marked log.")
-@click.option("--faults", type=EXISTING, help="A Python file of yours that adds kinds of faults; it is run.")
-@click.option("--map", "mapping_file", type=EXISTING, help="How the logs' columns map to the model's signals.")
-@click.option("--json", "json_file", type=OUTPUT, help="Write every figure as JSON.")
-@click.option("--page", type=OUTPUT, help="Write an HTML page.")
+@click.argument("model", type=FILE)
+@click.option("--clean", "first", type=FILE, multiple=True, required=True, metavar=LOGS, help="Logs or folders.")
+@click.argument("more", type=FILE, nargs=-1, metavar="")
+@click.option("--labels", type=FILE, multiple=True, help="Labelled anomalies: log,start,end, or a marked log.")
+@click.option("--faults", type=FILE, help="A Python file of yours that adds kinds of faults; it is run.")
+@click.option("--map", "mapping_file", type=FILE, help="How the logs' columns map to the model's signals.")
+@click.option("--json", "json_file", type=WRITABLE, help="Write every figure as JSON.")
+@click.option("--page", type=WRITABLE, help="Write an HTML page.")
 @click.option("--seed", type=int, default=0, show_default=True)
 def evaluate(
     model: Path,
@@ -60,17 +58,10 @@ def evaluate(
     )
     click.echo(table(study))
     if json_file:
-        with replace_file(json_file) as file:
-            file.write(msgspec.json.format(msgspec.json.encode(_plain(study))))
+        write(json_file, msgspec.json.format(msgspec.json.encode(_plain(study))))
     if page:
-        with replace_file(page) as file:
-            file.write(render(study).encode())
+        write(page, render(study).encode())
         click.echo(f"page: {page}")
-
-
-def warn(text: str) -> None:
-    """Say what was wrong with a row."""
-    click.echo(f"tickover: {text}", err=True)
 
 
 def table(study: Study) -> str:

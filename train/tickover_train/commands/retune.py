@@ -6,15 +6,15 @@ from pathlib import Path
 import click
 import numpy as np
 
+from tickover.commands.options import FILE, WRITABLE
 from tickover.detector import Detector
 from tickover.errors import ModelError
-from tickover.io.files import read_bytes, replace_file
 from tickover.manifest import Budget
 from tickover.mapping import load_mapping, mapping_of
-from tickover.model import MAX_BYTES, open_bytes
+from tickover.model import open_bytes, read_model
 from tickover_export.retune import Retuned
 from tickover_train.calibrate import Limits, calibrate, realised_words
-from tickover_train.commands.evaluate import EXISTING, OUTPUT, warn
+from tickover_train.commands.files import LOGS, warn, write
 from tickover_train.config import CalibrationConfig, parse_budget
 from tickover_train.data import Trip, expand, load_trips
 from tickover_train.judge.rescale import rescale
@@ -22,13 +22,13 @@ from tickover_train.scoring import chart_trips
 
 
 @click.command()
-@click.argument("model", type=EXISTING)
-@click.option("--clean", "first", type=EXISTING, multiple=True, required=True, metavar="LOG…", help="Logs or folders.")
-@click.argument("more", type=EXISTING, nargs=-1, metavar="")
+@click.argument("model", type=FILE)
+@click.option("--clean", "first", type=FILE, multiple=True, required=True, metavar=LOGS, help="Logs or folders.")
+@click.argument("more", type=FILE, nargs=-1, metavar="")
 @click.option("--false-alarms", default="1/1h", show_default=True, metavar="N/DURATION", help="The budget.")
 @click.option("--rescale", "rescaled", is_flag=True, help="New centre and scale of inputs and residuals, too.")
-@click.option("--map", "mapping_file", type=EXISTING, help="How the logs' columns map to the model's signals.")
-@click.option("--out", type=OUTPUT, required=True, help="The new model file.")
+@click.option("--map", "mapping_file", type=FILE, help="How the logs' columns map to the model's signals.")
+@click.option("--out", type=WRITABLE, required=True, help="The new model file.")
 def retune(
     model: Path,
     first: tuple[Path, ...],
@@ -40,8 +40,9 @@ def retune(
 ) -> None:
     """Set MODEL's limits anew from clean trips of another truck."""
     budget = parse_budget(false_alarms)
+    data = read_model(model)
     try:
-        old = Retuned(read_bytes(model, MAX_BYTES))
+        old = Retuned(data)
     except ModelError as error:
         raise ModelError(f"{model}: {error}") from error
     mapping = load_mapping(mapping_file) if mapping_file else mapping_of(old.manifest)
@@ -49,8 +50,7 @@ def retune(
     if rescaled:
         rescale(old, trips)
     limits = limits_for(old, trips, budget)
-    with replace_file(out) as file:
-        file.write(old.finish(limits.limits, limits.budget))
+    write(out, old.finish(limits.limits, limits.budget))
     click.echo(summary(limits.budget, limits.limits, out))
 
 

@@ -8,11 +8,13 @@ import click
 import msgspec
 import torch
 
+from tickover.commands.options import FILE
 from tickover.errors import RunError
 from tickover.inspection import propose_mapping
 from tickover.mapping import Mapping, load_mapping
 from tickover_train import checkpoint, choice, folder, report
 from tickover_train.calibrate import realised_words
+from tickover_train.commands.files import LOGS
 from tickover_train.config import TrainConfig, load_config, parse_budget
 from tickover_train.data import Trip, expand, load_trips
 from tickover_train.horizon import Horizons, correlation_time, horizons
@@ -25,12 +27,12 @@ BAD_ROWS_SHOWN = 5
 
 
 @click.command()
-@click.argument("logs", metavar="LOG...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument("logs", metavar=LOGS, nargs=-1, required=True, type=FILE)
 @click.option(
     "--out", metavar="RUN", required=True, type=click.Path(file_okay=False, path_type=Path), help="Run folder."
 )
-@click.option("--config", type=click.Path(path_type=Path), help="TOML; every key is in docs/training.md.")
-@click.option("--map", "map_", type=click.Path(path_type=Path), help="Mapping file; without it one is proposed.")
+@click.option("--config", type=FILE, help="TOML; every key is in docs/training.md.")
+@click.option("--map", "map_", type=FILE, help="Mapping file; without it one is proposed.")
 @click.option("--cell", type=click.Choice(CELLS), help="Default gru; auto tries gru, then lstm.")
 @click.option("--arch", type=click.Choice(ARCHITECTURES), help="Default autoencoder.")
 @click.option("--false-alarms", metavar="N/TIME", help="Budget of false episodes: 1/1h (default), 2/1d.")
@@ -106,7 +108,10 @@ def prepare_folder(out: Path, checkpoints: Path, resume: bool) -> None:
     """Make the run folder; checkpoints of an older run go unless it is resumed."""
     if resume and not any(checkpoints.glob("fold-*.json")):
         raise RunError(f"{checkpoints}: expected a checkpoint to resume from, found none; train without --resume")
-    checkpoints.mkdir(parents=True, exist_ok=True)
+    try:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{out}: cannot make the run folder: {error.strerror or error}") from error
     if not resume:
         checkpoint.clear(checkpoints)
 

@@ -11,6 +11,7 @@ are in units of the signal's own spread (robust, from the clean trips). A user's
 """
 
 import runpy
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -208,10 +209,26 @@ def _swapped(case: Case) -> None:
 
 def load_kinds(path: Path) -> None:
     """Run the user's Python file, which registers kinds. It is the user's own choice of code: it runs as they do."""
+    if not path.is_file():
+        raise ConfigError(f"{path}: expected a Python file, found none")
     known = set(KINDS)
-    runpy.run_path(str(path))
+    try:
+        runpy.run_path(str(path))
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever the user's code raises is the user's to mend
+        raise ConfigError(f"{path}{_line_in(str(path), error)}: {type(error).__name__}: {error}") from error
     if set(KINDS) == known:
         raise ConfigError(f"{path}: expected at least one function decorated with @kind(...), found none")
+
+
+def _line_in(file: str, error: Exception) -> str:
+    """``:`` and the line of ``file`` at which it went wrong; empty when it was not there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    if isinstance(error, SyntaxError) and error.filename == file:
+        lines.append(error.lineno)
+    return f":{lines[-1]}" if lines else ""
 
 
 def habits_of(trips: Sequence[FloatArray]) -> Habits:
@@ -342,10 +359,25 @@ def inject(
         habits=habits,
         rng=np.random.default_rng(injection.seed),
     )
-    KINDS[injection.kind].apply(case)
+    _apply(KINDS[injection.kind], case)
     faulty = np.asarray(case.values, dtype=np.float32)
     for place, signal in enumerate(signals):
         column = faulty[:, place]
         column[(column < signal.low) | (column > signal.high)] = np.nan
     faulty[np.isnan(clean)] = np.nan
     return None if np.array_equal(faulty, clean, equal_nan=True) else faulty
+
+
+def _apply(fault: Kind, case: Case) -> None:
+    """Change the case's values; ConfigError when the kind fails, with the line."""
+    shape = case.values.shape
+    try:
+        fault.apply(case)
+    except Exception as error:  # as in load_kinds
+        called = traceback.extract_tb(error.__traceback__)[:2][-1]
+        where = f"{called.filename}:{called.lineno}: kind '{fault.name}'"
+        raise ConfigError(f"{where}: {type(error).__name__}: {error}") from error
+    if np.shape(case.values) != shape:
+        raise ConfigError(
+            f"kind '{fault.name}': expected values of shape {list(shape)}, got {list(np.shape(case.values))}"
+        )

@@ -2,7 +2,8 @@
 
 A *ranges* file is CSV with the columns ``log,start,end``: a log's path (relative to the file's folder) and the first
 and last time of an anomaly, as ISO 8601 (without a zone it is UTC) or as seconds (from the log's start when the log's
-own times are so). A *marked* file is a log like any other with a further column ``anomaly``, above 0 where it is one.
+own times are so). Each range holds ticks of its log. A *marked* file is a log like any other with a further column
+``anomaly``, above 0 where it is one.
 """
 
 import csv
@@ -11,13 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 
+from tickover.dates import clock, is_relative
 from tickover.errors import ConfigError
-from tickover.io.files import read_log
+from tickover.formats.csv import DELIMITERS
+from tickover.formats.rows import clean_column
+from tickover.formats.text import decode
+from tickover.io.files import open_log, read_head, read_log
 from tickover.mapping import Mapping, SignalColumn
 from tickover.records import SECOND, FloatArray, TickBlock, TimeArray
 from tickover.ticks import Ticks
@@ -36,41 +41,62 @@ class LabelledTrip:
     labels: Bools
 
 
+class Range(NamedTuple):
+    """When an anomaly begins and ends, in microseconds; ``where`` names its row."""
+
+    start: int
+    end: int
+    where: str
+
+    def touches(self, time: TimeArray, period: int) -> Bools:
+        """Which ticks of ``period`` microseconds that begin at ``time`` ``[N]`` it covers, in part at least."""
+        return (time + period > self.start) & (time <= self.end)
+
+
 def load_labelled(
     path: Path, mapping: Mapping, counts: Counter[str], on_bad: Callable[[str], None]
 ) -> list[LabelledTrip]:
-    """All trips of a labels file; ConfigError when it is neither of the two kinds."""
-    header = _header(path)
-    if set(RANGE_COLUMNS) <= set(header):
-        return [
+    """All trips of a labels file, packed or not; ConfigError when it is of neither kind, or says nothing."""
+    columns = [clean_column(column) for column in read_head(path).columns]
+    if set(RANGE_COLUMNS) <= set(columns):
+        trips = [
             trip
             for log, ranges in _read_ranges(path).items()
             for trip in _ranged(path.parent / log, ranges, mapping, counts, on_bad)
         ]
-    if MARK in header:
-        return _marked(path, mapping, counts, on_bad)
-    raise ConfigError(
-        f"{path}: expected the columns {', '.join(RANGE_COLUMNS)}, or a log with a column {MARK!r}; got {header}"
-    )
+    elif MARK in columns:
+        trips = _marked(path, mapping, counts, on_bad)
+    else:
+        raise ConfigError(
+            f"{path}: expected the columns {', '.join(RANGE_COLUMNS)}, or a log with a column {MARK!r}; got {columns}"
+        )
+    if not trips:
+        raise ConfigError(f"{path}: expected labelled rows, came none")
+    return trips
 
 
-def _header(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        line = file.readline()
-    delimiter = ";" if line.count(";") > line.count(",") else ","
-    return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
-
-
-def _read_ranges(path: Path) -> dict[str, list[tuple[int, int]]]:
-    ranges: dict[str, list[tuple[int, int]]] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for row in csv.DictReader(file):
-            try:
-                start, end = parse_time(row["start"]), parse_time(row["end"])
-            except (TypeError, ValueError) as error:
-                raise ConfigError(f"{path}: expected ISO 8601 times or seconds, got {row}") from error
-            ranges.setdefault(row["log"], []).append((start, end))
+def _read_ranges(path: Path) -> dict[str, list[Range]]:
+    """The ranges of each log."""
+    with open_log(path) as (stream, _):
+        text = decode(stream.read()).lstrip("\ufeff")
+    delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
+    rows = csv.DictReader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
+    rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
+    ranges: dict[str, list[Range]] = {}
+    for row in rows:
+        ranges.setdefault(row["log"] or "", []).append(_range(row["start"], row["end"], f"{path}:{rows.line_num}"))
     return ranges
+
+
+def _range(start: str | None, end: str | None, where: str) -> Range:
+    came = f"{start!r} and {end!r}"
+    try:
+        found = Range(parse_time(start or ""), parse_time(end or ""), where)
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"{where}: expected ISO 8601 times or seconds, came {came}") from error
+    if found.end < found.start:
+        raise ConfigError(f"{where}: expected an end at or after the start, came {came}")
+    return found
 
 
 def parse_time(text: str) -> int:
@@ -84,19 +110,33 @@ def parse_time(text: str) -> int:
 
 def _ranged(
     log: Path,
-    ranges: Sequence[tuple[int, int]],
+    ranges: Sequence[Range],
     mapping: Mapping,
     counts: Counter[str],
     on_bad: Callable[[str], None],
 ) -> list[LabelledTrip]:
     period = round(mapping.ticks.period_s * SECOND)
-    trips = []
-    for values, time in _ticks(log, mapping, counts, on_bad):
-        labels = np.zeros(len(time), dtype=bool)
-        for start, end in ranges:
-            labels |= (time + period > start) & (time <= end)
-        trips.append(LabelledTrip(log.stem, values, labels))
-    return trips
+    ticks = _ticks(log, mapping, counts, on_bad)
+    touched = [[one.touches(time, period) for one in ranges] for _, time in ticks]
+    for number, one in enumerate(ranges):
+        if not any(trip[number].any() for trip in touched):
+            raise ConfigError(f"{one.where}: {_nothing_in(one, log, [time for _, time in ticks])}")
+    return [
+        LabelledTrip(log.stem, values, np.any(trip, axis=0)) for (values, _), trip in zip(ticks, touched, strict=True)
+    ]
+
+
+def _nothing_in(one: Range, log: Path, times: Sequence[TimeArray]) -> str:
+    """Why a range without ticks is refused."""
+    held = f"{_moment(int(times[0][0]))} to {_moment(int(times[-1][-1]))}" if times else "nothing"
+    return (
+        f"expected a range with ticks of {log} in it, which holds {held}; "
+        f"came {_moment(one.start)} to {_moment(one.end)}"
+    )
+
+
+def _moment(time: int) -> str:
+    return clock(time, is_relative(time))
 
 
 def _marked(log: Path, mapping: Mapping, counts: Counter[str], on_bad: Callable[[str], None]) -> list[LabelledTrip]:
