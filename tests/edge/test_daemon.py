@@ -234,16 +234,22 @@ def test_a_second_daemon_on_the_same_state_folder_is_refused(run, tmp_path: Path
     assert "in use by another daemon" in second.text()
 
 
+@pytest.mark.slow
 def test_a_second_daemon_with_the_same_client_id_gets_the_field(run, truck: Truck, watcher: Watcher) -> None:
-    first = run()
+    wait = {"taken_over_wait_s": 3.0, "keepalive_s": 2}  # the keepalive bounds how long the second may be away
+    first = run(broker=wait)
     wait_until(lambda: bool(watcher.of("gateway/status")), 10, "online")
-    second = run(name="second")
+    second = run(name="second", broker=wait)
     wait_until(lambda: "another client uses the client id" in first.text(), 10, "recognised")
     rows = drive(200)
     truck.send(rows)
     watcher.expect(as_told(replayed(rows)))
     assert "another client uses" not in second.text()
     assert json.loads(watcher.of("gateway/status")[-1])["state"] == "online"
+    wait_until(lambda: watcher.notices("taken_over") == [True], 10, "the one that stays says it too")
+    assert "another daemon uses the client id gateway" in second.text()
+    first.kill()
+    wait_until(lambda: watcher.notices("taken_over") == [True, False], 20, "no double comes any more")
 
 
 def test_the_will_says_offline_when_the_daemon_is_killed(run, watcher: Watcher) -> None:

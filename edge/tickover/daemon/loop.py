@@ -48,6 +48,8 @@ PAYLOAD_SHOWN: Final = 80
 """Bytes of a refused payload in the log."""
 SNAPSHOT_MOST: Final = 100
 """The most vehicles in one snapshot."""
+DOUBLE_WAITS: Final = 2
+"""A double that has not come again for so many times its wait is gone."""
 META_MODES: Final = "modes"
 META_LEARNT: Final = "decoders"
 
@@ -173,6 +175,8 @@ class Daemon:
         self.committer.received(message)
         self.commit()
         if self.presence.has_double(message):
+            farewell = self.presence.status("stopped", self.now())
+            self.link.publish(None, self.topics.status, farewell, retain=True, qos=0)
             self.presence.disconnected()
             self.link.back_off("another daemon with this client id is connected")
 
@@ -297,7 +301,7 @@ class Daemon:
         now = time.monotonic()
         body = info(self.opened.manifests, self.opened.digests) if self.presence.waits else b""
         if self.presence.announce_when_due(self.outbox, body, self.now()):
-            self.notice(Kind.TAKEN_OVER, False, "the client id is ours")
+            self._tell_doubles()
             self._health_at = 0.0
         if self.connected:
             self._ask_for_births(now)
@@ -312,6 +316,13 @@ class Daemon:
             for name in self.fleet.vehicles:
                 self.outbox.remark(self.topics.of(name, "score"), msgspec.json.encode(self.live.scores(name)))
 
+    def _tell_doubles(self) -> None:
+        """Whether the client id is ours alone: a double that left comes back after its wait, unless it was mended."""
+        broker = self.config.broker
+        met = self.presence.met_within(DOUBLE_WAITS * broker.taken_over_wait_s)
+        left = f"another daemon uses the client id {broker.client_id}: it left to us, and will come again"
+        self.notice(Kind.TAKEN_OVER, met, left if met else "the client id is ours")
+
     def _ask_for_births(self, now: float) -> None:
         """At QoS 0, as the specification has it (Sparkplug 3.0, tck-id-payloads-ncmd-qos)."""
         for topic in self.intake.rebirths.due(now):
@@ -324,6 +335,8 @@ class Daemon:
         if self.connected:
             for vehicle in list(self._seen):
                 self._look_after(vehicle, min(now, self.link.heard))
+        if self.presence.online:
+            self._tell_doubles()
         if self.modes.expire(self.now()):
             self.committer.change.meta[META_MODES] = self.modes.encode()
         if self.committer.retry_is_due(now):

@@ -2,7 +2,8 @@
 
 Brokers tell a client whose session was taken over in different ways, and Mosquitto 2.0.11 not at all. So the
 status topic carries an instance number: a daemon that was online, lost its connection and now reads another
-instance's status knows that it has a double. It leaves the broker to the newcomer for a long while.
+instance's status knows that it has a double. It says ``stopped``, which tells the newcomer, and leaves the broker to it
+for a long while.
 """
 
 import time
@@ -22,15 +23,19 @@ LISTEN_S: Final = 0.5
 
 
 ONLINE: Final = "online"
+STOPPED: Final = "stopped"
 
 
 class Presence:
     """Speaks through the outbox; ``instance`` is different for each run of the daemon."""
 
     def __init__(self, topics: Topics, instance: str) -> None:
+        self.online = False
+        """Whether this connection has heard that we are here."""
         self._topics, self._instance = topics, instance
         self._spoken = False
         self._speak_at: float | None = None
+        self._met_at: float | None = None
 
     @property
     def will(self) -> Will:
@@ -52,22 +57,28 @@ class Presence:
 
     def disconnected(self) -> None:
         """There is nobody to speak to."""
-        self._speak_at = None
+        self._speak_at, self.online = None, False
 
     def has_double(self, message: Incoming) -> bool:
-        """Whether this status is of another instance that came after us."""
+        """Whether this status is of another instance that came after us; one that was here and left is noted."""
         try:
             status = msgspec.json.decode(message.payload, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError):
             return False
         other = status.get("instance") not in (None, self._instance)
+        if self._spoken and other and status.get("state") == STOPPED:
+            self._met_at = time.monotonic()
         return self._spoken and other and status.get("state") == ONLINE
+
+    def met_within(self, seconds: float) -> bool:
+        """Whether a double has left the field to us so short a time ago."""
+        return self._met_at is not None and time.monotonic() - self._met_at < seconds
 
     def announce_when_due(self, outbox: Outbox, info: bytes, now: int) -> bool:
         """Tell everything retained again, then the backlog; True when that was now."""
         if self._speak_at is None or time.monotonic() < self._speak_at:
             return False
-        self._speak_at, self._spoken = None, True
+        self._speak_at, self._spoken, self.online = None, True, True
         outbox.connected()
         outbox.stand(self._topics.status, self.status(ONLINE, now))
         outbox.stand(self._topics.info, info)
