@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from broker import Broker, Listener, wait_until
-from daemon_process import OTHER_MODEL, Daemon, Truck, Watcher, alerts_in, as_told, drive, replayed
+from daemon_process import MODEL, OTHER_MODEL, Daemon, Truck, Watcher, alerts_in, as_told, drive, replayed
 from small_disk import SmallDisk
 from tickover.io.store import FILE
 from tickover.records import EndReason, Phase
@@ -201,6 +201,49 @@ def test_alarms_of_episodes_that_nobody_remembers_are_cleared(
     late.close()
     assert {topic for topic, _, retained in late.messages if retained} == others
     assert bool(watcher.notices("state_lost")) is (damage is damage_the_journal)
+
+
+def test_modes_and_models_outlive_a_damaged_store(daemon: Daemon, broker: Broker, watcher: Watcher) -> None:
+    """Not only the start that finds the damage, also those after it."""
+    daemon.start()
+    assert watcher.answer("mute", "t1", for_s=3600)["ok"]
+    with Truck(broker) as truck:
+        truck.send(drive(30))
+        wait_until(lambda: watcher.answer("status")["result"]["rows"] > 0, 5, "read")
+    daemon.kill()
+    damage_the_journal(daemon.state / FILE)
+    for model in (MODEL, OTHER_MODEL):
+        daemon.write_config(model)
+        daemon.start()
+        assert list(watcher.answer("status")["result"]["modes"]["mute"]) == ["t1"]
+        assert watcher.notices("model_changed") == [True] * (model == OTHER_MODEL)
+        daemon.kill()
+    assert [path.name for path in daemon.state.glob("*.damaged-?")] == [f"{FILE}.damaged-0"]
+
+
+def test_one_bad_state_costs_the_vehicles_asleep_nothing(tmp_path: Path, broker: Broker, watcher: Watcher) -> None:
+    """One truck sleeps with an episode open and goes on with it; the other, whose row is bad, begins anew."""
+    rows = drive(200)
+    vehicles = {"sleep_s": 0.3, "silence_s": 0}
+    with (
+        Daemon(tmp_path / "d", broker.port, vehicles=vehicles) as daemon,
+        Truck(broker) as t1,
+        Truck(broker, "t2") as t2,
+    ):
+        t1.send(rows[:45])
+        t2.send(rows[:30])
+        wait_until(lambda: bool(watcher.alerts()), 10, "an open episode")
+        wait_until(lambda: watcher.answer("status")["result"]["vehicles"] == 0, 10, "they sleep")
+        daemon.kill()
+        with closing(sqlite3.connect(daemon.state / FILE)) as db, db:
+            assert db.execute("UPDATE state SET crc = crc + 1 WHERE vehicle = 't2'").rowcount
+        daemon.start()
+        t1.send(rows[45:])
+        t2.send(rows[30:])
+        wanted = [*replayed(rows), *replayed(rows[:30], "t2"), *replayed(rows[30:], "t2")]
+        watcher.expect(as_told(wanted))
+    assert watcher.notices("store_damaged") == [True]
+    assert "no usable state of t2:" in daemon.text()
 
 
 @pytest.mark.slow

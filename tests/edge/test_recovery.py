@@ -1,16 +1,18 @@
 """Starting from a store: each model's state lives and dies alone, awake or asleep, whatever crash came between."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from daemon_process import MODEL, OTHER_MODEL, SIGNALS, drive
 from tickover.config import Broker, Config, Model, State
-from tickover.daemon.events import Entry, encode, rows_of
+from tickover.daemon.events import Entry, Reset, encode, rows_of
 from tickover.daemon.recovery import Keeper, Opened, models_change, open_fleet
 from tickover.formats.alerts import encode_alert
 from tickover.formats.payloads import Input
-from tickover.io.store import Change, Store
+from tickover.io.store import FILE, Change, Store
 from tickover.records import SECOND, EndReason, Phase
 
 THIRD_MODEL = MODEL.with_name("rnn_seq2seq.onnx")
@@ -40,7 +42,7 @@ def store(tmp_path: Path) -> Store:
     """Vehicle ``awake`` has a state and a journal behind it, ``asleep`` a state; both have alarms of both detectors."""
     before = opened(anomaly=MODEL, forecast=OTHER_MODEL)
     store = Store(tmp_path)
-    store.commit(models_change(before.digests))
+    store.commit(Change(meta=models_change(before.digests).meta, settled=True))
     entries = [rows("awake", 0, 30), rows("asleep", 0, 50), rows("awake", 30, 50)]
     alerts = []
     for number, entry in enumerate(entries):
@@ -86,6 +88,50 @@ def test_alarms_that_stand_without_a_state_are_nobodys(store: Store) -> None:
     keeper = restarted(store, opened(anomaly=MODEL, forecast=OTHER_MODEL))
     assert keeper.ownerless(own) == {"base/v1/gone/alarm/anomaly"}
     assert set(keeper.lost) == {"gone"}
+
+
+def hurt(store: Store, vehicle: str) -> Store:
+    """Its state loses a bit; the store is opened again."""
+    store.close()
+    with closing(sqlite3.connect(store.folder / FILE)) as db, db:
+        assert db.execute("UPDATE state SET crc = crc + 1 WHERE vehicle = ?", (vehicle,)).rowcount
+    return Store(store.folder)
+
+
+@pytest.mark.parametrize(("bad", "good"), [("asleep", "awake"), ("awake", "asleep")])
+def test_a_bad_state_costs_one_vehicle(store: Store, bad: str, good: str) -> None:
+    """The other goes on as if nothing had been; the one begins with its next reading, again after a crash."""
+    models = {"anomaly": MODEL, "forecast": OTHER_MODEL}
+    whole = opened(**models)
+    wanted = wake_all(restarted(store, whole), whole)
+    store = hurt(store, bad)
+    now = opened(**models)
+    keeper = restarted(store, now)
+    assert set(keeper.lost) == {bad}
+    assert not keeper.wake(bad), "what the journal has of it began in the middle"
+    assert keeper.wake(good)
+    assert {name: one.state(good) for name, one in now.fleet._pipelines.items()} == wanted[good]
+    assert keeper.ownerless([]) == {f"base/v1/{bad}/alarm/{name}" for name in models}
+
+    entry, fresh = rows(bad, 50, 80), opened(**models)
+    store.commit(Change(journal=encode(entry)))
+    fresh.fleet.apply(entry.events[0])
+    fresh.fleet.pump()
+    store.close()
+    again = opened(**models)
+    restarted(Store(store.folder), again)
+    assert again.fleet.state(bad) == fresh.fleet.state(bad)
+
+
+def test_readings_committed_with_a_reset_are_run_again(store: Store) -> None:
+    models = {"anomaly": MODEL, "forecast": OTHER_MODEL}
+    entry, fresh = rows("awake", 50, 80), opened(**models)
+    fresh.fleet.apply(entry.events[0])
+    fresh.fleet.pump()
+    store.commit(Change(journal=encode(Entry(SIGNALS, [Reset("awake"), *entry.events])), states={"awake": b""}))
+    now = opened(**models)
+    restarted(store, now)
+    assert now.fleet.state("awake") == fresh.fleet.state("awake")
 
 
 @pytest.mark.parametrize("crash", [False, True], ids=["whole", "crash before the checkpoint"])

@@ -2,12 +2,15 @@
 
 import gc
 import random
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from small_disk import SmallDisk
+from tickover.io.database import PAGE_BYTES
 from tickover.io.store import FILE, Bounds, Change, Message, Store
 
 
@@ -45,14 +48,14 @@ def test_a_checkpoint_forgets_the_journal_but_not_the_count(tmp_path: Path) -> N
     assert list(store.journal()) == [(21, b"next")]
 
 
-def test_an_empty_state_hides_the_one_before(tmp_path: Path) -> None:
+def test_an_empty_state_ends_what_was_before(tmp_path: Path) -> None:
     store = filled(tmp_path)
     store.commit(Change(states={"t1": b"", "t2": b"state"}))
-    assert (store.state("t1"), store.vehicles()) == (None, ["t2"])
+    assert (store.state("t1"), store.vehicles()) == ((20, b""), ["t2"])
     assert [store.has_seen(name) for name in ("t1", "t2", "t3")] == [True, True, False]
     store.close()
     store = Store(tmp_path)
-    assert (store.state("t1"), store.vehicles(), store.quarantined) == (None, ["t2"], [])
+    assert (store.state("t1"), store.vehicles(), store.quarantined) == ((20, b""), ["t2"], [])
 
 
 def test_the_outbox_keeps_order_and_knows_an_id_once(tmp_path: Path) -> None:
@@ -126,9 +129,27 @@ def test_an_alarm_cleared_while_the_disk_was_away_stays_cleared(tmp_path: Path) 
     (tmp_path / "state").unlink()
     (tmp_path / "away").rename(tmp_path / "state")
     assert store.retry(Change())
+    assert store.vehicles() == [], "inputs followed the state that nobody has run"
     assert store.retained() == {"alarm/x": b""}
     store.commit(Change(forget=["alarm/x"]))
     assert store.retained() == {}
+
+
+def test_the_count_goes_on_after_every_state_when_the_disk_comes_back(tmp_path: Path) -> None:
+    """Else the next inputs of a vehicle asleep would pass for ones that its state includes."""
+    (tmp_path / "state").mkdir()
+    store = filled(tmp_path / "state")
+    store.commit(Change(forget_journal=True))
+    store.close()
+    (tmp_path / "state").rename(tmp_path / "away")
+    (tmp_path / "state").touch()
+    store = Store(tmp_path / "state")
+    store.commit(Change(journal=b"x", states={"t2": b"new"}))
+    (tmp_path / "state").unlink()
+    (tmp_path / "away").rename(tmp_path / "state")
+    assert store.retry(Change(states={"t2": b"new"}, forget_journal=True))
+    assert store.vehicles() == ["t1", "t2"]
+    assert store.seq >= 20
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -165,11 +186,90 @@ def test_a_bad_crc_is_noticed_and_the_readable_outbox_is_kept(tmp_path: Path) ->
     assert list(store.journal()) == []
 
 
-def test_a_store_of_another_version_goes_aside(tmp_path: Path) -> None:
+def damage(folder: Path, statement: str) -> None:
+    """Change a row of the closed store, and leave its CRC as it was."""
+    with closing(sqlite3.connect(folder / FILE)) as db, db:
+        assert db.execute(statement).rowcount
+
+
+def break_a_page(folder: Path, table: str) -> None:
+    """The first page of a table's tree cannot be read."""
+    with closing(sqlite3.connect(folder / FILE)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    with (folder / FILE).open("r+b") as file:
+        file.seek((page - 1) * PAGE_BYTES)
+        file.write(b"?" * PAGE_BYTES)
+
+
+@pytest.fixture
+def sleepers(tmp_path: Path) -> Path:
+    """The folder of a store with two states, a journal behind them, and what tells which messages they include."""
+    store = filled(tmp_path)
+    store.commit(Change(states={"t2": b"other"}, meta={"taken/0": b"page"}, forget_journal=True, settled=True))
+    store.commit(Change(journal=b"input 21"))
+    assert store.settled
+    store.close()
+    return tmp_path
+
+
+def test_one_bad_state_costs_no_other(sleepers: Path) -> None:
+    damage(sleepers, "UPDATE state SET body = x'00' WHERE vehicle = 't1'")
+    for quarantined in (True, False):
+        store = Store(sleepers)
+        assert bool(store.quarantined) is quarantined
+        assert store.vehicles() == ["t2"]
+        assert store.state("t2") == (20, b"other")
+        assert store.state("t1") == (22, b""), "what the journal has of it is over"
+        assert list(store.journal()) == [(21, b"input 21")]
+        assert store.meta("taken/0") == b"page"
+        assert store.lost == ["t1"] * quarantined
+        store.close()
+    store = Store(sleepers)
+    store.commit(Change(journal=b"its first input"))
+    assert [seq for seq, _ in store.journal()][-1] >= 22
+
+
+@pytest.mark.parametrize("table", ["journal", "meta"])
+def test_no_state_is_kept_when_what_followed_it_may_be_gone(sleepers: Path, table: str) -> None:
+    damage(sleepers, f"UPDATE {table} SET body = x'00' WHERE crc = (SELECT max(crc) FROM {table})")
+    store = Store(sleepers)
+    assert store.quarantined
+    assert (store.vehicles(), list(store.journal()), store.meta("taken/0")) == ([], [], None)
+    assert store.depth() == 20
+
+
+@pytest.mark.parametrize("table", ["journal", "state", "outbox"])
+def test_named_values_outlive_a_broken_page_and_states_do_not(sleepers: Path, table: str) -> None:
+    break_a_page(sleepers, table)
+    store = Store(sleepers)
+    assert store.quarantined
+    assert store.meta("mode") == b"m"
+    assert (store.vehicles(), list(store.journal()), store.meta("taken/0")) == ([], [], None)
+    assert store.retained() == {"alarm/x": b"on"}
+
+
+def test_a_new_or_salvaged_store_is_not_settled_until_somebody_says_so(sleepers: Path) -> None:
+    damage(sleepers, "UPDATE outbox SET body = x'00' WHERE n = 3")
+    for _ in range(2):
+        store = Store(sleepers)
+        assert not store.settled, "a crash in between changes nothing"
+        store.close()
+    store = Store(sleepers)
+    store.commit(Change(settled=True))
+    store.close()
+    assert Store(sleepers).settled
+
+
+def test_a_store_of_another_version_goes_aside_with_its_named_values(tmp_path: Path) -> None:
+    """Nobody knows what they mean; messages and alarm topics are kept."""
     store = filled(tmp_path)
     store.commit(Change(meta={"version": b"999"}))
     store.close()
-    assert Store(tmp_path).quarantined
+    store = Store(tmp_path)
+    assert store.quarantined
+    assert (store.meta("mode"), store.vehicles(), store.depth()) == (None, [], 20)
+    store.close()
+    assert not Store(tmp_path).quarantined
 
 
 def test_a_full_disk_is_said_and_left_and_returned_to(small_disk: SmallDisk) -> None:

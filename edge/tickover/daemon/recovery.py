@@ -81,7 +81,7 @@ class Keeper:
         self._store, self._fleet = store, opened.fleet
         self.changed = _changed(store, opened.digests)
         self._included: dict[str, int] = {}
-        self.lost: Counter[str] = Counter()
+        self.lost = Counter(store.lost)
         self.taken = b""
 
     def wake(self, vehicle: str) -> bool:
@@ -91,9 +91,12 @@ class Keeper:
         saved = self._store.state(vehicle)
         if saved is None:
             return False
-        self._included[vehicle] = saved[0]
+        seq, state = saved
+        self._included[vehicle] = seq if state else seq - 1
+        if not state:
+            return False
         try:
-            self._fleet.restore(vehicle, without(saved[1], self.changed))
+            self._fleet.restore(vehicle, without(state, self.changed))
         except StateError:
             self.lost[vehicle] += 1
         return vehicle in self._fleet
@@ -119,15 +122,14 @@ class Keeper:
         """After the journal: the alarm topics that may stand at the broker with nobody to end them.
 
         Those in the store whose vehicle has no state any more, which is then `lost`; and the daemon's ``own``, when the
-        store begins anew and does not say which of them stood.
+        store does not say which of them stood because it is not settled (see `Store.settled`).
         """
         known = {*self._store.vehicles(), *self._fleet.vehicles} - self.lost.keys()
         retained = self._store.retained()
         standing = {topic: topic.split("/")[-3] for topic, body in retained.items() if body and topic not in own}
         left = {topic: vehicle for topic, vehicle in standing.items() if vehicle not in known}
         self.lost.update(set(left.values()))
-        anew = self._store.quarantined or self._store.meta(META_MODELS) is None
-        return {*left, *(set(own) - retained.keys() if anew else ())}
+        return {*left, *(() if self._store.settled else set(own) - retained.keys())}
 
     def renew(self) -> tuple[Change, list[Alert]]:
         """After the journal: the changed detectors start afresh, the others go on.

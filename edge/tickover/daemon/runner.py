@@ -128,10 +128,12 @@ def open_daemon(config: Config, opened: Opened, instance: str) -> Daemon:
     store = Store(Path(config.state.folder), bounds)
     daemon = Daemon(config, opened, store, instance)
     daemon.start()
+    daemon.committer.change.settled = True
     if daemon.keeper.changed:
         _take_up_models(daemon)
     else:
-        store.commit(models_change(opened.digests))
+        daemon.committer.change.meta |= models_change(opened.digests).meta
+        daemon.commit()
     return daemon
 
 

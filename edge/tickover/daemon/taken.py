@@ -16,6 +16,7 @@ from struct import Struct
 from typing import Final
 
 from tickover.io.mqtt import Incoming
+from tickover.io.salvage import TAKEN
 
 IDS: Final = 65_536
 PAGE: Final = 1024
@@ -81,4 +82,4 @@ def _checksum(message: Incoming) -> int:
 
 def _name(page: int) -> str:
     """Where the store keeps a page."""
-    return f"taken/{page}"
+    return f"{TAKEN}{page}"

@@ -2,17 +2,16 @@
 
 import sqlite3
 import zlib
-from collections.abc import Iterable
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from sqlite3 import Connection, Error
-from typing import Final
+from typing import Any, Final
 
 from tickover.io import wal
 
 __all__ = ["Connection", "DamagedError", "Error"]
 
-VERSION: Final = 1
+VERSION: Final = b"1"
 PAGE_BYTES: Final = 1024
 """Small pages: a commit of one truck writes two of them (docs/adr: measured)."""
 WAL_PAGES: Final = 4096
@@ -33,17 +32,28 @@ CREATE TABLE IF NOT EXISTS outbox (
 CREATE TABLE IF NOT EXISTS retained (topic TEXT PRIMARY KEY, body BLOB NOT NULL, crc INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, body BLOB NOT NULL, crc INTEGER NOT NULL);
 """
-_CHECKS: Final = {
-    "journal": "SELECT seq, body, crc FROM journal",
-    "state": "SELECT vehicle || '/' || seq, body, crc FROM state",
-    "outbox": "SELECT id || topic || severity, body, crc FROM outbox",
-    "retained": "SELECT topic, body, crc FROM retained",
-    "meta": "SELECT name, body, crc FROM meta",
+_KEYS: Final = {
+    "journal": "seq",
+    "state": "vehicle || '/' || seq",
+    "outbox": "id || topic || severity",
+    "retained": "topic",
+    "meta": "name",
 }
+"""What a row's CRC covers beside its body."""
+_NEWEST: Final = """SELECT max(seq) FROM (
+    SELECT max(seq) AS seq FROM journal UNION ALL SELECT max(seq) FROM state
+    UNION ALL SELECT CAST(body AS INTEGER) FROM meta WHERE name = 'seq')"""
 
 
 class DamagedError(Exception):
-    """The file's content is not what was written."""
+    """The file's content is not what was written.
+
+    ``rows``: by table, the first column of each row whose CRC does not fit, when nothing else is wrong with the file.
+    """
+
+    def __init__(self, message: str, rows: dict[str, list[Any]] | None = None) -> None:
+        super().__init__(message)
+        self.rows = rows
 
 
 def crc(key: object, body: bytes) -> int:
@@ -76,23 +86,31 @@ def connect(path: str | Path) -> Connection:
     return db
 
 
+def open_read_only(path: Path) -> Connection:
+    """A damaged file, to be read as far as that goes; neither it nor its log changes."""
+    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    db.text_factory = _text
+    return db
+
+
 def open_checked(path: Path) -> Connection:
-    """Open and check everything; raises Error or DamagedError."""
+    """Open and check everything; DamagedError, or Error when the disk is at fault."""
     if problem := wal.damage(Path(f"{path}-wal"), PAGE_BYTES):
         raise DamagedError(problem)
     try:
         db = connect(path)
+        try:
+            check(db)
+            put(db, "meta", "name", {"version": VERSION})
+        except BaseException:
+            db.close()
+            raise
     except UnicodeDecodeError as error:  # SQLite quotes damaged text in its own error messages
         raise DamagedError(str(error)) from error
-    try:
-        check(db)
-        put(db, "meta", "name", {"version": str(VERSION).encode()})
-    except UnicodeDecodeError as error:
-        db.close()
+    except Error as error:
+        if is_disk_trouble(error):
+            raise
         raise DamagedError(str(error)) from error
-    except BaseException:
-        db.close()
-        raise
     return db
 
 
@@ -101,26 +119,24 @@ def check(db: Connection) -> None:
     (answer,) = db.execute("PRAGMA integrity_check(1)").fetchone()
     if answer != "ok":
         raise DamagedError(answer)
-    for table, query in _CHECKS.items():
-        for key, body, expected in db.execute(query):
-            if not isinstance(body, bytes) or crc(key, body) != expected:
-                raise DamagedError(f"{table}: the CRC of row {key!r} does not fit")
+    bad = {table: [row[0] for row, is_good in rows(db, table) if not is_good] for table in _KEYS}
+    if any(bad.values()):
+        shown = ", ".join(f"{len(keys)} in {table}" for table, keys in bad.items() if keys)
+        raise DamagedError(f"rows whose CRC does not fit: {shown}", bad)
     version = db.execute("SELECT body FROM meta WHERE name = 'version'").fetchone()
-    if version and version[0] != str(VERSION).encode():
-        raise DamagedError(f"store of version {version[0]!r}, this tickover reads {VERSION}")
+    if version and version[0] != VERSION:
+        raise DamagedError(f"store of version {version[0]!r}, this tickover reads {VERSION!r}")
 
 
-def salvage(damaged: Path, db: Connection, table: str) -> None:
-    """Copy what is still readable and has a good CRC."""
-    key = {"outbox": "id || topic || severity", "retained": "topic"}[table]
-    with suppress(Error, UnicodeDecodeError), closing(sqlite3.connect(damaged)) as source:
-        source.text_factory = _text
-        for row in source.execute(f"SELECT *, {key} FROM {table}"):
-            *columns, name = row
-            body = columns[4 if table == "outbox" else 1]
-            if isinstance(body, bytes) and crc(name, body) == columns[-1]:
-                marks = ", ".join("?" * len(columns))
-                db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", columns)
+def rows(db: Connection, table: str) -> Iterator[tuple[tuple[Any, ...], bool]]:
+    """Every row, and whether its CRC fits."""
+    for *row, key, body, expected in db.execute(f"SELECT *, {_KEYS[table]}, body, crc FROM {table}"):
+        yield tuple(row), isinstance(body, bytes) and crc(key, body) == expected
+
+
+def newest_seq(db: Connection) -> int:
+    """The newest journal entry that the file knows of, whether it is still there or not."""
+    return number(db, _NEWEST)
 
 
 def copy(source: Connection, target: Connection, table: str) -> None:

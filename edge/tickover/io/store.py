@@ -5,8 +5,9 @@ that it includes), ``outbox`` (messages to be published), ``retained`` (alarm to
 Every row carries a CRC of its key and body.
 
 Trouble never stops the caller. A full, read-only or failing disk: the store goes on in memory, `Store.problem` says
-why, `Store.retry` goes back to disk. A damaged file: it is renamed aside, its readable outbox is kept, and
-`Store.quarantined` names it. After either, `Store.wants_checkpoint` asks for every state to be written again.
+why, `Store.retry` goes back to disk. A damaged file: it is renamed aside, what can be trusted is taken
+over (`tickover.io.salvage`), and `Store.quarantined` names it. After either, `Store.wants_checkpoint` asks for every
+state to be written again.
 """
 
 from collections.abc import Iterator
@@ -24,11 +25,12 @@ from tickover.io.database import (
     copy,
     crc,
     is_disk_trouble,
+    newest_seq,
     number,
     open_checked,
     put,
-    salvage,
 )
+from tickover.io.salvage import SETTLED, take_over
 
 FILE: Final = "tickover.sqlite"
 META_DROPPED: Final = "outbox_dropped"
@@ -52,7 +54,7 @@ class Message:
 @dataclass
 class Change:
     """What one transaction changes; empty parts cost nothing. An empty retained body stays until `forget`; an empty
-    state is no state any more."""
+    state ends what the journal has of the vehicle up to now."""
 
     journal: bytes | None = None
     states: dict[str, bytes] = field(default_factory=dict)
@@ -62,6 +64,8 @@ class Change:
     retained: dict[str, bytes] = field(default_factory=dict)
     forget: list[str] = field(default_factory=list)
     meta: dict[str, bytes] = field(default_factory=dict)
+    settled: bool = False
+    """What a store that was not `Store.settled` does not know of is dealt with."""
     again: list[tuple[int, str]] = field(default_factory=list)
     """Send again what was delivered since this clock time (microseconds) under topics that begin so."""
 
@@ -82,11 +86,13 @@ class Store:
         self.folder = folder
         self.problem: str | None = None
         self.quarantined: list[Path] = []
+        self.lost: list[str] = []
+        """Vehicles whose states alone could not be taken over from a damaged file."""
         self.wants_checkpoint = False
         self.dropped = 0
         """Messages that the outbox lost by overflowing, since the file began."""
         self._bounds = bounds or Bounds()
-        self._copied_whole = True
+        self._copied_whole, self._unread = True, False
         self.seq = self.rows = self.bytes = self._last_n = 0
         self._disk: Connection | None = None
         self._db = self._open_or_degrade()
@@ -96,6 +102,11 @@ class Store:
     def durable(self) -> bool:
         """True when commits reach the disk."""
         return self.problem is None
+
+    @property
+    def settled(self) -> bool:
+        """False for a file that began empty, was salvaged, or cannot be read, until a `Change.settled`."""
+        return self.meta(SETTLED) is not None
 
     # Writing
 
@@ -124,7 +135,7 @@ class Store:
                 self._write_inputs(db, change, seq)
                 self._write_outbox(db, change, time)
                 put(db, "retained", "topic", change.retained)
-                put(db, "meta", "name", change.meta)
+                put(db, "meta", "name", change.meta | ({SETTLED: b""} if change.settled else {}))
                 if self._copied_whole or db is self._disk:  # else the file may hold an alarm that this row clears
                     db.executemany("DELETE FROM retained WHERE topic = ? AND body = x''", [(t,) for t in change.forget])
         except BaseException:
@@ -185,12 +196,15 @@ class Store:
     # Reading
 
     def state(self, vehicle: str) -> tuple[int, bytes] | None:
-        """A vehicle's state and the journal entry that it includes; None when it is damaged, or there is none."""
+        """A vehicle's state and the newest journal entry that it includes; None when it is damaged, or there is none.
+
+        An empty one says that entries before this one are no concern of the vehicle any more.
+        """
         for db in (self._db, self._disk):
             with suppress(Error):
                 row = db and db.execute("SELECT seq, body, crc FROM state WHERE vehicle = ?", (vehicle,)).fetchone()
                 if row and crc(f"{vehicle}/{row[0]}", row[1]) == row[2]:
-                    return (int(row[0]), bytes(row[1])) if row[1] else None
+                    return int(row[0]), bytes(row[1])
         return None
 
     def has_seen(self, vehicle: str) -> bool:
@@ -267,7 +281,7 @@ class Store:
             self._give_up_disk(error)
             return False
         self._db = disk
-        self.problem = None
+        self.problem, self._unread = None, False
         self.wants_checkpoint = False
         self._read_counters()
         memory.close()
@@ -277,6 +291,8 @@ class Store:
         if self._copied_whole:
             disk.execute("DELETE FROM outbox")
             disk.execute("DELETE FROM retained")
+        if self._unread and number(disk, "SELECT count(*) FROM journal"):
+            disk.execute("DELETE FROM state")  # inputs follow them that nobody has run
         disk.execute("DELETE FROM journal")
         for table in ("outbox", "retained", "meta", "state"):
             copy(memory, disk, table)
@@ -314,23 +330,21 @@ class Store:
         try:
             self._disk = self._open_disk()
             return self._disk
-        except (Error, OSError) as error:
+        except (Error, DamagedError, OSError) as error:
             self.problem = str(error)
             self.wants_checkpoint = True
-            self._copied_whole = False
+            self._copied_whole, self._unread = False, True
             return connect(":memory:")
 
     def _open_disk(self) -> Connection:
-        """The file, checked whole; a damaged one is renamed aside and its outbox taken over."""
+        """The file, checked whole; a damaged one is renamed aside and what can be trusted taken over."""
         try:
             return open_checked(self.folder / FILE)
-        except (Error, DamagedError) as error:
-            if is_disk_trouble(error):
-                raise
+        except DamagedError as error:
+            trouble = error
         damaged = self._quarantine()
         db = open_checked(self.folder / FILE)
-        for table in ("outbox", "retained"):
-            salvage(damaged, db, table)
+        self.lost = take_over(damaged, db, trouble)
         self.wants_checkpoint = True
         return db
 
@@ -347,8 +361,7 @@ class Store:
 
     def _read_counters(self) -> None:
         self.dropped = max(self.dropped, int(self.meta(META_DROPPED) or b"0"))
-        stored = self.meta("seq")
-        self.seq = max(self.seq, int(stored or b"0"), number(self._db, "SELECT max(seq) FROM journal"))
+        self.seq = max(self.seq, newest_seq(self._db))
         self._last_n = max(self._last_n, number(self._db, "SELECT max(n) FROM outbox"))
         self._recount()
 
