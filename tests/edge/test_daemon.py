@@ -10,6 +10,7 @@ import pytest
 
 from broker import Broker, free_port, wait_until
 from daemon_process import (
+    MODEL,
     SIGNALS,
     START,
     Daemon,
@@ -192,6 +193,25 @@ def test_a_wrong_configuration_is_refused_before_connecting(tmp_path: Path) -> N
     assert daemon.process
     assert daemon.process.returncode == 78
     assert "unknown key 'state.comit_s'; did you mean 'commit_s'?" in daemon.text()
+
+
+@pytest.mark.parametrize("share", [None, 0.5])
+def test_a_model_that_is_not_there_whole_ends_it_so_that_systemd_tries_again(
+    broker: Broker, tmp_path: Path, share: float | None
+) -> None:
+    """It may be on its way; with 78 the truck would stay without a detector until somebody comes."""
+    whole, model = MODEL.read_bytes(), tmp_path / "model.onnx"
+    if share is not None:
+        model.write_bytes(whole[: int(len(whole) * share)])
+    daemon = Daemon(tmp_path, broker.port, model=model)
+    daemon.start(ready=False)
+    wait_until(daemon.over, 10, "refused")
+    assert daemon.process
+    assert daemon.process.returncode == 1
+    assert str(model) in daemon.text()
+    model.write_bytes(whole)
+    with daemon.start():
+        assert daemon.stop() == 0
 
 
 def test_sighup_reloads_and_a_wrong_file_changes_nothing(run, truck: Truck, watcher: Watcher) -> None:
