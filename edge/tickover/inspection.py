@@ -121,15 +121,14 @@ def _layout(columns: Sequence[str]) -> LogLayout:
 
 def _time(columns: Sequence[str], head: Head, name: str) -> TimeColumn:
     """The time column by its name, else the first column whose cells are dates or times of day."""
-    named = [column for known in times.TIME_NAMES for column in columns if column.lower() == known]
-    dated = [column for column in columns if _kinds(head, column) in ("iso", "time_of_day")]
-    found = (named + dated)[:1]
+    dated = [column for column in columns if _kind(head, column) in ("iso", "time_of_day")]
+    found = (times.called_time(columns) + dated)[:1]
     if not found:
         raise LogError(
             f"{name}:1: expected a time column; came {listed(columns)}; for rows at a fixed rate, write a mapping with "
             '[time] kind = "rate" and rate_hz, or name the column as time.column'
         )
-    kind = _kinds(head, found[0])
+    kind = _kind(head, found[0])
     if kind is None:
         raise LogError(f"{name}:2: expected a time in column '{found[0]}'; no cell of its first rows is one")
     return TimeColumn(column=found[0], kind=kind)
@@ -142,9 +141,11 @@ def _cells(head: Head, column: str) -> list[str]:
     return [row[place] for row in head.samples if row[place].strip().lower() not in MISSING]
 
 
-def _kinds(head: Head, column: str) -> TimeKind | None:
-    kinds = Counter(times.detect_kind(cell) for cell in _cells(head, column))
-    return kinds.most_common(1)[0][0] if kinds else None
+def _kind(head: Head, column: str) -> TimeKind | None:
+    """The kind of time that most cells of a column are; None when most are none."""
+    cells = _cells(head, column)
+    timed = [cell for cell in cells if times.detect_kind(cell)]
+    return times.kind_of(timed, column) if 2 * len(timed) > len(cells) else None
 
 
 def _long_signals(head: Head, log: LogLayout) -> list[str]:

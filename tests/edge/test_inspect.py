@@ -1,6 +1,7 @@
 """``tickover inspect``: the mapping it proposes and what it says of a log."""
 
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from click.testing import CliRunner
 from tickover.cli import root
 from tickover.errors import ConfigError, LogError
 from tickover.inspection import clean_name, propose_mapping
-from tickover.mapping import parse_mapping
+from tickover.io.files import read_log
+from tickover.mapping import Mapping, parse_mapping
 
 
 def log(tmp_path: Path, header: str, rows: list[str], name: str = "log.csv") -> Path:
@@ -33,6 +35,41 @@ def log(tmp_path: Path, header: str, rows: list[str], name: str = "log.csv") -> 
 def test_names_and_units_come_from_the_header(column: str, name: str, unit: str) -> None:
     assert clean_name(column) == (name, unit)
     assert clean_name(column, [name])[0] == f"{name}_2"
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "kind", "period_s"),
+    [
+        ("time [s]", "{}", "seconds", 1.0),
+        ("Time (s)", "{}.0", "seconds", 1.0),
+        ("t [s]", "17145648{:02}", "epoch_s", 1.0),
+        ("timestamp [ms]", "17145648{:02}000", "epoch_ms", 1.0),
+        ("Time [UTC]", "2024-05-01T12:00:{:02}", "iso", 1.0),
+        ("time [ms]", "{}00", "epoch_ms", 0.1),
+        ("t_ms", "{}00", "epoch_ms", 0.1),
+    ],
+)
+def test_a_time_column_may_carry_its_unit(tmp_path: Path, column: str, cells: str, kind: str, period_s: float) -> None:
+    """Also without a mapping of its own, as ``replay`` reads a log."""
+    path = log(tmp_path, f"speed [km/h],{column}", [f"{row % 7},{cells.format(row)}" for row in range(10, 60)])
+    mapping, findings = propose_mapping([path])
+    assert (mapping.time.column, mapping.time.kind) == (column, kind)
+    assert list(mapping.signals) == ["speed"]
+    assert findings.row_period_s == pytest.approx(period_s)
+    (block,) = read_log(path, Mapping(signals=mapping.signals), vehicle="", counts=Counter(), on_bad=pytest.fail)
+    assert block.time[1] - block.time[0] == round(period_s * 1e6)
+
+
+def test_a_text_that_is_a_date_once_does_not_make_its_column_the_time(tmp_path: Path) -> None:
+    path = log(tmp_path, "note,v", [f"{'2024-05-01' if row == 3 else 'ok'},{row}" for row in range(50)])
+    with pytest.raises(LogError, match="expected a time column"):
+        propose_mapping([path])
+
+
+def test_a_unit_of_time_that_is_not_known_is_not_taken_for_seconds(tmp_path: Path) -> None:
+    path = log(tmp_path, "time [min],v", [f"{row},{row % 7}" for row in range(50)])
+    with pytest.raises(LogError, match="expected a time column"):
+        propose_mapping([path])
 
 
 def test_a_glitch_is_found_and_the_proposed_range_makes_it_missing(tmp_path: Path) -> None:

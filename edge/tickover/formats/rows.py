@@ -313,10 +313,9 @@ def _keys(mapping: Mapping, key: Table[str, Key]) -> Keys:
 def _time_column(columns: Sequence[str], mapping: Mapping, name: str) -> str:
     """The column whose name says that it holds the time."""
     taken = {clean_column(column) for column in _wanted(mapping)}
-    free = {column.lower(): column for column in reversed(columns) if column not in taken}
-    for known in times.TIME_NAMES:
-        if known in free:
-            return free[known]
+    found = times.called_time([column for column in columns if column not in taken])
+    if found:
+        return found[0]
     raise LogError(
         f"{name}:1: expected a time column, called one of {', '.join(times.TIME_NAMES)} or named by the mapping's "
         f"time.column; came {listed(columns)}"
@@ -325,9 +324,9 @@ def _time_column(columns: Sequence[str], mapping: Mapping, name: str) -> str:
 
 def _time_kind(cells: Sequence[str], column: str, name: str) -> TimeKind:
     """The kind of time that most of the first cells hold; a log without rows has none to tell."""
-    kinds = Counter(kind for cell in cells if (kind := times.detect_kind(cell)))
-    if kinds:
-        return kinds.most_common(1)[0][0]
+    kind = times.kind_of(cells, column)
+    if kind:
+        return kind
     if cells:
         expected = "ISO, epoch, time of day or seconds"
         raise LogError(f"{name}:2: column '{column}': expected a time ({expected}), came {shown(cells[0])}")

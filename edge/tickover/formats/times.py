@@ -6,6 +6,8 @@ midnight (``time_of_day``) or since the start of the log (``seconds``). ``Clock`
 
 import math
 import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -37,6 +39,10 @@ TIME_NAMES: Final = (
     "uhrzeit",
 )
 """Columns that hold the time when the mapping names none; compared in lower case, first match wins."""
+_UNIT: Final = re.compile(r"\s*[\[(]\s*(s|sec|seconds|ms|msec|milliseconds|utc)\s*[\])]$")
+"""What may stand behind such a name, in lower case."""
+_MILLISECONDS: Final = re.compile(r".*(_ms|[\[(]\s*(ms|msec|milliseconds)\s*[\])])")
+"""A column whose name says so counts milliseconds, however small its numbers are."""
 
 UNITS: Final[dict[TimeKind, int]] = {"epoch_s": SECOND, "epoch_ms": 1_000, "seconds": SECOND}
 """Microseconds in one unit of a numeric time."""
@@ -100,6 +106,21 @@ def parse_number(text: str) -> float | None:
         return float(text.strip())
     except ValueError:
         return None
+
+
+def called_time(columns: Sequence[str]) -> list[str]:
+    """The columns whose name, with or without a unit, says that they hold the time; the likeliest first."""
+    plain = [_UNIT.sub("", column.lower()) for column in columns]
+    return [column for known in TIME_NAMES for column, name in zip(columns, plain, strict=True) if name == known]
+
+
+def kind_of(cells: Iterable[str], column: str) -> TimeKind | None:
+    """What kind of time most cells of a column are; None when none is one."""
+    kinds = Counter(kind for cell in cells if (kind := detect_kind(cell)))
+    if not kinds:
+        return None
+    (kind, _), *_ = kinds.most_common(1)
+    return "epoch_ms" if kind in UNITS and _MILLISECONDS.fullmatch(column.lower()) else kind
 
 
 def detect_kind(text: str) -> TimeKind | None:
