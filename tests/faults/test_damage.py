@@ -1,8 +1,17 @@
 """A damaged store never stops the start, goes aside, and is said aloud."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from daemon_process import MODEL
 from faults.damage import damage
+from faults.scripted import started, write_config
+from tickover.daemon.modes import Mode
+from tickover.daemon.recovery import META_MODELS
+from tickover.io.database import DamagedError
+from tickover.io.store import FILE
 
 
 def test_flips_and_truncations_are_survived_and_said(quick_folder: Path) -> None:
@@ -10,3 +19,28 @@ def test_flips_and_truncations_are_survived_and_said(quick_folder: Path) -> None
     assert found.failed == []
     assert found.silent == []
     assert found.said > 20
+
+
+def test_modes_and_models_outlive_a_file_destroyed_under_the_daemon(
+    quick_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write_config(quick_folder / "config.toml", quick_folder / "state", MODEL)
+    with started(config) as (daemon, _):
+        daemon.set_mode(Mode.MUTE, "t1", 2**60)
+        daemon.commit()
+        write = daemon.store._write
+
+        def write_on_damage(*_: Any) -> None:
+            monkeypatch.setattr(daemon.store, "_write", write)
+            for file in (FILE, f"{FILE}-wal"):
+                (quick_folder / "state" / file).write_bytes(b"?" * 8192)
+            raise DamagedError("bits have flipped")
+
+        monkeypatch.setattr(daemon.store, "_write", write_on_damage)
+        daemon.commit()
+        daemon.commit()
+        assert daemon.store.quarantined
+    with started(config) as (daemon, _):
+        assert daemon._muted("t1")
+        assert daemon.store.meta(META_MODELS)
+        assert not daemon.store.quarantined

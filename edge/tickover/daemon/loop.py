@@ -27,7 +27,7 @@ from tickover.daemon.notices import Kind
 from tickover.daemon.outbox import Outbox
 from tickover.daemon.presence import Presence, info
 from tickover.daemon.rebirth import rebirth_request
-from tickover.daemon.recovery import Keeper, Opened
+from tickover.daemon.recovery import Keeper, Opened, models_change
 from tickover.daemon.telling import STANDING, Teller, Topics
 from tickover.io.mqtt import Connected, Disconnected, Incoming, Link, Published, Subscribed
 from tickover.io.store import Store
@@ -50,6 +50,8 @@ SNAPSHOT_MOST: Final = 100
 """The most vehicles in one snapshot."""
 DOUBLE_WAITS: Final = 2
 """A double that has not come again for so many times its wait is gone."""
+NAMES_SHOWN: Final = 10
+"""The most vehicles that a notice names."""
 META_MODES: Final = "modes"
 META_LEARNT: Final = "decoders"
 
@@ -96,8 +98,7 @@ class Daemon:
         self.committer.taken.restore(self.store.meta, self.keeper.taken)
         self.committer.states_of(self.fleet.vehicles)
         self.teller.clear(self.keeper.ownerless(self.topics.alarms(self.config.node, STANDING)))
-        for aside in self.store.quarantined:
-            self.notice(Kind.STORE_DAMAGED, True, f"the store was damaged and renamed to {aside.name}")
+        self._say_damaged(0)
         self.link.start()
 
     def turn(self, wait: float = WAIT_S) -> None:
@@ -122,8 +123,9 @@ class Daemon:
         for vehicle in asleep:
             self.fleet.forget(vehicle)
             self.live.forget(vehicle)
-        for aside in self.store.quarantined[damaged:]:
-            self.notice(Kind.STORE_DAMAGED, True, f"the store was damaged and renamed to {aside.name}")
+        if len(self.store.quarantined) > damaged:
+            self.committer.change.meta |= {META_MODES: self.modes.encode(), **models_change(self.opened.digests).meta}
+            self._say_damaged(damaged)
         if self.store.dropped > dropped:
             self.notice(Kind.OUTBOX_OVERFLOW, True, "the outbox is full: lowest severity and oldest are dropped")
 
@@ -148,6 +150,13 @@ class Daemon:
         """Say it, when it is news, to the log and to the broker."""
         if self.teller.own(kind, active, text, self.now()):
             (logger.error if active else logger.info)("%s: %s", kind.value, text)
+
+    def _say_damaged(self, before: int) -> None:
+        """Of every store put aside but those ``before``."""
+        kept = len({*self.store.vehicles(), *self.fleet.vehicles})
+        for aside in self.store.quarantined[before:]:
+            text = f"the store was damaged and renamed to {aside.name}; states of {kept} vehicles are kept"
+            self.notice(Kind.STORE_DAMAGED, True, text)
 
     # In
 
@@ -198,7 +207,8 @@ class Daemon:
         for notice in outcome.notices:
             self.teller.notice(notice)
         if self.keeper.lost:
-            lost = ", ".join(sorted(self.keeper.lost)[:10])
+            lost = ", ".join(sorted(self.keeper.lost)[:NAMES_SHOWN])
+            lost += f" and {more} more" if (more := len(self.keeper.lost) - NAMES_SHOWN) > 0 else ""
             self.notice(Kind.STATE_LOST, True, f"no usable state of {lost}: starting anew, open alarms are cleared")
             self.keeper.lost.clear()
 
