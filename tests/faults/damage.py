@@ -11,6 +11,9 @@ from tickover.io.database import PAGE_BYTES
 from tickover.io.store import FILE
 from tickover.io.wal import FRAME_HEADER_BYTES, HEADER_BYTES
 
+SLEEPERS = 20
+"""Vehicles asleep, beside the one under way."""
+
 
 @dataclass
 class Damages:
@@ -21,6 +24,10 @@ class Damages:
     """All that was stored came back."""
     said: int = 0
     """Put aside, and told in a ``store_damaged`` alert."""
+    kept: int = 0
+    """Of these, how often vehicles kept their states."""
+    mixed: list[str] = field(default_factory=list)
+    """Of these, a vehicle had another state than the one that was committed."""
     torn: int = 0
     """The log's end was missing or damaged: just what a power cut leaves of a commit that was never acknowledged, so
     nothing can be said."""
@@ -31,7 +38,16 @@ class Damages:
 
     @property
     def good(self) -> bool:
-        return not self.failed and not self.silent
+        return not (self.failed or self.silent or self.mixed)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a start finds: alerts in the outbox, the state of each vehicle, and whether it says that there is damage."""
+
+    alerts: frozenset[bytes]
+    states: frozenset[bytes]
+    said: bool
 
 
 def make_state(folder: Path, checkpointed: bool) -> Path:
@@ -45,6 +61,12 @@ def make_state(folder: Path, checkpointed: bool) -> Path:
         for number, row in enumerate(drive(200)):
             link.inbox.append(message(row, number + 1))
             daemon.turn(0)
+        daemon.commit()
+        for number, row in enumerate(drive(SLEEPERS * 10), 1_000):
+            link.inbox.append(message(row, number)._replace(topic=f"in/asleep-{number % SLEEPERS}"))
+            daemon.turn(0)
+        for vehicle in range(SLEEPERS):
+            daemon.committer.sleep(f"asleep-{vehicle}")
         daemon.commit()
         if checkpointed:
             daemon.store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -97,39 +119,43 @@ def damage(folder: Path, tries: int, seed: int = 0) -> Damages:
         what, torn = damage_once(image, folder / "state", chance)
         found.tries += 1
         try:
-            held, said = _look(folder)
+            seen = _look(folder)
         except Exception as error:
             found.failed.append(f"{what}: {type(error).__name__}: {error}")
             continue
-        found.said += said
-        if held == intact[image]:
+        found.said += seen.said
+        found.kept += seen.said and bool(seen.states)
+        if seen.said and not seen.states <= intact[image].states:
+            found.mixed.append(what)
+        if (seen.alerts, seen.states) == (intact[image].alerts, intact[image].states):
             found.unharmed += 1
-        elif not said and torn:
+        elif not seen.said and torn:
             found.torn += 1
-        elif not said:
+        elif not seen.said:
             found.silent.append(what)
     return found
 
 
-def _held(folder: Path, image: Path) -> set[bytes]:
+def _held(folder: Path, image: Path) -> Found:
     shutil.rmtree(folder / "state", ignore_errors=True)
     shutil.copytree(image, folder / "state")
-    held, said = _look(folder)
-    assert not said
-    assert held
-    return held
+    found = _look(folder)
+    assert not found.said
+    assert found.alerts
+    assert len(found.states) == SLEEPERS + 1
+    return found
 
 
-def _look(folder: Path) -> tuple[set[bytes], bool]:
-    """The alerts and the state that a start finds, and whether it says that the store was damaged."""
+def _look(folder: Path) -> Found:
     with started(folder / "config.toml") as (daemon, link):
         turn_until_idle(daemon, link)
-        held = set(link.of("/alert/anomaly"))
-        held |= {daemon.fleet.state(vehicle) for vehicle in daemon.fleet.vehicles}
+        for vehicle in daemon.store.vehicles():
+            daemon.keeper.wake(vehicle)
+        states = frozenset(daemon.fleet.state(vehicle) for vehicle in daemon.fleet.vehicles)
         said = bool(link.of("/alert/store_damaged"))
         assert daemon.store.durable
         assert not said or list((folder / "state").glob(f"{FILE}.damaged-*")), "nothing is deleted"
         link.inbox.append(message((1_800_000_000.0, {"rpm": 49.0}), 60_000))
         turn_until_idle(daemon, link)
         assert 60_000 in link.acknowledged
-    return held, said
+    return Found(frozenset(link.of("/alert/anomaly")), states, said)

@@ -18,6 +18,7 @@ def test_flips_and_truncations_are_survived_and_said(quick_folder: Path) -> None
     found = damage(quick_folder, 60)
     assert found.failed == []
     assert found.silent == []
+    assert found.mixed == []
     assert found.said > 20
 
 
