@@ -24,7 +24,10 @@ SHORTEST_TRIP: Final = 120
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """One trip: ``values`` float32 ``[T, F]`` in engineering units, NaN = missing; ``source`` names its log."""
+    """One trip: ``values`` float32 ``[T, F]`` in engineering units, NaN = missing.
+
+    ``source`` names its log, and its place there when the log holds several.
+    """
 
     source: str
     values: FloatArray
@@ -58,9 +61,10 @@ def load_trips(
     """Every trip of at least ``SHORTEST_TRIP`` ticks in the logs; each log starts a new one. Short ones are counted."""
     trips: list[Trip] = []
     for path in paths:
-        for values in _trips_of(path, mapping, counts, on_bad):
+        found = _trips_of(path, mapping, counts, on_bad)
+        for number, values in enumerate(found, start=1):
             if len(values) >= SHORTEST_TRIP:
-                trips.append(Trip(path.stem, values))
+                trips.append(Trip(f"{path.stem} {number}" if len(found) > 1 else path.stem, values))
             else:
                 counts["short_trip"] += 1
     if not trips:

@@ -1,12 +1,14 @@
 """``compare`` trains and judges on trips apart, and tells the same as table, JSON and page."""
 
 import json
+from collections import Counter
 
 import pytest
 from click.testing import CliRunner
 
+from tickover.inspection import propose_mapping
 from tickover_train.commands.compare import compare
-from tickover_train.data import Trip
+from tickover_train.data import Trip, load_trips
 
 torch = pytest.importorskip("torch")
 
@@ -29,6 +31,15 @@ def test_trips_of_one_log_are_told_apart(trips):
     assert [len(trip.values) for trip in test] == [500]
     assert [len(trip.values) for trip in training] == [length for length in lengths if length != 500]
     assert [len(side) for side in split(named[:1])] == [1, 1]
+
+
+def test_trips_of_one_log_have_names_of_their_own(logs, tmp_path):
+    rows = logs[0].read_text().splitlines()
+    log = tmp_path / "gaps.csv"
+    log.write_text("\n".join([rows[0], *rows[1:301], *rows[401:501], *rows[601:]]) + "\n")
+    mapping = propose_mapping(logs)[0]
+    trips = load_trips([log, logs[1]], mapping, Counter(), print)
+    assert [(trip.source, len(trip.values)) for trip in trips] == [("gaps 1", 300), ("gaps 3", 300), ("trip1", 900)]
 
 
 @pytest.mark.slow
