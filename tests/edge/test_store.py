@@ -2,6 +2,7 @@
 
 import gc
 import random
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -246,6 +247,21 @@ def test_named_values_outlive_a_broken_page_and_states_do_not(sleepers: Path, ta
     assert store.meta("mode") == b"m"
     assert (store.vehicles(), list(store.journal()), store.meta("taken/0")) == ([], [], None)
     assert store.retained() == {"alarm/x": b"on"}
+
+
+def test_a_damaged_log_stays_as_it_is_and_no_state_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    store = filled(tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "killed")
+    store.close()
+    log = tmp_path / "killed" / f"{FILE}-wal"
+    content = bytearray(log.read_bytes())
+    content[len(content) // 2] ^= 1
+    log.write_bytes(content)
+    store = Store(tmp_path / "killed")
+    assert store.quarantined[0].with_name(f"{store.quarantined[0].name}-wal").read_bytes() == content
+    assert 0 < store.depth() < 20
+    assert store.vehicles() == []
 
 
 def test_a_new_or_salvaged_store_is_not_settled_until_somebody_says_so(sleepers: Path) -> None:
