@@ -35,19 +35,19 @@ def take_over(damaged: Path, db: Connection, trouble: DamagedError) -> list[str]
         return []  # there is a log, but no file
     with closing(source), db:
         db.execute("BEGIN IMMEDIATE")
-        return _copy(source, db, trouble.rows)
+        return _copy(source, db, trouble.rows or {})
 
 
-def _copy(source: Connection, db: Connection, bad: dict[str, list[Any]] | None) -> list[str]:
+def _copy(source: Connection, db: Connection, bad: dict[str, list[Any]]) -> list[str]:
     for table in TOLD:
         _insert(db, table, _good(source, table))
     named = list(_good(source, "meta"))
     if any(name == "version" and body != VERSION for name, body, _ in named):
         return []
-    keeps_states = bad is not None and not (bad["journal"] or bad["meta"])
+    keeps_states = bool(bad) and not (bad["journal"] or bad["meta"])
     left_out = (SETTLED,) if keeps_states else (SETTLED, *_OF_STATES)
     _insert(db, "meta", (row for row in named if not row[0].startswith(left_out)))
-    if bad is None or not keeps_states:
+    if not keeps_states:
         return []
     for table in ("journal", "state"):
         _insert(db, table, _good(source, table))
