@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tickover.records import Alert, Phase, ScoredTicks, Scores, TickBlock, TimeArray
+from tickover.records import Alert, Phase, ScoredTicks, TickBlock, TimeArray
 
 
 class Lap(NamedTuple):
@@ -45,10 +45,10 @@ class Laps:
         self._name[scored.ticks.vehicle] = names[-1]
         told = self._told(alerts, _parts_of(alerts, scored.ticks.time, falls), names)
         laps = [
-            Lap(home, _rows(scored, slice(first, end)), told.pop(home, []))
+            Lap(home, scored.at(slice(first, end)), told.pop(home, []))
             for home, first, end in zip(names, [0, *falls], [*falls, len(scored.ticks.time)], strict=True)
         ]
-        yield from (Lap(home, _rows(scored, slice(0)), left) for home, left in told.items())
+        yield from (Lap(home, scored.at(slice(0)), left) for home, left in told.items())
         yield from laps
 
     def _told(self, alerts: list[Alert], parts: Iterator[int], names: list[str]) -> dict[str, list[Alert]]:
@@ -77,12 +77,3 @@ def _parts_of(alerts: list[Alert], time: TimeArray, falls: list[int]) -> Iterato
         found = np.flatnonzero(time[row:] == alert.time)
         row += int(found[0]) if len(found) else 0
         yield bisect_right(falls, row)
-
-
-def _rows(scored: ScoredTicks, rows: slice) -> ScoredTicks:
-    ticks, scores = scored.ticks, scored.scores
-    return ScoredTicks(
-        TickBlock(ticks.vehicle, ticks.time[rows], ticks.trip[rows], ticks.values[rows]),
-        Scores(scores.score[rows], scores.chart[rows], scores.expected[rows]),
-        scored.open[rows],
-    )

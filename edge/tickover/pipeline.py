@@ -259,7 +259,7 @@ class Pipeline:
         )
         for lane, job in enumerate(batch):
             job.vehicle.state[:] = states[lane]  # a view would keep the whole batch alive
-            job.parts.append(Scores(scores.score[:, lane], scores.chart[:, lane], scores.expected[:, lane]))
+            job.parts.append(scores.at(np.s_[:, lane]))
             job.done = job.ends.pop(0)
 
     def _output(self, job: _Job) -> Output:

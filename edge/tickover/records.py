@@ -69,6 +69,10 @@ class Scores:
     chart: FloatArray
     expected: FloatArray
 
+    def at(self, place: slice | tuple[slice, int]) -> "Scores":
+        """Those of some ticks; of a batch, ``[T, B, ...]``, those of one vehicle by ``np.s_[:, lane]``."""
+        return Scores(self.score[place], self.chart[place], self.expected[place])
+
 
 @dataclass(frozen=True, slots=True)
 class ScoredTicks:
@@ -77,6 +81,12 @@ class ScoredTicks:
     ticks: TickBlock
     scores: Scores
     open: npt.NDArray[np.bool_]
+
+    def at(self, rows: slice) -> "ScoredTicks":
+        """Some of the ticks."""
+        ticks = self.ticks
+        part = TickBlock(ticks.vehicle, ticks.time[rows], ticks.trip[rows], ticks.values[rows])
+        return ScoredTicks(part, self.scores.at(rows), self.open[rows])
 
 
 class Phase(StrEnum):

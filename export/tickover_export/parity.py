@@ -40,7 +40,7 @@ def prove(model: bytes, parity: ParityTicks, *, tiled: bool = False, tell: Tell 
     error = _error("in chunks", chunks, parity)
     _same("ticks", _by_tick(detector, parity, tell), chunks)
     for lanes in LANES:
-        _same(f"a batch of {lanes}", _in_batch(detector, parity, lanes), _first(chunks, BATCH_TICKS))
+        _same(f"a batch of {lanes}", _in_batch(detector, parity, lanes), chunks.at(np.s_[:BATCH_TICKS]))
     return Parity(ticks=ticks, error=error, tiled=tiled)
 
 
@@ -92,8 +92,8 @@ def _in_batch(detector: Detector, parity: ParityTicks, lanes: int) -> Scores:
         *(np.concatenate([getattr(part, name) for part in parts]) for name in ("score", "chart", "expected"))
     )
     for lane in range(1, lanes):
-        _same(f"lane {lane} in a batch of {lanes}", _lane(whole, lane), _lane(whole, 0))
-    return _lane(whole, 0)
+        _same(f"lane {lane} in a batch of {lanes}", whole.at(np.s_[:, lane]), whole.at(np.s_[:, 0]))
+    return whole.at(np.s_[:, 0])
 
 
 def _trips(starts: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
@@ -102,11 +102,3 @@ def _trips(starts: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
 
 def _lanes(x: FloatArray, lanes: int) -> FloatArray:
     return np.repeat(x[:, None], lanes, axis=1)
-
-
-def _lane(scores: Scores, lane: int) -> Scores:
-    return Scores(scores.score[:, lane], scores.chart[:, lane], scores.expected[:, lane])
-
-
-def _first(scores: Scores, ticks: int) -> Scores:
-    return Scores(scores.score[:ticks], scores.chart[:ticks], scores.expected[:ticks])

@@ -37,15 +37,6 @@ def scored(seconds: list[int], seed: int = 0) -> ScoredTicks:
     return ScoredTicks(ticks, Scores(score, charts, np.array(expected, np.float32).reshape(shape)), score > 1)
 
 
-def part(whole: ScoredTicks, rows: slice) -> ScoredTicks:
-    ticks, scores = whole.ticks, whole.scores
-    return ScoredTicks(
-        TickBlock(ticks.vehicle, ticks.time[rows], ticks.trip[rows], ticks.values[rows]),
-        Scores(scores.score[rows], scores.chart[rows], scores.expected[rows]),
-        whole.open[rows],
-    )
-
-
 def naive(whole: ScoredTicks, capacity: int) -> tuple[int, dict[int, dict[str, np.ndarray]]]:
     """The smallest width that fits and what each bucket holds, tick by tick."""
     width = SECOND
@@ -83,7 +74,7 @@ def test_the_pyramid_equals_the_naive_one_however_the_ticks_were_cut(
     pyramid = Pyramid(SECOND, OWNER, SIGNALS, capacity)
     edges = [0, *sorted(min(cut, len(seconds)) for cut in cuts), len(seconds)]
     for first, last in itertools.pairwise(edges):
-        pyramid.add(part(whole, slice(first, last)))
+        pyramid.add(whole.at(slice(first, last)))
     buckets = pyramid.buckets()
     width, wanted = naive(whole, capacity)
     assert pyramid.width == width
@@ -143,7 +134,7 @@ def test_a_window_holds_every_tick_around_its_episode(block: int) -> None:
     windows = Windows(SECOND, 10_000)
     for first in range(0, 1500, block):
         alerts = [told[second] for second in range(first, first + block) if second in told]
-        windows.add(part(whole, slice(first, first + block)), alerts)
+        windows.add(whole.at(slice(first, first + block)), alerts)
     (kept,) = windows.kept()
     wanted = slice(600 - LEAD_TICKS, 700 + TAIL_TICKS + 1)
     np.testing.assert_array_equal(kept.time, whole.ticks.time[wanted])

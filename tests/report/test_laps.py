@@ -46,15 +46,6 @@ def episode(number: int, length: int, vehicle: str = "van") -> list[tuple[int, A
     ]
 
 
-def rows(scored: ScoredTicks, cut: slice) -> ScoredTicks:
-    ticks, scores = scored.ticks, scored.scores
-    return ScoredTicks(
-        TickBlock(ticks.vehicle, ticks.time[cut], ticks.trip[cut], ticks.values[cut]),
-        Scores(scores.score[cut], scores.chart[cut], scores.expected[cut]),
-        scored.open[cut],
-    )
-
-
 def draw(report: Report, laps: Iterable[Lap]) -> None:
     for lap in laps:
         named = lap.under_its_name()
@@ -80,7 +71,7 @@ def test_the_page_is_that_of_each_log_added_by_itself(lengths: list[int], block:
     apart, together = (Report(MANIFEST, each="log") for _ in range(2))
     alerts: list[tuple[int, Alert]] = []
     for number, (begin, length) in enumerate(zip(begins, lengths, strict=False)):
-        mine = rows(whole, slice(begin, begin + length))
+        mine = whole.at(slice(begin, begin + length))
         name = f"{number}.csv"
         told = [replace(one, vehicle=name) for _, one in episode(number, length)]
         apart.add(replace(mine, ticks=replace(mine.ticks, vehicle=name)), told)
@@ -88,7 +79,7 @@ def test_the_page_is_that_of_each_log_added_by_itself(lengths: list[int], block:
     laps = Laps()
     for number, cut in outputs(lengths, block, late):
         told = [one for tick, one in alerts if cut.start <= tick < cut.stop]
-        draw(together, laps.cut(rows(whole, cut), told, f"{number}.csv"))
+        draw(together, laps.cut(whole.at(cut), told, f"{number}.csv"))
     assert together.html() == apart.html()
 
 

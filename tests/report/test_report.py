@@ -204,12 +204,7 @@ def test_the_page_does_not_depend_on_how_the_ticks_came() -> None:
     whole, cut = filled(), Report(manifest(), title="A day", digest="ab" * 32)
     ticks = scored()
     for first in range(0, 3000, 250):
-        rows = slice(first, first + 250)
-        part = ScoredTicks(
-            TickBlock("truck-1", ticks.ticks.time[rows], ticks.ticks.trip[rows], ticks.ticks.values[rows]),
-            Scores(ticks.scores.score[rows], ticks.scores.chart[rows], ticks.scores.expected[rows]),
-            ticks.open[rows],
-        )
+        part = ticks.at(slice(first, first + 250))
         told = [a for a in alerts() if first <= (a.time - START) // SECOND < first + 250]
         cut.add(part, told)
     assert cut.html() == whole.html()

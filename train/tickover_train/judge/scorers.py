@@ -15,7 +15,7 @@ from msgspec import structs
 
 from tickover.detector import Detector
 from tickover.episodes import Episodes
-from tickover.records import Alert, FloatArray, Phase, Scores, TickBlock
+from tickover.records import Alert, FloatArray, Phase, TickBlock
 from tickover_train.judge.metrics import Bools, Floats
 
 Times = npt.NDArray[np.int64]
@@ -97,7 +97,7 @@ class ModelScorer:
                 self._past[number, first] = _Past(state.copy(), episodes.state())
                 states, scores = self.detector.run_batch(state[None], trip[first:last, None])
                 state = states[0]
-                one = _of(scores, 0, last - first)
+                one = scores.at(np.s_[: last - first, 0])
                 track.score[first:last], self.expected[number][first:last] = one.score, one.expected
                 track.open[first:last], alerts = episodes.feed(self._block(number, first, trip[first:last]), one)
                 self.alerts[number] += alerts
@@ -122,7 +122,7 @@ class ModelScorer:
             _, scores = self.detector.run_batch(np.stack([one.state for one in past]), x)
             for place, span in enumerate(batch):
                 episodes.restore(past[place].episodes)
-                one = _of(scores, place, len(span.values))
+                one = scores.at(np.s_[: len(span.values), place])
                 opened, _ = episodes.feed(self._block(span.trip, span.start, span.values), one)
                 tracks[chosen[place]] = Track(one.score.astype(np.float64), opened)
         return tracks
@@ -150,8 +150,3 @@ class ModelScorer:
             times.append((tick + np.arange(len(trip), dtype=np.int64)) * period)
             tick += len(trip) + gap
         return times
-
-
-def _of(scores: Scores, place: int, length: int) -> Scores:
-    """One vehicle's scores out of a batch."""
-    return Scores(scores.score[:length, place], scores.chart[:length, place], scores.expected[:length, place])
