@@ -16,12 +16,12 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from broker import Broker, wait_until
-from tickover import toml
-from tickover.detector import Detector
-from tickover.formats.alerts import decode_alert, encode_alert
-from tickover.pipeline import Pipeline
-from tickover.records import Alert, Readings
-from tickover.settings import EpisodeOverrides, Settings
+from tickover.core.pipeline import Pipeline
+from tickover.core.policy import EpisodeOverrides, Settings
+from tickover.core.values import Alert, Readings
+from tickover.host import toml
+from tickover.messages.alerts import decode_alert, encode_alert
+from tickover.model.detector import Detector
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "tests" / "edge" / "models" / "gru_autoencoder.onnx"

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from mutants import mutate
-from tickover.detector import Detector
 from tickover.errors import ModelError
-from tickover.model import open_bytes
+from tickover.model.detector import Detector
+from tickover.model.session import open_bytes
 
 HEADROOM = 1024 * 1024 * 1024
 TICKS = 700

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tickover.core.values import Readings
 from tickover.errors import TickoverError
-from tickover.io.files import read_log
-from tickover.mapping import Mapping, SignalColumn
-from tickover.records import Readings
+from tickover.logs.mapping import Mapping, SignalColumn
+from tickover.logs.reading import read_log
 
 START = 1_709_251_200_000_000
 """2024-03-01T00:00:00Z."""

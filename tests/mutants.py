@@ -6,8 +6,8 @@ Needs only what the device has.
 import random
 import struct
 
-from tickover.modelfile.proto import parse
-from tickover.modelfile.seal import SEAL_BYTES, seal
+from tickover.model.file.proto import parse
+from tickover.model.file.seal import SEAL_BYTES, seal
 
 HUGE = (0, 1, -1, 2, 7, 127, 2**16, 2**31 - 1, 2**31, 2**40, 2**62, -(2**63), 2**63 - 1)
 FLOATS = (0.0, -1.0, 1e38, -1e38, float("nan"), float("inf"), 1e-45)

@@ -2,8 +2,22 @@
 
 from collections.abc import Sequence
 
-from tickover.manifest import Budget, Chart, Manifest, Network, Signal
-from tickover.records import SECOND, Alert, Contribution, EndReason, FreezeFrame, Phase, Severity
+from tickover.core.manifest import (
+    Budget,
+    Chart,
+    Manifest,
+    Network,
+    Signal,
+)
+from tickover.core.values import (
+    SECOND,
+    Alert,
+    Contribution,
+    EndReason,
+    FreezeFrame,
+    Phase,
+    Severity,
+)
 
 START = 1_772_431_200 * SECOND
 """2026-03-02 06:00:00 UTC."""

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tickover.manifest import Budget, EpisodePolicy, Network, Signal
+from tickover.core.manifest import (
+    Budget,
+    EpisodePolicy,
+    Network,
+    Signal,
+)
 from tickover_export.graph import build, weight_shapes
 from tickover_export.package import manifest_of, package
 from tickover_export.spec import ChartBank, GraphSpec

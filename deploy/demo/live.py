@@ -18,8 +18,8 @@ from pathlib import Path
 
 import click
 
-from tickover.formats.alerts import AlertError, alert_line, decode_alert
-from tickover.io.mqtt_client import Connection, MqttClient
+from tickover.messages.alerts import AlertError, alert_line, decode_alert
+from tickover.transports.mqtt.client import Connection, MqttClient
 
 HERE = Path(__file__).resolve().parent
 VEHICLE = "truck-1"

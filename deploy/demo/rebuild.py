@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from tickover.mapping import Mapping, SignalColumn, TickRule
-from tickover.records import SECOND, Readings
+from tickover.core.values import SECOND, Readings
+from tickover.logs.mapping import Mapping, SignalColumn, TickRule
 from tickover.simulator import CHANNELS, Fault, Truck
 
 HERE: Final = Path(__file__).resolve().parent

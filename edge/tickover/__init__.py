@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tickover.detector import Detector
+    from tickover.model.detector import Detector
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
@@ -21,7 +21,7 @@ __all__ = ["Detector", "__version__"]
 
 def __getattr__(name: str) -> Any:
     if name == "Detector":
-        from tickover.detector import Detector
+        from tickover.model.detector import Detector
 
         return Detector
     raise AttributeError(f"module 'tickover' has no attribute {name!r}")

@@ -75,7 +75,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command; UsageError with a suggestion when there is no such name."""
         if cmd_name not in COMMANDS:
-            from tickover.toml import suggestion  # here, because --help needs none of what it imports
+            from tickover.errors import suggestion  # here, because --help needs none of what it imports
 
             ctx.fail(f"no command '{cmd_name}'; {suggestion(cmd_name, COMMANDS)}")
         module, _, function = COMMANDS[cmd_name].partition(":")

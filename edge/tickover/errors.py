@@ -4,6 +4,9 @@ The exit codes are those of the command line: 1 failed, 2 wrong usage, 78 bad co
 (``EX_CONFIG`` of sysexits.h).
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class TickoverError(Exception):
     """Base of every error that is answered with one clear message instead of a traceback."""
@@ -35,3 +38,10 @@ class ConfigError(TickoverError):
 
 class BrokerError(TickoverError):
     """An MQTT broker cannot be reached, or refused; names the broker, what happened and what to look at."""
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` when a known word is close, else the list of known words."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"

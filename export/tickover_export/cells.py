@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from tickover.manifest import Cell
-from tickover.records import FloatArray
+from tickover.core.manifest import Cell
+from tickover.core.values import FloatArray
 from tickover_export.nodes import Nodes, next_of
 
 Weights = Mapping[str, FloatArray]

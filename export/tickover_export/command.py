@@ -10,10 +10,10 @@ import onnxruntime
 from msgspec import structs
 
 from tickover import __version__
+from tickover.core.manifest import Manifest
 from tickover.errors import RunError
-from tickover.io.files import replace_file
-from tickover.manifest import Manifest
-from tickover.model import open_bytes
+from tickover.model.session import open_bytes
+from tickover.storage.files import replace_file
 from tickover_export.graph import build
 from tickover_export.package import manifest_of, package
 from tickover_export.parity import prove

@@ -10,10 +10,24 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from tickover.manifest import CHART, EXPECTED, INPUT, SCORE, StateTensor
-from tickover.records import FloatArray
+from tickover.core.manifest import (
+    CHART,
+    EXPECTED,
+    INPUT,
+    SCORE,
+    StateTensor,
+)
+from tickover.core.values import FloatArray
 from tickover_export.cells import Weights, gates
-from tickover_export.charts import BASELINE, ages, bound, charts, cold_spread, held_mean, warm
+from tickover_export.charts.graph import (
+    BASELINE,
+    ages,
+    bound,
+    charts,
+    cold_spread,
+    held_mean,
+    warm,
+)
 from tickover_export.networks import ARCHITECTS, NORMALISED, delay
 from tickover_export.nodes import Nodes
 from tickover_export.spec import ChartBank, Climate, GraphSpec, decay

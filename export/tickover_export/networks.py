@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from tickover.manifest import Architecture
+from tickover.core.manifest import Architecture
 from tickover_export.cells import Weights, carry, dense, run, run_once
 from tickover_export.nodes import Nodes, next_of
 from tickover_export.spec import GraphSpec

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from tickover.manifest import NEXT_PREFIX, StateTensor
+from tickover.core.manifest import NEXT_PREFIX, StateTensor
 
 Dimensions = Sequence[int | str]
 

@@ -7,7 +7,7 @@ import onnx
 from msgspec import structs
 from onnx import helper, numpy_helper
 
-from tickover.manifest import (
+from tickover.core.manifest import (
     KEY_GOLDEN,
     KEY_MANIFEST,
     Budget,
@@ -18,13 +18,13 @@ from tickover.manifest import (
     Training,
     encode,
 )
-from tickover.model import start_session
-from tickover.modelfile import golden
-from tickover.modelfile.golden import Golden
-from tickover.modelfile.seal import seal
-from tickover.records import FloatArray
-from tickover_export.charts import bound
-from tickover_export.clearing import clearing_ticks
+from tickover.core.values import FloatArray
+from tickover.model.file import golden
+from tickover.model.file.golden import Golden
+from tickover.model.file.seal import seal
+from tickover.model.session import start_session
+from tickover_export.charts.clearing import clearing_ticks
+from tickover_export.charts.graph import bound
 from tickover_export.graph import states_of, weight_shapes
 from tickover_export.spec import GraphSpec, Horizons
 

@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tickover.detector import Detector
+from tickover.core.manifest import Parity
+from tickover.core.values import FloatArray, Scores
 from tickover.errors import RunError
-from tickover.manifest import Parity
-from tickover.model import open_bytes
-from tickover.records import FloatArray, Scores
+from tickover.model.detector import Detector
+from tickover.model.session import open_bytes
 from tickover_export.run import ParityTicks
 
 LEAST_TICKS: Final = 10_000

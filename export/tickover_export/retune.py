@@ -11,10 +11,15 @@ import onnx
 from msgspec import structs
 from onnx import numpy_helper
 
-from tickover.manifest import Budget, Chart, Manifest, Training
-from tickover.model import open_bytes
-from tickover.records import FloatArray
-from tickover_export.clearing import clearing_ticks
+from tickover.core.manifest import (
+    Budget,
+    Chart,
+    Manifest,
+    Training,
+)
+from tickover.core.values import FloatArray
+from tickover.model.session import open_bytes
+from tickover_export.charts.clearing import clearing_ticks
 from tickover_export.package import package
 from tickover_export.spec import ChartBank
 

@@ -18,10 +18,15 @@ import safetensors
 import safetensors.numpy
 from msgspec import Meta, Struct
 
+from tickover.core.manifest import (
+    Budget,
+    EpisodePolicy,
+    Positive,
+    Training,
+)
+from tickover.core.values import FloatArray
 from tickover.errors import RunError
-from tickover.io.files import read_bytes, replace_file
-from tickover.manifest import Budget, EpisodePolicy, Positive, Training
-from tickover.records import FloatArray
+from tickover.storage.files import read_bytes, replace_file
 from tickover_export.graph import check_spec, check_weights
 from tickover_export.spec import GraphSpec, Horizons
 

@@ -27,7 +27,15 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta, Struct
 
-from tickover.manifest import ChartKind, ColdStart, Name, Network, NotNegative, Positive, Signal
+from tickover.core.manifest import (
+    ChartKind,
+    ColdStart,
+    Name,
+    Network,
+    NotNegative,
+    Positive,
+    Signal,
+)
 
 
 class ChartBank(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -16,17 +16,17 @@ from pathlib import Path
 
 import numpy as np
 
-from tickover.detector import Detector
-from tickover.mapping import mapping_of
-from tickover.model import open_bytes
-from tickover.records import FloatArray
+from tickover.core.values import FloatArray
+from tickover.logs.mapping import mapping_of
+from tickover.model.detector import Detector
+from tickover.model.session import open_bytes
 from tickover_export.graph import build
 from tickover_export.package import manifest_of, package
 from tickover_export.run import read_run
 from tickover_train.data import load_trips
-from tickover_train.folder import METRICS_FILE
-from tickover_train.judge.metrics import MERGE_S, onsets, poisson_rate
-from tickover_train.judge.scorers import ModelScorer
+from tickover_train.evaluation.metrics import MERGE_S, onsets, poisson_rate
+from tickover_train.evaluation.scorers import ModelScorer
+from tickover_train.run_folder import METRICS_FILE
 
 
 def detector_of(folder: Path) -> Detector:

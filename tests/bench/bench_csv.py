@@ -17,9 +17,9 @@ from unittest import mock
 
 import numpy as np
 
-from tickover.formats import csv_fast
-from tickover.io.files import read_log
-from tickover.mapping import Mapping, SignalColumn
+from tickover.logs.formats import csv_fast
+from tickover.logs.mapping import Mapping, SignalColumn
+from tickover.logs.reading import read_log
 
 SIGNALS = 16
 REPEATS = 5

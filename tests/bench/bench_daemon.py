@@ -15,16 +15,16 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2] / "edge")]
 
-from tickover.config import State  # noqa: E402
+from tickover.core.pipeline import Pipeline  # noqa: E402
 from tickover.daemon import events  # noqa: E402
 from tickover.daemon.committer import JOURNAL_FACTOR, JOURNAL_LEAST  # noqa: E402
+from tickover.daemon.config import State  # noqa: E402
+from tickover.daemon.dedup import IDS, Taken  # noqa: E402
 from tickover.daemon.events import Entry, rows_of  # noqa: E402
 from tickover.daemon.fleet import Fleet  # noqa: E402
-from tickover.daemon.taken import IDS, Taken  # noqa: E402
-from tickover.detector import Detector  # noqa: E402
-from tickover.io.mqtt import Incoming  # noqa: E402
-from tickover.io.store import Change, Store  # noqa: E402
-from tickover.pipeline import Pipeline  # noqa: E402
+from tickover.model.detector import Detector  # noqa: E402
+from tickover.storage.store import Change, Store  # noqa: E402
+from tickover.transports.mqtt.link import Incoming  # noqa: E402
 
 MODEL = Path(__file__).resolve().parents[1] / "edge" / "models" / "gru_autoencoder.onnx"
 DAY_S = 86_400

@@ -29,7 +29,7 @@ from paho.mqtt.properties import Properties  # noqa: E402
 
 from broker import Broker, free_port  # noqa: E402
 from small_models import many_signals, model_bytes, small_spec  # noqa: E402
-from tickover.config import load_config  # noqa: E402
+from tickover.daemon.config import load_config  # noqa: E402
 from tickover.daemon.recovery import open_fleet  # noqa: E402
 from tickover.daemon.runner import open_daemon  # noqa: E402
 

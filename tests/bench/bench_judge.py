@@ -28,12 +28,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tickover.detector import Detector
-from tickover.mapping import mapping_of
+from tickover.logs.mapping import mapping_of
+from tickover.model.detector import Detector
 from tickover_train.data import load_trips
-from tickover_train.judge.evaluate import judge, set_up
-from tickover_train.judge.faults import KINDS, habits_of, plan
-from tickover_train.judge.study import beside
+from tickover_train.evaluation.evaluate import judge, set_up
+from tickover_train.evaluation.faults import KINDS, habits_of, plan
+from tickover_train.evaluation.study import beside
 
 LEFT_OUT = "Messfehler"
 SPLITS = ("season", "mixed", "all")

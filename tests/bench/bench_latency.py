@@ -26,7 +26,7 @@ import paho.mqtt.client as paho  # noqa: E402
 from broker import Broker, wait_until  # noqa: E402
 from daemon_process import Daemon  # noqa: E402
 from small_models import model_bytes, random_weights, small_spec  # noqa: E402
-from tickover.formats.alerts import decode_alert  # noqa: E402
+from tickover.messages.alerts import decode_alert  # noqa: E402
 from tickover_export.spec import ChartBank  # noqa: E402
 
 NORMAL = {"coolant": 27.3, "rpm": 49.2, "speed": 39.0}

@@ -16,16 +16,28 @@ from typing import Any, Final
 
 import numpy as np
 
-from tickover.bound import CHUNK
-from tickover.detector import Detector
-from tickover.io.files import read_log
-from tickover.manifest import CHART, EXPECTED, INPUT, NEXT_PREFIX, SCORE, Signal
-from tickover.mapping import mapping_of
-from tickover.model import open_bytes
-from tickover.pipeline import Pipeline
-from tickover.records import SECOND, Readings
-from tickover.replaying import Source, Tally, finish, replay
-from tickover.ticks import Ticks
+from tickover.core.manifest import (
+    CHART,
+    EXPECTED,
+    INPUT,
+    NEXT_PREFIX,
+    SCORE,
+    Signal,
+)
+from tickover.core.pipeline import Pipeline
+from tickover.core.resample import Ticks
+from tickover.core.values import SECOND, Readings
+from tickover.jobs.replay import (
+    Source,
+    Tally,
+    finish,
+    replay,
+)
+from tickover.logs.mapping import mapping_of
+from tickover.logs.reading import read_log
+from tickover.model.binding import CHUNK
+from tickover.model.detector import Detector
+from tickover.model.session import open_bytes
 from tickover_export.spec import ChartBank
 
 SIGNALS: Final = 16

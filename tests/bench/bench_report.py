@@ -23,7 +23,15 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 import chromium  # noqa: E402
 from reported import START, alert, manifest  # noqa: E402
-from tickover.records import SECOND, Alert, Contribution, Phase, ScoredTicks, Scores, TickBlock  # noqa: E402
+from tickover.core.values import (  # noqa: E402
+    SECOND,
+    Alert,
+    Contribution,
+    Phase,
+    ScoredTicks,
+    Scores,
+    TickBlock,
+)
 from tickover.report import Report  # noqa: E402
 
 SIGNALS = 16

@@ -14,9 +14,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from small_models import many_signals, model_bytes, random_weights, small_spec, ticks_of
-from tickover.bound import CHUNK
-from tickover.detector import Detector
-from tickover.model import open_bytes
+from tickover.model.binding import CHUNK
+from tickover.model.detector import Detector
+from tickover.model.session import open_bytes
 from tickover_export.spec import ChartBank
 
 BANKS = (

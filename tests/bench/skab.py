@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from msgspec import structs
 
-from tickover.detector import Detector
-from tickover.mapping import Mapping, SignalColumn, TickRule
-from tickover.model import open_bytes
-from tickover.records import FloatArray
+from tickover.core.values import FloatArray
+from tickover.logs.mapping import Mapping, SignalColumn, TickRule
+from tickover.model.detector import Detector
+from tickover.model.session import open_bytes
 from tickover_export.graph import build
 from tickover_export.package import manifest_of, package
 from tickover_export.spec import ChartBank
@@ -39,12 +39,18 @@ from tickover_train.config import (
     TrainConfig,
 )
 from tickover_train.data import Trip, fit_scaler
-from tickover_train.judge import skab
-from tickover_train.judge.baselines import PcaScorer
-from tickover_train.judge.metrics import Floats
-from tickover_train.judge.scorers import ModelScorer
-from tickover_train.network import prepare
-from tickover_train.workshop import Fold, Job, Product, finish, fit_folds
+from tickover_train.evaluation import skab
+from tickover_train.evaluation.baselines import PcaScorer
+from tickover_train.evaluation.metrics import Floats
+from tickover_train.evaluation.scorers import ModelScorer
+from tickover_train.fitting.network import prepare
+from tickover_train.pipeline import (
+    Fold,
+    Job,
+    Product,
+    finish,
+    fit_folds,
+)
 
 QUARTERS = 4
 HALVES = ((0, 1), (2, 3))

@@ -28,12 +28,18 @@ import torch
 from msgspec import structs
 from skab import AUTOENCODER, FORECASTER, REACH, Member, detector_of, job_of, judge
 
-from tickover.manifest import Signal
+from tickover.core.manifest import Signal
 from tickover_export.spec import ChartBank
 from tickover_train.config import DEFAULT_BANKS
-from tickover_train.judge import skab
-from tickover_train.judge.faults import Case, habits_of, inject, kind, plan
-from tickover_train.workshop import Fold, fit_folds
+from tickover_train.evaluation import skab
+from tickover_train.evaluation.faults import (
+    Case,
+    habits_of,
+    inject,
+    kind,
+    plan,
+)
+from tickover_train.pipeline import Fold, fit_folds
 
 RUN_ROWS = 1150
 EVERY = 500

@@ -26,9 +26,9 @@ from onnx import helper
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from small_models import many_signals, model_bytes, random_weights, small_spec
-from tickover.bound import Bound
-from tickover.manifest import INPUT, ColdStart
-from tickover.model import open_bytes, start_session
+from tickover.core.manifest import INPUT, ColdStart
+from tickover.model.binding import Bound
+from tickover.model.session import open_bytes, start_session
 from tickover_export.cells import carry, run
 from tickover_export.networks import autoencoder
 from tickover_export.nodes import Nodes

@@ -17,12 +17,12 @@ from broker import Broker, free_port, wait_until
 from daemon_process import START, Daemon, Truck, Watcher, drive
 from doctor_process import doctor, plain
 from fleet_broker import FleetBroker, fleet
-from tickover import advice
-from tickover.config import Broker as Settings
-from tickover.config import Tls
-from tickover.daemon import first
-from tickover.daemon.access import troubles
-from tickover.daemon.first import FirstReadings
+from tickover.daemon import startup_hints
+from tickover.daemon.startup_hints import FirstReadings
+from tickover.messages import remedies
+from tickover.transports.mqtt.credentials import troubles
+from tickover.transports.mqtt.settings import Broker as Settings
+from tickover.transports.mqtt.settings import Tls
 
 __all__ = ["fleet"]
 TOPIC = "truck/t1/telemetry"
@@ -75,7 +75,7 @@ def test_readings_far_from_the_clock_are_told_once_for_each_vehicle(
 def test_nothing_that_comes_is_told_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, counts: dict[str, int], told: int
 ) -> None:
-    monkeypatch.setattr(first, "QUIET_S", 0.0)
+    monkeypatch.setattr(startup_hints, "QUIET_S", 0.0)
     waiting = FirstReadings(["truck/+/telemetry"])
     with caplog.at_level(logging.WARNING):
         waiting.look(Counter())
@@ -83,7 +83,7 @@ def test_nothing_that_comes_is_told_once(
         for _ in range(3):
             waiting.subscribed()
             waiting.look(Counter(counts))
-    assert [record.message for record in caplog.records] == [advice.on_silence(["truck/+/telemetry"])] * told
+    assert [record.message for record in caplog.records] == [remedies.on_silence(["truck/+/telemetry"])] * told
 
 
 def test_a_metrics_port_that_is_taken_stops_nothing(

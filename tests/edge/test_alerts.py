@@ -10,8 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickover.formats.alerts import AlertError, alert_line, decode_alert, encode_alert, fmi, schema
-from tickover.records import SECOND, Alert, Contribution, EndReason, FreezeFrame, Phase, Severity
+from tickover.core.values import (
+    SECOND,
+    Alert,
+    Contribution,
+    EndReason,
+    FreezeFrame,
+    Phase,
+    Severity,
+)
+from tickover.messages.alerts import (
+    AlertError,
+    alert_line,
+    decode_alert,
+    encode_alert,
+    fmi,
+    schema,
+)
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

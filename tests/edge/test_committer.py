@@ -6,16 +6,18 @@ from typing import Any
 import pytest
 
 from daemon_process import MODEL
-from tickover.config import Broker, Config, Model, State
+from tickover.core.values import SECOND
+from tickover.daemon.announcer import Announcer
 from tickover.daemon.committer import Committer
+from tickover.daemon.config import Config, Model, State
 from tickover.daemon.events import Advance
 from tickover.daemon.outbox import Outbox
 from tickover.daemon.recovery import open_fleet
-from tickover.daemon.telling import Teller, Topics
-from tickover.formats.payloads import Input
-from tickover.io.database import DamagedError
-from tickover.io.store import FILE, Store
-from tickover.records import SECOND
+from tickover.messages.topics import Topics
+from tickover.payloads.base import Input
+from tickover.storage.database import DamagedError
+from tickover.storage.store import FILE, Store
+from tickover.transports.mqtt.settings import Broker
 
 TRUCKS = ("quiet", "busy")
 
@@ -36,7 +38,7 @@ def test_a_file_found_damaged_by_a_checkpoint_gets_every_state_again(
     store, fleet = Store(tmp_path), open_fleet(config).fleet
     outbox = Outbox(store, None, refused_retry_s=60)  # type: ignore[arg-type]
     committer = Committer(config.state, 100, store, fleet, outbox)
-    teller = Teller(Topics("base", "node"), lambda _: False)
+    teller = Announcer(Topics("base", "node"), lambda _: False)
 
     def drive(truck: str, second: int) -> None:
         event = Advance(truck, second * SECOND)

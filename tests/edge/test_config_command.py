@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from tickover.config import Config
-from tickover.formats.payloads import Input
-from tickover.manifest import EpisodePolicy
-from tickover.toml import decode
+from tickover.core.manifest import EpisodePolicy
+from tickover.daemon.config import Config
+from tickover.host.toml import decode
+from tickover.payloads.base import Input
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = (ROOT / "deploy" / "tickover.toml").read_text(encoding="utf-8")
@@ -50,7 +50,7 @@ def test_the_example_names_every_key(section: str) -> None:
     kinds: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Config)}
     kind = {"inputs": Input, "models": kinds["models"]}.get(section, kinds[section])
     if section == "models":
-        from tickover.config import Model as kind
+        from tickover.daemon.config import Model as kind
     table = re.search(rf"^\[+{section}\]+\n(.*?)(?=^\[|\Z)", EXAMPLE, re.MULTILINE | re.DOTALL)
     assert table, f"no table [{section}]"
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):

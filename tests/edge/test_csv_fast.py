@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logs import MAPPED, START, mutate, outcome, read
-from tickover.formats import csv_fast
-from tickover.mapping import Mapping
+from tickover.logs.formats import csv_fast
+from tickover.logs.mapping import Mapping
 
 
 def both_ways(path: Path, mapping: Mapping, monkeypatch: pytest.MonkeyPatch) -> tuple[object, object]:

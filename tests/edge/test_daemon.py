@@ -21,8 +21,8 @@ from daemon_process import (
     drive,
     replayed,
 )
-from tickover.records import EndReason, Phase
-from tickover.settings import EpisodeOverrides
+from tickover.core.policy import EpisodeOverrides
+from tickover.core.values import EndReason, Phase
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import pytest
 from broker import Broker, Listener, wait_until
 from daemon_process import MODEL, OTHER_MODEL, Daemon, Truck, Watcher, alerts_in, as_told, drive, replayed
 from small_disk import SmallDisk
-from tickover.io.store import FILE
-from tickover.records import EndReason, Phase
+from tickover.core.values import EndReason, Phase
+from tickover.storage.store import FILE
 
 KILLS = int(os.environ.get("TICKOVER_KILLS", "20"))
 """How often the daemon is killed; set TICKOVER_KILLS for the long run."""

@@ -8,7 +8,7 @@ import pytest
 
 from broker import Broker, wait_until
 from daemon_process import MODEL, OTHER_MODEL, Daemon, Truck, Watcher, alerts_in, as_told, drive, replayed
-from tickover.records import Alert, EndReason, Phase
+from tickover.core.values import Alert, EndReason, Phase
 
 DETECTORS = {"anomaly": MODEL, "forecast": OTHER_MODEL}
 THIRD_MODEL = MODEL.with_name("rnn_seq2seq.onnx")

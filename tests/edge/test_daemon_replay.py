@@ -7,7 +7,12 @@ import pytest
 
 from broker import Broker, wait_until
 from daemon_process import Daemon, Truck, Watcher, alerts_in, as_told, drive, replayed
-from tickover.io.store import Bounds, Change, Message, Store
+from tickover.storage.store import (
+    Bounds,
+    Change,
+    Message,
+    Store,
+)
 
 ROWS = drive(200)
 

@@ -11,9 +11,9 @@ from types import ModuleType
 
 import pytest
 
-from tickover.formats.alerts import decode_alert
-from tickover.mapping import load_mapping
-from tickover.records import SECOND, Phase
+from tickover.core.values import SECOND, Phase
+from tickover.logs.reading import load_mapping
+from tickover.messages.alerts import decode_alert
 from tickover.simulator import KINDS, SIGNALS
 
 DEMO = Path(__file__).resolve().parents[2] / "deploy" / "demo"

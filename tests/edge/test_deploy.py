@@ -15,11 +15,11 @@ import pytest
 from broker import wait_until
 from fleet_broker import CLIENTS, DEPLOY, FleetBroker, fleet
 from tickover.cli import COMMANDS, root
+from tickover.core.values import Alert, EndReason
 from tickover.errors import BrokerError
-from tickover.formats.alerts import decode_alert
-from tickover.io.mqtt_client import MqttClient
-from tickover.io.mqtt_connection import Connection
-from tickover.records import Alert, EndReason
+from tickover.messages.alerts import decode_alert
+from tickover.transports.mqtt.client import MqttClient
+from tickover.transports.mqtt.connection import Connection
 
 __all__ = ["fleet"]
 ROOT = DEPLOY.parent

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tickover.detector import Detector
 from tickover.errors import StateError
-from tickover.model import open_model
+from tickover.model.detector import Detector
+from tickover.model.session import open_model
 
 MODELS = Path(__file__).parent / "models"
 FILES = sorted(MODELS.glob("*.onnx"))

@@ -14,7 +14,7 @@ from broker import Broker, broker, wait_until
 from daemon_process import MODEL
 from doctor_process import doctor, plain
 from fleet_broker import DEPLOY, FleetBroker, fleet
-from tickover.doctor.certificates import read_certificate, validity
+from tickover.host.certificates import read_certificate, validity
 
 __all__ = ["broker", "fleet"]
 MOSQUITTOS_OWN_LIMITS = "allow_anonymous true\nmax_queued_messages 1000\nmax_inflight_messages 20"

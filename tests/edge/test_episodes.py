@@ -7,10 +7,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tickover.episodes import Episodes, episode_id
+from tickover.core.episodes import Episodes, episode_id
+from tickover.core.manifest import (
+    Budget,
+    Chart,
+    EpisodePolicy,
+    Manifest,
+    Network,
+    Signal,
+    StateTensor,
+)
+from tickover.core.values import (
+    SECOND,
+    EndReason,
+    Phase,
+    Scores,
+    Severity,
+    TickBlock,
+)
 from tickover.errors import StateError
-from tickover.manifest import Budget, Chart, EpisodePolicy, Manifest, Network, Signal, StateTensor
-from tickover.records import SECOND, EndReason, Phase, Scores, Severity, TickBlock
 
 SIGNALS = ("oil", "fuel")
 POLICY = EpisodePolicy(
@@ -70,7 +85,7 @@ def run(rows, sizes=None, policy=POLICY, warm_up=0, resume=False, sensitivity=No
 
 
 class Oracle:
-    """The rules in the docstring of ``tickover.episodes``, one tick at a time."""
+    """The rules in the docstring of ``tickover.core.episodes``, one tick at a time."""
 
     def __init__(self, policy, warm_up):
         self.policy, self.warm_up = policy, warm_up

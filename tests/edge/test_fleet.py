@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon_process import MODEL, SIGNALS, START, drive
+from tickover.core.gate import Gate
+from tickover.core.pipeline import Pipeline
+from tickover.core.values import SECOND
 from tickover.daemon.events import Advance, rows_of
 from tickover.daemon.fleet import Fleet, without
-from tickover.daemon.gate import Gate
-from tickover.daemon.live import Live
-from tickover.daemon.notices import Notice
-from tickover.detector import Detector
-from tickover.pipeline import Pipeline
-from tickover.records import SECOND
+from tickover.daemon.latest import Live
+from tickover.messages.notices import Notice
+from tickover.model.detector import Detector
 
 DETECTOR = Detector.load(MODEL)
 STALE_S, YEARS_S = 20, 10 * 365 * 86_400

@@ -9,9 +9,9 @@ from click.testing import CliRunner
 
 from tickover.cli import root
 from tickover.errors import ConfigError, LogError
-from tickover.inspection import clean_name, propose_mapping
-from tickover.io.files import read_log
-from tickover.mapping import Mapping, parse_mapping
+from tickover.logs.inspection import clean_name, propose_mapping
+from tickover.logs.mapping import Mapping, parse_mapping
+from tickover.logs.reading import read_log
 
 
 def log(tmp_path: Path, header: str, rows: list[str], name: str = "log.csv") -> Path:

@@ -16,8 +16,13 @@ import pytest
 
 from logs import MAPPED, START, joined, mutate, outcome, read
 from tickover.errors import LogError
-from tickover.io.files import read_log
-from tickover.mapping import LogLayout, Mapping, SignalColumn, parse_mapping
+from tickover.logs.mapping import (
+    LogLayout,
+    Mapping,
+    SignalColumn,
+    parse_mapping,
+)
+from tickover.logs.reading import read_log
 
 NAN = math.nan
 SIGNALS = ("rpm", "coolant")

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logs import START, joined, read
-from tickover.formats import times
-from tickover.io.files import log_is_relative
-from tickover.mapping import Mapping, SignalColumn, TimeColumn
+from tickover.logs.formats import times
+from tickover.logs.mapping import Mapping, SignalColumn, TimeColumn
+from tickover.logs.reading import log_is_relative
 
 
 def times_of(tmp_path: Path, cells: list[str], kind: str = "auto", start: int = 0) -> list[int]:

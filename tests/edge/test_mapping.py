@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tickover.core.manifest import Signal
 from tickover.errors import ConfigError
-from tickover.manifest import Signal
-from tickover.mapping import (
+from tickover.logs.mapping import (
     LogLayout,
     Mapping,
     SignalColumn,
     TickRule,
     TimeColumn,
-    load_mapping,
     parse_mapping,
 )
+from tickover.logs.reading import load_mapping
 
 FULL = """
 [time]

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tickover import manifest
+from tickover.core import manifest
 from tickover.errors import ModelError
-from tickover.model import MAX_BYTES, open_bytes, open_model
-from tickover.modelfile import golden
-from tickover.modelfile.proto import parse
-from tickover.modelfile.seal import SEAL_BYTES, seal
+from tickover.model.file import golden
+from tickover.model.file.proto import parse
+from tickover.model.file.seal import SEAL_BYTES, seal
+from tickover.model.session import MAX_BYTES, open_bytes, open_model
 
 MODELS = Path(__file__).parent / "models"
 FILES = sorted(MODELS.glob("*.onnx"))
@@ -352,7 +352,9 @@ def test_onnxruntime_reports_to_nobody(tmp_path):
     env = {name: value for name, value in os.environ.items() if name not in quieted}
     env |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "OPENBLAS_NUM_THREADS": "1"}
     env["PYTHONPATH"] = os.pathsep.join(sys.path)
-    code = "import tickover.model, os; print(len(os.listdir('/proc/self/task')) if os.path.isdir('/proc') else 1)"
+    code = (
+        "import tickover.model.session, os; print(len(os.listdir('/proc/self/task')) if os.path.isdir('/proc') else 1)"
+    )
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [], "no database of events"
     assert int(done.stdout) == 1, "no thread that sends them"

@@ -10,8 +10,17 @@ import pytest
 
 from broker import Broker as Mosquitto
 from broker import Listener, free_port, wait_until
-from tickover.config import Broker
-from tickover.io.mqtt import Connected, Disconnected, Event, Incoming, Link, Published, Subscribed, Will
+from tickover.transports.mqtt.link import (
+    Connected,
+    Disconnected,
+    Event,
+    Incoming,
+    Link,
+    Published,
+    Subscribed,
+    Will,
+)
+from tickover.transports.mqtt.settings import Broker
 
 GREETING = b"\x20\x03\x00\x00\x00"
 """CONNACK of MQTT 5: welcome, no session, no properties."""

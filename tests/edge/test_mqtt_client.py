@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tickover.config import Broker
 from tickover.errors import BrokerError
-from tickover.io.mqtt_client import MqttClient
-from tickover.io.mqtt_connection import Connection
+from tickover.transports.mqtt.client import MqttClient
+from tickover.transports.mqtt.connection import Connection
+from tickover.transports.mqtt.settings import Broker
 
 CONNECT, PUBACK, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT = 0x10, 0x40, 0x80, 0xA0, 0xE0
 WAIT_S = 10.0

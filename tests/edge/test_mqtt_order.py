@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickover.daemon.taken import IDS, PAGE, Taken
-from tickover.io.attempts import FIRST_S, Waits, attempt_s
-from tickover.io.mqtt import Incoming
-from tickover.io.receipts import Receipts
+from tickover.daemon.dedup import IDS, PAGE, Taken
+from tickover.transports.backoff import FIRST_S, Waits, attempt_s
+from tickover.transports.mqtt.link import Incoming
+from tickover.transports.mqtt.ordered_acks import Receipts
 
 
 @given(st.permutations(range(12)), st.lists(st.integers(1, 4)), st.integers(0, 12))

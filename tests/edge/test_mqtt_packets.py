@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickover.formats.mqtt_packets import Publish, pubacks, whole_publishes
+from tickover.transports.mqtt.packets import Publish, pubacks, whole_publishes
 
 TOPICS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40)
 PUBLISHES = st.lists(

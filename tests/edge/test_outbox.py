@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tickover.daemon.outbox import WINDOW, Outbox
-from tickover.io.mqtt import Published
-from tickover.io.store import Change, Message, Store
+from tickover.storage.store import Change, Message, Store
+from tickover.transports.mqtt.link import Published
 
 ALARMS, ALERTS = 150, 300
 

@@ -9,17 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tickover.formats.payloads import (
+from tickover.payloads.base import (
     FLOAT32_MAX,
-    FORMATS,
     MAX_BYTES,
     MAX_ROWS,
     Input,
     PayloadError,
-    open_decoder,
 )
-from tickover.formats.sparkplug import Payload
-from tickover.formats.topics import TopicTemplate
+from tickover.payloads.registry import FORMATS, open_decoder
+from tickover.payloads.sparkplug import Payload
+from tickover.payloads.topic_template import TopicTemplate
 
 COLUMNS = {"rpm": 0, "coolant": 1, "speed": 2}
 TIME = 1_500_000_000_000_000

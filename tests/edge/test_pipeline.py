@@ -7,13 +7,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tickover import toml
-from tickover.detector import Detector
+from tickover.core.manifest import (
+    Budget,
+    Chart,
+    EpisodePolicy,
+    Manifest,
+    Network,
+    Signal,
+    StateTensor,
+)
+from tickover.core.pipeline import Pipeline
+from tickover.core.policy import EpisodeOverrides, Settings
+from tickover.core.values import (
+    SECOND,
+    EndReason,
+    Readings,
+    Scores,
+)
 from tickover.errors import ConfigError, StateError
-from tickover.manifest import Budget, Chart, EpisodePolicy, Manifest, Network, Signal, StateTensor
-from tickover.pipeline import Pipeline
-from tickover.records import SECOND, EndReason, Readings, Scores
-from tickover.settings import EpisodeOverrides, Settings
+from tickover.host import toml
+from tickover.model.detector import Detector
 
 MODEL = Path(__file__).parent / "models" / "gru_autoencoder.onnx"
 

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import Broker, broker
-from tickover.commands.broker import split_address
-from tickover.io.mqtt_client import Message, MqttClient
-from tickover.io.mqtt_connection import Connection
-from tickover.playing import Pace, messages
-from tickover.records import SECOND, Readings
+from tickover.commands.ui.broker import split_address
+from tickover.core.values import SECOND, Readings
+from tickover.jobs.play import Pace, messages
+from tickover.transports.mqtt.client import Message, MqttClient
+from tickover.transports.mqtt.connection import Connection
 
 __all__ = ["broker"]
 MAPPING = "[time]\ncolumn = 't_s'\nkind = 'seconds'\n[signals.rpm]\n[signals.oil]\n"

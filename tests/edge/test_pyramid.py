@@ -8,8 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tickover.dates import clock, duration, is_relative
-from tickover.records import SECOND, Alert, EndReason, FreezeFrame, Phase, ScoredTicks, Scores, Severity, TickBlock
+from tickover.core.time_format import clock, duration, is_relative
+from tickover.core.values import (
+    SECOND,
+    Alert,
+    EndReason,
+    FreezeFrame,
+    Phase,
+    ScoredTicks,
+    Scores,
+    Severity,
+    TickBlock,
+)
 from tickover.report.packing import MISSING, pack_values
 from tickover.report.pyramid import Pyramid, chart_levels
 from tickover.report.windows import LEAD_TICKS, LENGTH_TICKS, SHORTEST_TICKS, TAIL_TICKS, Windows

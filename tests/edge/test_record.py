@@ -16,15 +16,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker import Broker, broker
-from tickover.formats.payloads import Input
-from tickover.formats.sparkplug import Payload
-from tickover.io.files import read_log
-from tickover.io.mqtt_client import MqttClient
-from tickover.io.mqtt_connection import Connection
-from tickover.io.trip_files import TripFiles
-from tickover.mapping import parse_mapping
-from tickover.recording import Kind, Listener, Recorded, Recorder
-from tickover.records import SECOND, Readings
+from tickover.core.values import SECOND, Readings
+from tickover.jobs.record import (
+    Kind,
+    Listener,
+    Recorded,
+    Recorder,
+)
+from tickover.logs.mapping import parse_mapping
+from tickover.logs.reading import read_log
+from tickover.logs.trip_files import TripFiles
+from tickover.payloads.base import Input
+from tickover.payloads.sparkplug import Payload
+from tickover.transports.mqtt.client import MqttClient
+from tickover.transports.mqtt.connection import Connection
 
 __all__ = ["broker"]
 MAPPING = parse_mapping("[signals.a]\n[signals.b]\n")

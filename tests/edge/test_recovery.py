@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from daemon_process import MODEL, OTHER_MODEL, SIGNALS, drive
-from tickover.config import Broker, Config, Model, State
+from tickover.core.values import SECOND, EndReason, Phase
+from tickover.daemon.config import Config, Model, State
 from tickover.daemon.events import Entry, Reset, encode, rows_of
 from tickover.daemon.recovery import Keeper, Opened, models_change, open_fleet
-from tickover.formats.alerts import encode_alert
-from tickover.formats.payloads import Input
-from tickover.io.store import FILE, Change, Store
-from tickover.records import SECOND, EndReason, Phase
+from tickover.messages.alerts import encode_alert
+from tickover.payloads.base import Input
+from tickover.storage.store import FILE, Change, Store
+from tickover.transports.mqtt.settings import Broker
 
 THIRD_MODEL = MODEL.with_name("rnn_seq2seq.onnx")
 ROWS = drive(80)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickover.commands.run import _Format
+from tickover.daemon.commands import COMMANDS, obey
 from tickover.daemon.modes import EVERYONE, LONGEST_S, Mode
-from tickover.daemon.remote import COMMANDS, obey
 
 NOW = 1_700_000_000_000_000
 

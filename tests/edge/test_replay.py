@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from tickover.cli import root
 from tickover.commands.replay import replay
-from tickover.detector import Detector
+from tickover.core.values import Phase, Readings
 from tickover.errors import ConfigError, LogError, StateError
-from tickover.formats.alerts import alert_line, decode_alert
-from tickover.records import Phase, Readings
-from tickover.replaying import pieces
+from tickover.jobs.replay import pieces
+from tickover.messages.alerts import alert_line, decode_alert
+from tickover.model.detector import Detector
 
 MODEL = Path(__file__).parent / "models" / "gru_autoencoder.onnx"
 OTHER = Path(__file__).parent / "models" / "rnn_seq2seq.onnx"

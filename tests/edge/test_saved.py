@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tickover.core.state_codec import seal, unseal
 from tickover.errors import StateError
-from tickover.saved import seal, unseal
 
 
 def test_the_frame_is_the_body_and_its_crc() -> None:

@@ -8,8 +8,8 @@ import pytest
 from broker import Broker as Mosquitto
 from daemon_process import Daemon
 from doctor_process import doctor, plain
-from tickover.config import Broker, Tls
-from tickover.io.secrets import exposed
+from tickover.transports.mqtt.credentials import exposed
+from tickover.transports.mqtt.settings import Broker, Tls
 
 
 def secret(folder: Path, mode: int) -> Path:

@@ -10,9 +10,9 @@ from msgspec import structs
 
 from tickover.cli import root
 from tickover.commands.show import describe
+from tickover.core.manifest import ColdStart, Legs
 from tickover.errors import ModelError
-from tickover.manifest import ColdStart, Legs
-from tickover.model import open_model
+from tickover.model.session import open_model
 
 MODELS = Path(__file__).parent / "models"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tickover.records import SECOND, Readings
+from tickover.core.values import SECOND, Readings
 from tickover.simulator import CHANNELS, KINDS, SIGNALS, Fault, Truck, random_faults
 from tickover.simulator.signals import INDEX
 

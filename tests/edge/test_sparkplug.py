@@ -4,8 +4,9 @@ from collections import Counter
 
 import pytest
 
-from tickover.formats.payloads import Input, PayloadError, open_decoder
-from tickover.formats.sparkplug import Payload
+from tickover.payloads.base import Input, PayloadError
+from tickover.payloads.registry import open_decoder
+from tickover.payloads.sparkplug import Payload
 
 SPEC = Input(topic="spBv1.0/{group}/{kind}/{vehicle}/{device}", format="sparkplug_b", signals={"Engine/RPM": "rpm"})
 COLUMNS = {"rpm": 0, "coolant": 1}

@@ -8,12 +8,12 @@ import pytest
 
 from broker import Broker, wait_until
 from daemon_process import MODEL, Daemon, Row, Watcher, as_told, drive, replayed
-from tickover.config import Vehicles
+from tickover.daemon.config import Vehicles
 from tickover.daemon.intake import Intake
 from tickover.daemon.rebirth import AT_ONCE, PAUSE_S
-from tickover.formats.payloads import Input
-from tickover.formats.sparkplug import Payload
-from tickover.io.mqtt import Incoming
+from tickover.payloads.base import Input
+from tickover.payloads.sparkplug import Payload
+from tickover.transports.mqtt.link import Incoming
 
 NODE = "spBv1.0/plant/{kind}/{vehicle}"
 COLUMNS = ("coolant", "rpm", "speed")

@@ -11,8 +11,14 @@ from pathlib import Path
 import pytest
 
 from small_disk import SmallDisk
-from tickover.io.database import PAGE_BYTES
-from tickover.io.store import FILE, Bounds, Change, Message, Store
+from tickover.storage.database import PAGE_BYTES
+from tickover.storage.store import (
+    FILE,
+    Bounds,
+    Change,
+    Message,
+    Store,
+)
 
 
 def message(name: str, severity: int = 0, size: int = 10) -> Message:

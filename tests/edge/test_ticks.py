@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tickover.core.manifest import Signal
+from tickover.core.resample import MAX_OPEN_VALUES, Ticks
+from tickover.core.values import Readings, TickBlock
 from tickover.errors import StateError
-from tickover.manifest import Signal
-from tickover.records import Readings, TickBlock
-from tickover.ticks import MAX_OPEN_VALUES, Ticks
 
 PERIOD, GAP, LATENESS = 10, 100, 25
 SIGNALS = (
@@ -23,7 +23,7 @@ NAMES = tuple(signal.name for signal in SIGNALS)
 
 
 class Oracle:
-    """The rules of ``tickover.ticks``, reading by reading."""
+    """The rules of ``tickover.core.resample``, reading by reading."""
 
     def __init__(self):
         self.out, self.counts, self.trip = [], Counter(), -1

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tickover.io.database import PAGE_BYTES
-from tickover.io.store import FILE, Change, Store
-from tickover.io.wal import FRAME_HEADER_BYTES, HEADER_BYTES, damage
+from tickover.storage.database import PAGE_BYTES
+from tickover.storage.store import FILE, Change, Store
+from tickover.storage.wal import FRAME_HEADER_BYTES, HEADER_BYTES, damage
 
 LOG = f"{FILE}-wal"
 FRAME = FRAME_HEADER_BYTES + PAGE_BYTES

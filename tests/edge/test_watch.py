@@ -12,12 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import Broker, broker, wait_until
-from tickover.daemon.notices import Kind, Notice, encode_notice
-from tickover.formats.alerts import encode_alert
-from tickover.io.mqtt_client import MqttClient
-from tickover.io.mqtt_connection import Connection
-from tickover.records import SECOND, Alert, Contribution, EndReason, FreezeFrame, Phase, Severity
-from tickover.watching import Board, status_word
+from tickover.core.values import (
+    SECOND,
+    Alert,
+    Contribution,
+    EndReason,
+    FreezeFrame,
+    Phase,
+    Severity,
+)
+from tickover.jobs.fleet_view import Board, status_word
+from tickover.messages.alerts import encode_alert
+from tickover.messages.notices import Kind, Notice, encode_notice
+from tickover.transports.mqtt.client import MqttClient
+from tickover.transports.mqtt.connection import Connection
 
 __all__ = ["broker"]
 T0 = 1_772_431_200 * SECOND
@@ -117,7 +125,7 @@ def test_the_view_shows_episodes_notices_and_vehicles_and_obeys_no_escape_sequen
     pytest.importorskip("rich")
     from rich.console import Console
 
-    from tickover.view import render
+    from tickover.commands.ui.fleet_table import render
 
     board = Board("base")
     take(board, alert("van[red]\x1b[31m", Phase.START, 0, peak=2.5))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from small_models import BANKS, model_bytes, random_weights, small_spec
-from tickover.detector import Detector
-from tickover.model import open_bytes
-from tickover_export.clearing import clearing_ticks
+from tickover.model.detector import Detector
+from tickover.model.session import open_bytes
+from tickover_export.charts.clearing import clearing_ticks
 
 HOUR = 3600
 LIMIT = 2.0

@@ -16,10 +16,10 @@ from small_models import (
     small_spec,
     ticks_of,
 )
-from tickover.detector import Detector
+from tickover.core.manifest import ColdStart, decode, encode
 from tickover.errors import ModelError
-from tickover.manifest import ColdStart, decode, encode
-from tickover.model import open_bytes
+from tickover.model.detector import Detector
+from tickover.model.session import open_bytes
 from tickover_export.graph import OPSET, build, states_of
 from tickover_export.spec import ChartBank, Climate
 

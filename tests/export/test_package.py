@@ -5,12 +5,12 @@ import onnx
 import pytest
 
 from small_models import FILES, FOLDER, limits_of, model_bytes, random_weights, small_spec, spec_of_file, ticks_of
-from tickover import manifest
-from tickover.detector import Detector
-from tickover.model import open_bytes, open_model
-from tickover.modelfile.check import IR_VERSIONS, OPSETS, Structure
-from tickover.modelfile.proto import _MESSAGES, parse
-from tickover.modelfile.shapes import RULES
+from tickover.core import manifest
+from tickover.model.detector import Detector
+from tickover.model.file.check import IR_VERSIONS, OPSETS, Structure
+from tickover.model.file.proto import _MESSAGES, parse
+from tickover.model.file.shapes import RULES
+from tickover.model.session import open_bytes, open_model
 from tickover_export.graph import IR_VERSION, OPSET
 
 

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from oracle import Oracle
 from small_models import limits_of, random_weights, small_spec, ticks_of
 from tickover.cli import root
+from tickover.core.manifest import Budget, EpisodePolicy, Training
 from tickover.errors import RunError
-from tickover.manifest import Budget, EpisodePolicy, Training
-from tickover.model import open_model
+from tickover.model.session import open_model
 from tickover_export.run import ParityTicks, Run, RunFile, limits_tuple, read_run, write_run
 from tickover_export.spec import Horizons
 

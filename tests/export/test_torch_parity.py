@@ -15,8 +15,8 @@ LEGS = 0.01
 @pytest.mark.slow
 @pytest.mark.parametrize(("cell", "arch"), COMBINATIONS)
 def test_parity_as_ticks_chunks_and_batches(cell, arch):
-    from tickover_train.network import build, load_weights
-    from tickover_train.reference import Reference
+    from tickover_train.fitting.network import build, load_weights
+    from tickover_train.fitting.reference import Reference
 
     torch.set_num_threads(1)
     spec = small_spec(cell, arch, hidden=16, baseline_span_s=600.0)

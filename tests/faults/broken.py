@@ -9,14 +9,14 @@ from typing import Any
 from tickover import cli
 from tickover.daemon import loop, outbox
 from tickover.daemon.committer import Committer
-from tickover.io import mqtt
+from tickover.transports.mqtt import link
 
 
 def acknowledge_first() -> None:
     """Inputs are acknowledged when they come, before the commit."""
     received = Committer.received
 
-    def early(self: Committer, message: mqtt.Incoming) -> None:
+    def early(self: Committer, message: link.Incoming) -> None:
         received(self, message)
         LINKS[-1].acknowledge([message])
         time.sleep(0.001)  # the socket's thread sends it
@@ -24,7 +24,7 @@ def acknowledge_first() -> None:
     Committer.received = early  # type: ignore[method-assign]
     Link = loop.Link
 
-    def noted(*args: Any, **options: Any) -> mqtt.Link:
+    def noted(*args: Any, **options: Any) -> link.Link:
         LINKS.append(Link(*args, **options))
         return LINKS[-1]
 
@@ -47,15 +47,15 @@ def count_silence_always() -> None:
     """A network that is away counts as a truck that is silent."""
     lost = loop.Daemon._on_disconnected
 
-    def stay(self: loop.Daemon, event: mqtt.Disconnected) -> None:
+    def stay(self: loop.Daemon, event: link.Disconnected) -> None:
         lost(self, event)
         self.connected = True
 
     loop.Daemon._on_disconnected = stay  # type: ignore[method-assign]
-    mqtt.Link.heard = property(lambda _: time.monotonic(), lambda *_: None)  # type: ignore[assignment,method-assign]
+    link.Link.heard = property(lambda _: time.monotonic(), lambda *_: None)  # type: ignore[assignment,method-assign]
 
 
-LINKS: list[mqtt.Link] = []
+LINKS: list[link.Link] = []
 WAYS: dict[str, Callable[[], None]] = {
     way.__name__: way for way in (acknowledge_first, forget_first, count_silence_always)
 }

@@ -15,8 +15,8 @@ from faults.gateway import SOUND, VEHICLE, Ear, Gateway, Player, Result
 from faults.nursery import Nursery
 from faults.process import ROOT, environment
 from faults.proxy import Proxy
-from tickover.formats.alerts import decode_alert
-from tickover.records import Alert
+from tickover.core.values import Alert
+from tickover.messages.alerts import decode_alert
 
 DEMO: Final = ROOT / "deploy" / "demo"
 DEMO_LOG: Final = DEMO / "trip.csv.gz"

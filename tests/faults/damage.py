@@ -7,9 +7,9 @@ from pathlib import Path
 
 from daemon_process import MODEL, drive
 from faults.scripted import message, started, turn_until_idle, write_config
-from tickover.io.database import PAGE_BYTES
-from tickover.io.store import FILE
-from tickover.io.wal import FRAME_HEADER_BYTES, HEADER_BYTES
+from tickover.storage.database import PAGE_BYTES
+from tickover.storage.store import FILE
+from tickover.storage.wal import FRAME_HEADER_BYTES, HEADER_BYTES
 
 SLEEPERS = 20
 """Vehicles asleep, beside the one under way."""

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tickover.config import Vehicles
+from tickover.daemon.config import Vehicles
 from tickover.daemon.intake import Intake
-from tickover.formats.payloads import FLOAT32_MAX, LATEST, Input
-from tickover.formats.sparkplug import Payload
-from tickover.io.mqtt import Incoming
+from tickover.payloads.base import FLOAT32_MAX, LATEST, Input
+from tickover.payloads.sparkplug import Payload
+from tickover.transports.mqtt.link import Incoming
 
 COLUMNS: Final = ("rpm", "coolant", "speed")
 T: Final = 1_500_000_000

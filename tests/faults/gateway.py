@@ -27,8 +27,8 @@ from broker import Broker, wait_until
 from daemon_process import MODEL, Row, alerts_in, as_told, replayed
 from faults.nursery import Forked, Nursery
 from faults.process import environment
-from tickover.io.store import FILE
-from tickover.records import Alert
+from tickover.core.values import Alert
+from tickover.storage.store import FILE
 
 VEHICLE = "t1"
 SOUND = ("-m", "tickover")

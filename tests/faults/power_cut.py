@@ -17,7 +17,7 @@ from faults.recording import Op, record
 from faults.scripted import message, started, turn_until_idle, write_config
 from faults.scripted_run import run_rows
 from faults.store_writer import Content, changes, content_of
-from tickover.io.store import Store
+from tickover.storage.store import Store
 
 
 @dataclass

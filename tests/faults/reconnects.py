@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from broker import Broker as Mosquitto
 from broker import wait_until
 from faults.proxy import Proxy
-from tickover.config import Broker
-from tickover.io.mqtt import Connected, Link
+from tickover.transports.mqtt.link import Connected, Link
+from tickover.transports.mqtt.settings import Broker
 
 
 @dataclass

@@ -10,11 +10,17 @@ from typing import Any
 
 from daemon_process import Row
 from faults.gateway import VEHICLE
-from tickover.config import load_config
 from tickover.daemon import loop, presence, runner
+from tickover.daemon.config import load_config
 from tickover.daemon.loop import Daemon
 from tickover.daemon.recovery import open_fleet
-from tickover.io.mqtt import Connected, Event, Incoming, Published, Subscribed
+from tickover.transports.mqtt.link import (
+    Connected,
+    Event,
+    Incoming,
+    Published,
+    Subscribed,
+)
 
 TOPIC = f"in/{VEHICLE}"
 CONFIG = """
@@ -37,7 +43,8 @@ time = "t"
 
 
 class ScriptedLink:
-    """In the place of `tickover.io.mqtt.Link`: hands over what `inbox` holds, accepts all that is published."""
+    """In the place of `tickover.transports.mqtt.link.Link`: hands over what `inbox` holds, accepts all
+    that is published."""
 
     def __init__(self, *_: object, **__: object) -> None:
         self.inbox: deque[Event] = deque([Connected(True), Subscribed(())])

@@ -15,7 +15,7 @@ from pathlib import Path
 from daemon_process import Row, drive
 from faults import scripted
 from faults.store_writer import weaken
-from tickover.io.mqtt import Incoming
+from tickover.transports.mqtt.link import Incoming
 
 BURST = 9
 """Rows that come at once."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tickover.io import database
-from tickover.io.store import Change, Message, Store
+from tickover.storage import database
+from tickover.storage.store import Change, Message, Store
 
 VEHICLES = ("t1", "t2", "t3")
 

@@ -7,7 +7,7 @@ import pytest
 from daemon_process import MODEL, START, drive
 from faults.scripted import message, started, turn_until_idle, write_config
 from tickover.daemon.health import health_report
-from tickover.detector import Detector
+from tickover.model.detector import Detector
 
 YEARS_S = 10 * 365 * 86_400
 SECONDS = 120

@@ -10,8 +10,8 @@ from faults.damage import damage
 from faults.scripted import started, write_config
 from tickover.daemon.modes import Mode
 from tickover.daemon.recovery import META_MODELS
-from tickover.io.database import DamagedError
-from tickover.io.store import FILE
+from tickover.storage.database import DamagedError
+from tickover.storage.store import FILE
 
 
 def test_flips_and_truncations_are_survived_and_said(quick_folder: Path) -> None:

@@ -17,8 +17,16 @@ pytest.importorskip("plotly", reason="the report extra is not installed")
 
 from reported import alert, manifest
 from tickover.cli import root
-from tickover.laps import Lap, Laps
-from tickover.records import SECOND, Alert, Contribution, Phase, ScoredTicks, Scores, TickBlock
+from tickover.core.values import (
+    SECOND,
+    Alert,
+    Contribution,
+    Phase,
+    ScoredTicks,
+    Scores,
+    TickBlock,
+)
+from tickover.jobs.log_segments import Lap, Laps
 from tickover.report import Report
 
 MODEL = Path(__file__).parents[1] / "edge" / "models" / "gru_autoencoder.onnx"

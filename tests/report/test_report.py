@@ -16,8 +16,16 @@ pytest.importorskip("plotly", reason="the report extra is not installed")
 import chromium
 import reported
 from reported import START
-from tickover.manifest import Manifest
-from tickover.records import SECOND, Alert, Contribution, Phase, ScoredTicks, Scores, TickBlock
+from tickover.core.manifest import Manifest
+from tickover.core.values import (
+    SECOND,
+    Alert,
+    Contribution,
+    Phase,
+    ScoredTicks,
+    Scores,
+    TickBlock,
+)
 from tickover.report import Report
 from tickover.report import report as limits
 

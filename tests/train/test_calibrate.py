@@ -6,10 +6,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from tickover.episodes import Episodes
-from tickover.manifest import Budget, Chart, EpisodePolicy, Manifest, Network, Signal, StateTensor
-from tickover.records import SECOND, Phase, Scores, TickBlock
-from tickover_train.calibrate import ScoredTrip, block_peaks, calibrate, count_episodes, fit_tail, realised_words, score
+from tickover.core.episodes import Episodes
+from tickover.core.manifest import (
+    Budget,
+    Chart,
+    EpisodePolicy,
+    Manifest,
+    Network,
+    Signal,
+    StateTensor,
+)
+from tickover.core.values import (
+    SECOND,
+    Phase,
+    Scores,
+    TickBlock,
+)
+from tickover_train.calibration.limits import (
+    ScoredTrip,
+    block_peaks,
+    calibrate,
+    count_episodes,
+    fit_tail,
+    realised_words,
+    score,
+)
 
 POLICY = EpisodePolicy()
 HOURLY = Budget(episodes=1.0, per_s=3600.0)

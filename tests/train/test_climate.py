@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tickover_export.spec import Climate, decay
-from tickover_train.climate import climate_of, moved_by
+from tickover_train.calibration.input_drift import climate_of, moved_by
 
 
 def slowly(trips, climate, period_s):

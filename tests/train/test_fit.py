@@ -9,12 +9,17 @@ import torch
 from msgspec import structs
 
 from tickover.errors import RunError
-from tickover_train import checkpoint
-from tickover_train.corruption import corrupt, span_mask
-from tickover_train.fit import Errors, Task, new_network
-from tickover_train.lanes import lay
-from tickover_train.reference import expect
-from tickover_train.workshop import Job, fit_fold, network_of, new_job
+from tickover_train.fitting import checkpoint
+from tickover_train.fitting.batch_rows import lay
+from tickover_train.fitting.corruption import corrupt, span_mask
+from tickover_train.fitting.fit import Errors, Task, new_network
+from tickover_train.fitting.reference import expect
+from tickover_train.pipeline import (
+    Job,
+    fit_fold,
+    network_of,
+    new_job,
+)
 from train.trips import MAPPING, tiny, trips
 
 

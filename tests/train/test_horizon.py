@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from tickover.manifest import Network
-from tickover_train import horizon
-from tickover_train.network import build, with_mask
+from tickover.core.manifest import Network
+from tickover_train.fitting import horizon
+from tickover_train.fitting.network import build, with_mask
 from train.trips import trips
 
 LAGS = 12

@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
-from tickover.manifest import ColdStart
-from tickover_train.residuals import LEAST_LEGS, LEAST_SCALE, cold_starts, spread_of, standard
+from tickover.core.manifest import ColdStart
+from tickover_train.calibration.residuals import (
+    LEAST_LEGS,
+    LEAST_SCALE,
+    cold_starts,
+    spread_of,
+    standard,
+)
 
 COLD = (ColdStart(excess=2.0, fades_s=100.0), ColdStart(excess=0.0, fades_s=15.0))
 

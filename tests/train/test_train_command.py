@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tickover.detector import Detector
 from tickover.errors import ConfigError, RunError
+from tickover.model.detector import Detector
 from tickover_export.command import build_model
 from tickover_export.run import read_run
 from tickover_train.commands.train import train

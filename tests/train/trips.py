@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tickover.mapping import Mapping, SignalColumn, TickRule
+from tickover.logs.mapping import Mapping, SignalColumn, TickRule
 from tickover_train.config import (
     CalibrationConfig,
     ChartsConfig,

@@ -11,9 +11,16 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from tickover import toml
+from tickover.core.manifest import (
+    Architecture,
+    Budget,
+    Cell,
+    EpisodePolicy,
+    NotNegative,
+    Positive,
+)
 from tickover.errors import ConfigError
-from tickover.manifest import Architecture, Budget, Cell, EpisodePolicy, NotNegative, Positive
+from tickover.host import toml
 from tickover_export.spec import ChartBank
 
 Share = Annotated[float, Meta(ge=0, le=1)]

@@ -9,13 +9,13 @@ from typing import Final
 
 import numpy as np
 
+from tickover.core.manifest import Signal
+from tickover.core.resample import Ticks
+from tickover.core.values import SECOND, FloatArray, TickBlock
 from tickover.errors import LogError
-from tickover.formats import LOG_FORMATS
-from tickover.io.files import read_log
-from tickover.manifest import Signal
-from tickover.mapping import Mapping
-from tickover.records import SECOND, FloatArray, TickBlock
-from tickover.ticks import Ticks
+from tickover.logs.formats.registry import LOG_FORMATS
+from tickover.logs.mapping import Mapping
+from tickover.logs.reading import read_log
 
 LOG_SUFFIXES: Final = tuple(suffix + packed for suffix in LOG_FORMATS for packed in ("", ".gz"))
 SHORTEST_TRIP: Final = 120

@@ -8,7 +8,7 @@ from typing import Final
 import click
 import msgspec
 
-from tickover.config import Config, load_config
+from tickover.daemon.config import Config, load_config
 from tickover.errors import ConfigError
 
 EXAMPLE: Final = "example.toml"
@@ -50,7 +50,7 @@ def schema() -> None:
 @config.command()
 def example() -> None:
     """Print a commented example: every key with its default."""
-    click.echo((resources.files("tickover") / EXAMPLE).read_text(encoding="utf-8"), nl=False)
+    click.echo((resources.files("tickover.daemon") / EXAMPLE).read_text(encoding="utf-8"), nl=False)
 
 
 @config.command()

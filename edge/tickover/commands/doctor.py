@@ -7,8 +7,8 @@ from typing import Final
 
 import click
 
-from tickover.commands.options import FILE
-from tickover.config import load_config
+from tickover.commands.ui.options import FILE
+from tickover.daemon.config import load_config
 from tickover.doctor import State, examine
 
 COLOURS: Final = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red"}

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
-from tickover.commands.options import FILE
-from tickover.commands.words import aligned, many
-from tickover.inspection import Findings, propose_mapping
-from tickover.mapping import Mapping, load_mapping
-from tickover.statistics import SignalStatistics
+from tickover.commands.ui.options import FILE
+from tickover.commands.ui.words import aligned, many
+from tickover.logs.inspection import Findings, propose_mapping
+from tickover.logs.mapping import Mapping
+from tickover.logs.profile import SignalStatistics
+from tickover.logs.reading import load_mapping
 
 HEADINGS = ("signal", "unit", "missing", "low", "median", "high", "plausible", "outside", "new value", "glitches")
 

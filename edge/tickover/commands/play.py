@@ -9,17 +9,22 @@ from typing import Any
 
 import click
 
-from tickover.commands.broker import SIGNALS_TOPIC, broker_options, connection_of, stop_like_ctrl_c
-from tickover.commands.options import FILE, VEHICLE, speed_of
-from tickover.commands.sending import Sender
-from tickover.commands.terminal import INTERRUPTED
-from tickover.commands.words import many
-from tickover.formats.times import parse_time
-from tickover.io.files import log_is_relative, read_log
-from tickover.io.mqtt_client import MqttClient
-from tickover.mapping import Mapping, load_mapping
-from tickover.playing import Pace, messages
-from tickover.records import SECOND, Readings
+from tickover.commands.ui.broker import (
+    SIGNALS_TOPIC,
+    broker_options,
+    connection_of,
+    stop_like_ctrl_c,
+)
+from tickover.commands.ui.options import FILE, VEHICLE, speed_of
+from tickover.commands.ui.sending import Sender
+from tickover.commands.ui.terminal import INTERRUPTED
+from tickover.commands.ui.words import many
+from tickover.core.values import SECOND, Readings
+from tickover.jobs.play import Pace, messages
+from tickover.logs.formats.times import parse_time
+from tickover.logs.mapping import Mapping
+from tickover.logs.reading import load_mapping, log_is_relative, read_log
+from tickover.transports.mqtt.client import MqttClient
 
 
 @click.command()
@@ -60,7 +65,7 @@ def play(
 
 
 def _proposed(log: Path) -> Mapping:
-    from tickover.inspection import propose_mapping
+    from tickover.logs.inspection import propose_mapping
 
     return propose_mapping([log])[0]
 

@@ -9,16 +9,16 @@ from typing import Any, Final, Literal, get_args
 
 import click
 
-from tickover.commands.broker import SIGNALS_TOPIC, broker_options, connection_of
-from tickover.commands.words import many
-from tickover.config import load_config
+from tickover.commands.ui.broker import SIGNALS_TOPIC, broker_options, connection_of
+from tickover.commands.ui.words import many
+from tickover.core.values import SECOND
+from tickover.daemon.config import load_config
 from tickover.errors import LogError
-from tickover.formats.payloads import Input
-from tickover.formats.topics import TopicTemplate
-from tickover.io.mqtt_client import RECEIVE_MAXIMUM, Message, MqttClient
-from tickover.io.trip_files import TripFiles
-from tickover.recording import Kind, Listener, Recorder
-from tickover.records import SECOND
+from tickover.jobs.record import Kind, Listener, Recorder
+from tickover.logs.trip_files import TripFiles
+from tickover.payloads.base import Input
+from tickover.payloads.topic_template import TopicTemplate
+from tickover.transports.mqtt.client import RECEIVE_MAXIMUM, Message, MqttClient
 
 COMMIT_MESSAGES: Final = RECEIVE_MAXIMUM // 2
 COMMIT_EVERY_S: Final = 10.0

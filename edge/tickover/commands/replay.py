@@ -9,23 +9,36 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
 
-from tickover.commands.options import FILE, VEHICLE, WRITABLE, speed_of, write_errors_named
-from tickover.commands.terminal import INTERRUPTED, CtrlC, Progress
-from tickover.commands.words import many
-from tickover.detector import Detector
+from tickover.commands.ui.options import (
+    FILE,
+    VEHICLE,
+    WRITABLE,
+    speed_of,
+    write_errors_named,
+)
+from tickover.commands.ui.terminal import INTERRUPTED, CtrlC, Progress
+from tickover.commands.ui.words import many
+from tickover.core.manifest import Manifest
+from tickover.core.pipeline import Output, Pipeline
+from tickover.core.policy import Settings
+from tickover.core.values import Alert, ScoredTicks
 from tickover.errors import ConfigError
-from tickover.formats.alerts import alert_line, encode_alert
-from tickover.formats.times import parse_time
-from tickover.io.files import log_is_relative, replace_file
-from tickover.io.scores import FORMATS, Writer, open_scores
-from tickover.laps import Lap, Laps
-from tickover.manifest import Manifest
-from tickover.mapping import Mapping, load_mapping, mapping_of
-from tickover.pipeline import Output, Pipeline
-from tickover.records import Alert, ScoredTicks
-from tickover.replaying import Source, Tally, finish, load_state, save_state
-from tickover.replaying import replay as run_logs
-from tickover.settings import Settings
+from tickover.jobs.log_segments import Lap, Laps
+from tickover.jobs.replay import (
+    Source,
+    Tally,
+    finish,
+    load_state,
+    save_state,
+)
+from tickover.jobs.replay import replay as run_logs
+from tickover.logs.formats.times import parse_time
+from tickover.logs.mapping import Mapping, mapping_of
+from tickover.logs.reading import load_mapping, log_is_relative
+from tickover.logs.score_writer import FORMATS, Writer, open_scores
+from tickover.messages.alerts import alert_line, encode_alert
+from tickover.model.detector import Detector
+from tickover.storage.files import replace_file
 
 if TYPE_CHECKING:
     from tickover.report import Report

@@ -6,10 +6,10 @@ from typing import Final
 
 import click
 
-from tickover.commands.options import FILE
-from tickover.commands.words import aligned
-from tickover.manifest import HORIZON_TICKS, Chart, Manifest
-from tickover.model import Model, open_model
+from tickover.commands.ui.options import FILE
+from tickover.commands.ui.words import aligned
+from tickover.core.manifest import HORIZON_TICKS, Chart, Manifest
+from tickover.model.session import Model, open_model
 
 KINDS: Final = {
     "ewma": "running mean of the residual",

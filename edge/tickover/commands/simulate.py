@@ -7,14 +7,19 @@ from typing import Any
 
 import click
 
-from tickover.commands.broker import SIGNALS_TOPIC, broker_options, connection_of, stop_like_ctrl_c
-from tickover.commands.options import speed_of
-from tickover.commands.sending import Sender
-from tickover.io.mqtt_client import MqttClient
-from tickover.playing import Pace, messages
-from tickover.records import SECOND
+from tickover.commands.ui.broker import (
+    SIGNALS_TOPIC,
+    broker_options,
+    connection_of,
+    stop_like_ctrl_c,
+)
+from tickover.commands.ui.options import speed_of
+from tickover.commands.ui.sending import Sender
+from tickover.core.values import SECOND
+from tickover.jobs.play import Pace, messages
 from tickover.simulator import Truck, random_faults
 from tickover.simulator.truck import START
+from tickover.transports.mqtt.client import MqttClient
 
 
 @click.command()

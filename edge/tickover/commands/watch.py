@@ -8,10 +8,15 @@ from typing import Any, Final
 
 import click
 
-from tickover.commands.broker import BASE_TOPIC, broker_options, connection_of, stop_like_ctrl_c
-from tickover.config import load_config
-from tickover.io.mqtt_client import MqttClient
-from tickover.watching import Board
+from tickover.commands.ui.broker import (
+    BASE_TOPIC,
+    broker_options,
+    connection_of,
+    stop_like_ctrl_c,
+)
+from tickover.daemon.config import load_config
+from tickover.jobs.fleet_view import Board
+from tickover.transports.mqtt.client import MqttClient
 
 WAIT_S: Final = 0.25
 """How long to wait for a message before the view is renewed."""
@@ -72,7 +77,7 @@ class _Screen:
         from rich.console import Console
         from rich.live import Live
 
-        from tickover.view import render
+        from tickover.commands.ui.fleet_table import render
 
         self._board = board
         self._where = where

@@ -4,11 +4,18 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from tickover.daemon.bodies import Health, Info, Request, Response, Score, Status
-from tickover.daemon.notices import NoticeEvent
-from tickover.daemon.remote import COMMANDS
-from tickover.daemon.telling import Topics
-from tickover.formats.alerts import AlertEvent
+from tickover.daemon.commands import COMMANDS
+from tickover.messages.alerts import AlertEvent
+from tickover.messages.bodies import (
+    Health,
+    Info,
+    Request,
+    Response,
+    Score,
+    Status,
+)
+from tickover.messages.notices import NoticeEvent
+from tickover.messages.topics import Topics
 
 VERSION: Final = "1.0.0"
 """Of the topics and bodies (``v1`` in every topic), not of the program."""

@@ -4,15 +4,15 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from tickover.config import State
 from tickover.daemon import events
+from tickover.daemon.announcer import Announcer
+from tickover.daemon.config import State
+from tickover.daemon.dedup import Taken
 from tickover.daemon.events import Entry, Event, Reset
 from tickover.daemon.fleet import Fleet
 from tickover.daemon.outbox import Outbox
-from tickover.daemon.taken import Taken
-from tickover.daemon.telling import Teller
-from tickover.io.mqtt import Incoming
-from tickover.io.store import Change, Store
+from tickover.storage.store import Change, Store
+from tickover.transports.mqtt.link import Incoming
 
 IDLE_LEAST: Final = 8
 """Idle intake forces a commit from this many unacknowledged messages on: fewer than any broker's window by default,
@@ -79,7 +79,7 @@ class Committer:
         idle = count >= IDLE_LEAST and now - self._newest >= self._policy.idle_s
         return count >= self._most or idle or now - self._since >= self._policy.commit_s
 
-    def commit(self, clock: int, teller: Teller, checkpoint: bool = False) -> set[str]:
+    def commit(self, clock: int, teller: Announcer, checkpoint: bool = False) -> set[str]:
         """Write everything gathered; the vehicles that may be forgotten. ``clock`` in microseconds."""
         change, self.change = self.change, Change()
         if self._events:

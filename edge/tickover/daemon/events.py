@@ -6,7 +6,7 @@ import zlib
 import msgspec
 import numpy as np
 
-from tickover.records import DoubleArray, TimeArray
+from tickover.core.values import DoubleArray, TimeArray
 
 COMPRESSION = 1
 """zlib level: the fastest; readings shrink to about half."""
@@ -47,7 +47,7 @@ def rows_of(vehicle: str, time: list[int], values: list[list[float]]) -> Rows:
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
     """One journal entry: the events since the last commit, the names of the columns of their rows, and the messages
-    they came in (see `tickover.daemon.taken`)."""
+    they came in (see `tickover.daemon.dedup`)."""
 
     columns: tuple[str, ...]
     events: list[Event]

@@ -12,13 +12,19 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from tickover.core.gate import Gate
+from tickover.core.pipeline import Output, Pipeline
+from tickover.core.resample import until_put_back
+from tickover.core.values import (
+    Alert,
+    DoubleArray,
+    EndReason,
+    Readings,
+    TimeArray,
+)
 from tickover.daemon.events import Advance, Event, Reset, Rows
-from tickover.daemon.gate import Gate
-from tickover.daemon.notices import Kind, Notice
 from tickover.errors import StateError
-from tickover.pipeline import Output, Pipeline
-from tickover.records import Alert, DoubleArray, EndReason, Readings, TimeArray
-from tickover.ticks import until_put_back
+from tickover.messages.notices import Kind, Notice
 
 NEVER: Final = -(2**62)
 """The time of a reading that never came."""

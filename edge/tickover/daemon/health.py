@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tickover import advice
-from tickover.records import SECOND
+from tickover.core.values import SECOND
+from tickover.messages import remedies
 
 if TYPE_CHECKING:
     from tickover.daemon.loop import Daemon
@@ -83,8 +83,8 @@ class Drops:
         dropped = {reason: count for reason, count in sorted(new.items()) if count and reason != MISSING}
         if dropped:
             logger.warning("left out: %s", " ".join(f"{reason}={count}" for reason, count in dropped.items()))
-        for reason in sorted(dropped.keys() & advice.READINGS.keys() - self._explained):
-            logger.warning(advice.on_reading(reason))
+        for reason in sorted(dropped.keys() & remedies.READINGS.keys() - self._explained):
+            logger.warning(remedies.on_reading(reason))
         self._explained |= dropped.keys()
 
 

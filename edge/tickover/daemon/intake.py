@@ -7,13 +7,21 @@ from typing import Final
 
 import msgspec
 
-from tickover.config import Vehicles
+from tickover.core.values import SECOND
+from tickover.daemon.config import Vehicles
 from tickover.daemon.events import Rows, rows_of
 from tickover.daemon.rebirth import Rebirths, topic_beside
-from tickover.formats.payloads import BESIDE, TOPIC, Decoder, Input, PayloadError, Row, open_decoder
-from tickover.formats.topics import TopicTemplate
-from tickover.io.mqtt import Incoming
-from tickover.records import SECOND
+from tickover.payloads.base import (
+    BESIDE,
+    TOPIC,
+    Decoder,
+    Input,
+    PayloadError,
+    Row,
+)
+from tickover.payloads.registry import open_decoder
+from tickover.payloads.topic_template import TopicTemplate
+from tickover.transports.mqtt.link import Incoming
 
 TOPICS_REMEMBERED: Final = 100_000
 """Topics whose input and fields are kept; beyond, all are worked out again."""

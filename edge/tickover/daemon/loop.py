@@ -1,7 +1,7 @@
 """The daemon's loop: messages in, events through the fleet, one transaction, then acknowledgements and alerts out.
 
 Nothing is acknowledged and nothing is published before it is committed. One thread; the broker's socket has another
-(`tickover.io.mqtt`).
+(`tickover.transports.mqtt.link`).
 """
 
 import logging
@@ -12,26 +12,34 @@ from typing import Any, Final
 
 import msgspec
 
-from tickover import advice
-from tickover.config import Config
-from tickover.daemon import remote
-from tickover.daemon.clock import is_synced
+from tickover.core.values import SECOND
+from tickover.daemon import commands
+from tickover.daemon.announcer import STANDING, Announcer
 from tickover.daemon.committer import Committer
+from tickover.daemon.config import Config
 from tickover.daemon.events import Advance, Event, Reset
-from tickover.daemon.first import FirstReadings
 from tickover.daemon.health import Drops, Rates, health_report, open_metrics
 from tickover.daemon.intake import Intake
-from tickover.daemon.live import Live
+from tickover.daemon.latest import Live
 from tickover.daemon.modes import EVERYONE, Mode, Modes
-from tickover.daemon.notices import Kind
 from tickover.daemon.outbox import Outbox
 from tickover.daemon.presence import Presence, info
 from tickover.daemon.rebirth import rebirth_request
 from tickover.daemon.recovery import Keeper, Opened, models_change
-from tickover.daemon.telling import STANDING, Teller, Topics
-from tickover.io.mqtt import Connected, Disconnected, Incoming, Link, Published, Subscribed
-from tickover.io.store import Store
-from tickover.records import SECOND
+from tickover.daemon.startup_hints import FirstReadings
+from tickover.host.clock import is_synced
+from tickover.messages import remedies
+from tickover.messages.notices import Kind
+from tickover.messages.topics import Topics
+from tickover.storage.store import Store
+from tickover.transports.mqtt.link import (
+    Connected,
+    Disconnected,
+    Incoming,
+    Link,
+    Published,
+    Subscribed,
+)
 
 logger: Final = logging.getLogger("tickover")
 
@@ -70,7 +78,7 @@ class Daemon:
         filters = [*self.intake.filters, self.topics.requests]
         self.link = Link(config.broker, filters, self.presence.will, retained=[self.topics.status])
         self.outbox = Outbox(store, self.link, config.outbox.refused_retry_s)
-        self.teller = Teller(self.topics, self._muted)
+        self.teller = Announcer(self.topics, self._muted)
         self.teller.resume(store.retained())
         self.committer = Committer(config.state, config.broker.receive_maximum, store, self.fleet, self.outbox)
         self.keeper = Keeper(store, opened)
@@ -176,7 +184,7 @@ class Daemon:
         self.committer.taken.note(message)
         refused = self.intake.take(message, self.synced)
         if refused and self.intake.counts[refused] == 1:
-            begins, why = message.payload[:PAYLOAD_SHOWN], advice.on_reading(refused)
+            begins, why = message.payload[:PAYLOAD_SHOWN], remedies.on_reading(refused)
             logger.warning("refused a message on %s, which begins %r: %s (told once)", message.topic, begins, why)
 
     def _hear_status(self, message: Incoming) -> None:
@@ -221,11 +229,11 @@ class Daemon:
     def _command(self, message: Incoming, target: str, name: str) -> None:
         """Run what came before it, obey, commit, answer."""
         self._run()
-        answer = remote.obey(self, self.config.node, target, name, message.payload)
+        answer = commands.obey(self, self.config.node, target, name, message.payload)
         self.commit()
         self.outbox.remark(self.topics.response(target, name), answer)
 
-    # What commands need (remote.Commanded)
+    # What commands need (commands.Commanded)
 
     def now(self) -> int:
         """The clock, microseconds."""
@@ -262,7 +270,7 @@ class Daemon:
     def replay(self, vehicle: str, since: int) -> int:
         """Send again what was delivered since then (microseconds of the clock); how many messages."""
         if not self.config.outbox.keep_s:
-            raise remote.CommandError("delivered alerts are not kept: outbox.keep_s is 0")
+            raise commands.CommandError("delivered alerts are not kept: outbox.keep_s is 0")
         self.commit()
         start = "" if vehicle == EVERYONE else self.topics.of(vehicle, "")
         self.committer.change.again.append((since, start))
@@ -296,7 +304,7 @@ class Daemon:
     def _on_disconnected(self, event: Disconnected) -> None:
         broker = self.config.broker
         log = logger.warning if self.connected or event.reason != self._unconnected else logger.debug
-        why = advice.after(event.reason, advice.for_connection(event.reason))
+        why = remedies.after(event.reason, remedies.for_connection(event.reason))
         log("no connection to %s:%d: %s", broker.host, broker.port, why)
         self.connected, self._unconnected = False, event.reason
         self.presence.disconnected()
@@ -355,7 +363,7 @@ class Daemon:
         self._first.look(self.intake.counts)
         durable, refused = self.store.durable, self.outbox.refusal
         problem = self.store.problem or ""
-        why = advice.after(problem, advice.for_disk(problem))
+        why = remedies.after(problem, remedies.for_disk(problem))
         trouble = f"commits do not reach the disk ({self.config.state.folder}): {why}"
         self.notice(Kind.DURABILITY, not durable, "commits reach the disk" if durable else trouble)
         self.notice(Kind.PUBLISH_REFUSED, bool(refused), f"the broker refuses messages: {refused or 'no more'}")

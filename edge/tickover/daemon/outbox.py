@@ -4,8 +4,8 @@ import time
 from collections import deque
 from typing import Final, NamedTuple
 
-from tickover.io.mqtt import Link, Published
-from tickover.io.store import Change, Store
+from tickover.storage.store import Change, Store
+from tickover.transports.mqtt.link import Link, Published
 
 WINDOW: Final = 100
 """Publishes that may be under way at once."""

@@ -12,11 +12,16 @@ from typing import Any, Final
 import msgspec
 
 from tickover import __version__
-from tickover.daemon.bodies import Info, ModelInfo, State, Status
+from tickover.core.manifest import Manifest
 from tickover.daemon.outbox import Outbox
-from tickover.daemon.telling import Topics
-from tickover.io.mqtt import Incoming, Will
-from tickover.manifest import Manifest
+from tickover.messages.bodies import (
+    Info,
+    ModelInfo,
+    State,
+    Status,
+)
+from tickover.messages.topics import Topics
+from tickover.transports.mqtt.link import Incoming, Will
 
 LISTEN_S: Final = 0.5
 """After connecting: how long to listen for a double before speaking; the retained status comes in this time."""

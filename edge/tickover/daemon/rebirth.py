@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, cast
 
-from tickover.formats.payloads import Decoder, Input
+from tickover.payloads.base import Decoder, Input
 
 if TYPE_CHECKING:  # protobuf costs start-up time
-    from tickover.formats.sparkplug import SparkplugB
+    from tickover.payloads.sparkplug import SparkplugB
 
 AT_ONCE: Final = 20
 """The most requests in one go: a fleet whose births are unknown must not be woken all together."""
@@ -18,7 +18,7 @@ REMEMBERED: Final = 10_000
 
 def rebirth_request(time: int) -> bytes:
     """The body of the command that asks a node for all its births; ``time`` in microseconds."""
-    from tickover.formats.sparkplug import rebirth_request as encode
+    from tickover.payloads.sparkplug import rebirth_request as encode
 
     return encode(time)
 

@@ -11,20 +11,24 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from tickover import toml
-from tickover.config import Config
+from tickover.core.gate import Gate
+from tickover.core.manifest import Manifest
+from tickover.core.pipeline import Pipeline
+from tickover.core.policy import Settings
+from tickover.core.values import (
+    SECOND,
+    Alert,
+    EndReason,
+    Phase,
+)
 from tickover.daemon import events
+from tickover.daemon.config import Config
 from tickover.daemon.events import Event, Rows
 from tickover.daemon.fleet import Fleet, without
-from tickover.daemon.gate import Gate
-from tickover.detector import Detector
-from tickover.errors import ConfigError, StateError, TickoverError
-from tickover.formats.alerts import decode_alert
-from tickover.io.store import Change, Store
-from tickover.manifest import Manifest
-from tickover.pipeline import Pipeline
-from tickover.records import SECOND, Alert, EndReason, Phase
-from tickover.settings import Settings
+from tickover.errors import ConfigError, StateError, TickoverError, suggestion
+from tickover.messages.alerts import decode_alert
+from tickover.model.detector import Detector
+from tickover.storage.store import Change, Store
 
 ENTRIES_AT_ONCE: Final = 64
 """Journal entries whose rows are run together."""
@@ -49,7 +53,7 @@ def open_fleet(config: Config) -> Opened:
     columns = _columns(manifests, gate)
     for signal in config.sensitivity:
         if signal not in columns:
-            raise ConfigError(f"key 'sensitivity.{signal}': no such signal; {toml.suggestion(signal, columns)}")
+            raise ConfigError(f"key 'sensitivity.{signal}': no such signal; {suggestion(signal, columns)}")
     pipelines = {
         name: Pipeline(detector, _settings(config, detector.manifest), name) for name, detector in detectors.items()
     }
@@ -72,7 +76,7 @@ def _columns(manifests: dict[str, Manifest], gate: Gate | None) -> tuple[str, ..
 class Keeper:
     """Wakes vehicles from the store and runs the journal again.
 
-    ``lost`` counts states that did not fit; ``taken`` are the messages in the journal (see `tickover.daemon.taken`).
+    ``lost`` counts states that did not fit; ``taken`` are the messages in the journal (see `tickover.daemon.dedup`).
     ``changed`` are the detectors whose model is another than the store's states are of, or new, or gone: until `renew`,
     what the store knows of them is left out.
     """

@@ -12,17 +12,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from tickover.config import Config, load_config
-from tickover.daemon.access import troubles
+from tickover.daemon.config import Config, load_config
 from tickover.daemon.loop import Daemon
-from tickover.daemon.memory import share_one_arena
-from tickover.daemon.notices import Kind
 from tickover.daemon.recovery import Opened, models_change, open_fleet
 from tickover.errors import ConfigError, TickoverError
-from tickover.io.attempts import LONGEST_ATTEMPT_S
-from tickover.io.mqtt_connection import check_files
-from tickover.io.notify import notify, watchdog_s
-from tickover.io.store import Bounds, Store
+from tickover.host.malloc import share_one_arena
+from tickover.host.systemd import notify, watchdog_s
+from tickover.messages.notices import Kind
+from tickover.storage.store import Bounds, Store
+from tickover.transports.backoff import LONGEST_ATTEMPT_S
+from tickover.transports.mqtt.connection import check_files
+from tickover.transports.mqtt.credentials import troubles
 
 logger: Final = logging.getLogger("tickover")
 

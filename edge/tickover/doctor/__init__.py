@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tickover.config import Config
+from tickover.daemon.config import Config
 
 
 class State(StrEnum):

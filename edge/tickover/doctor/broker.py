@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from tickover import advice
-from tickover.config import Config
+from tickover.core.values import SECOND
+from tickover.daemon.config import Config
 from tickover.doctor import Check, State, fail, ok, queue, warn
-from tickover.doctor.certificates import read_certificate, validity
 from tickover.doctor.device import gate_signals
 from tickover.errors import BrokerError
-from tickover.formats.topics import TopicTemplate
-from tickover.io.mqtt_client import MqttClient
-from tickover.io.mqtt_connection import Connection, configured
-from tickover.recording import Listener
-from tickover.records import SECOND
+from tickover.host.certificates import read_certificate, validity
+from tickover.jobs.record import Listener
+from tickover.messages import remedies
+from tickover.payloads.topic_template import TopicTemplate
+from tickover.transports.mqtt.client import MqttClient
+from tickover.transports.mqtt.connection import Connection, configured
 
 ANSWER_S: Final = 5.0
 LISTEN_S: Final = 3.0
@@ -44,7 +44,7 @@ def examine(config: Config) -> Iterator[Check]:
         if all(check.state is State.OK for check in allowed):
             yield from queue.examine(config)
     except BrokerError as error:
-        fix = advice.for_connection(str(error)) or "nothing can work before this does"
+        fix = remedies.for_connection(str(error)) or "nothing can work before this does"
         yield fail("broker", str(error), f"{fix} (the daemon keeps trying)")
 
 
@@ -127,12 +127,12 @@ def _readings(client: MqttClient, config: Config) -> Check:
             newest = max((row.time for row in rows), default=newest)
     where = ", ".join(filters)
     if not vehicles and not +listener.counts:
-        return warn("readings", f"none in {LISTEN_S:g} s", advice.on_silence(filters))
+        return warn("readings", f"none in {LISTEN_S:g} s", remedies.on_silence(filters))
     if not vehicles:
         reasons = ", ".join(f"{name} {count}" for name, count in (+listener.counts).items())
-        fixes = "; ".join(advice.on_reading(name) for name in +listener.counts)
+        fixes = "; ".join(remedies.on_reading(name) for name in +listener.counts)
         return fail("readings", f"none that could be read on {where}: {reasons}", fixes)
-    strange = advice.on_times(newest, round(time.time() * SECOND))
+    strange = remedies.on_times(newest, round(time.time() * SECOND))
     if strange:
         return warn(
             "readings", f"{len(vehicles)} vehicle(s), but {strange}", "compare inputs.time_unit with what comes"
@@ -160,7 +160,7 @@ def _compared(config: Config, listener: Listener, vehicles: Counter[str]) -> Che
 def _wanted(config: Config) -> set[str]:
     """The signals of all models that can be opened (those that cannot were told before)."""
     from tickover.errors import ModelError
-    from tickover.model import open_model
+    from tickover.model.session import open_model
 
     names: set[str] = set()
     for model in config.models:

@@ -17,13 +17,13 @@ from urllib.request import urlopen
 
 import numpy as np
 
-from tickover.config import Config, Model
-from tickover.daemon.clock import is_synced
-from tickover.daemon.gate import Gate
+from tickover.core.gate import Gate
+from tickover.core.manifest import Manifest
+from tickover.daemon.config import Config, Model
 from tickover.doctor import Check, fail, ok, warn
 from tickover.errors import ModelError
-from tickover.io.secrets import exposed
-from tickover.manifest import Manifest
+from tickover.host.clock import is_synced
+from tickover.transports.mqtt.credentials import exposed
 
 LEAST_PYTHON: Final = (3, 11)
 IMPORT_LIMIT_S: Final = 60.0
@@ -85,7 +85,7 @@ def _onnxruntime() -> Check:
 
 def _model(model: Model) -> tuple[Check, Manifest | None]:
     """Opens it as the daemon does (seal, structure, golden vectors) and times a tick."""
-    from tickover.detector import Detector
+    from tickover.model.detector import Detector
 
     name = f"model {model.detector}"
     try:

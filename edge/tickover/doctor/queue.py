@@ -1,6 +1,7 @@
 """What the broker keeps for a daemon that is away, and how much of it it sends without an acknowledgement.
 
-Tried with the daemon's own client (`tickover.io.mqtt.Link`), protocol and receive maximum, under another client id.
+Tried with the daemon's own client (`tickover.transports.mqtt.link.Link`), protocol and receive maximum, under another
+client id.
 """
 
 import time
@@ -10,13 +11,14 @@ from typing import Final
 
 import msgspec
 
-from tickover.config import Broker, Config
 from tickover.daemon.committer import IDLE_LEAST
+from tickover.daemon.config import Config
 from tickover.doctor import Check, fail, ok, warn
 from tickover.errors import BrokerError
-from tickover.io.mqtt import Incoming, Link, Subscribed
-from tickover.io.mqtt_client import MqttClient
-from tickover.io.mqtt_connection import configured
+from tickover.transports.mqtt.client import MqttClient
+from tickover.transports.mqtt.connection import configured
+from tickover.transports.mqtt.link import Incoming, Link, Subscribed
+from tickover.transports.mqtt.settings import Broker
 
 QUEUED: Final = 2_000
 """Messages queued for a session that is away: twice Mosquitto's default bound."""

@@ -11,8 +11,8 @@ import numpy as np
 from plotly.offline import get_plotlyjs
 
 from tickover import __version__
-from tickover.dates import clock, duration, is_relative
-from tickover.records import Contribution, EndReason, Severity
+from tickover.core.time_format import clock, duration, is_relative
+from tickover.core.values import Contribution, EndReason, Severity
 from tickover.report.packing import pack_doubles, pack_values
 from tickover.report.windows import Ticks
 

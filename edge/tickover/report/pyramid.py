@@ -11,7 +11,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tickover.records import DoubleArray, FloatArray, ScoredTicks, TimeArray
+from tickover.core.values import (
+    DoubleArray,
+    FloatArray,
+    ScoredTicks,
+    TimeArray,
+)
 
 SLACK: Final = 2
 """Buckets are gathered up to this many times the capacity before they are merged."""

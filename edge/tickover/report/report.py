@@ -9,12 +9,19 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tickover.io.files import replace_file
-from tickover.manifest import Manifest
-from tickover.records import Alert, Contribution, EndReason, Phase, ScoredTicks, Severity
+from tickover.core.manifest import Manifest
+from tickover.core.values import (
+    Alert,
+    Contribution,
+    EndReason,
+    Phase,
+    ScoredTicks,
+    Severity,
+)
 from tickover.report.page import render
 from tickover.report.pyramid import Pyramid
 from tickover.report.windows import Windows
+from tickover.storage.files import replace_file
 
 PYRAMID_VALUES: Final = 480_000
 """Numbers in all pyramids of a page; 2 bytes each, a third more as base64."""

@@ -9,7 +9,13 @@ from typing import Final
 
 import numpy as np
 
-from tickover.records import Alert, FloatArray, Phase, ScoredTicks, TimeArray
+from tickover.core.values import (
+    Alert,
+    FloatArray,
+    Phase,
+    ScoredTicks,
+    TimeArray,
+)
 
 LEAD_TICKS: Final = 120
 """Ticks shown before an episode's start."""

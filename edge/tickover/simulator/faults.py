@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from tickover.records import SECOND
+from tickover.core.values import SECOND
 from tickover.simulator.signals import INDEX
 
 NAN: Final = float("nan")

@@ -6,7 +6,7 @@ SPN = suspect parameter number of SAE J1939-71; VSS = path in the COVESA Vehicle
 from dataclasses import dataclass
 from typing import Final
 
-from tickover.manifest import Signal
+from tickover.core.manifest import Signal
 
 
 @dataclass(frozen=True, slots=True)

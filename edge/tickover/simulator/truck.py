@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from tickover.records import SECOND, Readings
+from tickover.core.values import SECOND, Readings
 from tickover.simulator.body import Body, Weather
 from tickover.simulator.drive import DriveTrain
 from tickover.simulator.faults import Fault, Values, Workshop

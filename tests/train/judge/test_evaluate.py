@@ -8,18 +8,23 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tickover.detector import Detector
-from tickover_train.calibrate import score
+from tickover.model.detector import Detector
+from tickover_train.calibration.legs import cut_legs
+from tickover_train.calibration.limits import score
+from tickover_train.calibration.scoring import chart_trips
 from tickover_train.commands.evaluate import evaluate
 from tickover_train.data import Trip
-from tickover_train.judge.baselines import FLOORS, FloorScorer, PcaScorer
-from tickover_train.judge.evaluate import Sweep, judge, set_up
-from tickover_train.judge.faults import KINDS, habits_of, inject, plan
-from tickover_train.judge.page import render
-from tickover_train.judge.scorers import ModelScorer, Track
-from tickover_train.judge.study import run
-from tickover_train.legs import cut_legs
-from tickover_train.scoring import chart_trips
+from tickover_train.evaluation.baselines import FLOORS, FloorScorer, PcaScorer
+from tickover_train.evaluation.evaluate import Sweep, judge, set_up
+from tickover_train.evaluation.faults import (
+    KINDS,
+    habits_of,
+    inject,
+    plan,
+)
+from tickover_train.evaluation.scorers import ModelScorer, Track
+from tickover_train.evaluation.study import run
+from tickover_train.pages.evaluation import render
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +141,7 @@ def test_no_effect_is_counted(trips, model_file):
 def test_the_command_tells_the_same_in_table_json_and_page(model_file, logs, tmp_path):
     mine = tmp_path / "mine.py"
     mine.write_text(
-        "from tickover_train.judge.faults import kind\n"
+        "from tickover_train.evaluation.faults import kind\n"
         "@kind('<b>mine')\n"
         "def mine(case):\n"
         "    case.values[:, case.signal] += 3 * case.amount\n"

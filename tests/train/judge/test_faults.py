@@ -5,10 +5,18 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from tickover.core.manifest import Signal
 from tickover.errors import ConfigError
-from tickover.manifest import Signal
-from tickover_train.judge.faults import KINDS, MAGNITUDES, Injection, habits_of, inject, load_kinds, plan
-from tickover_train.judge.glitches import find_glitches
+from tickover_train.evaluation.faults import (
+    KINDS,
+    MAGNITUDES,
+    Injection,
+    habits_of,
+    inject,
+    load_kinds,
+    plan,
+)
+from tickover_train.evaluation.glitches import find_glitches
 
 SIGNALS = tuple(Signal(name=name, low=-100.0, high=100.0) for name in ("a", "b", "twin_of_a"))
 KINDS_WANTED = {
@@ -133,7 +141,7 @@ def test_a_plan_covers_kinds_magnitudes_and_trips_and_repeats(habits):
 def test_a_user_adds_a_kind_with_one_function(tmp_path, trip, habits, monkeypatch):
     file = tmp_path / "mine.py"
     file.write_text(
-        "from tickover_train.judge.faults import Case, kind\n"
+        "from tickover_train.evaluation.faults import Case, kind\n"
         "@kind('half')\n"
         "def half(case: Case) -> None:\n"
         "    case.values[:, case.signal] /= 2\n"

@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tickover.detector import Detector
 from tickover.errors import ConfigError
-from tickover.mapping import mapping_of
-from tickover_train.judge.labels import load_labelled, parse_time
+from tickover.logs.mapping import mapping_of
+from tickover.model.detector import Detector
+from tickover_train.evaluation.labels import load_labelled, parse_time
 
 
 @pytest.fixture(scope="module")

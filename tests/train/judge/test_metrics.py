@@ -9,7 +9,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import poisson
 
-from tickover_train.judge.metrics import VUS_LEVELS, caught_at, nab, onsets, points, poisson_rate, vus_pr
+from tickover_train.evaluation.metrics import (
+    VUS_LEVELS,
+    caught_at,
+    nab,
+    onsets,
+    points,
+    poisson_rate,
+    vus_pr,
+)
 
 BOOLS = st.lists(st.booleans(), min_size=1, max_size=60).map(lambda flags: np.array(flags, dtype=bool))
 

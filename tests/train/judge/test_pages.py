@@ -8,10 +8,10 @@ import subprocess
 import pytest
 
 import chromium
-from tickover.detector import Detector
+from tickover.model.detector import Detector
 from tickover_train.data import Trip
-from tickover_train.judge.page import render, render_comparison
-from tickover_train.judge.study import run
+from tickover_train.evaluation.study import run
+from tickover_train.pages.evaluation import render, render_comparison
 
 pytest.importorskip("torch")
 DESK, PHONE = 1100, 400
@@ -40,7 +40,12 @@ def study(model_file, trips):
 
 @pytest.fixture(scope="module")
 def comparison(study):
-    from tickover_train.comparison import ARCHITECTURES, CELLS, Comparison, Entry
+    from tickover_train.evaluation.comparison import (
+        ARCHITECTURES,
+        CELLS,
+        Comparison,
+        Entry,
+    )
 
     model = study.whole[0]
     entries = [

@@ -10,7 +10,7 @@ from tickover.cli import main
 from tickover.errors import TickoverError
 from tickover_train.commands.evaluate import evaluate
 from tickover_train.commands.files import write
-from tickover_train.judge.faults import KINDS
+from tickover_train.evaluation.faults import KINDS
 
 pytest.importorskip("torch")
 
@@ -75,7 +75,7 @@ def judge(model_file, logs, tickover):
     KINDS.update(known)
 
 
-KIND = "from tickover_train.judge.faults import kind\n\n@kind('mine')\ndef mine(case):\n    "
+KIND = "from tickover_train.evaluation.faults import kind\n\n@kind('mine')\ndef mine(case):\n    "
 
 
 @pytest.mark.parametrize(

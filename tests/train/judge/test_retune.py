@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tickover.detector import Detector
+from tickover.core.manifest import Budget
 from tickover.errors import ModelError
-from tickover.manifest import Budget
-from tickover.model import open_bytes
+from tickover.model.detector import Detector
+from tickover.model.session import open_bytes
 from tickover_export.retune import Retuned
+from tickover_train.calibration.rescale import rescale
+from tickover_train.calibration.scoring import chart_trips
 from tickover_train.commands.retune import retune
 from tickover_train.data import Trip
-from tickover_train.judge.rescale import rescale
-from tickover_train.scoring import chart_trips
 
 BUDGET = Budget(episodes=2.0, per_s=3600.0)
 

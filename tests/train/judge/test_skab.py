@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tickover_train.judge import skab
+from tickover_train.evaluation import skab
 
 SENSORS = [f"s {n}" for n in range(8)]
 

@@ -7,16 +7,22 @@ from pathlib import Path
 import click
 import msgspec
 
-from tickover.commands.options import FILE, WRITABLE
-from tickover.detector import Detector
-from tickover.mapping import load_mapping, mapping_of
+from tickover.commands.ui.options import FILE, WRITABLE
+from tickover.logs.mapping import mapping_of
+from tickover.logs.reading import load_mapping
+from tickover.model.detector import Detector
 from tickover_train.commands.files import LOGS, warn, write
 from tickover_train.data import expand, load_trips
-from tickover_train.judge.evaluate import Verdict
-from tickover_train.judge.faults import load_kinds
-from tickover_train.judge.labels import load_labelled
-from tickover_train.judge.page import number, percent, render, seconds
-from tickover_train.judge.study import Study, run
+from tickover_train.evaluation.evaluate import Verdict
+from tickover_train.evaluation.faults import load_kinds
+from tickover_train.evaluation.labels import load_labelled
+from tickover_train.evaluation.study import Study, run
+from tickover_train.pages.evaluation import (
+    number,
+    percent,
+    render,
+    seconds,
+)
 
 
 @click.command()

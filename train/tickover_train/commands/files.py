@@ -5,8 +5,8 @@ from typing import Final
 
 import click
 
-from tickover.commands.options import write_errors_named
-from tickover.io.files import replace_file
+from tickover.commands.ui.options import write_errors_named
+from tickover.storage.files import replace_file
 
 LOGS: Final = "LOG..."
 """How usage lines call logs, and folders of them."""

@@ -6,19 +6,20 @@ from pathlib import Path
 import click
 import numpy as np
 
-from tickover.commands.options import FILE, WRITABLE
-from tickover.detector import Detector
+from tickover.commands.ui.options import FILE, WRITABLE
+from tickover.core.manifest import Budget
 from tickover.errors import ModelError
-from tickover.manifest import Budget
-from tickover.mapping import load_mapping, mapping_of
-from tickover.model import open_bytes, read_model
+from tickover.logs.mapping import mapping_of
+from tickover.logs.reading import load_mapping
+from tickover.model.detector import Detector
+from tickover.model.session import open_bytes, read_model
 from tickover_export.retune import Retuned
-from tickover_train.calibrate import Limits, calibrate, realised_words
+from tickover_train.calibration.limits import Limits, calibrate, realised_words
+from tickover_train.calibration.rescale import rescale
+from tickover_train.calibration.scoring import chart_trips
 from tickover_train.commands.files import LOGS, warn, write
 from tickover_train.config import CalibrationConfig, parse_budget
 from tickover_train.data import Trip, expand, load_trips
-from tickover_train.judge.rescale import rescale
-from tickover_train.scoring import chart_trips
 
 
 @click.command()

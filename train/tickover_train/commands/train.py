@@ -8,18 +8,27 @@ import click
 import msgspec
 import torch
 
-from tickover.commands.options import FILE
+from tickover.commands.ui.options import FILE
 from tickover.errors import RunError
-from tickover.inspection import propose_mapping
-from tickover.mapping import Mapping, load_mapping
-from tickover_train import checkpoint, choice, folder, report
-from tickover_train.calibrate import realised_words
+from tickover.logs.inspection import propose_mapping
+from tickover.logs.mapping import Mapping
+from tickover.logs.reading import load_mapping
+from tickover_train import run_folder
+from tickover_train.calibration.limits import realised_words
 from tickover_train.commands.files import LOGS
 from tickover_train.config import TrainConfig, load_config, parse_budget
 from tickover_train.data import Trip, expand, load_trips
-from tickover_train.horizon import Horizons, correlation_time, horizons
-from tickover_train.progress import Interrupt, Progress
-from tickover_train.workshop import Job, Product, finish, fit_folds, new_job
+from tickover_train.fitting import checkpoint, choice
+from tickover_train.fitting.horizon import Horizons, correlation_time, horizons
+from tickover_train.fitting.progress import Interrupt, Progress
+from tickover_train.pages import training
+from tickover_train.pipeline import (
+    Job,
+    Product,
+    finish,
+    fit_folds,
+    new_job,
+)
 
 CELLS = ("rnn", "gru", "lstm", "auto")
 ARCHITECTURES = ("autoencoder", "seq2seq", "forecaster")
@@ -68,8 +77,8 @@ def train(
     progress.say("standardising residuals, setting limits, measuring the memory horizon")
     product = finish(job, fitted)
     horizon = horizons(product.network, job.normalised, settings.seed)
-    folder.write(out, job, product, horizon)
-    report.write(out / "report.html", job, product, horizon)
+    run_folder.write(out, job, product, horizon)
+    training.write(out / "report.html", job, product, horizon)
     click.echo(summary(out, job, product, horizon))
 
 

@@ -1,0 +1,131 @@
+"""The live view of ``tickover watch`` (rich): open episodes, recent alerts, who is there."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from tickover.core.values import (
+    SECOND,
+    Alert,
+    Contribution,
+    EndReason,
+    Phase,
+    Severity,
+)
+from tickover.jobs.fleet_view import Board
+
+STYLES: Final = {Severity.WARNING: "yellow", Severity.MAJOR: "bold dark_orange", Severity.CRITICAL: "bold red"}
+PHASES: Final = {Phase.START: "opens", Phase.UPDATE: "goes on", Phase.END: "ends"}
+STATUS_STYLES: Final = {"online": "green", "stopped": "yellow", "offline": "red"}
+FRAME_LINES: Final = 9
+"""Lines of the view that are no rows: borders, headings, the last line."""
+LEAST_ROWS: Final = 3
+BLAMED: Final = 3
+MOST_NOTICES: Final = 5
+
+
+def render(board: Board, where: str, connected: bool, height: int) -> RenderableType:
+    """The whole view, cut to ``height`` lines."""
+    notices = list({**board.notices, **board.remarks}.items())[:MOST_NOTICES]
+    rows = max(2 * LEAST_ROWS, height - FRAME_LINES - len(notices))
+    episodes = board.worst_first()
+    shown = min(len(episodes), rows - LEAST_ROWS)
+    recent = rows - max(shown, 1)
+    return Group(
+        Panel(_episodes(episodes[:shown], len(episodes)), title="open episodes", title_align="left"),
+        Panel(_recent(list(board.recent)[:recent]), title="recent alerts", title_align="left"),
+        *(_notice(vehicle, kind, text) for (vehicle, kind), text in notices),
+        _last_line(board, where, connected),
+    )
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, expand=True, pad_edge=False, header_style="dim")
+    for column in columns:
+        last = column == columns[-1]
+        table.add_column(column, no_wrap=True, overflow="ellipsis", ratio=1 if last else None)
+    return table
+
+
+def _notice(vehicle: str, kind: str, text: str) -> Text:
+    line = Text(plain(f"{vehicle}: {kind.replace('_', ' ')}: "), "bold red", no_wrap=True, overflow="ellipsis")
+    return line.append(plain(text), "red")
+
+
+def plain(text: str) -> str:
+    """The text without what a terminal would obey: it comes from whoever may publish."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def _episodes(episodes: list[Alert], of: int) -> RenderableType:
+    if not episodes:
+        return Text("none", style="green")
+    table = _table("vehicle", "severity", "since (UTC)", "for", "score", "peak", "to blame: seen (expected)")
+    for alert in episodes:
+        table.add_row(
+            Text(plain(alert.vehicle)),
+            Text(alert.severity.value, STYLES[alert.severity]),
+            _moment(alert.start),
+            _span(alert.time - alert.start),
+            "-" if alert.score is None else f"{alert.score:.1f}",
+            f"{alert.peak:.1f}",
+            Text(blamed(alert)),
+        )
+    if of > len(episodes):
+        table.add_row("", "", f"and {of - len(episodes)} more")
+    return table
+
+
+def _recent(alerts: list[Alert]) -> RenderableType:
+    if not alerts:
+        return Text("none yet", style="dim")
+    table = _table("time (UTC)", "vehicle", "", "severity", "peak", "to blame: seen (expected)")
+    for alert in alerts:
+        ended = f"{_ended(alert.reason)} after {_span(alert.time - alert.start)}"
+        table.add_row(
+            _moment(alert.time),
+            Text(plain(alert.vehicle)),
+            PHASES[alert.phase],
+            Text(alert.severity.value, STYLES[alert.severity]),
+            f"{alert.peak:.1f}",
+            Text(ended, "dim") if alert.phase is Phase.END else Text(blamed(alert)),
+        )
+    return table
+
+
+def blamed(alert: Alert) -> str:
+    """``coolant_temp 118 C (92), oil_temp 131 C (104)``: what was seen and what the model expected."""
+    return plain(", ".join(_seen(part) for part in alert.signals[:BLAMED]))
+
+
+def _seen(part: Contribution) -> str:
+    observed = "missing" if part.observed is None else f"{part.observed:.4g} {part.unit}".rstrip()
+    return f"{part.signal} {observed}" + ("" if part.expected is None else f" ({part.expected:.4g})")
+
+
+def _ended(reason: EndReason | None) -> str:
+    return (reason.value if reason else "ended").replace("_", " ")
+
+
+def _last_line(board: Board, where: str, connected: bool) -> Text:
+    line = Text(f"{where}: ", "dim")
+    line.append("connected" if connected else "no connection, trying again", "green" if connected else "bold red")
+    for word, number in Counter(board.status.values()).most_common():
+        line.append("  ")
+        line.append(plain(f"{number} {word}"), STATUS_STYLES.get(word, "dim"))
+    told = [f"{number:,} {name.replace('_', ' ')}" for name, number in board.counts.items() if number]
+    return line.append("  " + ", ".join([*told, "Ctrl-C ends"]), "dim")
+
+
+def _moment(time: int) -> str:
+    return datetime.fromtimestamp(time / SECOND, UTC).strftime("%m-%d %H:%M:%S")
+
+
+def _span(micros: int) -> str:
+    minutes, seconds = divmod(max(0, micros) // SECOND, 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}" if minutes >= 60 else f"{minutes}:{seconds:02}"

@@ -1,0 +1,320 @@
+"""Ticks, detector and episodes joined, for many vehicles: readings in, scored ticks and alerts out. No I/O, no clock.
+
+``feed`` and ``advance`` only take in; ``pump`` runs every closed tick of every vehicle, vehicles with equally many
+ticks in one call of the graph. Vehicles share nothing but that call: each result is what it would be alone.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tickover.core import resample as ticking
+from tickover.core.episodes import Episodes
+from tickover.core.manifest import Manifest
+from tickover.core.policy import Settings
+from tickover.core.state_codec import seal, unseal
+from tickover.core.values import (
+    Alert,
+    EndReason,
+    FloatArray,
+    Readings,
+    ScoredTicks,
+    Scores,
+    TickBlock,
+)
+from tickover.core.windows import IndexArray
+from tickover.errors import StateError
+
+STATE_VERSION: Final = 1
+
+
+class BatchDetector(Protocol):
+    """What the pipeline needs of :class:`tickover.model.detector.Detector`."""
+
+    manifest: Manifest
+    digest: str
+
+    def new_state(self) -> FloatArray: ...
+
+    def reset_trip(self, state: FloatArray) -> FloatArray: ...
+
+    def run_batch(self, states: FloatArray, X: npt.ArrayLike) -> tuple[FloatArray, Scores]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One vehicle's part of a pump: scored ticks (possibly none) and the alerts that they and ``advance`` caused."""
+
+    scored: ScoredTicks
+    alerts: list[Alert]
+
+
+class _State(msgspec.Struct, frozen=True, array_like=True):
+    """What :meth:`Pipeline.state` seals."""
+
+    version: int
+    digest: str
+    vehicle: str
+    ticks: bytes
+    episodes: bytes
+    trip: int
+    numbers: bytes
+
+
+@dataclass(slots=True)
+class _Vehicle:
+    """All that is known of one vehicle; ``trip`` is that of the newest tick scored (-1: none)."""
+
+    ticks: ticking.Ticks
+    episodes: Episodes
+    state: FloatArray
+    trip: int = -1
+    waiting: list[TickBlock] = field(default_factory=list)
+    advanced: bool = False
+
+
+@dataclass(slots=True)
+class _Job:
+    """One vehicle's ticks while they are run: ``ends`` of the pieces still to run, which start at trip starts."""
+
+    vehicle: _Vehicle
+    ticks: TickBlock
+    done: int
+    ends: list[int]
+    parts: list[Scores]
+
+
+class Pipeline:
+    """Runs one model over many vehicles' readings."""
+
+    def __init__(self, detector: BatchDetector, settings: Settings | None = None, name: str = "anomaly") -> None:
+        self._detector, self._name = detector, name
+        self._settings = settings or Settings()
+        self._settings.check(detector.manifest)
+        self._policy = self._settings.policy(detector.manifest)
+        self._vehicles: dict[str, _Vehicle] = {}
+        self._stirred: dict[str, None] = {}
+
+    @property
+    def vehicles(self) -> tuple[str, ...]:
+        """The vehicles seen, in order of first sight."""
+        return tuple(self._vehicles)
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """The signals of the model, in its order."""
+        return self._detector.manifest.names
+
+    @property
+    def back_limit(self) -> int:
+        """See :func:`ticks.back_limit`."""
+        return ticking.back_limit(self._detector.manifest)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Readings dropped or repaired since the start, by reason, over all vehicles; see :class:`ticks.Ticks`."""
+        total: Counter[str] = Counter()
+        for vehicle in self._vehicles.values():
+            total.update(vehicle.ticks.counts)
+        return total
+
+    @property
+    def signal_counts(self) -> Mapping[str, IndexArray]:
+        """The same by reason and signal, int64 ``[F]``."""
+        total: dict[str, IndexArray] = {}
+        for vehicle in self._vehicles.values():
+            for reason, counted in vehicle.ticks.signal_counts.items():
+                total[reason] = total.get(reason, 0) + counted
+        return total
+
+    def feed(self, block: Readings) -> None:
+        """Take readings in order of arrival."""
+        self._queue(block.vehicle, self._known(block.vehicle).ticks.add(block))
+
+    def advance(self, vehicle: str, time: int) -> None:
+        """Say that ``vehicle``'s event time has reached ``time`` without a reading."""
+        known = self._known(vehicle)
+        self._queue(vehicle, known.ticks.advance(time))
+        known.advanced = True
+        self._stirred[vehicle] = None
+
+    def restart(self, vehicle: str) -> None:
+        """The vehicle's next reading starts a new trip whatever its time, as when a log starts over."""
+        self._known(vehicle).ticks.restart()
+
+    def watermark(self, vehicle: str) -> int | None:
+        """The largest event time that the vehicle has reached; None before its first reading."""
+        return self._known(vehicle).ticks.watermark
+
+    def is_open(self, vehicle: str) -> bool:
+        """Whether the vehicle has an open episode, as of the last pump."""
+        return self._known(vehicle).episodes.is_open
+
+    def pump(self) -> list[Output]:
+        """Run all closed ticks of all vehicles; one output for each that has ticks or alerts, in order of arrival.
+
+        The others cost nothing: a fleet reports a few at a time.
+        """
+        stirred = [self._vehicles[name] for name in self._stirred if name in self._vehicles]
+        self._stirred.clear()
+        jobs = [self._job(vehicle) for vehicle in stirred if vehicle.waiting]
+        while unfinished := [job for job in jobs if job.ends]:
+            for batch in _equal_lengths(unfinished):
+                self._run(batch)
+        outputs = [self._output(job) for job in jobs]
+        for vehicle in stirred:
+            if vehicle.advanced:
+                vehicle.advanced = False
+                self._silence(vehicle, outputs)
+        return outputs
+
+    def flush(self, vehicle: str | None = None) -> list[Output]:
+        """The end of a log: close every tick, run them, and end open episodes with ``end_of_log``."""
+        chosen = self.vehicles if vehicle is None else (vehicle,)
+        for name in chosen:
+            self._queue(name, self._known(name).ticks.flush())
+        return self.pump() + [output for name in chosen for output in self.end(name, EndReason.END_OF_LOG)]
+
+    def end(self, vehicle: str, reason: EndReason) -> list[Output]:
+        """End the vehicle's open episode, if any, for a reason that is not in the data."""
+        known = self._known(vehicle)
+        alerts = known.episodes.end(reason)
+        return [Output(self._no_ticks(known), alerts)] if alerts else []
+
+    def forget(self, vehicle: str) -> None:
+        """Drop all that is known of a vehicle, as before its first reading; pump first, or its ticks are lost."""
+        self._vehicles.pop(vehicle, None)
+
+    def state(self, vehicle: str) -> bytes:
+        """All that the vehicle's future depends on; pump first. StateError when closed ticks are waiting."""
+        known = self._known(vehicle)
+        if known.waiting:
+            raise StateError(f"vehicle {vehicle}: expected no ticks waiting to be run; pump before saving state")
+        state = _State(
+            version=STATE_VERSION,
+            digest=self._detector.digest,
+            vehicle=vehicle,
+            ticks=known.ticks.state(),
+            episodes=known.episodes.state(),
+            trip=known.trip,
+            numbers=known.state.astype("<f4").tobytes(),
+        )
+        return seal(msgspec.msgpack.encode(state))
+
+    def restore(self, vehicle: str, state: bytes) -> None:
+        """Continue from :meth:`state`; StateError, and nothing changed, when damaged or of another model or vehicle."""
+        saved = _decode(state)
+        if saved.version != STATE_VERSION:
+            raise StateError(f"vehicle {vehicle}: expected state of version {STATE_VERSION}, got {saved.version}")
+        if saved.digest != self._detector.digest:
+            raise StateError(
+                f"vehicle {vehicle}: expected state of the model {self._detector.digest[:12]}, "
+                f"got state of {saved.digest[:12]}"
+            )
+        if saved.vehicle != vehicle:
+            raise StateError(f"expected state of vehicle {vehicle}, got state of {saved.vehicle}")
+        fresh = self._new(vehicle)
+        if len(saved.numbers) != fresh.state.nbytes:
+            raise StateError(f"vehicle {vehicle}: expected {fresh.state.size} numbers of recurrent state")
+        fresh.state = np.frombuffer(saved.numbers, "<f4").astype(np.float32)
+        if not np.isfinite(fresh.state).all():
+            raise StateError(f"vehicle {vehicle}: expected finite numbers of recurrent state")
+        fresh.ticks.restore(saved.ticks)
+        fresh.episodes.restore(saved.episodes)
+        fresh.trip = saved.trip
+        self._vehicles[vehicle] = fresh
+
+    def _known(self, vehicle: str) -> _Vehicle:
+        if vehicle not in self._vehicles:
+            self._vehicles[vehicle] = self._new(vehicle)
+        return self._vehicles[vehicle]
+
+    def _new(self, vehicle: str) -> _Vehicle:
+        manifest = self._detector.manifest
+        sensitivity = dict(self._settings.sensitivity)
+        episodes = Episodes(
+            manifest, self._detector.digest, vehicle, self._name, policy=self._policy, sensitivity=sensitivity
+        )
+        return _Vehicle(ticking.Ticks.of(vehicle, manifest), episodes, self._detector.new_state())
+
+    def _queue(self, vehicle: str, block: TickBlock) -> None:
+        if len(block.time):
+            self._vehicles[vehicle].waiting.append(block)
+            self._stirred[vehicle] = None
+
+    def _job(self, vehicle: _Vehicle) -> _Job:
+        ticks = ticking.join(vehicle.waiting)
+        assert ticks is not None
+        vehicle.waiting = []
+        starts = np.flatnonzero(np.diff(ticks.trip)) + 1
+        return _Job(vehicle, ticks, 0, [*starts.tolist(), len(ticks.time)], [])
+
+    def _run(self, batch: list[_Job]) -> None:
+        """The next piece of each job, all of the same length, in one call."""
+        for job in batch:
+            trip = int(job.ticks.trip[job.done])
+            if job.vehicle.trip not in (-1, trip):
+                job.vehicle.state = self._detector.reset_trip(job.vehicle.state)
+            job.vehicle.trip = trip
+        pieces = [job.ticks.values[job.done : job.ends[0]] for job in batch]
+        states, scores = self._detector.run_batch(
+            np.stack([job.vehicle.state for job in batch]), np.stack(pieces, axis=1)
+        )
+        for lane, job in enumerate(batch):
+            job.vehicle.state[:] = states[lane]  # a view would keep the whole batch alive
+            job.parts.append(scores.at(np.s_[:, lane]))
+            job.done = job.ends.pop(0)
+
+    def _output(self, job: _Job) -> Output:
+        scores = _joined(job.parts)
+        open_, alerts = job.vehicle.episodes.feed(job.ticks, scores)
+        return Output(ScoredTicks(job.ticks, job.vehicle.episodes.weigh(scores), open_), alerts)
+
+    def _silence(self, vehicle: _Vehicle, outputs: list[Output]) -> None:
+        """After an advance: an episode whose evidence has been missing too long ends; adds to ``outputs``."""
+        until = vehicle.ticks.closed_until
+        alerts = vehicle.episodes.advance(until) if until is not None else []
+        if not alerts:
+            return
+        mine = next((out for out in outputs if out.scored.ticks.vehicle == vehicle.ticks.vehicle), None)
+        if mine is None:
+            outputs.append(Output(self._no_ticks(vehicle), alerts))
+        else:
+            mine.alerts.extend(alerts)
+
+    def _no_ticks(self, vehicle: _Vehicle) -> ScoredTicks:
+        signals, charts = len(self._detector.manifest.signals), len(self._detector.manifest.charts)
+        nothing = [np.empty((0, *shape), np.float32) for shape in ((), (charts,), (signals,))]
+        times = np.empty(0, np.int64)
+        ticks = TickBlock(vehicle.ticks.vehicle, times, times, nothing[2])
+        return ScoredTicks(ticks, Scores(*nothing), np.zeros(0, np.bool_))
+
+
+def _equal_lengths(jobs: list[_Job]) -> Iterator[list[_Job]]:
+    """Jobs grouped by the length of their next piece."""
+    groups: dict[int, list[_Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.ends[0] - job.done, []).append(job)
+    yield from groups.values()
+
+
+def _joined(parts: list[Scores]) -> Scores:
+    if len(parts) == 1:
+        return parts[0]
+    return Scores(
+        np.concatenate([part.score for part in parts]),
+        np.concatenate([part.chart for part in parts]),
+        np.concatenate([part.expected for part in parts]),
+    )
+
+
+def _decode(state: bytes) -> _State:
+    try:
+        return msgspec.msgpack.decode(unseal(state), type=_State)
+    except msgspec.MsgspecError as error:
+        raise StateError(f"saved state is damaged: {error}") from error

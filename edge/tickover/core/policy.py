@@ -1,0 +1,59 @@
+"""Settings that change how alerts are made without a new export: ``[episodes]`` and ``[sensitivity]``, TOML.
+
+``[episodes]`` replaces single numbers of the model's own episode policy; ``[sensitivity]`` multiplies one signal's
+charts: 2.0 alarms at half the deviation, 0.5 at twice, 0.0 mutes the signal.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tickover.core.manifest import (
+    EpisodePolicy,
+    Manifest,
+    NotNegative,
+    Positive,
+)
+from tickover.errors import ConfigError, suggestion
+
+Factor = Annotated[float, Meta(ge=0, le=100)]
+
+
+class EpisodeOverrides(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """The keys of ``manifest.EpisodePolicy``; None keeps the model's own number."""
+
+    open_after_s: NotNegative | None = None
+    close_after_s: NotNegative | None = None
+    close_level: Annotated[float, Meta(gt=0, le=1)] | None = None
+    cool_down_s: NotNegative | None = None
+    no_data_s: Positive | None = None
+    update_every_s: Positive | None = None
+    major_level: Annotated[float, Meta(ge=1)] | None = None
+    critical_level: Annotated[float, Meta(ge=1)] | None = None
+    top_signals: Annotated[int, Meta(ge=1, le=32)] | None = None
+    freeze_frame_ticks: Annotated[int, Meta(ge=1, le=600)] | None = None
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a user may set; empty settings leave the model's own numbers."""
+
+    episodes: EpisodeOverrides = EpisodeOverrides()
+    sensitivity: dict[str, Factor] = {}
+
+    def policy(self, manifest: Manifest) -> EpisodePolicy:
+        """The model's episode policy with the overrides; ConfigError when they leave no room for ``major``."""
+        policy = msgspec.structs.replace(manifest.episodes, **msgspec.to_builtins(self.episodes))
+        if policy.major_level > policy.critical_level:
+            levels = f"{policy.major_level:g} and {policy.critical_level:g}"
+            raise ConfigError(f"episodes: expected major_level up to critical_level, got {levels}")
+        return policy
+
+    def check(self, manifest: Manifest, name: str = "settings") -> None:
+        """ConfigError when a sensitivity names a signal that the model does not have; ``name`` is the file."""
+        for signal in self.sensitivity:
+            if signal not in manifest.names:
+                raise ConfigError(
+                    f"{name}: key 'sensitivity.{signal}': the model has no such signal; "
+                    f"{suggestion(signal, manifest.names)}"
+                )

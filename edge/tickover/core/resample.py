@@ -1,0 +1,382 @@
+"""Irregular readings to ticks of a fixed period. Training, replay and the daemon all go through here.
+
+The rules, for one vehicle. They define the result reading by reading; how readings are cut into blocks never matters.
+
+- Tick ``k`` covers ``[k * period, (k + 1) * period)`` of event time; its time is its start.
+- The *watermark* is the largest event time seen or advanced to. A tick closes when the watermark reaches its end
+  plus ``lateness``. A reading of a closed tick is dropped (``late``), so a reading no more than ``lateness``
+  behind the watermark is never late, and the order of arrival inside that window does not matter.
+- A reading's key is (signal, time). A repeated key is a ``duplicate``; when the values differ the larger wins and
+  it is also a ``conflict``.
+- A value outside its signal's plausible range is missing (``out_of_range``; ``not_finite`` when infinite), as if the
+  cell were empty, but it is a sign of life: its tick exists. A row with no reading moves the watermark only.
+- A tick's value is the last, the mean or the largest of its readings. A signal without a reading in the tick keeps
+  its last plausible reading while the tick's start is no more than ``hold_s`` after that reading; else NaN.
+- *Gap*: the time between the last reading of one tick and the first of the next that has any. Up to ``gap_limit``
+  its empty ticks are emitted, together with the tick that ends it. A longer gap has no ticks and starts a new
+  trip: holds are forgotten.
+- *Clock*: a reading more than ``gap_limit`` (or ``lateness``, if that is longer) behind the watermark means that the
+  clock was put back (``clock_back``): open ticks close, the watermark starts again there, a new trip begins.
+- Memory is bounded: at most ``MAX_OPEN_VALUES / F`` times wait in open ticks; readings of further times are dropped
+  (``overflow``). A time beyond +-``MAX_TIME`` is dropped (``bad_time``).
+"""
+
+from collections import Counter
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tickover.core import windows
+from tickover.core.manifest import Manifest, Signal
+from tickover.core.values import (
+    SECOND,
+    DoubleArray,
+    Readings,
+    TickBlock,
+    TimeArray,
+)
+from tickover.errors import StateError
+
+MAX_OPEN_VALUES: Final = 2**20
+"""Values that may wait in one vehicle's open ticks: 8 MiB."""
+MAX_TIME: Final = 60_000_000_000 * SECOND
+"""Largest |event time|: the years 69 to 3871. What ISO 8601 can write, and sums and differences fit 64 bits."""
+NO_TICK: Final = -(2**62)
+"""Smaller than every tick number."""
+NEVER_CLOSED: Final = 2**62
+"""Larger than every tick number."""
+
+
+class _State(msgspec.Struct, frozen=True, array_like=True):
+    """What :meth:`Ticks.state` saves; arrays as little-endian bytes."""
+
+    signals: tuple[str, ...]
+    period: int
+    watermark: int | None
+    closed: int
+    restart: bool
+    trip: int
+    last_tick: int | None
+    last_time: int
+    held_time: bytes
+    held_value: bytes
+    open_time: bytes
+    open_values: bytes
+
+
+class Ticks:
+    """One vehicle's readings to ticks; the module's docstring has the rules.
+
+    ``period``, ``gap_limit`` and ``lateness`` in microseconds. ``counts`` holds readings dropped or repaired, by
+    reason; ``signal_counts`` the same by reason and signal, int64 ``[F]``, plus ``missing`` values in ticks.
+    """
+
+    def __init__(self, vehicle: str, signals: tuple[Signal, ...], period: int, gap_limit: int, lateness: int) -> None:
+        self.vehicle = vehicle
+        self.names = tuple(signal.name for signal in signals)
+        self.period, self.gap_limit, self.lateness = period, gap_limit, lateness
+        self._back = max(gap_limit, lateness)
+        self.counts: Counter[str] = Counter()
+        self.signal_counts: dict[str, windows.IndexArray] = {}
+        largest = float(np.finfo(np.float32).max)
+        self._low = np.clip([signal.low for signal in signals], -largest, largest)
+        self._high = np.clip([signal.high for signal in signals], -largest, largest)
+        self._grid = windows.Grid(signals, period, gap_limit)
+        self._max_rows = max(1, MAX_OPEN_VALUES // len(signals))
+        self._nothing = TickBlock(
+            vehicle, np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(signals)), np.float32)
+        )
+        self._watermark: int | None
+        self._closed: int
+        self._rows: int
+        self._begin()
+
+    @classmethod
+    def of(cls, vehicle: str, manifest: Manifest) -> "Ticks":
+        """Ticks as a model's manifest wants them."""
+        gap, late = round(manifest.gap_limit_s * SECOND), round(manifest.lateness_s * SECOND)
+        return cls(vehicle, manifest.signals, manifest.period, gap, late)
+
+    @property
+    def watermark(self) -> int | None:
+        """The largest event time seen or advanced to since the clock last started; None before the first."""
+        return self._watermark
+
+    @property
+    def closed_until(self) -> int | None:
+        """All ticks that start before this time are closed; None before the first reading."""
+        return None if self._closed == NO_TICK else self._closed * self.period
+
+    def add(self, block: Readings) -> TickBlock:
+        """Take readings in order of arrival; the ticks that they close, possibly none."""
+        rows = self._checked(*self._arranged(block))
+        parts: list[TickBlock] = []
+        if self._restart and len(rows.time):
+            parts.append(self._start_anew())
+        while len(rows.time):
+            upto = until_put_back(self._watermark, rows.time, self._back)
+            if upto:
+                parts += self._take(rows.part(0, upto))
+                rows = rows.part(upto, len(rows.time))
+            else:
+                self.counts["clock_back"] += 1
+                parts.append(self._start_anew())
+        return self._joined(parts)
+
+    def advance(self, time: int) -> TickBlock:
+        """Say that event time has reached ``time`` without a reading; the ticks that this closes."""
+        time = min(max(time, -MAX_TIME), MAX_TIME)
+        self._move_watermark(time)
+        return self._close(self._closed)
+
+    def flush(self) -> TickBlock:
+        """Close every tick that holds a reading, as at the end of a log."""
+        if self._rows:
+            self._closed = max(self._closed, max(int(time.max()) for time in self._open_time) // self.period + 1)
+        return self._close(self._closed)
+
+    def restart(self) -> None:
+        """The next reading starts a new trip whatever its time, and the watermark with it."""
+        self._restart = True
+
+    def state(self) -> bytes:
+        """All that the next reading's fate depends on; counts are not part of it."""
+        time, values = self._merged()
+        self._hold_open(time, values)
+        return msgspec.msgpack.encode(
+            _State(
+                signals=self.names,
+                period=self.period,
+                watermark=self._watermark,
+                closed=self._closed,
+                restart=self._restart,
+                trip=self._grid.trip,
+                last_tick=self._grid.last_tick,
+                last_time=self._grid.last_time,
+                held_time=self._grid.held_time.astype("<i8").tobytes(),
+                held_value=self._grid.held_value.astype("<f8").tobytes(),
+                open_time=time.astype("<i8").tobytes(),
+                open_values=values.astype("<f8").tobytes(),
+            )
+        )
+
+    def restore(self, state: bytes) -> None:
+        """Continue from :meth:`state`; StateError when it is damaged or of other signals or another period."""
+        try:
+            saved = msgspec.msgpack.decode(state, type=_State)
+            held_time = np.frombuffer(saved.held_time, "<i8").astype(np.int64)
+            held_value = np.frombuffer(saved.held_value, "<f8").astype(np.float64)
+            time = np.frombuffer(saved.open_time, "<i8").astype(np.int64)
+            values = np.frombuffer(saved.open_values, "<f8").astype(np.float64).reshape(len(time), len(self.names))
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise StateError(f"state of open ticks: damaged: {error}") from error
+        if (saved.signals, saved.period) != (self.names, self.period):
+            raise StateError(
+                f"state of open ticks: expected signals {', '.join(self.names)} each {self.period} us, "
+                f"got {', '.join(saved.signals)} each {saved.period} us"
+            )
+        if len(held_time) != len(self.names) or len(held_value) != len(self.names):
+            raise StateError("state of open ticks: damaged: held values do not match the signals")
+        self._watermark, self._closed, self._restart = saved.watermark, saved.closed, saved.restart
+        self._grid.trip, self._grid.last_tick, self._grid.last_time = saved.trip, saved.last_tick, saved.last_time
+        self._grid.held_time, self._grid.held_value = held_time, held_value
+        self._hold_open(time, values)
+
+    def _begin(self) -> None:
+        """Forget clock, holds and open readings; the next reading starts a trip."""
+        self._restart = False
+        self._watermark = None
+        self._closed = NO_TICK
+        self._grid.begin()
+        self._open_time: list[TimeArray] = []
+        self._open_values: list[DoubleArray] = []
+        self._rows = 0
+        self._first = NEVER_CLOSED
+
+    def _count(self, reason: str, by_signal: windows.IndexArray) -> None:
+        self.counts[reason] += int(by_signal.sum())
+        self.signal_counts[reason] = self.signal_counts.get(reason, 0) + by_signal
+
+    def _count_repeated(self, duplicates: windows.IndexArray, conflicts: windows.IndexArray) -> None:
+        self._count("duplicate", duplicates)
+        if conflicts.any():
+            self._count("conflict", conflicts)
+
+    def _arranged(self, block: Readings) -> tuple[TimeArray, DoubleArray]:
+        """The block's columns in this object's order; signals that are not ours are counted and left out."""
+        if block.signals == self.names:
+            return block.time, block.values
+        values = np.full((len(block.time), len(self.names)), np.nan)
+        for column, name in enumerate(block.signals):
+            if name in self.names:
+                values[:, self.names.index(name)] = block.values[:, column]
+            else:
+                self.counts["not_in_model"] += int(np.count_nonzero(~np.isnan(block.values[:, column])))
+        return block.time, values
+
+    def _checked(self, time: TimeArray, values: DoubleArray) -> "_Rows":
+        """Drop impossible times; make implausible values missing, keeping their row as a sign of life."""
+        if len(time) and (time.max() > MAX_TIME or time.min() < -MAX_TIME):
+            good = (time <= MAX_TIME) & (time >= -MAX_TIME)
+            self._count("bad_time", _readings(values[~good]))
+            time, values = time[good], values[good]
+        missing = np.isnan(values)
+        alive: npt.NDArray[np.bool_] = (
+            np.logical_not(missing.all(axis=1)) if missing.any() else np.ones(len(time), bool)
+        )
+        bad = (values < self._low) | (values > self._high)
+        if bad.any():
+            infinite = np.isinf(values)
+            self._count("not_finite", infinite.sum(axis=0))
+            self._count("out_of_range", (bad & ~infinite).sum(axis=0))
+            values = np.where(bad, np.nan, values)
+        return _Rows(time, values, alive)
+
+    def _start_anew(self) -> TickBlock:
+        closed = self.flush()
+        self._begin()
+        return closed
+
+    def _take(self, rows: "_Rows") -> list[TickBlock]:
+        """Accept rows on one running clock, and close what they close."""
+        if self._rows + len(rows.time) > self._max_rows:
+            return self._take_with_care(rows)
+        self._accept(rows)
+        return [self._close(self._closed)]
+
+    def _take_with_care(self, rows: "_Rows") -> list[TickBlock]:
+        """As :meth:`_take` when open ticks may overflow: halves, down to single rows, so that blocks do not matter."""
+        self._hold_open(*self._merged())
+        if self._rows + len(rows.time) <= self._max_rows:
+            return self._take(rows)
+        if len(rows.time) > 1:
+            half = len(rows.time) // 2
+            return self._take(rows.part(0, half)) + self._take(rows.part(half, len(rows.time)))
+        self._accept_when_full(rows)
+        return [self._close(self._closed)]
+
+    def _accept_when_full(self, row: "_Rows") -> None:
+        """One row, no room: it may only add to a time that is already open."""
+        self._move_watermark(int(row.time[0]))
+        if int(row.time[0]) // self.period < self._closed:
+            self._count("late", _readings(row.values))
+            return
+        at = int(np.searchsorted(self._open_time[0], row.time[0]))
+        if at == self._rows or self._open_time[0][at] != row.time[0]:
+            self._count("overflow", _readings(row.values))
+            return
+        kept = self._open_values[0][at : at + 1]
+        both = np.concatenate([kept, row.values])
+        self._open_values[0] = self._open_values[0].copy()
+        self._open_values[0][at] = windows.merge(np.repeat(row.time, 2), both, self._count_repeated)[1][0]
+
+    def _accept(self, rows: "_Rows") -> None:
+        """Add rows to the open ticks, leaving out late and silent ones; moves the watermark."""
+        keep = rows.alive
+        if (self._watermark is not None and rows.time[0] < self._watermark) or not windows.in_order(rows.time):
+            start = rows.time[0] if self._watermark is None else self._watermark
+            before = np.maximum.accumulate(np.concatenate([[start], rows.time[:-1]]))
+            closed = np.maximum((before - self.lateness) // self.period, self._closed)
+            keep = self._drop_late(rows, rows.time // self.period < closed)
+        elif rows.time[0] // self.period < self._closed:
+            keep = self._drop_late(rows, rows.time // self.period < self._closed)
+        self._move_watermark(int(rows.time.max()))
+        if not keep.all():
+            rows = _Rows(rows.time[keep], rows.values[keep], keep)
+        if len(rows.time):
+            self._open_time.append(rows.time)
+            self._open_values.append(rows.values)
+            self._rows += len(rows.time)
+            self._first = min(self._first, int(rows.time.min()) // self.period)
+
+    def _drop_late(self, rows: "_Rows", late: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Count late readings; which rows to keep."""
+        if late.any():
+            self._count("late", _readings(rows.values[late]))
+        return rows.alive & ~late
+
+    def _move_watermark(self, time: int) -> None:
+        if self._watermark is None or time > self._watermark:
+            self._watermark = time
+            self._closed = max(self._closed, (time - self.lateness) // self.period)
+
+    def _merged(self) -> tuple[TimeArray, DoubleArray]:
+        """The open rows, one per time, in order."""
+        if not self._rows:
+            return np.empty(0, np.int64), np.empty((0, len(self.names)))
+        if len(self._open_time) == 1:
+            return windows.merge(self._open_time[0], self._open_values[0], self._count_repeated)
+        return windows.merge(np.concatenate(self._open_time), np.concatenate(self._open_values), self._count_repeated)
+
+    def _hold_open(self, time: TimeArray, values: DoubleArray) -> None:
+        """Replace the open rows; they are in order."""
+        self._rows = len(time)
+        self._open_time, self._open_values = ([time], [values]) if self._rows else ([], [])
+        self._first = int(time[0]) // self.period if self._rows else NEVER_CLOSED
+
+    def _close(self, limit: int) -> TickBlock:
+        """Emit the ticks before tick number ``limit``."""
+        if self._first >= limit:
+            return self._joined([])
+        time, values = self._merged()
+        cut = int(np.searchsorted(time, limit * self.period))
+        self._hold_open(time[cut:].copy(), values[cut:].copy())
+        return self._emit(time[:cut], values[:cut])
+
+    def _emit(self, time: TimeArray, values: DoubleArray) -> TickBlock:
+        """Closed rows, one per time, in order, at least one, as ticks."""
+        tick_time, trip, filled = self._grid.write(time, values)
+        missing = np.isnan(filled)
+        if missing.any():
+            self._count("missing", missing.sum(axis=0))
+        return TickBlock(self.vehicle, tick_time, trip, filled.astype(np.float32))
+
+    def _joined(self, parts: list[TickBlock]) -> TickBlock:
+        return join([part for part in parts if len(part.time)]) or self._nothing
+
+
+class _Rows(NamedTuple):
+    """Rows on their way in; ``alive`` bool [N]: the row holds a reading, plausible or not."""
+
+    time: TimeArray
+    values: DoubleArray
+    alive: npt.NDArray[np.bool_]
+
+    def part(self, start: int, end: int) -> "_Rows":
+        return _Rows(self.time[start:end], self.values[start:end], self.alive[start:end])
+
+
+def _readings(values: DoubleArray) -> windows.IndexArray:
+    """Readings per signal in rows [N, F]."""
+    counted: windows.IndexArray = np.count_nonzero(~np.isnan(values), axis=0)
+    return counted
+
+
+def back_limit(manifest: Manifest) -> int:
+    """A reading further behind the newest than this (microseconds) means that the clock was put back."""
+    return round(max(manifest.gap_limit_s, manifest.lateness_s) * SECOND)
+
+
+def until_put_back(newest: int | None, time: TimeArray, limit: int) -> int:
+    """How many of the times ``[N]``, in order of arrival after ``newest``, come before the clock is put back by more
+    than ``limit``; all, usually."""
+    start = time[0] if newest is None else newest
+    if time[0] >= start and windows.in_order(time):
+        return len(time)
+    before = np.maximum.accumulate(np.concatenate([[start], time[:-1]]))
+    back = np.flatnonzero(before - time > limit)
+    return int(back[0]) if len(back) else len(time)
+
+
+def join(parts: list[TickBlock]) -> TickBlock | None:
+    """Blocks of one vehicle after one another; None when there is none."""
+    if len(parts) <= 1:
+        return parts[0] if parts else None
+    return TickBlock(
+        parts[0].vehicle,
+        np.concatenate([part.time for part in parts]),
+        np.concatenate([part.trip for part in parts]),
+        np.concatenate([part.values for part in parts]),
+    )

@@ -1,0 +1,126 @@
+"""Commands by MQTT: ``<base>/v1/<vehicle or node>/cmd/<name>/request`` and ``…/response``.
+
+A request is a JSON object, possibly empty; its ``id`` is repeated in the response. Addressed to the node, a command
+is for every vehicle. Commands that change something are committed before they are answered.
+"""
+
+import difflib
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from tickover.core.values import SECOND
+from tickover.daemon.modes import EVERYONE, LONGEST_S, Mode
+from tickover.payloads.base import PayloadError, event_time
+from tickover.payloads.json import parse_json
+
+
+class Commanded(Protocol):
+    """What the commands need of the daemon."""
+
+    def has_seen(self, vehicle: str) -> bool: ...
+
+    def vehicles(self) -> list[str]: ...
+
+    def status_report(self) -> dict[str, Any]: ...
+
+    def snapshot(self, vehicle: str) -> dict[str, Any]: ...
+
+    def set_mode(self, mode: Mode, vehicle: str, until: int) -> None: ...
+
+    def reset(self, vehicle: str) -> None: ...
+
+    def replay(self, vehicle: str, since: int) -> int: ...
+
+    def now(self) -> int: ...
+
+
+class CommandError(Exception):
+    """A request that cannot be carried out; the text is the answer."""
+
+
+def _status(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[str, Any]:
+    return daemon.status_report()
+
+
+def _snapshot(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[str, Any]:
+    return daemon.snapshot(vehicle)
+
+
+def _reset(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[str, Any]:
+    daemon.reset(vehicle)
+    return {}
+
+
+def _replay(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[str, Any]:
+    since = request.get("since")
+    try:
+        moment = event_time(since, "iso" if isinstance(since, str) else "s")
+    except PayloadError:
+        raise CommandError(f"expected since: seconds since 1970 or ISO 8601, got {since!r}") from None
+    return {"messages": daemon.replay(vehicle, moment)}
+
+
+def _mode(mode: Mode) -> "Command":
+    def command(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[str, Any]:
+        seconds = request.get("for_s")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_S:
+            raise CommandError(f"expected for_s: seconds from 0 (off) to {LONGEST_S}, got {seconds!r}")
+        until = daemon.now() + round(seconds * SECOND)
+        daemon.set_mode(mode, vehicle, until)
+        return {"until": until}
+
+    return command
+
+
+Command = Callable[[Commanded, str, dict[str, Any]], dict[str, Any]]
+COMMANDS: Final[dict[str, Command]] = {
+    "status": _status,
+    "snapshot": _snapshot,
+    "reset": _reset,
+    "replay": _replay,
+    "mute": _mode(Mode.MUTE),
+    "workshop": _mode(Mode.WORKSHOP),
+}
+ABOUT_ALL: Final = frozenset({"status"})
+"""Commands whose answer is the same for every vehicle."""
+ABOUT_THE_SEEN: Final = frozenset({"snapshot", "reset"})
+"""Commands that need a vehicle that has reported; the others may come before its first reading."""
+KNOWN_SHOWN: Final = 20
+"""The most vehicles that an answer names."""
+
+
+def obey(daemon: Commanded, node: str, target: str, name: str, payload: bytes) -> bytes:
+    """Carry out one request; the response's body says ``ok`` or ``error``."""
+    answer: dict[str, Any] = {"command": name}
+    try:
+        request = parse_json(payload) if payload else {}
+        if not isinstance(request, dict):
+            raise CommandError("expected a JSON object")
+        answer["id"] = request.get("id")
+        if name not in COMMANDS:
+            raise CommandError(f"unknown command {name!r}; known: {', '.join(COMMANDS)}")
+        stranger = "" if target in (node, EVERYONE) or name in ABOUT_ALL else _stranger(daemon, node, target)
+        if stranger and name in ABOUT_THE_SEEN:
+            raise CommandError(stranger)
+        result = COMMANDS[name](daemon, EVERYONE if target == node else target, request)
+        answer["result"] = {**result, "note": stranger} if stranger else result
+    except PayloadError as error:
+        answer["error"] = f"the request cannot be read: {error.reason}"
+    except CommandError as error:
+        answer["error"] = str(error)
+    answer["ok"] = "error" not in answer
+    return msgspec.json.encode(answer)
+
+
+def _stranger(daemon: Commanded, node: str, vehicle: str) -> str:
+    """What to say of a vehicle that was never seen, perhaps because it is misspelt; empty when it was."""
+    if daemon.has_seen(vehicle):
+        return ""
+    known = daemon.vehicles()
+    close = difflib.get_close_matches(vehicle, known)
+    names = ", ".join(known[:KNOWN_SHOWN]) or "none"
+    more = f" and {len(known) - KNOWN_SHOWN} more" if len(known) > KNOWN_SHOWN else ""
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {names}{more}"
+    return f"{node} has not seen a vehicle {vehicle!r} yet; {hint}"

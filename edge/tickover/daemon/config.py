@@ -1,0 +1,115 @@
+"""The daemon's configuration: one TOML file, checked whole before anything connects (`ConfigError`, exit code 78)."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from tickover.core.gate import Gate
+from tickover.core.policy import EpisodeOverrides, Factor
+from tickover.errors import ConfigError
+from tickover.host import toml
+from tickover.messages.notices import Kind
+from tickover.payloads.base import Input
+from tickover.transports.mqtt.settings import Broker, Level, Seconds, SecondsOrOff
+
+
+class Model(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One model file; ``detector`` names it in topics and alerts."""
+
+    path: str
+    detector: Level = "anomaly"
+
+
+class State(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The state folder and when it is written; docs/daemon.md says what each costs."""
+
+    folder: str
+    commit_s: Seconds = 5.0
+    idle_s: Seconds = 0.05
+    checkpoint_s: Seconds = 600.0
+    retry_s: Seconds = 5.0
+
+
+class OutboxBounds(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The most that may wait for the broker, and how long delivered messages are kept.
+
+    A topic that the broker refused is tried again every ``refused_retry_s``.
+    """
+
+    rows: Annotated[int, Meta(ge=10, le=10_000_000)] = 10_000
+    bytes: Annotated[int, Meta(ge=100_000, le=2**40)] = 32 * 2**20
+    keep_s: SecondsOrOff = 0.0
+    refused_retry_s: Seconds = 60.0
+
+
+class Vehicles(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How vehicles come, fall silent and go. 0 switches a limit off.
+
+    ``gate``: readings count only while it holds (``engine_speed > 400``). ``silence_s`` without readings closes open
+    ticks; ``stale_s`` without readings of one signal, while others come, raises the staleness alarm; ``sleep_s``
+    unseen puts the vehicle's state to disk. ``max_ahead_s``: a reading further ahead of a synced clock is refused.
+    ``late_share``: a larger share of late readings in a minute raises the data-quality alarm.
+    """
+
+    gate: str | None = None
+    silence_s: SecondsOrOff = 30.0
+    stale_s: SecondsOrOff = 60.0
+    sleep_s: SecondsOrOff = 3600.0
+    most: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    max_ahead_s: Seconds = 60.0
+    clock: Literal["auto", "synced", "unsynced"] = "auto"
+    late_share: Annotated[float, Meta(gt=0, le=1)] = 0.2
+
+
+class Out(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where messages go: ``<base>/v1/<vehicle>/…``; the daemon's own are under ``node`` (absent: the client id).
+
+    ``score_s``: publish each vehicle's score no more often than this; 0 = never. ``metrics_port``: Prometheus text
+    on loopback; 0 = off.
+    """
+
+    base: Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^+#\x00]+$")] = "tickover"
+    node: Level | None = None
+    health_s: Seconds = 60.0
+    score_s: SecondsOrOff = 0.0
+    metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole file."""
+
+    broker: Broker
+    inputs: Annotated[tuple[Input, ...], Meta(min_length=1)]
+    models: Annotated[tuple[Model, ...], Meta(min_length=1)]
+    state: State
+    outbox: OutboxBounds = OutboxBounds()
+    vehicles: Vehicles = Vehicles()
+    out: Out = Out()
+    sensitivity: dict[str, Factor] = {}
+    episodes: EpisodeOverrides = EpisodeOverrides()
+
+    @property
+    def node(self) -> str:
+        """The name under which the daemon speaks of itself."""
+        return self.out.node or self.broker.client_id
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration file; ConfigError names file and key."""
+    config = toml.decode(toml.read(path), Config, str(path))
+    for where, problem in _problems(config):
+        raise ConfigError(f"{path}: {where}: {problem}")
+    return config
+
+
+def _problems(config: Config) -> list[tuple[str, str]]:
+    found = [("broker", config.broker.problem())]
+    found += [(f"inputs[{number}]", item.problem()) for number, item in enumerate(config.inputs)]
+    names = [model.detector for model in config.models]
+    if len(set(names)) < len(names):
+        found.append(("models", f"detector names must be unique, got {', '.join(names)}"))
+    if taken := sorted({*names} & {*Kind}):
+        found.append(("models", f"expected a detector's name that no notice has, got {', '.join(taken)}"))
+    found.append(("vehicles.gate", Gate.problem(config.vehicles.gate)))
+    return [(where, problem) for where, problem in found if problem]

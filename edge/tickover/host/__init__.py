@@ -1,0 +1,1 @@
+"""Asks this machine: clock, memory allocator, systemd, certificates, TOML files."""

@@ -1,0 +1,177 @@
+"""Recorded logs through the pipeline: the same ticks, detector and episodes as live, then files and lines."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from tickover.core.manifest import Manifest
+from tickover.core.pipeline import Output, Pipeline
+from tickover.core.state_codec import seal, unseal
+from tickover.core.values import SECOND, Phase, Readings
+from tickover.core.windows import group_starts
+from tickover.errors import StateError
+from tickover.jobs.play import Pace
+from tickover.logs.mapping import Mapping
+from tickover.logs.reading import read_log
+from tickover.storage.files import read_bytes, replace_file
+
+MAX_STATE_BYTES: Final = 1 << 30
+STATE_VERSION: Final = 1
+SPAN_TICKS: Final = 32_768
+"""A piece of a log spans at most so many ticks (or one gap), so that sparse rows do not fill the memory."""
+PACED_S: Final = 0.2
+"""At a set speed, a piece of a log spans at most this many seconds of the wall."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a replay has seen so far. ``now``: the last tick's time, microseconds; ``log``: the one being read."""
+
+    ticks: int = 0
+    trips: int = 0
+    alerts: int = 0
+    episodes: int = 0
+    now: int | None = None
+    log: Path | None = None
+    rows: Counter[str] = field(default_factory=Counter)
+    _trip: dict[str, int] = field(default_factory=dict)
+
+    def add(self, output: Output) -> None:
+        """Count one output."""
+        ticks = output.scored.ticks
+        if len(ticks.time):
+            self.ticks += len(ticks.time)
+            self.trips += int(np.count_nonzero(np.diff(ticks.trip)))
+            self.trips += self._trip.get(ticks.vehicle) != int(ticks.trip[0])
+            self._trip[ticks.vehicle] = int(ticks.trip[-1])
+            self.now = int(ticks.time[-1])
+        self.alerts += len(output.alerts)
+        self.episodes += sum(alert.phase is Phase.START for alert in output.alerts)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Which logs, and how to read them; see ``io.files.read_log``."""
+
+    logs: tuple[Path, ...]
+    mapping: Mapping
+    vehicle: str
+    start: int = 0
+    strict: bool = False
+    on_bad: Callable[[str], None] = lambda message: None
+
+
+def replay(
+    pipeline: Pipeline,
+    manifest: Manifest,
+    source: Source,
+    tally: Tally,
+    *,
+    speed: float = math.inf,
+    sleep: Callable[[float], None] = time.sleep,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Output]:
+    """Run the logs through ``pipeline``, one after another; what it gives, as it comes, until ``stopped()``.
+
+    ``speed`` seconds of event time pass in one second; infinity never waits. A log that begins before its vehicle's
+    previous one ended starts a new trip; after a restored state, the first log may begin earlier by the lateness, so
+    that a log can be cut anywhere.
+    """
+    pace = Pace(speed, sleep=sleep)
+    grace = {vehicle: round(manifest.lateness_s * SECOND) for vehicle in pipeline.vehicles}
+    for log in source.logs:
+        begun: set[str] = set()
+        tally.log = log
+        for block in _read(log, source, tally):
+            if stopped():
+                return
+            if not len(block.time):
+                continue
+            if block.vehicle not in begun:
+                begun.add(block.vehicle)
+                _begin_log(pipeline, block, grace.pop(block.vehicle, 0))
+            for piece in pieces(block, _span(manifest, speed)):
+                if math.isfinite(speed):
+                    pace.wait(int(piece.time[0]))
+                if stopped():
+                    return
+                pipeline.feed(piece)
+                yield from _counted(pipeline.pump(), tally)
+
+
+def finish(pipeline: Pipeline, tally: Tally) -> Iterator[Output]:
+    """Close all ticks and episodes: no more logs will come."""
+    yield from _counted(pipeline.flush(), tally)
+
+
+def pieces(block: Readings, span: int) -> Iterator[Readings]:
+    """A block in pieces whose times advance by ``span`` microseconds at most, or by one step."""
+    ahead = np.maximum.accumulate(block.time)
+    starts = group_starts((ahead - ahead[0]) // span)
+    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(ahead)], strict=True):
+        yield Readings(block.vehicle, block.signals, block.time[start:end], block.values[start:end])
+
+
+class _State(msgspec.Struct, frozen=True, array_like=True):
+    version: int
+    vehicles: dict[str, bytes]
+
+
+def save_state(pipeline: Pipeline, path: Path) -> None:
+    """Write every vehicle's state, replacing the file whole."""
+    vehicles = {vehicle: pipeline.state(vehicle) for vehicle in pipeline.vehicles}
+    body = msgspec.msgpack.encode(_State(STATE_VERSION, vehicles))
+    with replace_file(path) as file:
+        file.write(seal(body))
+
+
+def load_state(pipeline: Pipeline, path: Path) -> None:
+    """Continue from a state file; StateError names the file when it is damaged or of another model."""
+    try:
+        saved = msgspec.msgpack.decode(unseal(read_bytes(path, MAX_STATE_BYTES)), type=_State)
+        if saved.version != STATE_VERSION:
+            raise StateError(f"expected state of version {STATE_VERSION}, got {saved.version}")
+        for vehicle, state in saved.vehicles.items():
+            pipeline.restore(vehicle, state)
+    except (StateError, msgspec.MsgspecError, ValueError) as error:
+        raise StateError(f"{path}: {error}; name another --state file, or remove this one to start anew") from error
+    except OSError as error:
+        raise StateError(f"{path}: cannot read the state: {error.strerror or error}") from error
+
+
+def _read(log: Path, source: Source, tally: Tally) -> Iterator[Readings]:
+    return read_log(
+        log,
+        source.mapping,
+        vehicle=source.vehicle,
+        start=source.start,
+        strict=source.strict,
+        counts=tally.rows,
+        on_bad=source.on_bad,
+    )
+
+
+def _begin_log(pipeline: Pipeline, block: Readings, grace: int) -> None:
+    """A vehicle's first block of a log: a new trip when it begins before the previous log's end."""
+    known = block.vehicle in pipeline.vehicles
+    reached = pipeline.watermark(block.vehicle) if known else None
+    if reached is not None and int(block.time[0]) < reached - grace:
+        pipeline.restart(block.vehicle)
+
+
+def _span(manifest: Manifest, speed: float) -> int:
+    longest = SPAN_TICKS * manifest.period
+    return int(max(manifest.period, min(longest, speed * PACED_S * SECOND)))
+
+
+def _counted(outputs: list[Output], tally: Tally) -> Iterator[Output]:
+    for output in outputs:
+        tally.add(output)
+        yield output

@@ -1,0 +1,154 @@
+"""Parquet, by row group in batches; needs the extra ``parquet`` (pyarrow)."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tickover.core.values import DoubleArray, Readings, TimeArray
+from tickover.errors import LogError
+from tickover.logs.formats import times
+from tickover.logs.formats.rows import (
+    BLOCK_ROWS,
+    MAX_COLUMNS,
+    SAMPLE_ROWS,
+    BadRowError,
+    Collector,
+    Fold,
+    Head,
+    Job,
+    Keys,
+    Row,
+    clean_column,
+    names_of,
+    parse_row,
+    rate_stamp,
+)
+from tickover.logs.mapping import LogLayout
+
+MAX_ROW_GROUP: Final = 4 << 30
+"""A row group larger than this, uncompressed, is refused: it would have to be unpacked whole."""
+
+
+def head(stream: BinaryIO, layout: LogLayout, name: str) -> Head:
+    """The columns and the first rows as text."""
+    file = _open(stream, name)
+    columns = tuple(file.schema_arrow.names)
+    batch = next(_batches(file, None, SAMPLE_ROWS, name), None)
+    rows = [] if batch is None else zip(*(_texts(column) for column in batch.columns), strict=True)
+    return Head(columns, list(rows))
+
+
+def read(stream: BinaryIO, job: Job) -> Iterator[Readings]:
+    """Blocks of readings, row group by row group; a bad row is named by its number, from 1."""
+    file = _open(stream, job.name)
+    keys = names_of(job.mapping)
+    column = {clean_column(name): name for name in file.schema_arrow.names}
+    wanted = [column[clean_column(str(key))] for key in _flat(keys)]
+    collector = Collector(job)
+    row = 0
+    for batch in _batches(file, wanted, BLOCK_ROWS, job.name):
+        batch = batch.select(wanted).rename_columns([str(key) for key in _flat(keys)])
+        table = None if collector.fold or keys.vehicle is not None else _columns(batch, keys, job, row)
+        if table is None:
+            yield from collector.rows(_rows(batch, keys, job, row, collector.fold))
+        else:
+            yield from collector.block(job.vehicle, *table)
+        row += batch.num_rows
+    yield from collector.end()
+
+
+def _columns(batch: Any, keys: Keys, job: Job, row: int) -> tuple[TimeArray, DoubleArray] | None:
+    """Stamps and values of a batch, column by column; None when a column is not numeric or a time is odd."""
+    columns = [batch.column(str(key)) for key in keys.signals]
+    if not all(_is_numeric(column.type) for column in columns):
+        return None
+    values = np.empty((batch.num_rows, len(columns)))
+    for index, column in enumerate(columns):
+        values[:, index] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    stamps = _stamps(None if keys.time is None else batch.column(str(keys.time)), batch.num_rows, job, row)
+    return None if stamps is None else (stamps, values)
+
+
+def _stamps(column: Any, rows: int, job: Job, row: int) -> TimeArray | None:
+    """Stamps of a batch's time column; None when one must be looked at by itself."""
+    time = job.mapping.time
+    if column is None:
+        return np.array([rate_stamp(row + index, time.rate_hz or 1.0) for index in range(rows)], np.int64)
+    if column.null_count:
+        return None
+    if pa.types.is_timestamp(column.type) and time.kind == "iso":
+        stamps = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_numpy()
+        inside = (stamps >= times.EARLIEST) & (stamps <= times.LATEST)
+        return stamps if inside.all() else None
+    if _is_numeric(column.type) and time.kind in times.UNITS:
+        return times.stamps_of_numbers(column.cast(pa.float64()).to_numpy(zero_copy_only=False), time.kind)
+    return None
+
+
+def _rows(batch: Any, keys: Keys, job: Job, first: int, fold: Fold | None) -> Iterator[Row]:
+    """The rows of a batch one by one; bad ones are counted and told."""
+    names = batch.schema.names
+    columns = [_values(column) for column in batch.columns]
+    for index, cells in enumerate(zip(*columns, strict=True)):
+        try:
+            row = parse_row(dict(zip(names, cells, strict=True)).get, keys, job, first + index, fold)
+        except BadRowError as error:
+            job.bad(first + index + 1, error)
+        else:
+            if row:
+                yield row
+
+
+def _open(stream: BinaryIO, name: str) -> Any:
+    """The file; LogError when it is not Parquet, or of a size that no log has."""
+    try:
+        file = pq.ParquetFile(stream)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise LogError(f"{name}: expected a Parquet file: {error}") from error
+    columns = len(file.schema_arrow.names)
+    if not 1 <= columns <= MAX_COLUMNS:
+        raise LogError(f"{name}: expected 1 to {MAX_COLUMNS} columns, came {columns}")
+    for group in range(file.num_row_groups):
+        size = file.metadata.row_group(group).total_byte_size
+        if size > MAX_ROW_GROUP:
+            raise LogError(f"{name}: row group {group}: expected at most {MAX_ROW_GROUP} bytes, came {size}")
+    return file
+
+
+def _batches(file: Any, columns: Sequence[str] | None, rows: int, name: str) -> Iterator[Any]:
+    try:
+        yield from file.iter_batches(batch_size=rows, columns=columns)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise LogError(f"{name}: the Parquet data are damaged: {error}") from error
+
+
+def _flat(keys: Keys) -> list[str]:
+    """All the keys there are."""
+    single = [keys.time, keys.vehicle, keys.signal, keys.value]
+    return [str(key) for key in (*single, *keys.signals) if key is not None]
+
+
+def _is_numeric(kind: Any) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _values(column: Any) -> list[Any]:
+    """Python values; times as text, which any kind of time can be read from; NaN for a null number."""
+    if pa.types.is_temporal(column.type):
+        return [None if text == "" else text for text in _texts(column)]
+    values: list[Any] = column.to_pylist()
+    return [float(value) if hasattr(value, "as_tuple") else value for value in values]
+
+
+def _texts(column: Any) -> list[str]:
+    """Cells as text; an empty text for null and NaN."""
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("us", column.type.tz and "UTC"), safe=False)
+    elif pa.types.is_time64(column.type):
+        column = column.cast(pa.time64("us"), safe=False)
+    values = column.to_pylist()
+    return ["" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value) for value in values]

@@ -1,0 +1,217 @@
+"""The mapping file (TOML): which column of a log is which signal, in which unit, within which range.
+
+Sections: ``[time]``, ``[log]``, ``[ticks]`` and one ``[signals.<name>]`` per signal. Every key is documented
+at its struct below and in docs/logs.md; unknown keys are refused with a suggestion.
+"""
+
+import math
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tickover.core.manifest import (
+    MAX_SIGNALS,
+    Aggregation,
+    Manifest,
+    Name,
+    NotNegative,
+    Positive,
+    Signal,
+)
+from tickover.core.policy import EpisodeOverrides, Factor
+from tickover.errors import ConfigError
+from tickover.host import toml
+
+TimeKind = Literal["auto", "iso", "epoch_s", "epoch_ms", "time_of_day", "seconds", "rate"]
+RELATIVE_KINDS: Final = ("seconds", "rate")
+"""The kinds that count from the start of the log."""
+
+MIN_PERIOD_S: Final = 0.001
+
+
+class TimeColumn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Where a row's time stands.
+
+    ``column`` empty: found by its name (``formats.times.TIME_NAMES``). ``kind``: ``iso`` (without a zone it is
+    UTC), ``epoch_s``, ``epoch_ms``, ``time_of_day`` (passes midnight; the date comes from ``--start``), ``seconds``
+    (counts from ``--start``), ``rate`` (no time column: row k is at k / ``rate_hz``), ``auto`` (told by the first
+    value).
+    """
+
+    column: str = ""
+    kind: TimeKind = "auto"
+    rate_hz: Positive | None = None
+
+
+class LogLayout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """How the rows lie.
+
+    ``layout``: ``wide`` (a column per signal) or ``long`` (a row per reading, with ``signal_column`` and
+    ``value_column``). ``vehicle_column``: empty when the log is of one vehicle. ``delimiter``: empty = found in the
+    header. ``decimal``: the decimal mark. ``encoding``: empty = UTF-8, else Windows-1252.
+    """
+
+    layout: Literal["wide", "long"] = "wide"
+    delimiter: Literal["", ",", ";", "\t", "|"] = ""
+    decimal: Literal[".", ","] = "."
+    encoding: Annotated[str, Meta(max_length=40)] = ""
+    vehicle_column: str = ""
+    signal_column: str = "signal"
+    value_column: str = "value"
+
+
+class TickRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The fixed period of the ticks, the gap that ends a trip, and how late a reading may come; seconds."""
+
+    period_s: Annotated[float, Meta(ge=MIN_PERIOD_S, le=86_400)] = 1.0
+    gap_limit_s: Positive = 30.0
+    lateness_s: NotNegative = 2.0
+
+
+class SignalColumn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One signal: ``value = cell * scale + offset``, in ``unit``; the rest as in ``manifest.Signal``.
+
+    ``column`` empty: the column is called like the signal (in a long log: the text in ``signal_column``).
+    """
+
+    column: str = ""
+    unit: Annotated[str, Meta(max_length=32)] = ""
+    scale: float = 1.0
+    offset: float = 0.0
+    low: float = -1e9
+    high: float = 1e9
+    hold_s: NotNegative = 0.0
+    aggregation: Aggregation = "last"
+    spn: Annotated[int, Meta(ge=0, le=524_287)] | None = None
+    vss: Annotated[str, Meta(max_length=200)] | None = None
+
+
+class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A whole mapping; the order of ``signals`` is the order of the values in ``Readings``.
+
+    ``episodes`` and ``sensitivity`` are the tables of ``settings.Settings``: only `replay` heeds them.
+    """
+
+    signals: dict[Name, SignalColumn]
+    time: TimeColumn = TimeColumn()
+    log: LogLayout = LogLayout()
+    ticks: TickRule = TickRule()
+    episodes: EpisodeOverrides = EpisodeOverrides()
+    sensitivity: dict[str, Factor] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The signals' names, in order."""
+        return tuple(self.signals)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The signals' columns, in order."""
+        return tuple(signal.column or name for name, signal in self.signals.items())
+
+    def manifest_signals(self) -> tuple[Signal, ...]:
+        """The signals as a manifest holds them, in order."""
+        return tuple(
+            Signal(
+                name=name,
+                unit=column.unit,
+                low=column.low,
+                high=column.high,
+                hold_s=column.hold_s,
+                aggregation=column.aggregation,
+                spn=column.spn,
+                vss=column.vss,
+            )
+            for name, column in self.signals.items()
+        )
+
+    def to_toml(self) -> str:
+        """The mapping as TOML text; ``parse_mapping`` of it gives an equal mapping."""
+        tables = {"time": self.time, "log": self.log, "ticks": self.ticks, "episodes": self.episodes}
+        sections = {name: _plain(table) for name, table in tables.items()}
+        sections["sensitivity"] = dict(self.sensitivity)
+        for name, signal in self.signals.items():
+            sections[toml.table_name("signals", name)] = _plain(signal)
+        return toml.encode({name: values for name, values in sections.items() if values or "." in name})
+
+
+def parse_mapping(text: str, name: str = "mapping") -> Mapping:
+    """Read a mapping from TOML text; ``name`` stands for the file in messages."""
+    mapping = toml.decode(text, Mapping, name)
+    _check(mapping, name)
+    return mapping
+
+
+def mapping_of(manifest: Manifest) -> Mapping:
+    """The mapping for a log whose columns are called like the model's signals; its time column is found."""
+    signals = {
+        signal.name: SignalColumn(
+            unit=signal.unit,
+            low=signal.low,
+            high=signal.high,
+            hold_s=signal.hold_s,
+            aggregation=signal.aggregation,
+            spn=signal.spn,
+            vss=signal.vss,
+        )
+        for signal in manifest.signals
+    }
+    ticks = TickRule(period_s=manifest.tick_period_s, gap_limit_s=manifest.gap_limit_s, lateness_s=manifest.lateness_s)
+    return Mapping(signals=signals, ticks=ticks)
+
+
+def _plain(table: Struct) -> dict[str, toml.Scalar]:
+    values: dict[str, toml.Scalar | None] = msgspec.to_builtins(table)
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _check(mapping: Mapping, name: str) -> None:
+    """What types alone cannot say."""
+    if not 1 <= len(mapping.signals) <= MAX_SIGNALS:
+        raise ConfigError(f"{name}: key 'signals': expected 1 to {MAX_SIGNALS} signals, got {len(mapping.signals)}")
+    _check_time(mapping, name)
+    _check_log(mapping, name)
+    for signal, column in mapping.signals.items():
+        where = f"{name}: key 'signals.{signal}"
+        if not (math.isfinite(column.low) and math.isfinite(column.high) and column.low < column.high):
+            raise ConfigError(f"{where}.low': expected finite low < high, got {column.low} .. {column.high}")
+        if not (math.isfinite(column.scale) and column.scale != 0 and math.isfinite(column.offset)):
+            raise ConfigError(
+                f"{where}.scale': expected a finite scale other than 0 and a finite offset, "
+                f"got {column.scale} and {column.offset}"
+            )
+
+
+def _check_time(mapping: Mapping, name: str) -> None:
+    time = mapping.time
+    if (time.kind == "rate") != (time.rate_hz is not None):
+        raise ConfigError(f"{name}: key 'time.rate_hz': expected with kind = \"rate\" and only then, got {time.kind}")
+    if time.kind == "rate" and time.column:
+        raise ConfigError(f"{name}: key 'time.column': expected none with kind = \"rate\", got '{time.column}'")
+    if time.kind == "rate" and (mapping.log.vehicle_column or mapping.log.layout == "long"):
+        raise ConfigError(
+            f"{name}: key 'time.kind': a fixed rate needs a wide log of one vehicle; "
+            "a log with a vehicle column or long rows needs a time column"
+        )
+
+
+def _check_log(mapping: Mapping, name: str) -> None:
+    log = mapping.log
+    if log.decimal == "," and log.delimiter == ",":
+        raise ConfigError(f"{name}: key 'log.decimal': expected another mark than the delimiter ','")
+    columns = mapping.columns
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    if twice:
+        raise ConfigError(f"{name}: key 'signals': expected one signal per column; mapped twice: {', '.join(twice)}")
+    try:
+        encoded = "a,b;1\n".encode(log.encoding or "utf-8")
+    except (LookupError, UnicodeError) as error:
+        raise ConfigError(
+            f"{name}: key 'log.encoding': expected a known text encoding, got '{log.encoding}'"
+        ) from error
+    if encoded != b"a,b;1\n":
+        raise ConfigError(
+            f"{name}: key 'log.encoding': expected an encoding that keeps ASCII, got '{log.encoding}'; "
+            "convert the log to UTF-8"
+        )

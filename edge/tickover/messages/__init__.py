@@ -1,0 +1,1 @@
+"""The bodies and topics of all that is published, in one envelope."""

@@ -1,0 +1,267 @@
+"""Alerts as CloudEvents 1.0 structured JSON, and as one readable line.
+
+docs/alerts.md explains every key; docs/alert.schema.json is :func:`schema`. Decoding is strict: what this module did
+not write, it refuses.
+"""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tickover.core.manifest import Name
+from tickover.core.time_format import EPOCH, iso
+from tickover.core.values import (
+    SECOND,
+    Alert,
+    Contribution,
+    EndReason,
+    FreezeFrame,
+    Phase,
+    Severity,
+)
+from tickover.errors import TickoverError
+
+SCHEMA_VERSION: Final = 1
+SCHEMA_URN: Final = "urn:tickover:alert:v1"
+SOURCE_PREFIX: Final = "/tickover/"
+MAX_ALERT_BYTES: Final = 16 << 20
+LINE_SHARE: Final = 0.1
+"""A line leaves out signals with a smaller share than this."""
+
+ERRATIC_FMI: Final = 2
+FMI: Final[dict[tuple[str, Severity], int]] = {
+    ("high", Severity.CRITICAL): 0,
+    ("low", Severity.CRITICAL): 1,
+    ("high", Severity.MAJOR): 16,
+    ("low", Severity.MAJOR): 18,
+    ("high", Severity.WARNING): 15,
+    ("low", Severity.WARNING): 17,
+}
+"""SAE J1939-73 failure mode: above or below normal, most, moderately or least severe; unsteady is erratic data (2)."""
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+Moment = Annotated[
+    str,
+    Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$", extra_json_schema={"format": "date-time"}),
+]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", extra_json_schema={"format": "uuid"})]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class SignalData(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One signal to blame. ``spn`` and ``fmi`` only when the model knows the signal's SPN."""
+
+    signal: Name
+    unit: str
+    chart: Name
+    level: float
+    share: Share
+    direction: Literal["high", "low", "unsteady"]
+    observed: float | None
+    expected: float | None
+    spn: Annotated[int, Meta(ge=0, le=524_287)] | None = None
+    fmi: Annotated[int, Meta(ge=0, le=31)] | None = None
+
+
+class FrameData(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The last ticks: a time and a score per tick, observed and expected a row per tick in the order of ``signals``."""
+
+    signals: tuple[Name, ...]
+    time: tuple[Moment, ...]
+    score: tuple[float | None, ...]
+    observed: tuple[tuple[float | None, ...], ...]
+    expected: tuple[tuple[float | None, ...], ...]
+
+
+class QualityData(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How good the data behind the alert are: the share of missing values in the freeze-frame."""
+
+    missing: Share
+
+
+class AlertData(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The alert itself."""
+
+    schema_version: Literal[1]
+    episode_id: Id
+    vehicle: str
+    detector: str
+    phase: Phase
+    sequence: Annotated[int, Meta(ge=0)]
+    severity: Severity
+    reason: EndReason | None
+    start: Moment
+    end: Moment | None
+    score: float | None
+    peak: float
+    signals: tuple[SignalData, ...]
+    freeze_frame: FrameData
+    model_digest: Digest
+    data_quality: QualityData
+
+
+class AlertEvent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The CloudEvents 1.0 envelope; ``time`` is event time."""
+
+    specversion: Literal["1.0"]
+    id: Id
+    source: str
+    type: Annotated[str, Meta(pattern=r"^tickover\.alert\.(start|update|end)\.v1$")]
+    subject: str
+    time: Moment
+    datacontenttype: Literal["application/json"]
+    dataschema: Literal["urn:tickover:alert:v1"]
+    data: AlertData
+
+
+class AlertError(TickoverError):
+    """Bytes that were to be an alert are none."""
+
+
+def encode_alert(alert: Alert) -> bytes:
+    """One alert as a JSON object without line breaks."""
+    frame = alert.freeze_frame
+    data = AlertData(
+        schema_version=SCHEMA_VERSION,
+        episode_id=alert.episode_id,
+        vehicle=alert.vehicle,
+        detector=alert.detector,
+        phase=alert.phase,
+        sequence=alert.sequence,
+        severity=alert.severity,
+        reason=alert.reason,
+        start=iso(alert.start),
+        end=None if alert.end is None else iso(alert.end),
+        score=alert.score,
+        peak=alert.peak,
+        signals=tuple(_signal(part, alert.severity) for part in alert.signals),
+        freeze_frame=FrameData(
+            signals=frame.signals,
+            time=tuple(iso(time) for time in frame.time),
+            score=frame.score,
+            observed=frame.observed,
+            expected=frame.expected,
+        ),
+        model_digest=alert.model_digest,
+        data_quality=QualityData(missing=alert.missing),
+    )
+    event = AlertEvent(
+        specversion="1.0",
+        id=alert.alert_id,
+        source=SOURCE_PREFIX + quote(alert.vehicle, safe=""),
+        type=f"tickover.alert.{alert.phase.value}.v{SCHEMA_VERSION}",
+        subject=alert.episode_id,
+        time=iso(alert.time),
+        datacontenttype="application/json",
+        dataschema=SCHEMA_URN,
+        data=data,
+    )
+    return msgspec.json.encode(event)
+
+
+def decode_alert(data: bytes) -> Alert:
+    """The alert in an event written by :func:`encode_alert`; AlertError says what is wrong."""
+    if len(data) > MAX_ALERT_BYTES:
+        raise AlertError(f"alert: expected at most {MAX_ALERT_BYTES} bytes, got {len(data)}")
+    try:
+        event = msgspec.json.decode(data, type=AlertEvent)
+        return _alert(event)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+        raise AlertError(f"alert: {error}") from error
+
+
+def alert_line(alert: Alert) -> str:
+    """One line for people: time, phase, severity, score and who is to blame, in UTC."""
+    moment = f"{iso(alert.time)[:-8].replace('T', ' ')}  {alert.phase.value.upper():<6}  {alert.severity.value:<8}"
+    if alert.phase is Phase.END:
+        lasted = (alert.time - alert.start) / SECOND
+        told = f"peak {alert.peak:.1f}  {alert.reason.value if alert.reason else ''} after {lasted:.0f} s"
+    else:
+        told = "score -" if alert.score is None else f"score {alert.score:.1f}"
+    blamed = ", ".join(_blame(part) for part in alert.signals if part.share >= LINE_SHARE)
+    return f"{moment}  {alert.vehicle}  {told}  {blamed}".rstrip()
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of an alert event."""
+    made = msgspec.json.schema(AlertEvent)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_URN, **made}
+
+
+def fmi(direction: str, severity: Severity) -> int:
+    """The SAE J1939-73 failure mode indicator of a deviation."""
+    return FMI.get((direction, severity), ERRATIC_FMI)
+
+
+def _blame(part: Contribution) -> str:
+    """``thr 19.2 % (expected 88.1, low, 71 %)``."""
+    observed = "missing" if part.observed is None else f"{part.observed:.5g} {part.unit}".rstrip()
+    expected = "unknown" if part.expected is None else f"{part.expected:.5g}"
+    return f"{part.signal} {observed} (expected {expected}, {part.direction}, {100 * part.share:.0f} %)"
+
+
+def _signal(part: Contribution, severity: Severity) -> SignalData:
+    return SignalData(
+        signal=part.signal,
+        unit=part.unit,
+        chart=part.chart,
+        level=part.level,
+        share=part.share,
+        direction=part.direction,  # type: ignore[arg-type]
+        observed=part.observed,
+        expected=part.expected,
+        spn=part.spn,
+        fmi=None if part.spn is None else fmi(part.direction, severity),
+    )
+
+
+def _alert(event: AlertEvent) -> Alert:
+    data, frame = event.data, event.data.freeze_frame
+    return Alert(
+        alert_id=event.id,
+        episode_id=data.episode_id,
+        vehicle=data.vehicle,
+        detector=data.detector,
+        model_digest=data.model_digest,
+        phase=data.phase,
+        sequence=data.sequence,
+        severity=data.severity,
+        reason=data.reason,
+        start=_time(data.start),
+        time=_time(event.time),
+        end=None if data.end is None else _time(data.end),
+        score=data.score,
+        peak=data.peak,
+        signals=tuple(_contribution(part) for part in data.signals),
+        freeze_frame=FreezeFrame(
+            signals=frame.signals,
+            time=tuple(_time(text) for text in frame.time),
+            score=frame.score,
+            observed=frame.observed,
+            expected=frame.expected,
+        ),
+        missing=data.data_quality.missing,
+    )
+
+
+def _contribution(part: SignalData) -> Contribution:
+    return Contribution(
+        signal=part.signal,
+        unit=part.unit,
+        chart=part.chart,
+        level=part.level,
+        share=part.share,
+        direction=part.direction,
+        observed=part.observed,
+        expected=part.expected,
+        spn=part.spn,
+    )
+
+
+def _time(text: str) -> int:
+    return (datetime.fromisoformat(text) - EPOCH) // _MICROSECOND

@@ -1,0 +1,1 @@
+"""Checks, opens and runs a model file: the only onnxruntime import."""

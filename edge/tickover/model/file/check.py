@@ -1,0 +1,258 @@
+"""Checks a model's structure before onnxruntime sees it, and writes the checked part again for onnxruntime to read."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tickover.core.manifest import (
+    CHART,
+    EXPECTED,
+    INPUT,
+    KEY_GOLDEN,
+    KEY_MANIFEST,
+    KEY_SEAL,
+    NEXT_PREFIX,
+    SCORE,
+    Manifest,
+)
+from tickover.errors import ModelError
+from tickover.model.file.proto import parse
+from tickover.model.file.shapes import (
+    ATTRIBUTES,
+    RULES,
+    Kind,
+    MisfitError,
+    Node,
+    Shape,
+    Value,
+    work,
+)
+
+OPSETS: Final = range(18, 22)
+IR_VERSIONS: Final = range(8, 11)
+MAX_NODES: Final = 2048
+MAX_NUMBERS: Final = 2**26
+"""Numbers in all tensors that one call makes."""
+MAX_WORK: Final = 2**26
+"""Multiplications per tick and vehicle."""
+
+_NAME: Final = re.compile(rb"[A-Za-z0-9_./\-]{1,200}")
+_FLOAT, _INT64 = 1, 7
+_TYPES: Final[dict[int, tuple[Kind, str]]] = {_FLOAT: ("float", "<f4"), _INT64: ("int", "<i8")}
+_ATTRIBUTE_TYPES: Final = {"i": 2, "floats": 6, "ints": 7, "strings": 8}
+"""AttributeProto.AttributeType of the fields in use."""
+
+
+class Structure:
+    """A model as ``protobuf`` reads it: ``metadata`` holds its texts, ``check`` accepts or refuses the rest."""
+
+    def __init__(self, data: bytes) -> None:
+        self._model = parse(data)
+        self.metadata = _metadata(self._model)
+
+    def check(self, manifest: Manifest, rows: int) -> bytes:
+        """The model as onnxruntime may read it, without metadata; ModelError when it does not fit the manifest.
+
+        ``rows`` is the largest T * B of a call.
+        """
+        _check_versions(self._model)
+        graph = self._model.graph
+        constants = _constants(graph)
+        interface = _interface(manifest)
+        _check_values("input", graph.input, interface[0])
+        _check_values("output", graph.output, interface[1])
+        nodes = [_read_node(node) for node in _limited(graph.node)]
+        _check_names(nodes, [*interface[0], *constants])
+        for ticks, lanes in ((1, 1), (3, 5), (rows, 1), (1, rows)):
+            _infer(nodes, constants, interface, ticks, lanes)
+        self._model.ClearField("metadata_props")
+        checked: bytes = self._model.SerializeToString(deterministic=True)
+        return checked
+
+
+_Interface = tuple[dict[str, tuple[str | int, ...]], dict[str, tuple[str | int, ...]]]
+_Parsed = tuple[str, list[str], list[str], dict[str, Any]]
+"""Operator, inputs, outputs, attributes."""
+
+
+def _text(raw: bytes, what: str) -> str:
+    if not _NAME.fullmatch(raw):
+        raise ModelError(f"structure: {what}: expected a plain name, got {raw[:40]!r}")
+    return raw.decode("ascii")
+
+
+def _metadata(model: Any) -> dict[str, str]:
+    """The three entries of a tickover model, each once."""
+    found = [entry.key for entry in model.metadata_props]
+    wanted = [key.encode() for key in (KEY_MANIFEST, KEY_GOLDEN, KEY_SEAL)]
+    if sorted(found) != sorted(wanted):
+        raise ModelError(f"metadata: expected {KEY_MANIFEST}, {KEY_GOLDEN} and {KEY_SEAL} once each, got {found[:8]!r}")
+    try:
+        return {entry.key.decode(): entry.value.decode() for entry in model.metadata_props}
+    except UnicodeDecodeError as error:
+        raise ModelError(f"metadata: expected UTF-8 text: {error.reason}") from error
+
+
+def _check_versions(model: Any) -> None:
+    if model.ir_version not in IR_VERSIONS:
+        raise ModelError(f"IR version: expected {_range(IR_VERSIONS)}, got {model.ir_version}")
+    domains = [(item.domain, item.version) for item in model.opset_import]
+    if len(domains) != 1 or domains[0][0] != b"":
+        raise ModelError(f"opset: expected ONNX's own operators alone, got {domains[:4]!r}")
+    if domains[0][1] not in OPSETS:
+        raise ModelError(f"opset: expected {_range(OPSETS)}, got {domains[0][1]}")
+
+
+def _range(numbers: range) -> str:
+    return f"{numbers[0]} to {numbers[-1]}"
+
+
+def _interface(manifest: Manifest) -> _Interface:
+    """Names and shapes of the graph's inputs and outputs, in order, as the manifest has them."""
+    signals = len(manifest.signals)
+    before: dict[str, tuple[str | int, ...]] = {state.name: (1, "B", state.size) for state in manifest.states}
+    outputs: dict[str, tuple[str | int, ...]] = {SCORE: ("T", "B"), CHART: ("T", "B", len(manifest.charts))}
+    outputs |= {EXPECTED: ("T", "B", signals)}
+    return {INPUT: ("T", "B", signals), **before}, outputs | {NEXT_PREFIX + k: shape for k, shape in before.items()}
+
+
+def _check_values(what: str, values: Any, wanted: Mapping[str, tuple[str | int, ...]]) -> None:
+    """The declared inputs or outputs are those of the manifest."""
+    names = [_text(value.name, what) for value in values]
+    if names != list(wanted):
+        raise ModelError(f"{what}s: expected {list(wanted)} as in the manifest, got {names[:64]}")
+    for value in values:
+        name, type_ = value.name.decode(), value.type.tensor_type
+        shape = tuple(dim.dim_param.decode("latin-1") if dim.dim_param else dim.dim_value for dim in type_.shape.dim)
+        if type_.elem_type != _FLOAT or shape != wanted[name]:
+            raise ModelError(
+                f"{what} {name}: expected float32 {list(wanted[name])}, got type {type_.elem_type} {list(shape)[:8]}"
+            )
+
+
+def _constants(graph: Any) -> dict[str, Value]:
+    """Every initialiser, finite."""
+    constants: dict[str, Value] = {}
+    for tensor in graph.initializer:
+        name = _text(tensor.name, "initialiser")
+        if name in constants:
+            raise ModelError(f"structure: the initialiser {name} is there twice")
+        constants[name] = _constant(name, tensor)
+    return constants
+
+
+def _constant(name: str, tensor: Any) -> Value:
+    if tensor.data_type not in _TYPES:
+        raise ModelError(f"initialiser {name}: expected float32 or int64, got type {tensor.data_type}")
+    kind, code = _TYPES[tensor.data_type]
+    shape = tuple(tensor.dims)
+    if len(shape) > 4 or any(size <= 0 for size in shape):
+        raise ModelError(f"initialiser {name}: expected up to four positive sizes, got {list(shape)[:8]}")
+    data: npt.NDArray[Any] = np.frombuffer(tensor.raw_data, np.uint8)
+    size = int(np.prod(shape, dtype=object)) * np.dtype(code).itemsize
+    if len(data) != size:
+        raise ModelError(f"initialiser {name}: expected {size} bytes for shape {list(shape)}, got {len(data)}")
+    values = data.view(code).reshape(shape)
+    if kind == "float" and not np.isfinite(values).all():
+        raise ModelError(f"initialiser {name}: expected finite numbers")
+    return Value(kind, shape, values)
+
+
+def _limited(nodes: Any) -> Any:
+    if len(nodes) > MAX_NODES:
+        raise ModelError(f"structure: expected at most {MAX_NODES} nodes, got {len(nodes)}")
+    return nodes
+
+
+def _read_node(node: Any) -> _Parsed:
+    operator = _text(node.op_type, "operator")
+    if node.domain or operator not in RULES:
+        raise ModelError(f"operator {node.domain.decode('latin-1')}{'.' if node.domain else ''}{operator}: not allowed")
+    inputs = [_text(name, f"input of {operator}") if name else "" for name in node.input]
+    outputs = [_text(name, f"output of {operator}") if name else "" for name in node.output]
+    if not any(outputs) or len(inputs) > MAX_NODES or len(outputs) > MAX_NODES:
+        raise ModelError(f"operator {operator}: expected some inputs and outputs, got {len(inputs)} and {len(outputs)}")
+    return operator, inputs, outputs, _attributes(operator, node.attribute)
+
+
+def _attributes(operator: str, attributes: Any) -> dict[str, Any]:
+    allowed = ATTRIBUTES.get(operator, {})
+    found: dict[str, Any] = {}
+    for attribute in attributes:
+        name = _text(attribute.name, f"attribute of {operator}")
+        if name not in allowed or name in found:
+            raise ModelError(f"operator {operator}: attribute {name} is not allowed, or there twice")
+        found[name] = _attribute(f"operator {operator}: attribute {name}", attribute, allowed[name])
+    return found
+
+
+def _attribute(what: str, attribute: Any, field: str) -> Any:
+    """The one value that its type announces."""
+    filled = [item.name for item, _ in attribute.ListFields() if item.name not in ("name", "type")]
+    if filled not in ([field], []) or attribute.type != _ATTRIBUTE_TYPES[field]:
+        raise ModelError(f"{what}: expected one value {field}, got {filled} of type {attribute.type}")
+    value = getattr(attribute, field)
+    if field == "strings":
+        return [_text(item, what) for item in value]
+    return value if field == "i" else list(value)
+
+
+def _check_names(nodes: Sequence[_Parsed], known: Sequence[str]) -> None:
+    """Every name is made once, before it is used: no cycles, nothing from nowhere."""
+    made = set(known)
+    if len(made) != len(known):
+        raise ModelError("structure: an initialiser bears an input's name")
+    for operator, inputs, outputs, _ in nodes:
+        for name in filter(None, inputs):
+            if name not in made:
+                raise ModelError(f"operator {operator}: its input {name} is not made before it is used")
+        for name in filter(None, outputs):
+            if name in made:
+                raise ModelError(f"operator {operator}: its output {name} is made twice")
+            made.add(name)
+
+
+def _infer(
+    nodes: Sequence[_Parsed], constants: Mapping[str, Value], interface: _Interface, ticks: int, lanes: int
+) -> None:
+    """Walk the graph for one choice of T and B; ModelError when a shape, a size or the work does not fit."""
+    values = dict(constants) | {name: Value("float", shape) for name, shape in _fill(interface[0], ticks, lanes)}
+    total = numbers = 0
+    for operator, inputs, outputs, attributes in nodes:
+        node = Node([values[name] if name else None for name in inputs], len(outputs), attributes)
+        made = _apply(operator, outputs, node)
+        numbers += sum(value.size for value in made)
+        if numbers > MAX_NUMBERS:
+            raise ModelError(f"operator {operator}: expected at most {MAX_NUMBERS} numbers in all, got {numbers}")
+        total += work(operator, node, made)
+        values |= {name: value for name, value in zip(outputs, made, strict=True) if name}
+    if total > MAX_WORK * ticks * lanes:
+        raise ModelError(
+            f"structure: expected at most {MAX_WORK} multiplications a tick, got {total // ticks // lanes}"
+        )
+    for name, shape in _fill(interface[1], ticks, lanes):
+        got = values.get(name)
+        if got is None or got.kind != "float" or got.shape != shape or name in interface[0]:
+            raise ModelError(
+                f"output {name}: expected float32 {list(shape)}, got {got and (got.kind, list(got.shape))}"
+            )
+
+
+def _apply(operator: str, outputs: Sequence[str], node: Node) -> list[Value]:
+    label = next(filter(None, outputs))
+    try:
+        made = RULES[operator](node)
+    except MisfitError as error:
+        raise ModelError(f"operator {operator} of {label}: {error}") from error
+    if len(made) != len(outputs):
+        raise ModelError(f"operator {operator} of {label}: expected {len(made)} outputs, got {len(outputs)}")
+    return made
+
+
+def _fill(shapes: Mapping[str, tuple[str | int, ...]], ticks: int, lanes: int) -> Iterator[tuple[str, Shape]]:
+    sizes = {"T": ticks, "B": lanes}
+    for name, shape in shapes.items():
+        yield name, tuple(sizes[size] if isinstance(size, str) else size for size in shape)

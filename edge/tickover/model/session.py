@@ -1,0 +1,96 @@
+"""Opens a model file: size, seal, structure, manifest, then onnxruntime, then the golden vectors.
+
+The only module that imports onnxruntime. Nothing unchecked reaches it: it is given what ``modelfile.check`` has read
+and written again, not the file's own bytes.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+
+from tickover.core import manifest as names
+from tickover.core.manifest import Manifest
+from tickover.core.values import FloatArray
+from tickover.errors import ModelError
+from tickover.model.binding import rows_of
+from tickover.model.file import golden
+from tickover.model.file.check import Structure
+from tickover.model.file.seal import check_seal
+from tickover.storage.files import read_bytes
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""The largest model file that is opened."""
+
+_FATAL_ONLY: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A checked model file: its onnxruntime session, its manifest, its digest (hex of the seal), its size in bytes."""
+
+    session: Any
+    manifest: Manifest
+    digest: str
+    size: int
+
+    @property
+    def spans(self) -> dict[str, slice]:
+        """Where each state tensor lies in a vehicle's flat state ``float32[S]``."""
+        ends = np.cumsum([state.size for state in self.manifest.states]).tolist()
+        return {state.name: slice(end - state.size, end) for state, end in zip(self.manifest.states, ends, strict=True)}
+
+    @property
+    def initial(self) -> FloatArray:
+        """The flat state of a vehicle that was never seen, ``float32[S]``."""
+        parts = [np.full(state.size, state.initial, np.float32) for state in self.manifest.states]
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def open_model(path: str | Path) -> Model:
+    """Check and open a model file; ModelError names the file and the check that failed."""
+    data = read_model(Path(path))
+    try:
+        return open_bytes(data)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def open_bytes(data: bytes) -> Model:
+    """As ``open_model``, from memory."""
+    if len(data) > MAX_BYTES:
+        raise ModelError(f"size: expected at most {MAX_BYTES} bytes, got {len(data)}")
+    digest = check_seal(data)
+    structure = Structure(data)
+    manifest = names.decode(structure.metadata[names.KEY_MANIFEST])
+    vectors = golden.decode(structure.metadata[names.KEY_GOLDEN], len(manifest.signals))
+    session = start_session(structure.check(manifest, rows_of(manifest)))
+    golden.check(session, manifest, vectors)
+    return Model(session, manifest, digest, len(data))
+
+
+def read_model(path: Path) -> bytes:
+    """The file's bytes; ModelError when it is absent, no plain file, or too large."""
+    try:
+        return read_bytes(path, MAX_BYTES)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ModelError(f"{path}: size: {error}") from error
+
+
+def start_session(checked: bytes) -> Any:
+    """A session over a model that was checked or just built: one thread, quiet; a refusal becomes a ModelError."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = _FATAL_ONLY
+    options.enable_mem_pattern = False  # it remembers every (T, B) it has met
+    options.enable_cpu_mem_arena = False  # at one tick its locks cost more than malloc, and it never gives back
+    try:
+        return onnxruntime.InferenceSession(checked, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no narrower base
+        raise ModelError(f"onnxruntime: {str(error).strip().splitlines()[0]}") from error

@@ -1,0 +1,162 @@
+"""The one SQLite file: its schema, how it is opened, checked and copied. The only module that imports sqlite3."""
+
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from sqlite3 import Connection, Error
+from typing import Any, Final
+
+from tickover.storage import wal
+
+__all__ = ["Connection", "DamagedError", "Error"]
+
+VERSION: Final = b"1"
+PAGE_BYTES: Final = 1024
+"""Small pages: a commit of one truck writes two of them (docs/adr: measured)."""
+WAL_PAGES: Final = 4096
+"""Pages in the write-ahead log before SQLite copies them into the file."""
+CACHE_KIB: Final = 256
+"""Memory for pages: rows are written and deleted, hardly ever read again, and a cache fills up whatever
+its size. 2 MiB wrote as many bytes (tests/bench/bench_daemon.py)."""
+DISK_TROUBLE: Final = frozenset({"PERM", "BUSY", "LOCKED", "NOMEM", "READONLY", "IOERR", "FULL", "CANTOPEN", "AUTH"})
+"""SQLite's primary result codes that say the disk, not the file's content, is at fault."""
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS journal (seq INTEGER PRIMARY KEY, body BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS state (
+    vehicle TEXT PRIMARY KEY, seq INTEGER NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS outbox (
+    n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, topic TEXT NOT NULL, severity INTEGER NOT NULL,
+    body BLOB NOT NULL, delivered INTEGER, crc INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS retained (topic TEXT PRIMARY KEY, body BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, body BLOB NOT NULL, crc INTEGER NOT NULL);
+"""
+_KEYS: Final = {
+    "journal": "seq",
+    "state": "vehicle || '/' || seq",
+    "outbox": "id || topic || severity",
+    "retained": "topic",
+    "meta": "name",
+}
+"""What a row's CRC covers beside its body."""
+_NEWEST: Final = """SELECT max(seq) FROM (
+    SELECT max(seq) AS seq FROM journal UNION ALL SELECT max(seq) FROM state
+    UNION ALL SELECT CAST(body AS INTEGER) FROM meta WHERE name = 'seq')"""
+
+
+class DamagedError(Exception):
+    """The file's content is not what was written.
+
+    ``rows``: by table, the first column of each row whose CRC does not fit, when nothing else is wrong with the file.
+    """
+
+    def __init__(self, message: str, rows: dict[str, list[Any]] | None = None) -> None:
+        super().__init__(message)
+        self.rows = rows
+
+
+def crc(key: object, body: bytes) -> int:
+    """CRC-32 over a row's key and body."""
+    return zlib.crc32(body, zlib.crc32(str(key).encode("utf-8", "surrogatepass")))
+
+
+def _text(raw: bytes) -> str:
+    """Damaged text must reach the CRC check instead of raising on the way."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def connect(path: str | Path) -> Connection:
+    """Open with the settings that survive a power cut, and create what is missing."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.text_factory = _text
+    try:
+        db.execute(f"PRAGMA page_size={PAGE_BYTES}")
+        db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
+        db.execute(f"PRAGMA journal_size_limit={WAL_PAGES * PAGE_BYTES * 2}")
+        db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        for statement in _SCHEMA.split(";"):
+            db.execute(statement)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_read_only(path: Path) -> Connection:
+    """A damaged file, to be read as far as that goes; neither it nor its log changes."""
+    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    db.text_factory = _text
+    return db
+
+
+def open_checked(path: Path) -> Connection:
+    """Open and check everything; DamagedError, or Error when the disk is at fault."""
+    if problem := wal.damage(Path(f"{path}-wal"), PAGE_BYTES):
+        raise DamagedError(problem)
+    try:
+        db = connect(path)
+        try:
+            check(db)
+            put(db, "meta", "name", {"version": VERSION})
+        except BaseException:
+            db.close()
+            raise
+    except UnicodeDecodeError as error:  # SQLite quotes damaged text in its own error messages
+        raise DamagedError(str(error)) from error
+    except Error as error:
+        if is_disk_trouble(error):
+            raise
+        raise DamagedError(str(error)) from error
+    return db
+
+
+def check(db: Connection) -> None:
+    """Raises DamagedError when SQLite's own check, a CRC, or the version does not hold."""
+    (answer,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+    if answer != "ok":
+        raise DamagedError(answer)
+    bad = {table: [row[0] for row, is_good in rows(db, table) if not is_good] for table in _KEYS}
+    if any(bad.values()):
+        shown = ", ".join(f"{len(keys)} in {table}" for table, keys in bad.items() if keys)
+        raise DamagedError(f"rows whose CRC does not fit: {shown}", bad)
+    version = db.execute("SELECT body FROM meta WHERE name = 'version'").fetchone()
+    if version and version[0] != VERSION:
+        raise DamagedError(f"store of version {version[0]!r}, this tickover reads {VERSION!r}")
+
+
+def rows(db: Connection, table: str) -> Iterator[tuple[tuple[Any, ...], bool]]:
+    """Every row, and whether its CRC fits."""
+    for *row, key, body, expected in db.execute(f"SELECT *, {_KEYS[table]}, body, crc FROM {table}"):
+        yield tuple(row), isinstance(body, bytes) and crc(key, body) == expected
+
+
+def newest_seq(db: Connection) -> int:
+    """The newest journal entry that the file knows of, whether it is still there or not."""
+    return number(db, _NEWEST)
+
+
+def copy(source: Connection, target: Connection, table: str) -> None:
+    """All rows of one table, replacing those with the same key."""
+    for row in source.execute(f"SELECT * FROM {table}"):
+        target.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+
+
+def put(db: Connection, table: str, key: str, rows: dict[str, bytes]) -> None:
+    """Set named bodies."""
+    items: Iterable[tuple[str, bytes, int]] = ((name, body, crc(name, body)) for name, body in rows.items())
+    db.executemany(f"INSERT OR REPLACE INTO {table} ({key}, body, crc) VALUES (?, ?, ?)", items)
+
+
+def number(db: Connection, query: str) -> int:
+    """The one number that a query answers; NULL is 0."""
+    return int(db.execute(query).fetchone()[0] or 0)
+
+
+def is_disk_trouble(error: Exception) -> bool:
+    """True when the disk, not the content of the file, is at fault."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    return any(name.startswith(f"SQLITE_{code}") for code in DISK_TROUBLE)

@@ -1,0 +1,56 @@
+"""Files: bounded reads, and files that are replaced whole and durable."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+TEMPORARY: Final = ".tmp"
+
+
+def read_text(path: Path, limit: int) -> str:
+    """A UTF-8 text file; OSError as it comes, ValueError when it is not UTF-8 or longer than ``limit`` bytes."""
+    return read_bytes(path, limit).decode("utf-8-sig")
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """A whole file; OSError as it comes, ValueError when it is longer than ``limit`` bytes or no plain file."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError("expected a plain file")
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"expected at most {limit} bytes")
+    return data
+
+
+@contextlib.contextmanager
+def replace_file(path: str | Path) -> Iterator[BinaryIO]:
+    """A binary file to write that takes ``path``'s place, whole and durable, once the block ends without an error.
+
+    OSError names ``path``, not the temporary file beside it.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if error.filename and Path(error.filename) == temporary:
+            error.filename = str(path)
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,76 @@
+"""What is taken over from a damaged file that was put aside.
+
+A row with a good CRC was written by us, but not every one may be used:
+
+- *Something is wrong with the file's structure or its log.* A broken tree hides rows and can lead to deleted ones, a
+  broken log ends at an earlier commit. So messages, alarm topics and named values are taken, each for itself; no state:
+  an acknowledged input that followed it may be missing without a trace.
+- *Only rows are damaged*, says SQLite's check of the whole file: all others are as the newest commit left them. When
+  the journal and the named values are among those, states and journal go on together. A vehicle whose own row is bad
+  begins anew: an empty state ends what the journal still has of it.
+- *The file is of another version*: only messages and alarm topics.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from tickover.storage.database import (
+    VERSION,
+    Connection,
+    DamagedError,
+    Error,
+    crc,
+    newest_seq,
+    open_read_only,
+    rows,
+)
+
+SETTLED: Final = "settled"
+"""The named value that says that somebody has dealt with what a new or salvaged file does not know."""
+TAKEN: Final = "taken/"
+"""Named values that begin so tell which messages the states and the journal include."""
+TOLD: Final = ("outbox", "retained")
+_OF_STATES: Final = ("seq", TAKEN)
+"""How named values begin that mean nothing without the states."""
+
+
+def take_over(damaged: Path, db: Connection, trouble: DamagedError) -> list[str]:
+    """Copy what may be used into the new file, in one transaction; the vehicles that alone lose their states."""
+    try:
+        source = open_read_only(damaged)
+    except Error:
+        return []  # there is a log, but no file
+    with closing(source), db:
+        db.execute("BEGIN IMMEDIATE")
+        return _copy(source, db, trouble.rows or {})
+
+
+def _copy(source: Connection, db: Connection, bad: dict[str, list[Any]]) -> list[str]:
+    for table in TOLD:
+        _insert(db, table, _good(source, table))
+    named = list(_good(source, "meta"))
+    if any(name == "version" and body != VERSION for name, body, _ in named):
+        return []
+    keeps_states = bool(bad) and not (bad["journal"] or bad["meta"])
+    left_out = (SETTLED,) if keeps_states else (SETTLED, *_OF_STATES)
+    _insert(db, "meta", (row for row in named if not row[0].startswith(left_out)))
+    if not keeps_states:
+        return []
+    for table in ("journal", "state"):
+        _insert(db, table, _good(source, table))
+    over = newest_seq(db) + 1
+    _insert(db, "state", ((vehicle, over, b"", crc(f"{vehicle}/{over}", b"")) for vehicle in bad["state"]))
+    return bad["state"]
+
+
+def _good(source: Connection, table: str) -> Iterator[tuple[Any, ...]]:
+    """The rows with a good CRC, as far as they can be read."""
+    with suppress(Error, UnicodeDecodeError):
+        yield from (row for row, is_good in rows(source, table) if is_good)
+
+
+def _insert(db: Connection, table: str, found: Iterable[tuple[Any, ...]]) -> None:
+    for row in found:
+        db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)

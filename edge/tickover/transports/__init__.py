@@ -1,0 +1,1 @@
+"""Moves bytes between machines, behind the interface in ``base``."""

@@ -1,0 +1,363 @@
+"""The daemon's connection to its broker. With ``mqtt_client.py`` (for commands), ``mqtt_fast.py`` and
+``mqtt_connection.py`` it is the only code that imports paho.
+
+One thread owns the paho client and its socket, by paho's interface for external loops. The caller hands it commands
+and takes events; paho's callbacks only hand over. Each connection gets a new client object with the same client
+id: the session lives at the broker (clean start off, with an expiry) and the backlog in the caller's outbox, so paho
+has nothing to remember, to repeat or to reorder.
+"""
+
+import math
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Final, NamedTuple
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from tickover.transports.backoff import Waits, attempt_s
+from tickover.transports.mqtt.connection import configured, session
+from tickover.transports.mqtt.fast_client import QOS, FastClient
+from tickover.transports.mqtt.ordered_acks import Receipts
+from tickover.transports.mqtt.packets import Publish
+from tickover.transports.mqtt.settings import Broker
+
+QUEUE_LIMIT: Final = 20_000
+"""Events that may wait for the caller; beyond, the thread stops reading and TCP holds the broker back."""
+COMPANY: Final = 100
+"""So many events are company enough."""
+FULL_S: Final = 0.01
+"""How long to leave the socket alone while the caller has more than enough."""
+TURN_S: Final = 1.0
+"""The thread goes round at least this often."""
+TAKEN_OVER: Final = 0x8E
+"""MQTT 5 reason code: another client connected with this client id."""
+FAILURE: Final = 0x80
+"""Reason codes from here on say no."""
+
+
+class Incoming(NamedTuple):
+    """A message of the broker; ``arrival`` in microseconds; acknowledge it with `Link.acknowledge`.
+
+    ``again``: the broker sent it before and has no acknowledgement. ``place``: its number in the connection.
+    """
+
+    connection: int
+    mid: int
+    qos: int
+    topic: str
+    payload: bytes
+    arrival: int
+    again: bool = False
+    place: int = 0
+
+
+class Connected(NamedTuple):
+    """The broker said yes; ``resumed``: it kept our session."""
+
+    resumed: bool
+
+
+class Disconnected(NamedTuple):
+    """The connection is gone, or could not be made; nothing that was in flight is known to have arrived."""
+
+    reason: str
+    taken_over: bool
+
+
+class Published(NamedTuple):
+    """What became of one publish: ``refused`` is the broker's reason, or empty when it has the message."""
+
+    token: object
+    refused: str
+
+
+class Subscribed(NamedTuple):
+    """The filters that the broker refused; empty when all went well."""
+
+    refused: tuple[str, ...]
+
+
+Event = Incoming | Connected | Disconnected | Published | Subscribed
+
+
+@dataclass(frozen=True)
+class Will:
+    """What the broker publishes, retained, when this client vanishes."""
+
+    topic: str
+    payload: bytes
+
+
+class Link:
+    """A connection that is kept up. All methods may be called from one other thread.
+
+    Retained messages are old news and never handed over, except those of the topics ``retained``.
+    """
+
+    def __init__(
+        self, broker: Broker, filters: Iterable[str], will: Will | None = None, retained: Iterable[str] = ()
+    ) -> None:
+        self.beat = time.monotonic()
+        """When the thread last went round its loop (monotonic seconds)."""
+        self.heard = self.beat
+        """When the broker was last heard, by a message or by its answer to a ping (monotonic seconds)."""
+        self._broker, self._will = broker, will
+        self._retained = frozenset(retained)
+        self._filters = [*filters, *self._retained]
+        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._commands: deque[Callable[[FastClient], None]] = deque()
+        self._tokens: dict[int, object] = {}
+        self._receipts = Receipts()
+        self._waits = Waits(broker.keepalive_s)
+        self._connection = 0
+        self._up_since: float | None = None
+        self._lost: Disconnected | None = None
+        self._stopping = threading.Event()
+        self._awake, self._alarm = socket.socketpair()
+        self._awake.setblocking(False)
+        self._alarm.setblocking(False)
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """Say goodbye (the will is not published) and end the thread."""
+        self._stopping.set()
+        self._wake()
+        self._thread.join(timeout)
+
+    def receive(self, timeout: float, limit: int, gather: float = 0.0) -> list[Event]:
+        """What happened, in order; waits up to ``timeout`` seconds for the first, and ``gather`` more for company."""
+        events: list[Event] = []
+        with suppress(Empty):
+            events.append(self._events.get(timeout=timeout) if timeout > 0 else self._events.get_nowait())
+            if gather and self._events.qsize() < COMPANY:
+                time.sleep(gather)
+            while len(events) < limit:
+                events.append(self._events.get_nowait())
+        return events
+
+    def acknowledge(self, messages: Iterable[Incoming]) -> None:
+        """Tell the broker that these are safe, when all that came before them are too (`Receipts`).
+
+        Those of an earlier connection are left to come again.
+        """
+        places = [(message.connection, message.place) for message in messages if message.qos]
+        if places:
+            self._command(lambda client: self._acknowledge(client, places))
+
+    def publish(self, token: object, topic: str, payload: bytes, retain: bool = False, qos: int = QOS) -> None:
+        """Publish; a `Published` with the token follows, or a `Disconnected` (nothing when the token is None)."""
+        self._command(lambda client: self._publish(client, token, topic, payload, retain, qos))
+
+    def back_off(self, reason: str) -> None:
+        """Leave, and stay away for the time that another client with our id is given."""
+
+        def leave(client: FastClient) -> None:
+            self._lost = Disconnected(reason, True)
+            client.disconnect()
+            client.loop_write()
+
+        self._command(leave)
+
+    # The thread
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            lasted = self._connect_and_serve()
+            lost = self._lost or Disconnected("stopped", False)
+            self._events.put(lost)
+            wait = self._waits.after(lasted)
+            self._pause(self._broker.taken_over_wait_s if lost.taken_over else wait)
+
+    def _pause(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not self._stopping.is_set() and time.monotonic() < end:
+            self.beat = time.monotonic()
+            self._stopping.wait(min(TURN_S, max(0.0, end - time.monotonic())))
+
+    def _connect_and_serve(self) -> float:
+        """One connection from beginning to end; how many seconds the broker had accepted it for."""
+        self._connection += 1
+        self._tokens.clear()
+        self._commands.clear()
+        self._receipts = Receipts()
+        self._lost, self._up_since = None, None
+        self.beat = began = time.monotonic()
+        try:
+            client = _new_client(self._broker, self._will, self)
+            _connect(client, self._broker)
+            client.send_at_once()
+            self._serve(client, began + attempt_s(self._broker.keepalive_s))
+        except Exception as error:  # noqa: BLE001 - paho's or ours: a thread that ends is deaf for ever
+            self._lost = self._lost or Disconnected(f"{type(error).__name__}: {error}", False)
+        since, self._up_since = self._up_since, None
+        return time.monotonic() - since if since else 0.0
+
+    def _serve(self, client: FastClient, give_up: float) -> None:
+        while self._lost is None and (sock := client.socket()) is not None:
+            self.beat = now = time.monotonic()
+            if self._stopping.is_set():
+                client.disconnect()
+                client.loop_write()
+                break
+            if self._up_since is None and now > give_up:
+                raise TimeoutError("the broker did not answer")
+            self._turn(client, sock, client.next_look() if self._up_since else give_up)
+        client.close_socket()
+
+    def _turn(self, client: FastClient, sock: Any, until: float) -> None:
+        """Wait for the socket or a command, but not longer than ``until``; read, obey, write."""
+        hungry = self._events.qsize() < QUEUE_LIMIT
+        poll = select.poll()
+        poll.register(self._awake, select.POLLIN)
+        poll.register(sock, (select.POLLIN if hungry else 0) | (select.POLLOUT if client.want_write() else 0))
+        wait = min(TURN_S, max(0.0, until - time.monotonic())) if hungry else FULL_S
+        ready = {number for number, _ in poll.poll(0 if hungry and client.buffered() else math.ceil(wait * 1000))}
+        if self._awake.fileno() in ready:
+            self._obey(client)
+        if hungry and (sock.fileno() in ready or client.buffered()):
+            self._read(client)
+            self.heard = max(self.heard, client.heard)
+        while client.want_write() and self._lost is None:
+            before = client.waiting()
+            client.loop_write()
+            if client.waiting() >= before:
+                break
+        client.loop_misc()
+
+    def _read(self, client: FastClient) -> None:
+        """A packet by paho, which fills the buffer when it is empty, and all publishes that lie whole behind it."""
+        client.loop_read()
+        if self._lost is None:
+            self._hand_over(client, client.whole_publishes())
+
+    def _obey(self, client: FastClient) -> None:
+        try:
+            self._awake.recv(4096)
+        except BlockingIOError:
+            return
+        while self._commands and self._up_since and self._lost is None:
+            self._commands.popleft()(client)
+
+    def _command(self, command: Callable[[FastClient], None]) -> None:
+        self._commands.append(command)
+        self._wake()
+
+    def _wake(self) -> None:
+        with suppress(BlockingIOError):  # a full pipe is reason enough to wake up
+            self._alarm.send(b"!")
+
+    def _acknowledge(self, client: FastClient, places: list[tuple[int, int]]) -> None:
+        due = self._receipts.done(place for connection, place in places if connection == self._connection)
+        if due:
+            client.acknowledge(due)
+
+    def _publish(self, client: FastClient, token: object, topic: str, payload: bytes, retain: bool, qos: int) -> None:
+        info = client.publish(topic, payload, qos, retain)
+        if info.rc == paho.MQTT_ERR_SUCCESS:
+            self._tokens[info.mid] = token
+        else:
+            self._events.put(Published(token, paho.error_string(info.rc)))
+
+    # paho's callbacks: they only hand over
+
+    def _on_connect(self, client: Any, _: Any, flags: Any, code: Any, __: Any) -> None:
+        if code.value >= FAILURE or code.is_failure:
+            self._lost = Disconnected(f"the broker refused the connection: {code}", False)
+            return
+        self._up_since = time.monotonic()
+        self._events.put(Connected(bool(flags.session_present)))
+        if self._filters:
+            client.subscribe([_subscription(self._broker, topic, topic in self._retained) for topic in self._filters])
+
+    def _on_subscribe(self, _: Any, __: Any, ___: int, codes: list[Any], ____: Any) -> None:
+        pairs = zip(self._filters, codes, strict=False)
+        self._events.put(Subscribed(tuple(topic for topic, code in pairs if code.value >= FAILURE)))
+
+    def _on_disconnect(self, _: Any, __: Any, ___: Any, code: Any, ____: Any) -> None:
+        self._lost = self._lost or Disconnected(str(code), code.value == TAKEN_OVER)
+
+    def _on_publish(self, _: Any, __: Any, mid: int, code: Any, ___: Any) -> None:
+        token = self._tokens.pop(mid, None)
+        if token is not None:
+            self._events.put(Published(token, str(code) if code.value >= FAILURE else ""))
+
+    def _on_message(self, client: Any, _: Any, message: Any) -> None:
+        """What paho has read itself. ``topic`` None: not UTF-8, which no broker should send."""
+        topic = None
+        with suppress(UnicodeDecodeError):
+            topic = message.topic
+        if message.qos == QOS:
+            self._take(client, message.mid, topic, bytes(message.payload), message.dup, message.retain)
+        elif topic is not None and (not message.retain or topic in self._retained):
+            self._events.put(Incoming(self._connection, 0, 0, topic, bytes(message.payload), _now()))
+
+    def _take(self, client: FastClient, mid: int, topic: str | None, payload: bytes, again: bool, retain: bool) -> None:
+        """Hand over one message, or acknowledge it in its turn when it is old news or has no name."""
+        place = self._receipts.came(mid)
+        if topic is None or (retain and topic not in self._retained):
+            self._acknowledge(client, [(self._connection, place)])
+        else:
+            self._events.put(Incoming(self._connection, mid, QOS, topic, payload, _now(), again, place))
+
+    def _hand_over(self, client: FastClient, publishes: list[Publish]) -> None:
+        for mid, topic, payload, again, retain in publishes:
+            self._take(client, mid, topic, payload, again, retain)
+
+
+def _now() -> int:
+    """The clock, microseconds."""
+    return time.time_ns() // 1000
+
+
+def _new_client(broker: Broker, will: Will | None, link: Link) -> FastClient:
+    five = broker.protocol == "5"
+    client = FastClient(
+        CallbackAPIVersion.VERSION2,
+        client_id=broker.client_id,
+        clean_session=None if five else False,
+        protocol=paho.MQTTv5 if five else paho.MQTTv311,
+        reconnect_on_failure=False,
+        manual_ack=True,
+    )
+    client.connect_timeout = attempt_s(broker.keepalive_s)
+    client.max_inflight_messages_set(0)
+    configured(broker).introduce(client)
+    if will:
+        client.will_set(will.topic, will.payload, QOS, retain=True)
+    client.on_connect, client.on_disconnect = link._on_connect, link._on_disconnect
+    client.on_message, client.on_publish = link._on_message, link._on_publish
+    client.on_subscribe = link._on_subscribe
+    client.on_socket_register_write = _nothing  # tells paho to leave writing to our loop
+    return client
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+def _connect(client: FastClient, broker: Broker) -> None:
+    if broker.protocol != "5":
+        client.connect(broker.host, broker.port, keepalive=broker.keepalive_s)
+        return
+    properties = session(broker.session_expiry_s, broker.receive_maximum)
+    client.connect(broker.host, broker.port, broker.keepalive_s, clean_start=False, properties=properties)
+
+
+def _subscription(broker: Broker, topic: str, retained: bool) -> Any:
+    if broker.protocol != "5":
+        return (topic, QOS)
+    handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
+    return (topic, SubscribeOptions(qos=QOS, retainHandling=handling))

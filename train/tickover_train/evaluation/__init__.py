@@ -1,0 +1,1 @@
+"""Compares alerts with labels and injected faults: pure functions, no torch."""

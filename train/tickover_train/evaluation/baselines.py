@@ -1,0 +1,143 @@
+"""The baseline and the floors beside every result: a result that does not beat the clock is no result."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.signal import lfilter
+
+from tickover.core.values import FloatArray
+from tickover_train.evaluation.metrics import Floats
+from tickover_train.evaluation.scorers import Span, Track
+
+PCA_KEPT: Final = 0.9
+"""Share of the variance that the PCA's components explain."""
+PCA_SMOOTH_S: Final = 30.0
+"""Span of the EWMA over the PCA's residual: without it the baseline would be a straw man."""
+CLOCK_S: Final = 600.0
+"""The clock alarms from this long after a trip's start, whatever it sees."""
+FLOORS: Final = ("random", "always on", "clock")
+
+LimitRule = Callable[[Sequence[Floats]], float]
+"""Says which level keeps clean scores within the budget."""
+
+
+class PcaScorer:
+    """The residual of a principal component model (Q statistic, Jackson and Mudholkar 1979), smoothed.
+
+    It is fitted on half of the clean trips and judges the other half, and the other way round (even and odd numbers),
+    because the trips behind the model are not with the model. Its limit is the level with ``budget`` false onsets an
+    hour on the half it was fitted on. It so has seen trips of the same season as those it judges; the model need not.
+    With ``learnt`` it is fitted on those trips instead, and has seen no more than a model of the same trips.
+    """
+
+    name = "pca residual"
+
+    def __init__(self, period_s: float, limit_of: LimitRule, learnt: Sequence[FloatArray] = ()) -> None:
+        self._learnt = list(learnt)
+        self._alpha = 2.0 / (PCA_SMOOTH_S / period_s + 1.0)
+        self._limit_of = limit_of
+        self._fits: list[_Pca] = []
+        self._limits: list[float] = []
+        self._raw: list[Floats] = []
+        self._smooth: list[Floats] = []
+
+    def clean(self, trips: Sequence[FloatArray], marks: Sequence[Sequence[int]]) -> list[Track]:
+        """Fit both halves, then score every trip by the other half's fit."""
+        halves = [
+            self._learnt or [trip for n, trip in enumerate(trips) if n % 2 == half] or list(trips) for half in (0, 1)
+        ]
+        self._fits = [_Pca(half) for half in halves]
+        own = [
+            [self._filter(fit.residual(trip)) for trip in half] for fit, half in zip(self._fits, halves, strict=True)
+        ]
+        self._limits = [self._limit_of(scores) for scores in own]
+        self._raw = [self._fit(n).residual(trip) for n, trip in enumerate(trips)]
+        self._smooth = [self._filter(raw) for raw in self._raw]
+        return [self._track(n, score) for n, score in enumerate(self._smooth)]
+
+    def spans(self, spans: Sequence[Span]) -> list[Track]:
+        """Score spans, the filter carried on from the clean past."""
+        tracks = []
+        for span in spans:
+            past = float(self._smooth[span.trip][span.start - 1]) if span.start else None
+            tracks.append(self._track(span.trip, self._filter(self._fit(span.trip).residual(span.values), past)))
+        return tracks
+
+    def score(self, trip: int, values: FloatArray) -> Floats:
+        """Scores of other ticks ``[T, F]`` by the fit and limit that judge trip number ``trip``; 1.0 is the limit."""
+        return self._track(trip, self._filter(self._fit(trip).residual(values))).score
+
+    def _fit(self, trip: int) -> "_Pca":
+        return self._fits[(trip + 1) % 2]
+
+    def _track(self, trip: int, smooth: Floats) -> Track:
+        score = np.asarray(smooth / self._limits[(trip + 1) % 2], dtype=np.float64)
+        return Track(score, score >= 1.0)
+
+    def _filter(self, raw: Floats, past: float | None = None) -> Floats:
+        start = (1.0 - self._alpha) * (raw[0] if past is None else past)
+        smooth, _ = lfilter([self._alpha], [1.0, self._alpha - 1.0], raw, zi=[start])
+        return np.asarray(smooth, dtype=np.float64)
+
+
+class _Pca:
+    """Centre, scale and components of some trips; a missing value counts as usual."""
+
+    def __init__(self, trips: Sequence[FloatArray]) -> None:
+        pooled = np.concatenate(trips).astype(np.float64)
+        seen = np.isfinite(pooled)
+        count = np.maximum(seen.sum(0), 1)
+        self.center = np.where(seen, pooled, 0.0).sum(0) / count
+        spread = np.sqrt((np.where(seen, pooled - self.center, 0.0) ** 2).sum(0) / count)
+        self.scale = np.where(spread > 0, spread, 1.0)
+        normal = self._normal(pooled)
+        variance, vectors = np.linalg.eigh(normal.T @ normal)
+        share = np.cumsum(variance[::-1]) / max(float(variance.sum()), 1e-12)
+        self.components = vectors[:, ::-1][:, : int(np.searchsorted(share, PCA_KEPT)) + 1]
+
+    def _normal(self, values: npt.NDArray[np.floating]) -> Floats:
+        normal: Floats = np.nan_to_num((values - self.center) / self.scale, nan=0.0)
+        return normal
+
+    def residual(self, values: FloatArray) -> Floats:
+        """Squared distance from the components' plane, ``[T]``."""
+        normal = self._normal(values)
+        rest = normal - normal @ self.components @ self.components.T
+        distance: Floats = (rest**2).sum(1)
+        return distance
+
+
+class FloorScorer:
+    """A floor: a score that does not look at the data, so that faults change nothing."""
+
+    def __init__(self, name: str, period_s: float, seed: int, budget_per_hour: float) -> None:
+        self.name = name
+        self._period = period_s
+        self._seed = seed
+        self._chance = budget_per_hour * period_s / 3600.0
+        self._tracks: list[Track] = []
+
+    def clean(self, trips: Sequence[FloatArray], marks: Sequence[Sequence[int]]) -> list[Track]:
+        """The floor's scores for trips of these lengths."""
+        rng = np.random.default_rng([self._seed, len(trips)])
+        self._tracks = [self._make(len(trip), rng) for trip in trips]
+        return self._tracks
+
+    def spans(self, spans: Sequence[Span]) -> list[Track]:
+        """The same scores as without a fault."""
+        tracks = []
+        for span in spans:
+            track, part = self._tracks[span.trip], slice(span.start, span.start + len(span.values))
+            tracks.append(Track(track.score[part], track.open[part]))
+        return tracks
+
+    def _make(self, length: int, rng: np.random.Generator) -> Track:
+        if self.name == "random":
+            score = rng.random(length)
+            return Track(score, score >= 1.0 - self._chance)
+        if self.name == "always on":
+            return Track(np.ones(length), np.ones(length, dtype=bool))
+        seconds = np.arange(length, dtype=np.float64) * self._period
+        return Track(seconds, seconds >= CLOCK_S)

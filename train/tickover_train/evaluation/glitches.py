@@ -1,0 +1,71 @@
+"""Natural glitches in recordings: a value that jumps away and comes back.
+
+They are found before anything is judged, because a detector that alarms at one is right, though no fault was injected.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from tickover.core.values import FloatArray
+
+LONGEST_S: Final = 60.0
+"""A longer excursion is no glitch."""
+JUMP_QUANTILE: Final = 0.99
+JUMP_FACTOR: Final = 5.0
+"""A jump is larger than this many times the ``JUMP_QUANTILE`` of the signal's usual tick-to-tick change..."""
+JUMP_SPREADS: Final = 3.0
+"""... and than this many spreads of the signal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glitch:
+    """An excursion of ``ticks`` ticks from ``tick`` on; ``jump`` is how far it went, in the signal's unit."""
+
+    trip: int
+    signal: int
+    tick: int
+    ticks: int
+    jump: float
+
+
+def find_glitches(trips: Sequence[FloatArray], spread: FloatArray, period_s: float) -> list[Glitch]:
+    """All glitches of the trips, float32 ``[T, F]`` each; ``spread`` ``[F]`` in the signals' units."""
+    longest = max(round(LONGEST_S / period_s), 1)
+    if not trips:
+        return []
+    found = []
+    for signal in range(trips[0].shape[1]):
+        columns = [trip[:, signal] for trip in trips]
+        least = _least_jump(columns, float(spread[signal]))
+        if least <= 0:
+            continue
+        for number, column in enumerate(columns):
+            found += [Glitch(number, signal, *where) for where in _excursions(column, least, longest)]
+    return sorted(found, key=lambda glitch: (glitch.trip, glitch.tick))
+
+
+def _least_jump(columns: Sequence[FloatArray], spread: float) -> float:
+    steps = np.concatenate([np.abs(np.diff(column)) for column in columns])
+    steps = steps[np.isfinite(steps)]
+    usual = float(np.quantile(steps, JUMP_QUANTILE)) if len(steps) else 0.0
+    return max(JUMP_FACTOR * usual, JUMP_SPREADS * spread)
+
+
+def _excursions(column: FloatArray, least: float, longest: int) -> list[tuple[int, int, float]]:
+    """(tick, ticks, jump) of each excursion: out by ``least`` or more, and back to within half of it.
+
+    Jumps within an excursion are part of it.
+    """
+    step = np.diff(column)
+    found: list[tuple[int, int, float]] = []
+    for start in np.flatnonzero(np.abs(step) >= least) + 1:
+        if found and start <= sum(found[-1][:2]):
+            continue
+        before, jump = float(column[start - 1]), float(step[start - 1])
+        back = np.abs(column[start + 1 : start + 1 + longest] - before) < abs(jump) / 2
+        if back.any():
+            found.append((int(start), int(np.argmax(back)) + 1, jump))
+    return found

@@ -1,0 +1,177 @@
+"""Labelled logs: real anomalies with their time ranges, or with a column that marks each row, as in SKAB.
+
+A *ranges* file is CSV with the columns ``log,start,end``: a log's path (relative to the file's folder) and the first
+and last time of an anomaly, as ISO 8601 (without a zone it is UTC) or as seconds (from the log's start when the log's
+own times are so). Each range holds ticks of its log. A *marked* file is a log like any other with a further column
+``anomaly``, above 0 where it is one.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from tickover.core.resample import Ticks
+from tickover.core.time_format import clock, is_relative
+from tickover.core.values import (
+    SECOND,
+    FloatArray,
+    TickBlock,
+    TimeArray,
+)
+from tickover.errors import ConfigError
+from tickover.logs.formats.csv import DELIMITERS
+from tickover.logs.formats.rows import clean_column
+from tickover.logs.formats.text import decode
+from tickover.logs.mapping import Mapping, SignalColumn
+from tickover.logs.reading import open_log, read_head, read_log
+from tickover_train.evaluation.metrics import Bools
+
+MARK: Final = "anomaly"
+RANGE_COLUMNS: Final = ("log", "start", "end")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledTrip:
+    """One trip of a labelled log: ``values`` float32 ``[T, F]``, ``labels`` bool ``[T]``."""
+
+    source: str
+    values: FloatArray
+    labels: Bools
+
+
+class Range(NamedTuple):
+    """When an anomaly begins and ends, in microseconds; ``where`` names its row."""
+
+    start: int
+    end: int
+    where: str
+
+    def touches(self, time: TimeArray, period: int) -> Bools:
+        """Which ticks of ``period`` microseconds that begin at ``time`` ``[N]`` it covers, in part at least."""
+        return (time + period > self.start) & (time <= self.end)
+
+
+def load_labelled(
+    path: Path, mapping: Mapping, counts: Counter[str], on_bad: Callable[[str], None]
+) -> list[LabelledTrip]:
+    """All trips of a labels file, packed or not; ConfigError when it is of neither kind, or says nothing."""
+    columns = [clean_column(column) for column in read_head(path).columns]
+    if set(RANGE_COLUMNS) <= set(columns):
+        trips = [
+            trip
+            for log, ranges in _read_ranges(path).items()
+            for trip in _ranged(path.parent / log, ranges, mapping, counts, on_bad)
+        ]
+    elif MARK in columns:
+        trips = _marked(path, mapping, counts, on_bad)
+    else:
+        raise ConfigError(
+            f"{path}: expected the columns {', '.join(RANGE_COLUMNS)}, or a log with a column {MARK!r}; got {columns}"
+        )
+    if not trips:
+        raise ConfigError(f"{path}: expected labelled rows, came none")
+    return trips
+
+
+def _read_ranges(path: Path) -> dict[str, list[Range]]:
+    """The ranges of each log."""
+    with open_log(path) as (stream, _):
+        text = decode(stream.read()).lstrip("\ufeff")
+    delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
+    rows = csv.DictReader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
+    rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
+    ranges: dict[str, list[Range]] = {}
+    for row in rows:
+        ranges.setdefault(row["log"] or "", []).append(_range(row["start"], row["end"], f"{path}:{rows.line_num}"))
+    return ranges
+
+
+def _range(start: str | None, end: str | None, where: str) -> Range:
+    came = f"{start!r} and {end!r}"
+    try:
+        found = Range(parse_time(start or ""), parse_time(end or ""), where)
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"{where}: expected ISO 8601 times or seconds, came {came}") from error
+    if found.end < found.start:
+        raise ConfigError(f"{where}: expected an end at or after the start, came {came}")
+    return found
+
+
+def parse_time(text: str) -> int:
+    """Microseconds since the epoch from seconds or ISO 8601; ValueError when it is neither."""
+    try:
+        return round(float(text) * SECOND)
+    except ValueError:
+        when = datetime.fromisoformat(text.strip())
+        return round((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * SECOND)
+
+
+def _ranged(
+    log: Path,
+    ranges: Sequence[Range],
+    mapping: Mapping,
+    counts: Counter[str],
+    on_bad: Callable[[str], None],
+) -> list[LabelledTrip]:
+    period = round(mapping.ticks.period_s * SECOND)
+    ticks = _ticks(log, mapping, counts, on_bad)
+    touched = [[one.touches(time, period) for one in ranges] for _, time in ticks]
+    for number, one in enumerate(ranges):
+        if not any(trip[number].any() for trip in touched):
+            raise ConfigError(f"{one.where}: {_nothing_in(one, log, [time for _, time in ticks])}")
+    return [
+        LabelledTrip(log.stem, values, np.any(trip, axis=0)) for (values, _), trip in zip(ticks, touched, strict=True)
+    ]
+
+
+def _nothing_in(one: Range, log: Path, times: Sequence[TimeArray]) -> str:
+    """Why a range without ticks is refused."""
+    held = f"{_moment(int(times[0][0]))} to {_moment(int(times[-1][-1]))}" if times else "nothing"
+    return (
+        f"expected a range with ticks of {log} in it, which holds {held}; "
+        f"came {_moment(one.start)} to {_moment(one.end)}"
+    )
+
+
+def _moment(time: int) -> str:
+    return clock(time, is_relative(time))
+
+
+def _marked(log: Path, mapping: Mapping, counts: Counter[str], on_bad: Callable[[str], None]) -> list[LabelledTrip]:
+    mark = SignalColumn(column=MARK, aggregation="max", hold_s=mapping.ticks.gap_limit_s)
+    wider = msgspec.structs.replace(mapping, signals={**mapping.signals, MARK: mark})
+    return [
+        LabelledTrip(log.stem, np.ascontiguousarray(values[:, :-1]), values[:, -1] > 0)
+        for values, _ in _ticks(log, wider, counts, on_bad)
+    ]
+
+
+def _ticks(
+    log: Path, mapping: Mapping, counts: Counter[str], on_bad: Callable[[str], None]
+) -> list[tuple[FloatArray, TimeArray]]:
+    """Each trip's values and tick times."""
+    grid = mapping.ticks
+    ticks = Ticks(
+        log.stem,
+        mapping.manifest_signals(),
+        round(grid.period_s * SECOND),
+        round(grid.gap_limit_s * SECOND),
+        round(grid.lateness_s * SECOND),
+    )
+    blocks: list[TickBlock] = []
+    for block in read_log(log, mapping, vehicle=log.stem, counts=counts, on_bad=on_bad):
+        blocks.append(ticks.add(block))
+    blocks.append(ticks.flush())
+    counts.update(ticks.counts)
+    trip = np.concatenate([block.trip for block in blocks])
+    cuts = np.flatnonzero(np.diff(trip)) + 1
+    values = np.split(np.concatenate([block.values for block in blocks]), cuts)
+    times = np.split(np.concatenate([block.time for block in blocks]), cuts)
+    return [(v, t) for v, t in zip(values, times, strict=True) if len(v)]

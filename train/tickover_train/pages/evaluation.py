@@ -1,0 +1,138 @@
+"""The study as one self-contained HTML page, light and dark. Pictures are SVG: no script, nothing loaded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tickover_train.evaluation.evaluate import Cell, CurvePoint
+from tickover_train.evaluation.study import FalseAlarm, Study
+
+WIDTH: Final = 320
+HEIGHT: Final = 90
+CURVE: Final = (560, 280)
+DECADES: Final = (0.1, 1.0, 10.0)
+"""The curve's ticks along x, false onsets an hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind's line of the heat map."""
+
+    kind: str
+    cells: list[Cell]
+
+
+def render(study: Study) -> str:
+    """The page's HTML; everything from outside is escaped by the template."""
+    page: str = _template("evaluation.html.j2").render(
+        study=study,
+        model=study.whole[0],
+        tables=[(title.capitalize(), verdicts) for title, verdicts in study.tables],
+        magnitudes=_magnitudes(study.whole[0].cells),
+        rows=_rows(study.whole[0].cells),
+        curve=[(verdict.name, _curve(verdict.curve)) for verdict in study.whole],
+        curve_size=CURVE,
+        curve_x=[(_curve_x(rate), rate) for rate in DECADES],
+        budget_x=_curve_x(study.budget_per_hour),
+        alarms=[(alarm, _pictures(alarm)) for alarm in study.worst],
+        size=(WIDTH, HEIGHT),
+    )
+    return page
+
+
+def _template(name: str) -> Any:
+    """A page's template; everything that is put into it is escaped."""
+    from jinja2 import DictLoader, Environment, select_autoescape
+
+    folder = files(__package__)
+    pages = {one: folder.joinpath(one).read_text(encoding="utf-8") for one in ("style.css", name)}
+    environment = Environment(
+        loader=DictLoader(pages), autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(percent=percent, seconds=seconds, number=number)
+    return environment.get_template(name)
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage; a dash when there is none."""
+    return "–" if share is None or not np.isfinite(share) else f"{100 * share:.0f} %"
+
+
+def seconds(value: float | None) -> str:
+    """Seconds, or a dash."""
+    return "–" if value is None else f"{value:.0f} s"
+
+
+def number(value: float) -> str:
+    """A plain number of three figures, or a dash."""
+    return f"{value:.3g}" if np.isfinite(value) else "–"
+
+
+def _magnitudes(cells: Sequence[Cell]) -> list[float]:
+    return sorted({cell.magnitude for cell in cells if cell.magnitude is not None})
+
+
+def _rows(cells: Sequence[Cell]) -> list[Row]:
+    names = dict.fromkeys(cell.kind for cell in cells)
+    return [Row(name, [cell for cell in cells if cell.kind == name]) for name in names]
+
+
+def _curve_x(rate: float) -> float:
+    low, high = np.log10(DECADES[0]), np.log10(DECADES[-1])
+    return float(np.clip((np.log10(max(rate, 1e-9)) - low) / (high - low), 0, 1)) * CURVE[0]
+
+
+def _curve(points: Sequence[CurvePoint]) -> str:
+    """SVG points of caught share over false onsets an hour (logarithmic)."""
+    return " ".join(
+        f"{_curve_x(p.allowed):.1f},{CURVE[1] * (1 - p.caught):.1f}" for p in points if np.isfinite(p.caught)
+    )
+
+
+def _pictures(alarm: FalseAlarm) -> list[dict[str, Any]]:
+    """One small picture of the score, and one per signal to blame."""
+    score = _picture(alarm, "score", "", [alarm.score, np.ones(len(alarm.score))])
+    return [score, *(_picture(alarm, t.signal, t.unit, [t.observed, t.expected]) for t in alarm.traces)]
+
+
+def _picture(alarm: FalseAlarm, title: str, unit: str, series: Sequence[npt.NDArray[np.floating]]) -> dict[str, Any]:
+    """Title, range, SVG paths of the series on one scale, and where the episode opens."""
+    together = np.concatenate(series)
+    finite = together[np.isfinite(together)]
+    span = f"{number(float(finite.min()))} to {number(float(finite.max()))} {unit}" if len(finite) else "missing"
+    x = _scale(alarm.seconds, alarm.seconds) * WIDTH
+    return {
+        "title": title,
+        "range": span,
+        "lines": [_path(x, HEIGHT * (1 - _scale(one, together))) for one in series],
+        "marker": round(float(_scale(np.zeros(1), alarm.seconds)[0]) * WIDTH, 1),
+    }
+
+
+def _scale(values: npt.NDArray[np.floating], reference: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    finite = reference[np.isfinite(reference)]
+    if len(finite) == 0:
+        return np.full(len(values), np.nan)
+    low, high = float(finite.min()), float(finite.max())
+    return (values - low) / ((high - low) or 1.0)
+
+
+def _path(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> str:
+    parts, pen = [], "M"
+    for a, b in zip(x, y, strict=True):
+        if not np.isfinite(b):
+            pen = "M"
+            continue
+        parts.append(f"{pen}{a:.1f} {b:.1f}")
+        pen = "L"
+    return " ".join(parts)
+
+
+def render_comparison(found: Any, trips: int, epochs: int, seed: int) -> str:
+    """The page of ``tickover compare``; ``found`` is a ``tickover_train.evaluation.comparison.Comparison``."""
+    page: str = _template("comparison.html.j2").render(found=found, trips=trips, epochs=epochs, seed=seed)
+    return page

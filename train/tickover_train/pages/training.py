@@ -1,0 +1,129 @@
+"""The run's report: one self-contained page with loss curves, residuals, memory horizon, limits and unseen trips."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+import numpy as np
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from tickover.core.values import DoubleArray
+from tickover.storage.files import replace_file
+from tickover_export.run import limits_tuple
+from tickover_train.calibration.limits import realised_words
+from tickover_train.fitting.horizon import FRACTION, Horizon, Horizons
+from tickover_train.pipeline import Job, Product
+
+PAGE: Final = Path(__file__).with_name("training.html.j2")
+BINS: Final = np.linspace(-6.0, 6.0, 121)
+"""Of the residual histograms, in residual units; what lies beyond is in the outermost bins."""
+
+
+def write(path: Path, job: Job, product: Product, horizon: Horizons) -> None:
+    """Write the page, whole. It opens offline."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    figures = {
+        "losses": _losses(product),
+        "residuals": _residuals(product),
+        "horizon": _horizon(horizon, job.period_s),
+        "unseen": _unseen(product, job.period_s),
+    }
+    page = environment.from_string(PAGE.read_text(encoding="utf-8")).render(
+        plotly=get_plotlyjs(),
+        figures={name: figure.to_html(full_html=False, include_plotlyjs=False) for name, figure in figures.items()},
+        facts=_facts(job, product, horizon),
+        limits=_limit_rows(product),
+        banks=[bank.name for bank in product.spec.banks],
+    )
+    with replace_file(path) as file:
+        file.write(page.encode())
+
+
+def _facts(job: Job, product: Product, horizon: Horizons) -> dict[str, str]:
+    network, budget, first = product.spec.network, product.limits.budget, product.folds[0].fitted
+    hours = sum(len(trip.values) for trip in job.trips) * job.period_s / 3600.0
+    return {
+        "model": f"{network.arch} of {network.cell}, hidden {network.hidden}, {network.parameters:,} weights",
+        "trips": f"{len(job.trips)} ({hours:.1f} h), seed {job.config.seed}",
+        "held-out loss": f"{first.best_loss:.4f} at epoch {first.best_epoch}",
+        "false episodes": f"budget {budget.per_hour:g} an hour: {realised_words(budget)}",
+        "memory horizon": _horizon_words(horizon.memory, job.period_s),
+        "state horizon": _horizon_words(horizon.state, job.period_s) if horizon.state else "no state is carried",
+    }
+
+
+def _horizon_words(horizon: Horizon, period_s: float) -> str:
+    return f"{'' if horizon.reached else 'more than '}{horizon.lag * period_s:g} s"
+
+
+def _limit_rows(product: Product) -> list[dict[str, Any]]:
+    """One row per signal: name, residual centre and scale in standard deviations, a limit per bank."""
+    width = len(product.spec.signals)
+    limits = limits_tuple(product.limits.limits)
+    return [
+        {
+            "signal": signal.name,
+            "center": float(product.weights["residual.center"][place]),
+            "scale": float(product.weights["residual.scale"][place]),
+            "limits": limits[place::width],
+        }
+        for place, signal in enumerate(product.spec.signals)
+    ]
+
+
+def _figure(x: str, y: str, **layout: Any) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(
+        xaxis_title=x, yaxis_title=y, template="simple_white", height=360, margin={"l": 60, "r": 20, "t": 20, "b": 50}
+    )
+    figure.update_layout(**layout)
+    return figure
+
+
+def _losses(product: Product) -> go.Figure:
+    figure = _figure("epoch", "mean log error")
+    for number, fold in enumerate(product.folds, start=1):
+        epochs = list(range(1, len(fold.fitted.losses) + 1))
+        for name, column, dash in (("training", 0, "dot"), ("held out", 1, "solid")):
+            values = [loss[column] for loss in fold.fitted.losses]
+            figure.add_scatter(x=epochs, y=values, name=f"fold {number}, {name}", line={"dash": dash})
+    return figure
+
+
+def _residuals(product: Product) -> go.Figure:
+    figure = _figure("residual / scale", "share of ticks", yaxis_type="log")
+    pooled = np.concatenate([trip[product.spec.warm_up_ticks :] for trip in product.residuals])
+    standard = (pooled - product.weights["residual.center"]) / product.weights["residual.scale"]
+    middles = (BINS[1:] + BINS[:-1]) / 2
+    for place, signal in enumerate(product.spec.signals):
+        seen = standard[np.isfinite(standard[:, place]), place]
+        counts, _ = np.histogram(np.clip(seen, BINS[0], BINS[-1]), BINS)
+        figure.add_scatter(x=middles, y=counts / max(len(seen), 1), name=signal.name, line={"shape": "hvh", "width": 1})
+    return figure
+
+
+def _horizon(horizon: Horizons, period_s: float) -> go.Figure:
+    figure = _figure("lag, s", "gradient norm / maximum", yaxis_type="log")
+    for name, one in (("through the inputs", horizon.memory), ("through the state", horizon.state)):
+        if one is not None:
+            figure.add_scatter(x=np.arange(len(one.curve)) * period_s, y=_relative(one.curve), name=name)
+            figure.add_vline(x=one.lag * period_s, line_dash="dot")
+    figure.add_hline(y=FRACTION, line_dash="dash")
+    return figure
+
+
+def _relative(curve: DoubleArray) -> Sequence[float]:
+    """Over the maximum at lags >= 1; zeros cannot stand on a logarithmic axis."""
+    top = float(curve[1:].max())
+    return [float(value / top) if value > 0 else float("nan") for value in curve]
+
+
+def _unseen(product: Product, period_s: float) -> go.Figure:
+    figure = _figure("trip", "highest score", yaxis_type="log", height=420)
+    peaks = [float(np.nanmax(scores, initial=0.0)) for scores in product.limits.scores]
+    hours = [f"{len(scores) * period_s / 3600:.2f} h" for scores in product.limits.scores]
+    figure.add_bar(x=[trip.source for trip in product.charts], y=peaks, hovertext=hours)
+    figure.add_hline(y=1.0, line_dash="dash")
+    return figure

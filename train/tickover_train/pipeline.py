@@ -1,0 +1,222 @@
+"""From trips to a finished run: fit the folds, standardise the residuals, set the limits, prove what was made.
+
+The product's network is fold 0's. The other folds are fitted alike, each blind to other trips, so that residuals and
+charts of every trip come from a network that has not seen it: limits rest on all the trips, not on the few
+that were held out.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from msgspec import structs
+
+from tickover.core.manifest import Network
+from tickover.core.values import FloatArray
+from tickover.logs.mapping import Mapping
+from tickover_export.charts.graph import bound
+from tickover_export.spec import GraphSpec
+from tickover_train.calibration.input_drift import climate_of, moved_by
+from tickover_train.calibration.legs import cut_legs
+from tickover_train.calibration.limits import Limits, ScoredTrip, calibrate
+from tickover_train.calibration.residuals import cold_starts, standard
+from tickover_train.calibration.scoring import chart_trips, open_unlimited
+from tickover_train.config import TrainConfig
+from tickover_train.data import Scaler, Trip, digest, fit_scaler, folds
+from tickover_train.fitting import checkpoint
+from tickover_train.fitting.fit import (
+    Checkpoint,
+    Task,
+    choose_device,
+    fit,
+    new_network,
+)
+from tickover_train.fitting.network import (
+    Recurrent,
+    load_weights,
+    parameters,
+    prepare,
+    weights_of,
+)
+from tickover_train.fitting.reference import expect
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be trained: a configuration, normalised trips, and what to tell while at it."""
+
+    config: TrainConfig
+    mapping: Mapping
+    trips: Sequence[Trip]
+    scaler: Scaler
+    normalised: Sequence[FloatArray]
+    held_out: Sequence[Sequence[int]]
+    device: torch.device
+    checkpoints: Path | None = None
+    tell: Callable[[float, str], None] = lambda done, text: None
+    stopped: Callable[[], bool] = lambda: False
+
+    @property
+    def period_s(self) -> float:
+        """Seconds per tick."""
+        return self.mapping.ticks.period_s
+
+    @property
+    def identity(self) -> str:
+        """A hash of configuration and data: a checkpoint of another job is not resumed."""
+        text = msgspec.json.encode((self.config.network, self.config.fit, self.config.corruption, self.config.seed))
+        return hashlib.sha256(text + digest(self.trips).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A fitted network, the trips that it has not seen, and how the fit went."""
+
+    network: Recurrent
+    unseen: Sequence[int]
+    fitted: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """All that a run folder says: the network, its weights with scaler and residuals, spec, limits, and evidence."""
+
+    network: Recurrent
+    spec: GraphSpec
+    weights: dict[str, FloatArray]
+    limits: Limits
+    folds: Sequence[Fold]
+    charts: Sequence[ScoredTrip]
+    residuals: Sequence[FloatArray] = field(default_factory=tuple)
+
+
+def new_job(
+    config: TrainConfig,
+    mapping: Mapping,
+    trips: Sequence[Trip],
+    checkpoints: Path | None = None,
+    tell: Callable[[float, str], None] = lambda done, text: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Job:
+    """Scale the trips and choose who is held out."""
+    scaler = fit_scaler(trips)
+    normalised = [prepare(trip.values, scaler.center, scaler.scale, config.charts.input_clip) for trip in trips]
+    held_out = folds(trips, config.calibration.folds, config.fit.held_out, config.seed)
+    device = choose_device(config.fit.device)
+    return Job(config, mapping, trips, scaler, normalised, held_out, device, checkpoints, tell, stopped)
+
+
+def network_of(config: TrainConfig, period_s: float) -> Network:
+    """The manifest's description of the network, parameters not yet counted."""
+    settings = config.network
+    window = max(2, round(settings.window_s / period_s)) if settings.arch == "seq2seq" else None
+    return Network(
+        cell=settings.cell, arch=settings.arch, hidden=settings.hidden, bottleneck=settings.bottleneck, window=window
+    )
+
+
+def fit_fold(job: Job, number: int) -> Fold:
+    """Fit one fold, resuming its checkpoint when there is one."""
+    unseen = job.held_out[number]
+    seen = [i for i in range(len(job.trips)) if i not in unseen] or list(unseen)
+    task = Task(
+        spec=network_of(job.config, job.period_s),
+        config=job.config,
+        period_s=job.period_s,
+        fold=number,
+        training=[job.normalised[i] for i in seen],
+        held_out=[job.normalised[i] for i in unseen],
+        device=job.device,
+        tell=lambda done, text: job.tell((number + done) / len(job.held_out), f"fold {number + 1}, {text}"),
+        save=lambda state: _save(job, number, state),
+        stopped=job.stopped,
+    )
+    started = checkpoint.read(job.checkpoints, number, job.identity) if job.checkpoints else None
+    fitted = fit(task, started)
+    network = new_network(task)
+    load_weights(network, fitted.best)
+    return Fold(network.eval(), unseen, fitted)
+
+
+def _save(job: Job, number: int, state: Checkpoint) -> None:
+    if job.checkpoints:
+        checkpoint.write(job.checkpoints, number, job.identity, state)
+
+
+def fit_folds(job: Job) -> list[Fold]:
+    """Every fold, or those that were begun when someone stopped it; always the first."""
+    fitted: list[Fold] = []
+    for number in range(len(job.held_out)):
+        if fitted and job.stopped():
+            break
+        fitted.append(fit_fold(job, number))
+    return fitted
+
+
+def finish(job: Job, fitted: Sequence[Fold]) -> Product:
+    """Standardise the residuals, run the exported graphs over unseen trips, set the limits."""
+    spec = spec_of(job, fitted[0].network)
+    residuals, legs = unseen_residuals(job, fitted, spec)
+    cold = cold_starts(residuals, legs, spec.warm_up_ticks, job.period_s)
+    spec = structs.replace(spec, cold=cold)
+    residual = standard(residuals, spec.warm_up_ticks, cold, job.period_s)
+    weights = [weights_of(fold.network) | scaling(job.scaler, residual) for fold in fitted]
+    charts = [
+        trip
+        for fold, one in zip(fitted, weights, strict=True)
+        for trip in chart_trips(open_unlimited(one, spec), [job.trips[i] for i in fold.unseen])
+    ]
+    config = job.config
+    limits = calibrate(charts, config.budget, config.episodes, bounds(spec), job.period_s, config.calibration.floor)
+    return Product(fitted[0].network, spec, weights[0], limits, fitted, charts, residuals)
+
+
+def unseen_residuals(job: Job, fitted: Sequence[Fold], spec: GraphSpec) -> tuple[list[FloatArray], list[FloatArray]]:
+    """What each fold's network leaves of the trips that it has not seen, whole and in legs: normalised, ``[T, F]``."""
+    residuals, legs = [], []
+    for fold in fitted:
+        trips = [job.normalised[i] for i in fold.unseen]
+        unseen = [a - b for a, b in zip(trips, moved_by(trips, spec.climate, job.period_s), strict=True)]
+        residuals += [trip - expect(fold.network, trip) for trip in unseen]
+        legs += [
+            leg - expect(fold.network, leg) for cut in cut_legs(unseen, job.period_s, job.config.seed) for leg in cut
+        ]
+    return residuals, legs
+
+
+def spec_of(job: Job, network: Recurrent) -> GraphSpec:
+    """What the graph builder needs besides weights and limits."""
+    charts, ticks = job.config.charts, job.mapping.ticks
+    return GraphSpec(
+        name=job.config.name,
+        signals=job.mapping.manifest_signals(),
+        network=structs.replace(network_of(job.config, job.period_s), parameters=parameters(network)),
+        tick_period_s=ticks.period_s,
+        gap_limit_s=ticks.gap_limit_s,
+        lateness_s=ticks.lateness_s,
+        warm_up_ticks=round(charts.warm_up_s / ticks.period_s),
+        banks=charts.banks,
+        clip=charts.clip,
+        input_clip=charts.input_clip,
+        baseline_span_s=charts.baseline_span_s or None,
+        climate=climate_of(job.normalised, charts.climate_span_s) if charts.climate_span_s else None,
+    )
+
+
+def bounds(spec: GraphSpec) -> FloatArray:
+    """What each chart can reach, ``[C]``, bank-major."""
+    return np.repeat([bound(bank, spec.clip) for bank in spec.banks], len(spec.signals)).astype(np.float32)
+
+
+def scaling(scaler: Scaler, residual: Scaler) -> dict[str, FloatArray]:
+    """The four arrays that go with the network's weights."""
+    return {
+        "scaler.center": scaler.center,
+        "scaler.scale": scaler.scale,
+        "residual.center": residual.center,
+        "residual.scale": residual.scale,
+    }
