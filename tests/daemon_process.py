@@ -24,8 +24,8 @@ from tickover.messages.alerts import decode_alert, encode_alert
 from tickover.model.detector import Detector
 
 ROOT = Path(__file__).resolve().parent.parent
-MODEL = ROOT / "tests" / "edge" / "models" / "gru_autoencoder.onnx"
-OTHER_MODEL = ROOT / "tests" / "edge" / "models" / "lstm_forecaster.onnx"
+MODEL = ROOT / "tests" / "models" / "gru_autoencoder.onnx"
+OTHER_MODEL = ROOT / "tests" / "models" / "lstm_forecaster.onnx"
 SIGNALS = ("coolant", "rpm", "speed")
 START = 1_700_000_000
 Row = tuple[float, dict[str, float]]

@@ -34,7 +34,7 @@ FILES = {
     "rnn_seq2seq.onnx": ("rnn", "seq2seq", {}),
     "lstm_forecaster.onnx": ("lstm", "forecaster", {"warm_up_ticks": 3, "baseline_span_s": 600.0}),
 }
-FOLDER = Path(__file__).parent / "edge" / "models"
+FOLDER = Path(__file__).parent / "models"
 
 
 def small_spec(cell="gru", arch="autoencoder", *, signals=SIGNALS, hidden=6, banks=BANKS, **changes):

@@ -26,7 +26,7 @@ from tickover.model.detector import Detector  # noqa: E402
 from tickover.storage.store import Change, Store  # noqa: E402
 from tickover.transports.mqtt.link import Incoming  # noqa: E402
 
-MODEL = Path(__file__).resolve().parents[1] / "edge" / "models" / "gru_autoencoder.onnx"
+MODEL = Path(__file__).resolve().parents[1] / "models" / "gru_autoencoder.onnx"
 DAY_S = 86_400
 CHECKPOINT_S = State(folder="").checkpoint_s
 

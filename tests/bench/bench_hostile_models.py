@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 TESTS = Path(__file__).parent.parent
-MODELS = sorted((TESTS / "edge" / "models").glob("*.onnx"))
+MODELS = sorted((TESTS / "models").glob("*.onnx"))
 MUTANTS = 10_000
 BATCH = 1_000
 LIMIT_S = 300

@@ -3,10 +3,10 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+import paths
 from tickover.cli import COMMANDS, HELP
 
 BLOCK = """
@@ -19,7 +19,7 @@ sys.meta_path.insert(0, Block())
 from tickover.cli import main
 main({args!r})
 """
-MODEL = Path(__file__).parent / "models" / "gru_autoencoder.onnx"
+MODEL = paths.MODELS / "gru_autoencoder.onnx"
 WORKSHOP = {"torch", "onnx", "scipy", "safetensors", "plotly", "jinja2", "pyarrow", "rich", "prometheus_client"}
 
 

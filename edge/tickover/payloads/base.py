@@ -86,7 +86,7 @@ class Row(NamedTuple):
 
 
 class Decoder(Protocol):
-    """What every format promises; the suite in ``tests/edge/test_payloads.py`` holds all of them to it."""
+    """What every format promises; the suite in ``tests/edge/payloads/test_payloads.py`` holds all of them to it."""
 
     def decode(self, fields: Mapping[str, str], payload: bytes, counts: Counter[str]) -> list[Row]:
         """Rows of one message; raises `PayloadError`; counts single values that were left out."""

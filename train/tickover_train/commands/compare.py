@@ -16,7 +16,7 @@ from tickover_train.data import expand, load_trips
 from tickover_train.pages.evaluation import number, percent, render_comparison
 
 if TYPE_CHECKING:
-    from tickover_train.evaluation.comparison import Comparison, Entry
+    from tickover_train.comparison import Comparison, Entry
     from tickover_train.evaluation.evaluate import Verdict
 
 EPOCHS = 8
@@ -47,8 +47,8 @@ def compare(
     page: Path | None,
 ) -> None:
     """Train every cell in every architecture on three quarters of the trips, and judge them on the rest."""
-    from tickover_train.evaluation.comparison import ARCHITECTURES, CELLS
-    from tickover_train.evaluation.comparison import compare as run
+    from tickover_train.comparison import ARCHITECTURES, CELLS
+    from tickover_train.comparison import compare as run
 
     paths = expand(logs)
     mapping = load_mapping(mapping_file) if mapping_file else propose_mapping(paths)[0]

@@ -13,12 +13,12 @@ from tickover.errors import RunError
 from tickover.logs.inspection import propose_mapping
 from tickover.logs.mapping import Mapping
 from tickover.logs.reading import load_mapping
-from tickover_train import run_folder
+from tickover_train import cell_choice, run_folder
 from tickover_train.calibration.limits import realised_words
 from tickover_train.commands.files import LOGS
 from tickover_train.config import TrainConfig, load_config, parse_budget
 from tickover_train.data import Trip, expand, load_trips
-from tickover_train.fitting import checkpoint, choice
+from tickover_train.fitting import checkpoint
 from tickover_train.fitting.horizon import Horizons, correlation_time, horizons
 from tickover_train.fitting.progress import Interrupt, Progress
 from tickover_train.pages import training
@@ -71,7 +71,7 @@ def train(
     torch.use_deterministic_algorithms(True)
     with interrupt.caught(progress):
         if cell == "auto":
-            settings = choice.choose_cell(settings, mapping, trips, progress, interrupt)
+            settings = cell_choice.choose_cell(settings, mapping, trips, progress, interrupt)
         job = new_job(settings, mapping, trips, checkpoints, progress.tell, interrupt)
         fitted = fit_folds(job)
     progress.say("standardising residuals, setting limits, measuring the memory horizon")

@@ -133,6 +133,6 @@ def _path(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> str:
 
 
 def render_comparison(found: Any, trips: int, epochs: int, seed: int) -> str:
-    """The page of ``tickover compare``; ``found`` is a ``tickover_train.evaluation.comparison.Comparison``."""
+    """The page of ``tickover compare``; ``found`` is a ``tickover_train.comparison.Comparison``."""
     page: str = _template("comparison.html.j2").render(found=found, trips=trips, epochs=epochs, seed=seed)
     return page

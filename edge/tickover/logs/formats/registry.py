@@ -1,6 +1,6 @@
 """Log and payload formats: they take bytes and values, never paths or sockets.
 
-``LOG_FORMATS`` is the registry: a new format joins by one line here and one in tests/edge/test_log_formats.py.
+``LOG_FORMATS`` is the registry: a new format joins by one line here and one in tests/edge/logs/test_log_formats.py.
 """
 
 import importlib

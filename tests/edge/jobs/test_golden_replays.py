@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import paths
 from tickover.commands.replay import replay
 
-HERE = Path(__file__).resolve().parent
-MODEL = HERE / "models" / "gru_autoencoder.onnx"
-CASES = sorted(path for path in (HERE.parent / "golden").iterdir() if path.is_dir())
+MODEL = paths.MODELS / "gru_autoencoder.onnx"
+CASES = sorted(path for path in (paths.TESTS / "golden").iterdir() if path.is_dir())
 TOLERANCE = 1e-3
 
 

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import paths
 from tickover.cli import root
 from tickover.commands.replay import replay
 from tickover.core.values import Phase, Readings
@@ -25,8 +25,8 @@ from tickover.jobs.replay import pieces
 from tickover.messages.alerts import alert_line, decode_alert
 from tickover.model.detector import Detector
 
-MODEL = Path(__file__).parent / "models" / "gru_autoencoder.onnx"
-OTHER = Path(__file__).parent / "models" / "rnn_seq2seq.onnx"
+MODEL = paths.MODELS / "gru_autoencoder.onnx"
+OTHER = paths.MODELS / "rnn_seq2seq.onnx"
 NAMES = ("coolant", "rpm", "speed")
 
 

@@ -1,18 +1,18 @@
 """The detector's promises: one computation however it is cut, state that travels, input that is checked."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import paths
 from tickover.errors import StateError
 from tickover.model.detector import Detector
 from tickover.model.session import open_model
 
-MODELS = Path(__file__).parent / "models"
+MODELS = paths.MODELS
 FILES = sorted(MODELS.glob("*.onnx"))
 TICKS = 400
 

@@ -4,12 +4,12 @@ import json
 import uuid
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import paths
 from tickover.core.values import (
     SECOND,
     Alert,
@@ -28,7 +28,7 @@ from tickover.messages.alerts import (
     schema,
 )
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = paths.ROOT / "docs"
 
 ALERT = Alert(
     alert_id=str(uuid.uuid5(uuid.NAMESPACE_DNS, "alert")),

@@ -4,11 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+import paths
 from tickover.core import manifest
 from tickover.errors import ModelError
 from tickover.model.file import golden
@@ -16,7 +16,7 @@ from tickover.model.file.proto import parse
 from tickover.model.file.seal import SEAL_BYTES, seal
 from tickover.model.session import MAX_BYTES, open_bytes, open_model
 
-MODELS = Path(__file__).parent / "models"
+MODELS = paths.MODELS
 FILES = sorted(MODELS.glob("*.onnx"))
 HEADROOM_MB = 400
 LONGEST_S = 5.0
@@ -330,7 +330,7 @@ def test_golden_vectors_hold_what_they_must(data):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_mutants_are_refused_or_run_without_crash_hang_or_greed(path):
     """Half of 700 mutants are sealed again; ``tests/bench/bench_hostile_models.py`` opens 10,000."""
-    tests = Path(__file__).parent.parent
+    tests = paths.TESTS
     done = subprocess.run(
         [sys.executable, tests / "hostile_models.py", path, "0", "700"],
         env=os.environ | {"PYTHONPATH": f"{tests.parent / 'edge'}{os.pathsep}{tests}"},

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import paths
 from tickover.errors import ConfigError, RunError
 from tickover.model.detector import Detector
 from tickover_export.command import build_model
@@ -17,7 +18,7 @@ from tickover_export.run import read_run
 from tickover_train.commands.train import train
 from train.trips import write_logs
 
-ROOT = Path(__file__).parents[2]
+ROOT = paths.ROOT
 TINY = """
 name = "tiny"
 [network]

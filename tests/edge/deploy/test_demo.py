@@ -11,12 +11,13 @@ from types import ModuleType
 
 import pytest
 
+import paths
 from tickover.core.values import SECOND, Phase
 from tickover.logs.reading import load_mapping
 from tickover.messages.alerts import decode_alert
 from tickover.simulator import KINDS, SIGNALS
 
-DEMO = Path(__file__).resolve().parents[2] / "deploy" / "demo"
+DEMO = paths.ROOT / "deploy" / "demo"
 LARGEST_RECORDING = 600_000
 LARGEST_MODEL = 300_000
 MUST_FIND = 5

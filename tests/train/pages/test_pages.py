@@ -40,7 +40,7 @@ def study(model_file, trips):
 
 @pytest.fixture(scope="module")
 def comparison(study):
-    from tickover_train.evaluation.comparison import (
+    from tickover_train.comparison import (
         ARCHITECTURES,
         CELLS,
         Comparison,

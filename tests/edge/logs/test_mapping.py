@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import paths
 from tickover.core.manifest import Signal
 from tickover.errors import ConfigError
 from tickover.logs.mapping import (
@@ -175,7 +176,7 @@ def test_a_mapping_survives_its_own_text(signals: dict[str, SignalColumn], colum
 
 
 def test_the_mapping_in_the_documentation_is_a_mapping() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "logs.md").read_text(encoding="utf-8")
+    text = (paths.ROOT / "docs" / "logs.md").read_text(encoding="utf-8")
     example = parse_mapping(text.split("```toml\n")[1].split("```")[0])
     for table in (example.time, example.log, example.ticks, example.signals["engine_coolant_temperature"]):
         for key in table.__struct_fields__:

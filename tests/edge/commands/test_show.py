@@ -2,19 +2,19 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from msgspec import structs
 
+import paths
 from tickover.cli import root
 from tickover.commands.show import describe
 from tickover.core.manifest import ColdStart, Legs
 from tickover.errors import ModelError
 from tickover.model.session import open_model
 
-MODELS = Path(__file__).parent / "models"
+MODELS = paths.MODELS
 
 
 def shown(name):

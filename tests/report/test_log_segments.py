@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import paths
+
 pytest.importorskip("jinja2", reason="the report extra is not installed")
 pytest.importorskip("plotly", reason="the report extra is not installed")
 
@@ -29,7 +31,7 @@ from tickover.core.values import (
 from tickover.jobs.log_segments import Lap, Laps
 from tickover.report import Report
 
-MODEL = Path(__file__).parents[1] / "edge" / "models" / "gru_autoencoder.onnx"
+MODEL = paths.MODELS / "gru_autoencoder.onnx"
 MANIFEST = manifest(("boost", "coolant"), ("fast",))
 BLAME = Contribution("boost", "kPa", "boost.fast", 3.0, 1.0, "high", 9.0, 1.0)
 BEGIN = 2

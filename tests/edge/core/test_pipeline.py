@@ -1,12 +1,11 @@
 """The pipeline with a small fake detector whose result depends on every tick before, and with a real model file."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import paths
 from tickover.core.manifest import (
     Budget,
     Chart,
@@ -28,7 +27,7 @@ from tickover.errors import ConfigError, StateError
 from tickover.host import toml
 from tickover.model.detector import Detector
 
-MODEL = Path(__file__).parent / "models" / "gru_autoencoder.onnx"
+MODEL = paths.MODELS / "gru_autoencoder.onnx"
 
 
 class FakeDetector:

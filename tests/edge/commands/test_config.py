@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
+import paths
 from tickover.core.manifest import EpisodePolicy
 from tickover.daemon.config import Config
 from tickover.host.toml import decode
 from tickover.payloads.base import Input
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = paths.ROOT
 EXAMPLE = (ROOT / "deploy" / "tickover.toml").read_text(encoding="utf-8")
 
 

@@ -2,13 +2,13 @@
 
 import itertools
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import paths
 from tickover.core.values import SECOND, Readings
 from tickover.simulator import CHANNELS, KINDS, SIGNALS, Fault, Truck, random_faults
 from tickover.simulator.signals import INDEX
@@ -141,7 +141,7 @@ def test_wrong_faults_and_periods_are_refused() -> None:
 
 
 def test_the_docs_name_every_signal_and_fault() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    page = (paths.ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
     for name in [*KINDS, *(signal.name for signal in SIGNALS if not signal.name.startswith("tyre_pressure"))]:
         assert f"`{name}`" in page, name
     assert all(str(signal.spn) in page for signal in SIGNALS)

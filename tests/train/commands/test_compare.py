@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 
 def test_trips_to_judge_on_are_not_trained_on(trips):
-    from tickover_train.evaluation.comparison import split
+    from tickover_train.comparison import split
 
     named = [Trip(str(number), trip) for number, trip in enumerate([*trips, *trips])]
     training, test = split(named)
@@ -23,7 +23,7 @@ def test_trips_to_judge_on_are_not_trained_on(trips):
 
 
 def test_trips_of_one_log_are_told_apart(trips):
-    from tickover_train.evaluation.comparison import split
+    from tickover_train.comparison import split
 
     lengths = range(200, 900, 100)
     named = [Trip("a log with gaps", trips[0][:length]) for length in lengths]
