@@ -27,7 +27,7 @@ from tickover.core.values import (
     TickBlock,
 )
 from tickover.report import Report
-from tickover.report import report as limits
+from tickover.report import contents as limits
 
 HOSTILE = "</script><script>document.title='PWNED'</script><img src=x onerror=alert(1)>&amp;\u2028"
 LARGEST_PAGE = 10_000_000

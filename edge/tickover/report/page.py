@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import jinja2
 import numpy as np
@@ -13,11 +13,9 @@ from plotly.offline import get_plotlyjs
 from tickover import __version__
 from tickover.core.time_format import clock, duration, is_relative
 from tickover.core.values import Contribution, EndReason, Severity
+from tickover.report.contents import Contents, Story, Track
 from tickover.report.packing import pack_doubles, pack_values
 from tickover.report.windows import Ticks
-
-if TYPE_CHECKING:
-    from tickover.report.report import Report, Story, Track
 
 REASONS: Final = {
     None: "still open",
@@ -32,7 +30,7 @@ DRAWN_FROM: Final = 86_400_000.0
 DIRECTIONS: Final = {"high": "too high", "low": "too low", "unsteady": "unsteady"}
 
 
-def render(report: "Report", counts: dict[str, int]) -> str:
+def render(report: Contents, counts: dict[str, int]) -> str:
     """The page as text."""
     return _template().render(
         report=report,
@@ -83,7 +81,7 @@ def number(value: float | None, digits: int = 4, unit: str = "") -> str:
     return f"{text} {unit}".rstrip()
 
 
-def _summary(report: "Report") -> dict[str, Any]:
+def _summary(report: Contents) -> dict[str, Any]:
     tracks = report.tracks.values()
     ticks = sum(track.ticks for track in tracks)
     values = ticks * len(report.manifest.signals)
@@ -106,12 +104,12 @@ def _summary(report: "Report") -> dict[str, Any]:
     }
 
 
-def _peak(track: "Track") -> float:
+def _peak(track: Track) -> float:
     score = track.pyramid.buckets().score
     return float(np.fmax.reduce(score)) if len(score) else float("nan")
 
 
-def _row(report: "Report", story: "Story") -> dict[str, Any]:
+def _row(report: Contents, story: Story) -> dict[str, Any]:
     relative = is_relative(story.start)
     end = story.last if story.end is None else story.end
     return {
@@ -140,7 +138,7 @@ def _blame(part: Contribution) -> dict[str, Any]:
     }
 
 
-def _quality(report: "Report") -> list[dict[str, Any]]:
+def _quality(report: Contents) -> list[dict[str, Any]]:
     """Per signal: its plausible range, the share of missing ticks and the highest chart."""
     ticks = sum(track.ticks for track in report.tracks.values())
     rows = []
@@ -150,7 +148,7 @@ def _quality(report: "Report") -> list[dict[str, Any]]:
     return rows
 
 
-def _data(report: "Report") -> dict[str, Any]:
+def _data(report: Contents) -> dict[str, Any]:
     """All that the script draws."""
     vehicles = list(report.tracks)
     first = min((track.first for track in report.tracks.values() if track.first is not None), default=0)
@@ -174,7 +172,7 @@ def _data(report: "Report") -> dict[str, Any]:
     }
 
 
-def _track(name: str, track: "Track", shift: float) -> dict[str, Any]:
+def _track(name: str, track: Track, shift: float) -> dict[str, Any]:
     buckets = track.pyramid.buckets()
     expected = buckets.expected
     columns = range(expected.shape[1])
