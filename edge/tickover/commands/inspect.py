@@ -11,7 +11,7 @@ from tickover.logs.mapping import Mapping
 from tickover.logs.profile import SignalStatistics
 from tickover.logs.reading import load_mapping
 
-HEADINGS = ("signal", "unit", "missing", "low", "median", "high", "plausible", "outside", "new value", "glitches")
+HEADINGS = ("signal", "unit", "missing", "low", "median", "high", "plausible", "outside", "new value", "outliers")
 
 
 @click.command()
@@ -56,5 +56,5 @@ def _row(mapping: Mapping, name: str, seen: SignalStatistics) -> tuple[str, ...]
         f"{column.low:g} .. {column.high:g}" if column else "left out",
         str(seen.outside),
         f"{seen.refresh_s:.2g} s",
-        str(seen.glitches),
+        str(seen.outliers),
     )

@@ -234,10 +234,10 @@ def _remarks(seen: SignalStatistics, period: float) -> list[str]:
         remarks.append("holds no reading")
     elif seen.constant:
         remarks.append(f"constant ({seen.low:g})")
-    if seen.glitches:
-        shown = ", ".join(f"{value:g}" for value in seen.glitch_values[:5])
+    if seen.outliers:
+        shown = ", ".join(f"{value:g}" for value in seen.outlier_values[:5])
         remarks.append(
-            f"{seen.glitches} glitches (short jumps far outside what lasts, {seen.lasting_low:g} to "
+            f"{seen.outliers} outliers (short jumps far outside what lasts, {seen.lasting_low:g} to "
             f"{seen.lasting_high:g}), up to: {shown}; the proposed range makes them missing, and counted"
         )
     if not seen.constant and seen.refresh_s > profile.REPEATS * period:

@@ -1,4 +1,9 @@
-"""Robust figures of recorded signals: rates, ranges, glitches, and the rules proposed from them."""
+"""Robust figures of recorded signals: rates, ranges, outliers, and the rules proposed from them.
+
+An *outlier* here is a short excursion far beyond the values that last: it tells where a plausible range ends, and is
+missing under that range. What ``tickover evaluate`` calls a *glitch* is another thing: a jump away from the value just
+before and back, which may lie within the range.
+"""
 
 import math
 from collections.abc import Sequence
@@ -18,14 +23,14 @@ USUAL: Final = (0.05, 0.95)
 """Quantiles that are usual values, for signals too restless to last anywhere."""
 LOG_QUANTILES: Final = (0.2, 0.8)
 """Of many logs, those at the ends may be faulty throughout: the lasting edges are these quantiles of the logs'."""
-GLITCH_SHARE: Final = 0.5
-"""Where less of the readings far out than this is in short excursions, that is how the signal behaves, no glitch."""
-GLITCH_REACH: Final = 1.5
-"""How far out at least one glitch must be, in margins: real peaks of a restless signal go a little beyond."""
+OUTLIER_SHARE: Final = 0.5
+"""Where less of the readings far out than this is in short excursions, the signal behaves so: no outliers."""
+OUTLIER_REACH: Final = 1.5
+"""How far out at least one outlier must be, in margins: real peaks of a restless signal go a little beyond."""
 RANGE_MARGIN: Final = 1.0
-"""Where there are glitches, the proposed range ends this many spans beyond the lasting and usual values,"""
-GLITCH_SIDE: Final = 0.5
-"""or this part of the way to the nearest glitch, if that is further."""
+"""Where there are outliers, the proposed range ends this many spans beyond the lasting and usual values,"""
+OUTLIER_SIDE: Final = 0.5
+"""or this part of the way to the nearest outlier, if that is further."""
 OPEN_MARGIN: Final = 5.0
 """Where there are none, it ends this many spans beyond all values: a log of one season must not shut out another."""
 REPEATS: Final = 3.0
@@ -34,7 +39,7 @@ REFRESH_QUANTILE: Final = 0.25
 HOLD_QUANTILE: Final = 0.95
 HOLD_INTERVALS: Final = 3
 NICE: Final = (1.0, 2.0, 5.0, 10.0)
-SHOWN_GLITCHES: Final = 20
+SHOWN_OUTLIERS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +61,8 @@ class SignalStatistics:
 
     ``missing``: share of rows without a reading. ``interval_s``: between readings (95 % are shorter);
     ``refresh_s``: between changes (a quarter is shorter). ``lasting_*``: range of the levels that last and of the
-    usual values. ``glitches``: short excursions ``RANGE_MARGIN`` outside of that range or further, single readings
-    among them, with ``glitch_values`` the extremes of their peaks. ``outside``: readings outside the mapping's range.
+    usual values. ``outliers``: short excursions ``RANGE_MARGIN`` outside of that range or further, single readings
+    among them, with ``outlier_values`` the extremes of their peaks. ``outside``: readings outside the mapping's range.
     """
 
     rows: int
@@ -69,8 +74,8 @@ class SignalStatistics:
     lasting_high: float
     interval_s: float
     refresh_s: float
-    glitches: int
-    glitch_values: tuple[float, ...]
+    outliers: int
+    outlier_values: tuple[float, ...]
     outside: int = 0
     values: FloatArray = field(default_factory=lambda: np.empty(0, np.float32), repr=False)
 
@@ -91,21 +96,21 @@ class SignalStatistics:
 
     @property
     def proposed_low(self) -> float:
-        """A plausible low end: glitches below are out, and no value of another season."""
-        below = [self.lasting_low - peak for peak in self.glitch_values if peak < self.lasting_low]
+        """A plausible low end: outliers below are out, and no value of another season."""
+        below = [self.lasting_low - peak for peak in self.outlier_values if peak < self.lasting_low]
         if below:
             return _round_outward(
-                self.lasting_low - max(self._margin, GLITCH_SIDE * min(below)), self._margin, down=True
+                self.lasting_low - max(self._margin, OUTLIER_SIDE * min(below)), self._margin, down=True
             )
         return _round_outward(self.low - OPEN_MARGIN * self._margin, self._margin, down=True)
 
     @property
     def proposed_high(self) -> float:
-        """A plausible high end: glitches above are out, and no value of another season."""
-        above = [peak - self.lasting_high for peak in self.glitch_values if peak > self.lasting_high]
+        """A plausible high end: outliers above are out, and no value of another season."""
+        above = [peak - self.lasting_high for peak in self.outlier_values if peak > self.lasting_high]
         if above:
             return _round_outward(
-                self.lasting_high + max(self._margin, GLITCH_SIDE * min(above)), self._margin, down=False
+                self.lasting_high + max(self._margin, OUTLIER_SIDE * min(above)), self._margin, down=False
             )
         return _round_outward(self.high + OPEN_MARGIN * self._margin, self._margin, down=False)
 
@@ -123,7 +128,7 @@ def signal_statistics(series: Sequence[Series], index: int, low: float, high: fl
         return SignalStatistics(sum(len(one.time) for one in series), 0, nan, nan, nan, nan, nan, nan, nan, 0, ())
     runs = [_runs(time, value) for time, value in pairs]
     lasting_low, lasting_high = _lasting_range(runs, values)
-    glitches = _glitches(pairs, lasting_low, lasting_high)
+    outliers = _outliers(pairs, lasting_low, lasting_high)
     return with_range(
         SignalStatistics(
             rows=sum(len(one.time) for one in series),
@@ -135,8 +140,8 @@ def signal_statistics(series: Sequence[Series], index: int, low: float, high: fl
             lasting_high=lasting_high,
             interval_s=_quantile_of_steps([time for time, _ in pairs], HOLD_QUANTILE),
             refresh_s=_quantile_of_steps([time for time, _ in runs], REFRESH_QUANTILE),
-            glitches=len(glitches),
-            glitch_values=_extremes(glitches),
+            outliers=len(outliers),
+            outlier_values=_extremes(outliers),
             values=values,
         ),
         low,
@@ -209,7 +214,7 @@ def _margin(low: float, high: float) -> float:
     return RANGE_MARGIN * (high - low if high > low else max(abs(high), 1.0))
 
 
-def _glitches(pairs: Sequence[tuple[TimeArray, FloatArray]], low: float, high: float) -> FloatArray:
+def _outliers(pairs: Sequence[tuple[TimeArray, FloatArray]], low: float, high: float) -> FloatArray:
     """The peaks of short excursions far out of the lasting range.
 
     None when most of what is far out lasts, or when no peak is so far out that no real one would be.
@@ -223,8 +228,8 @@ def _glitches(pairs: Sequence[tuple[TimeArray, FloatArray]], low: float, high: f
                 short += len(value[part])
                 peaks.append(max(value[part], key=lambda one: abs(one - middle)))
     reach = max((abs(peak - middle) for peak in peaks), default=0.0) - (high - low) / 2
-    glitches = reach > GLITCH_REACH * margin and short > GLITCH_SHARE * all_of_them
-    return np.array(peaks if glitches else [], np.float32)
+    outliers = reach > OUTLIER_REACH * margin and short > OUTLIER_SHARE * all_of_them
+    return np.array(peaks if outliers else [], np.float32)
 
 
 def _excursions(value: FloatArray, low: float, high: float) -> list[slice]:
@@ -237,8 +242,8 @@ def _excursions(value: FloatArray, low: float, high: float) -> list[slice]:
 def _extremes(values: FloatArray) -> tuple[float, ...]:
     """The lowest and highest, from the outside in."""
     ordered = np.sort(values)
-    half = SHOWN_GLITCHES // 2
-    shown = ordered if len(ordered) <= SHOWN_GLITCHES else np.concatenate((ordered[:half], ordered[-half:]))
+    half = SHOWN_OUTLIERS // 2
+    shown = ordered if len(ordered) <= SHOWN_OUTLIERS else np.concatenate((ordered[:half], ordered[-half:]))
     return tuple(float(value) for value in shown[::-1])
 
 

@@ -72,7 +72,7 @@ def test_a_unit_of_time_that_is_not_known_is_not_taken_for_seconds(tmp_path: Pat
         propose_mapping([path])
 
 
-def test_a_glitch_is_found_and_the_proposed_range_makes_it_missing(tmp_path: Path) -> None:
+def test_an_outlier_is_found_and_the_proposed_range_makes_it_missing(tmp_path: Path) -> None:
     rng = random.Random(1)
     intake = [20 + row / 200 + rng.choice([0, 0, 1]) for row in range(2000)]
     speed = [max(0.0, min(80.0, (row % 400) - 100 + rng.random())) for row in range(2000)]
@@ -83,12 +83,12 @@ def test_a_glitch_is_found_and_the_proposed_range_makes_it_missing(tmp_path: Pat
     )
     mapping, findings = propose_mapping([path])
     seen = findings.signals["iat"]
-    assert (seen.glitches, seen.outside, seen.glitch_values) == (2, 2, (146.0, 146.0))
+    assert (seen.outliers, seen.outside, seen.outlier_values) == (2, 2, (146.0, 146.0))
     assert mapping.signals["iat"].high < 146
     assert mapping.signals["iat"].low < -10
     assert mapping.signals["iat"].high > 60
-    assert findings.signals["speed"].glitches == findings.signals["speed"].outside == 0
-    assert any("'iat': 2 glitches" in note for note in findings.notes)
+    assert findings.signals["speed"].outliers == findings.signals["speed"].outside == 0
+    assert any("'iat': 2 outliers" in note for note in findings.notes)
 
 
 def test_what_cannot_be_negative_has_no_range_below_zero(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_the_kit_trips_of_summer_give_ranges_that_winter_fits(trips_1hz: list[Pa
     mapping, findings = propose_mapping(summer)
     assert mapping.names == ("ect", "map", "rpm", "speed", "iat", "maf", "thr", "aat", "pedD", "pedE")
     assert mapping.ticks.period_s == 1.0
-    assert {name for name, seen in findings.signals.items() if seen.glitches} == {"iat"}
+    assert {name for name, seen in findings.signals.items() if seen.outliers} == {"iat"}
     assert 60 < mapping.signals["iat"].high < 146
     _, there = propose_mapping(winter, mapping)
     outside = {name: seen.outside / seen.readings for name, seen in there.signals.items() if seen.outside}
