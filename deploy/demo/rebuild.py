@@ -12,10 +12,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from tickover.core.time_format import iso_seconds
 from tickover.core.values import SECOND, Readings
 from tickover.logs.mapping import Mapping, SignalColumn, TickRule
 from tickover.simulator import CHANNELS, Fault, Truck
@@ -52,9 +52,9 @@ def truck() -> Truck:
 def rows(block: Readings) -> Iterator[list[str]]:
     """A block as CSV rows: ISO time, then each value with its sensor's decimals; empty = no reading."""
     for time, values in zip(block.time, block.values, strict=True):
-        stamp = datetime.fromtimestamp(int(time) / SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         pairs = zip(values, CHANNELS, strict=True)
-        yield [stamp, *("" if value != value else f"{value:.{channel.decimals}f}" for value, channel in pairs)]
+        cells = ("" if value != value else f"{value:.{channel.decimals}f}" for value, channel in pairs)
+        yield [iso_seconds(int(time)), *cells]
 
 
 def csv_text(truck: Truck, hours: float) -> str:
@@ -70,17 +70,16 @@ def csv_text(truck: Truck, hours: float) -> str:
 
 def labels_text(truck: Truck) -> str:
     """The faults of the recording as JSON."""
-    labels = [fault.label(truck.start) for fault in FAULTS]
-    return (
-        json.dumps(
-            [
-                {"kind": label.kind, "signals": label.signals, "start": _iso(label.start), "end": _iso(label.end)}
-                for label in labels
-            ],
-            indent=2,
-        )
-        + "\n"
-    )
+    labels = [
+        {
+            "kind": label.kind,
+            "signals": label.signals,
+            "start": iso_seconds(label.start),
+            "end": iso_seconds(label.end),
+        }
+        for label in (fault.label(truck.start) for fault in FAULTS)
+    ]
+    return json.dumps(labels, indent=2) + "\n"
 
 
 def mapping_text() -> str:
@@ -120,10 +119,6 @@ def write_model(out: Path) -> None:
     training = ("train", *logs, "--map", str(MAPPING), "--config", str(CONFIG), "--out", run)
     subprocess.run([*tickover, *training], check=True)
     subprocess.run([*tickover, "export", run, "--out", str(MODEL)], check=True)
-
-
-def _iso(time: int) -> str:
-    return datetime.fromtimestamp(time / SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import click
 from tickover.commands.ui.options import FILE
 from tickover.commands.ui.words import aligned
 from tickover.core.manifest import HORIZON_TICKS, Chart, Manifest
+from tickover.core.time_format import span
 from tickover.model.session import Model, open_model
 
 KINDS: Final = {
@@ -55,7 +56,7 @@ def _network(manifest: Manifest) -> str:
     if network.arch != "forecaster":
         sizes.append(f"bottleneck {network.bottleneck}")
     if network.window:
-        sizes.append(f"window {network.window} ticks ({_seconds(network.window * manifest.tick_period_s)})")
+        sizes.append(f"window {network.window} ticks ({span(network.window * manifest.tick_period_s)})")
     return f"{network.cell.upper()} {network.arch}, {', '.join(sizes)}, {network.parameters:,} weights"
 
 
@@ -64,27 +65,27 @@ def _facts(model: Model) -> Iterator[tuple[str, str]]:
     state = sum(item.size for item in manifest.states) * 4
     yield "file", f"{model.size:,} bytes, sealed, golden vectors replayed here"
     yield "digest", model.digest
-    yield "tick", f"every {_seconds(manifest.tick_period_s)}; late by up to {_seconds(manifest.lateness_s)}"
-    yield "trip", f"ends at a gap over {_seconds(manifest.gap_limit_s)}; the first {_warm_up(manifest)} warm up"
+    yield "tick", f"every {span(manifest.tick_period_s)}; late by up to {span(manifest.lateness_s)}"
+    yield "trip", f"ends at a gap over {span(manifest.gap_limit_s)}; the first {_warm_up(manifest)} warm up"
     if manifest.cold:
         yield "cold start", _cold(manifest)
     yield "state", f"{state:,} bytes per vehicle: {', '.join(f'{item.name} {item.size}' for item in manifest.states)}"
     yield "memory", _horizon(manifest)
-    yield "false alarms", f"limits set for {budget.episodes:g} in {_seconds(budget.per_s)}{_realised(manifest)}"
+    yield "false alarms", f"limits set for {budget.episodes:g} in {span(budget.per_s)}{_realised(manifest)}"
     yield "training", _training(manifest)
     yield "parity", _parity(manifest)
     yield "made by", ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items())) or "unknown"
 
 
 def _warm_up(manifest: Manifest) -> str:
-    return f"{manifest.warm_up_ticks} ticks ({_seconds(manifest.warm_up_ticks * manifest.tick_period_s)})"
+    return f"{manifest.warm_up_ticks} ticks ({span(manifest.warm_up_ticks * manifest.tick_period_s)})"
 
 
 def _cold(manifest: Manifest) -> str:
     """The signals whose residuals are long heard more softly at a trip's start."""
     ages = {name: cold.over_s(WIDER) for name, cold in zip(manifest.names, manifest.cold, strict=True)}
     warm_up_s = manifest.warm_up_ticks * manifest.tick_period_s
-    slow = [f"{name} {_seconds(age)}" for name, age in ages.items() if age > warm_up_s]
+    slow = [f"{name} {span(age)}" for name, age in ages.items() if age > warm_up_s]
     return f"after that, residuals spread over {WIDER:g} times the usual until: {', '.join(slow) or 'no signal'}"
 
 
@@ -94,7 +95,7 @@ def _horizon(manifest: Manifest) -> str:
     farthest = HORIZON_TICKS * manifest.tick_period_s
 
     def told(horizon: float) -> str:
-        return _seconds(horizon) + (" or more" if horizon >= farthest else "")
+        return span(horizon) + (" or more" if horizon >= farthest else "")
 
     state = manifest.state_horizon_s
     through = f"; through the state {told(state)}" if state is not None else ""
@@ -108,7 +109,7 @@ def _realised(manifest: Manifest) -> str:
     interval = f" ({budget.low:.2g} to {budget.high:.2g})" if budget.low is not None and budget.high is not None else ""
     legs = ""
     if found := budget.legs:
-        lengths = f"{_seconds(found.shortest_s)} to {_seconds(found.longest_s)}"
+        lengths = f"{span(found.shortest_s)} to {span(found.longest_s)}"
         legs = f"; in legs of {lengths} {found.realised:.2g} ({found.low:.2g} to {found.high:.2g})"
     return f"; held-out driving gave {budget.realised:.2g} an hour{interval} over {budget.hours:.3g} h{legs}"
 
@@ -133,7 +134,7 @@ def _signals(manifest: Manifest) -> Iterator[Sequence[str]]:
             signal.name,
             signal.unit or "-",
             f"{signal.low:g} .. {signal.high:g}",
-            _seconds(signal.hold_s) if signal.hold_s else "none",
+            span(signal.hold_s) if signal.hold_s else "none",
             signal.aggregation,
             "-" if signal.spn is None else str(signal.spn),
             signal.vss or "-",
@@ -141,25 +142,17 @@ def _signals(manifest: Manifest) -> Iterator[Sequence[str]]:
 
 
 def _chart(chart: Chart) -> Sequence[str]:
-    limit, clears = ("off", "-") if chart.limit is None else (f"{chart.limit:.3g}", _seconds(chart.clears_s))
+    limit, clears = ("off", "-") if chart.limit is None else (f"{chart.limit:.3g}", span(chart.clears_s))
     return chart.name, KINDS[chart.kind], limit, f"{chart.bound:g}", clears
 
 
 def _episodes(manifest: Manifest) -> Iterator[tuple[str, str]]:
     policy = manifest.episodes
-    yield "episode opens", f"after {_seconds(policy.open_after_s)} at the limit"
-    yield "closes", f"after {_seconds(policy.close_after_s)} under {policy.close_level:g} of it"
-    yield "then shut for", _seconds(policy.cool_down_s)
-    yield "no data", f"ends it after {_seconds(policy.no_data_s)}"
+    yield "episode opens", f"after {span(policy.open_after_s)} at the limit"
+    yield "closes", f"after {span(policy.close_after_s)} under {policy.close_level:g} of it"
+    yield "then shut for", span(policy.cool_down_s)
+    yield "no data", f"ends it after {span(policy.no_data_s)}"
     yield "severity", f"major from {policy.major_level:g}, critical from {policy.critical_level:g} times the limit"
-
-
-def _seconds(seconds: float) -> str:
-    """A duration in the unit that reads best."""
-    for unit, size in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:

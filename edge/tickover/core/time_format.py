@@ -1,4 +1,4 @@
-"""Times (microseconds since the epoch) and durations as text."""
+"""Times (microseconds since the epoch) and durations as text, and back."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -8,12 +8,34 @@ from tickover.core.values import SECOND
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 RELATIVE_BEFORE: Final = 365 * 86_400 * SECOND
 """A time in the first year of the epoch is taken for time since a log's start."""
+MINUTE_S: Final = 60
+HOUR_S: Final = 3600
 DAY_S: Final = 86_400
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def iso(time: int) -> str:
     """``2026-03-02T06:15:00.000000Z``; OverflowError beyond the years 1 to 9999."""
-    return (EPOCH + timedelta(microseconds=time)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return _utc(time).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def iso_seconds(time: int) -> str:
+    """``2026-03-02T06:15:00Z``: :func:`iso` without the fraction."""
+    return _utc(time).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso_basic(time: int) -> str:
+    """``20260302T061500Z``: the basic format of ISO 8601, which file names can hold."""
+    return _utc(time).strftime("%Y%m%dT%H%M%SZ")
+
+
+def parse_iso(text: str) -> int:
+    """Microseconds of an ISO 8601 time; without an offset it is UTC. ValueError when it is none.
+
+    The arithmetic is in whole microseconds: a float of seconds since the epoch cannot hold them all.
+    """
+    moment = datetime.fromisoformat(text)
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // _MICROSECOND
 
 
 def is_relative(time: int) -> bool:
@@ -24,22 +46,51 @@ def is_relative(time: int) -> bool:
 def clock(time: int, relative: bool) -> str:
     """``2026-03-02 06:15:00`` (UTC), or ``0:15:00`` since the log's start; an impossible date as seconds."""
     if relative:
-        seconds = time // SECOND
-        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        hours, minutes, seconds = _parts(time)
+        return f"{hours}:{minutes:02}:{seconds:02}"
     try:
-        return (EPOCH + timedelta(microseconds=time)).strftime("%Y-%m-%d %H:%M:%S")
+        return _utc(time).strftime("%Y-%m-%d %H:%M:%S")
     except OverflowError:
         return f"{time / SECOND:.0f} s"
+
+
+def day_clock(time: int) -> str:
+    """``03-02 06:15:00`` (UTC): :func:`clock` without the year, where room is short."""
+    return _utc(time).strftime("%m-%d %H:%M:%S")
+
+
+def stopwatch(length: int) -> str:
+    """``2:05`` or ``1:02:05``: minutes and seconds, with hours once there are any; a negative duration is 0."""
+    hours, minutes, seconds = _parts(max(0, length))
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def duration(length: int) -> str:
     """The two largest parts of a duration: ``3 d 4 h``, ``2 h 35 min``, ``8 min 20 s``, ``12.5 s``."""
     seconds = length / SECOND
-    if seconds < 60:
+    if seconds < MINUTE_S:
         return f"{seconds:.3g} s"
     whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
+    if whole < HOUR_S:
+        return f"{whole // MINUTE_S} min {whole % MINUTE_S} s"
     if whole < DAY_S:
-        return f"{whole // 3600} h {whole // 60 % 60} min"
-    return f"{whole // DAY_S} d {whole // 3600 % 24} h"
+        return f"{whole // HOUR_S} h {whole // MINUTE_S % 60} min"
+    return f"{whole // DAY_S} d {whole // HOUR_S % 24} h"
+
+
+def span(seconds: float) -> str:
+    """A duration to three figures in one unit, for settings: ``90 s`` is ``1.5 min``, ``0.5 s`` stays."""
+    for unit, size in (("h", HOUR_S), ("min", MINUTE_S)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def _utc(time: int) -> datetime:
+    return EPOCH + timedelta(microseconds=time)
+
+
+def _parts(length: int) -> tuple[int, int, int]:
+    """Hours, minutes and whole seconds of a duration in microseconds."""
+    minutes, seconds = divmod(length // SECOND, 60)
+    return minutes // 60, minutes % 60, seconds

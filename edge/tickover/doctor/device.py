@@ -19,6 +19,7 @@ import numpy as np
 
 from tickover.core.gate import Gate
 from tickover.core.manifest import Manifest
+from tickover.core.time_format import iso_seconds
 from tickover.daemon.config import Config, Model
 from tickover.doctor import Check, fail, ok, warn
 from tickover.errors import ModelError
@@ -125,7 +126,7 @@ def _names(config: Config, manifests: list[Manifest]) -> Iterator[Check]:
 
 
 def _clock(config: Config) -> Check:
-    said = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    said = iso_seconds(time.time_ns() // 1000)
     if is_synced(config.vehicles.clock):
         return ok("clock", f"{said}, synchronised")
     fix = "start systemd-timesyncd or chrony; until then readings ahead of the clock are not refused"

@@ -9,12 +9,11 @@ import os
 import re
 import zlib
 from collections import Counter
-from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Final
 
-from tickover.core.values import SECOND
+from tickover.core.time_format import iso_basic
 from tickover.errors import LogError
 from tickover.storage.files import TEMPORARY, replace_file
 
@@ -58,7 +57,7 @@ class TripFiles:
         The file comes into being, whole, with the first ``append``.
         """
         parent = self._folder / _UNSAFE.sub("_", vehicle)
-        stem = datetime.fromtimestamp(start / SECOND, UTC).strftime("%Y%m%dT%H%M%SZ")
+        stem = iso_basic(start)
         parent.mkdir(exist_ok=True)
         names = (f"{stem}{f'-{number}' if number > 1 else ''}.{kind}{SUFFIX}" for number in count(1))
         path = next(path for name in names if not (path := parent / name).exists() and path not in self._sizes)

@@ -4,7 +4,6 @@ docs/alerts.md explains every key; docs/alert.schema.json is :func:`schema`. Dec
 not write, it refuses.
 """
 
-from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
 
@@ -12,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tickover.core.manifest import Name
-from tickover.core.time_format import EPOCH, iso
+from tickover.core.time_format import clock, iso, parse_iso
 from tickover.core.values import (
     SECOND,
     Alert,
@@ -41,8 +40,6 @@ FMI: Final[dict[tuple[str, Severity], int]] = {
     ("low", Severity.WARNING): 17,
 }
 """SAE J1939-73 failure mode: above or below normal, most, moderately or least severe; unsteady is erratic data (2)."""
-
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 Moment = Annotated[
     str,
@@ -177,7 +174,7 @@ def decode_alert(data: bytes) -> Alert:
 
 def alert_line(alert: Alert) -> str:
     """One line for people: time, phase, severity, score and who is to blame, in UTC."""
-    moment = f"{iso(alert.time)[:-8].replace('T', ' ')}  {alert.phase.value.upper():<6}  {alert.severity.value:<8}"
+    moment = f"{clock(alert.time, relative=False)}  {alert.phase.value.upper():<6}  {alert.severity.value:<8}"
     if alert.phase is Phase.END:
         lasted = (alert.time - alert.start) / SECOND
         told = f"peak {alert.peak:.1f}  {alert.reason.value if alert.reason else ''} after {lasted:.0f} s"
@@ -232,15 +229,15 @@ def _alert(event: AlertEvent) -> Alert:
         sequence=data.sequence,
         severity=data.severity,
         reason=data.reason,
-        start=_time(data.start),
-        time=_time(event.time),
-        end=None if data.end is None else _time(data.end),
+        start=parse_iso(data.start),
+        time=parse_iso(event.time),
+        end=None if data.end is None else parse_iso(data.end),
         score=data.score,
         peak=data.peak,
         signals=tuple(_contribution(part) for part in data.signals),
         freeze_frame=FreezeFrame(
             signals=frame.signals,
-            time=tuple(_time(text) for text in frame.time),
+            time=tuple(parse_iso(text) for text in frame.time),
             score=frame.score,
             observed=frame.observed,
             expected=frame.expected,
@@ -261,7 +258,3 @@ def _contribution(part: SignalData) -> Contribution:
         expected=part.expected,
         spn=part.spn,
     )
-
-
-def _time(text: str) -> int:
-    return (datetime.fromisoformat(text) - EPOCH) // _MICROSECOND

@@ -46,7 +46,7 @@ def test_the_network_and_its_memory_are_in_seconds():
 
 def test_a_refused_file_is_refused_here_too():
     with pytest.raises(ModelError, match=r"README\.md: seal: expected a tickover seal"):
-        CliRunner().invoke(root, ["show", str(MODELS.parent.parent.parent / "README.md")], catch_exceptions=False)
+        CliRunner().invoke(root, ["show", str(paths.ROOT / "README.md")], catch_exceptions=False)
 
 
 def test_cold_starts_and_what_came_of_legs_are_told():

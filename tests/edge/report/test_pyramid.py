@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tickover.core.time_format import clock, duration, is_relative
 from tickover.core.values import (
     SECOND,
     Alert,
@@ -173,24 +172,3 @@ def test_packed_values_come_back_within_half_a_step(numbers: list[float]) -> Non
     back = packed["low"] + packed["step"] * codes.astype(np.float64)
     finite = np.isfinite(array)
     np.testing.assert_allclose(back[finite], array[finite], atol=packed["step"] * 0.501 + 1e-9)
-
-
-@pytest.mark.parametrize(
-    ("time", "words"),
-    [
-        (0, "0:00:00"),
-        (90_061 * SECOND, "25:01:01"),
-        (1_772_431_200 * SECOND, "2026-03-02 06:00:00"),
-        (2**62, "4611686018427 s"),
-    ],
-)
-def test_times_are_read_as_dates_or_as_time_since_the_start(time: int, words: str) -> None:
-    assert clock(time, is_relative(time)) == words
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.1, "0.1 s"), (59, "59 s"), (500, "8 min 20 s"), (9300, "2 h 35 min"), (273_600, "3 d 4 h")],
-)
-def test_durations_have_two_parts(seconds: float, words: str) -> None:
-    assert duration(round(seconds * SECOND)) == words

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TextIO
 
+from tickover.core.time_format import stopwatch
+from tickover.core.values import SECOND
+
 
 class Progress:
     """One line per message on a log, one line rewritten in place on a terminal."""
@@ -20,10 +23,10 @@ class Progress:
     def tell(self, done: float, text: str) -> None:
         """``done`` is the share of the job's largest possible length, 0 to 1."""
         past = time.monotonic() - self._began
-        left = f", at most {clock(past / done - past)} left" if 0.0 < done < 1.0 else ""
+        left = f", at most {_clock(past / done - past)} left" if 0.0 < done < 1.0 else ""
         end = "\r" if self._terminal else "\n"
         erase = "\x1b[2K" if self._terminal else ""
-        self._stream.write(f"{erase}[{clock(past)}{left}] {text}{end}")
+        self._stream.write(f"{erase}[{_clock(past)}{left}] {text}{end}")
         self._stream.flush()
 
     def say(self, text: str) -> None:
@@ -33,11 +36,8 @@ class Progress:
         self._stream.flush()
 
 
-def clock(seconds: float) -> str:
-    """``m:ss`` or ``h:mm:ss``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+def _clock(seconds: float) -> str:
+    return stopwatch(round(seconds) * SECOND)
 
 
 class Interrupt:

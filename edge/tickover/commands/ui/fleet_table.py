@@ -1,7 +1,6 @@
 """The live view of ``tickover watch`` (rich): open episodes, recent alerts, who is there."""
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -9,8 +8,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from tickover.core.time_format import day_clock, stopwatch
 from tickover.core.values import (
-    SECOND,
     Alert,
     Contribution,
     EndReason,
@@ -70,8 +69,8 @@ def _episodes(episodes: list[Alert], of: int) -> RenderableType:
         table.add_row(
             Text(plain(alert.vehicle)),
             Text(alert.severity.value, STYLES[alert.severity]),
-            _moment(alert.start),
-            _span(alert.time - alert.start),
+            day_clock(alert.start),
+            stopwatch(alert.time - alert.start),
             "-" if alert.score is None else f"{alert.score:.1f}",
             f"{alert.peak:.1f}",
             Text(blamed(alert)),
@@ -86,9 +85,9 @@ def _recent(alerts: list[Alert]) -> RenderableType:
         return Text("none yet", style="dim")
     table = _table("time (UTC)", "vehicle", "", "severity", "peak", "to blame: seen (expected)")
     for alert in alerts:
-        ended = f"{_ended(alert.reason)} after {_span(alert.time - alert.start)}"
+        ended = f"{_ended(alert.reason)} after {stopwatch(alert.time - alert.start)}"
         table.add_row(
-            _moment(alert.time),
+            day_clock(alert.time),
             Text(plain(alert.vehicle)),
             PHASES[alert.phase],
             Text(alert.severity.value, STYLES[alert.severity]),
@@ -120,12 +119,3 @@ def _last_line(board: Board, where: str, connected: bool) -> Text:
         line.append(plain(f"{number} {word}"), STATUS_STYLES.get(word, "dim"))
     told = [f"{number:,} {name.replace('_', ' ')}" for name, number in board.counts.items() if number]
     return line.append("  " + ", ".join([*told, "Ctrl-C ends"]), "dim")
-
-
-def _moment(time: int) -> str:
-    return datetime.fromtimestamp(time / SECOND, UTC).strftime("%m-%d %H:%M:%S")
-
-
-def _span(micros: int) -> str:
-    minutes, seconds = divmod(max(0, micros) // SECOND, 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}" if minutes >= 60 else f"{minutes}:{seconds:02}"
