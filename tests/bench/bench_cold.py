@@ -23,8 +23,9 @@ from tickover.model.session import open_bytes
 from tickover_export.graph import build
 from tickover_export.package import manifest_of, package
 from tickover_export.run import read_run
+from tickover_train.calibration.rates import poisson_rate
 from tickover_train.data import load_trips
-from tickover_train.evaluation.metrics import MERGE_S, onsets, poisson_rate
+from tickover_train.evaluation.metrics import MERGE_S, onsets
 from tickover_train.evaluation.scorers import ModelScorer
 from tickover_train.run_folder import METRICS_FILE
 

@@ -17,6 +17,7 @@ from tickover.model.detector import Detector
 from tickover.model.session import open_bytes
 from tickover_export.graph import build
 from tickover_export.package import manifest_of, package
+from tickover_train.calibration.rates import Rate
 from tickover_train.config import TrainConfig
 from tickover_train.data import Trip
 from tickover_train.evaluation.evaluate import (
@@ -26,7 +27,6 @@ from tickover_train.evaluation.evaluate import (
     set_up,
 )
 from tickover_train.evaluation.faults import KINDS, habits_of, plan
-from tickover_train.evaluation.metrics import Rate
 from tickover_train.evaluation.scorers import ModelScorer
 from tickover_train.evaluation.study import beside
 from tickover_train.fitting.horizon import horizons

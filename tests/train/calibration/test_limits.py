@@ -1,76 +1,15 @@
-"""Limits: episodes are counted as the device counts them, and charts of known tails realise their budget."""
+"""Limits: charts of known tails realise their budget, out of sample, on whole trips and in legs."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from tickover.core.episodes import Episodes
-from tickover.core.manifest import (
-    Budget,
-    Chart,
-    EpisodePolicy,
-    Manifest,
-    Network,
-    Signal,
-    StateTensor,
-)
-from tickover.core.values import (
-    SECOND,
-    Phase,
-    Scores,
-    TickBlock,
-)
-from tickover_train.calibration.limits import (
-    ScoredTrip,
-    block_peaks,
-    calibrate,
-    count_episodes,
-    fit_tail,
-    realised_words,
-    score,
-)
+from tickover.core.manifest import Budget, EpisodePolicy
+from tickover_train.calibration.episode_count import count_episodes
+from tickover_train.calibration.limits import ScoredTrip, calibrate, score
 
 POLICY = EpisodePolicy()
 HOURLY = Budget(episodes=1.0, per_s=3600.0)
-
-
-def manifest(policy: EpisodePolicy) -> Manifest:
-    return Manifest(
-        name="one",
-        signals=(Signal(name="a"),),
-        tick_period_s=1.0,
-        gap_limit_s=30.0,
-        lateness_s=0.0,
-        states=(StateTensor(name="h", size=1, reset="trip"),),
-        warm_up_ticks=0,
-        charts=(Chart(name="a.fast", signal="a", kind="ewma", limit=1.0, bound=8.0, clears_s=0.0),),
-        false_alarms=HOURLY,
-        episodes=policy,
-        network=Network(cell="gru", arch="autoencoder", hidden=1, bottleneck=1),
-    )
-
-
-def counted_by_the_device(scores: np.ndarray, policy: EpisodePolicy) -> int:
-    ticks = len(scores)
-    block = TickBlock("v", np.arange(ticks) * SECOND, np.zeros(ticks, np.int64), np.ones((ticks, 1), np.float32))
-    found = Scores(scores, scores[:, None], np.ones((ticks, 1), np.float32))
-    _, alerts = Episodes(manifest(policy), "d", "v").feed(block, found)
-    return sum(alert.phase == Phase.START for alert in alerts)
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    runs=st.lists(st.tuples(st.sampled_from([0.1, 0.7, 0.9, 1.0, 3.0]), st.integers(1, 12)), min_size=1, max_size=25),
-    open_after=st.sampled_from([0.0, 3.0]),
-    close_after=st.sampled_from([0.0, 1.0, 5.0]),
-    cool_down=st.sampled_from([0.0, 1.0, 7.0]),
-)
-def test_episodes_are_counted_as_the_device_counts_them(runs, open_after, close_after, cool_down):
-    scores = np.concatenate([np.full(length, level, np.float32) for level, length in runs])
-    policy = EpisodePolicy(open_after_s=open_after, close_after_s=close_after, cool_down_s=cool_down)
-    assert count_episodes(scores, policy, 1.0) == counted_by_the_device(scores, policy)
 
 
 def noisy_trips(seed: int, number: int, ticks: int = 3600, charts: int = 12) -> list[ScoredTrip]:
@@ -142,18 +81,6 @@ def test_a_chart_that_lives_at_its_bound_is_switched_off_and_spoils_no_other():
     assert np.isfinite(limits[1:]).all()
 
 
-def test_the_tail_of_an_exponential_is_found():
-    peaks = np.random.default_rng(0).exponential(2.0, 4000)
-    tail = fit_tail(peaks, hours=4000.0)
-    assert tail.level(1e-4) == pytest.approx(2.0 * np.log(1e4), rel=0.2)
-
-
-def test_block_peaks_take_missing_for_nothing():
-    charts = np.full((700, 1), np.nan, np.float32)
-    charts[650] = 3.0
-    assert block_peaks(charts, 1.0).tolist() == [[0.0], [3.0]]
-
-
 def cut(trip: ScoredTrip, louder: float = 1.0) -> ScoredTrip:
     """The trip with legs of five minutes, in which its charts stand ``louder`` times as high."""
     legs = tuple(leg * np.float32(louder) for leg in np.array_split(trip.charts, len(trip.charts) // 300))
@@ -188,12 +115,3 @@ def test_a_trip_has_no_part_in_the_limits_that_its_legs_are_counted_under():
     np.testing.assert_allclose(wild.scores[3], usual.scores[3], rtol=1e-5, err_msg="its limits knew of its own legs")
     np.testing.assert_allclose(wild.scores[8], usual.scores[8], rtol=1e-5, err_msg="so did its group's")
     assert wild.scores[0].max() < usual.scores[0].max(), "other groups' limits rise"
-
-
-def test_what_was_realised_is_said_of_trips_and_of_legs():
-    bounds = np.full(12, 100.0, np.float32)
-    budget = calibrate([cut(trip) for trip in noisy_trips(1, 10)], HOURLY, POLICY, bounds, 1.0).budget
-    words = realised_words(budget)
-    assert words.startswith(f"{budget.realised:.2f} an hour on unseen trips")
-    assert f"{budget.legs.realised:.2f}" in words
-    assert words.endswith("in legs of 3 to 8 minutes")

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scipy.stats import poisson
 
 from tickover_train.evaluation.metrics import (
     VUS_LEVELS,
@@ -15,7 +14,6 @@ from tickover_train.evaluation.metrics import (
     nab,
     onsets,
     points,
-    poisson_rate,
     vus_pr,
 )
 
@@ -86,19 +84,6 @@ def test_vus_pr_ranks_perfect_random_and_nan():
     score[~label] = np.nan
     assert vus_pr([label], [score], 0) > 0.99
     assert math.isnan(vus_pr([np.zeros(9, dtype=bool)], [np.ones(9)]))
-
-
-@given(st.integers(0, 200), st.floats(0.1, 1000))
-def test_the_poisson_interval_is_exact(count, hours):
-    rate = poisson_rate(count, hours)
-    assert rate.low <= rate.per_hour <= rate.high
-    assert poisson.cdf(count, rate.high * hours) == pytest.approx(0.025, rel=1e-6)
-    if count:
-        assert poisson.sf(count - 1, rate.low * hours) == pytest.approx(0.025, rel=1e-6)
-
-
-def test_no_hours_bound_nothing():
-    assert poisson_rate(0, 0.0).high == float("inf")
 
 
 def test_close_onsets_are_one():

@@ -13,7 +13,8 @@ from tickover.logs.reading import load_mapping
 from tickover_train.commands.files import LOGS, warn, write
 from tickover_train.config import TrainConfig, load_config
 from tickover_train.data import expand, load_trips
-from tickover_train.pages.evaluation import number, percent, render_comparison
+from tickover_train.pages.evaluation import render_comparison
+from tickover_train.pages.words import number, percent
 
 if TYPE_CHECKING:
     from tickover_train.comparison import Comparison, Entry

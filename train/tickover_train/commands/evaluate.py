@@ -17,12 +17,8 @@ from tickover_train.evaluation.evaluate import Verdict
 from tickover_train.evaluation.faults import load_kinds
 from tickover_train.evaluation.labels import load_labelled
 from tickover_train.evaluation.study import Study, run
-from tickover_train.pages.evaluation import (
-    number,
-    percent,
-    render,
-    seconds,
-)
+from tickover_train.pages.evaluation import render
+from tickover_train.pages.words import number, percent, seconds
 
 
 @click.command()

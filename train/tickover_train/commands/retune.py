@@ -14,12 +14,13 @@ from tickover.logs.reading import load_mapping
 from tickover.model.detector import Detector
 from tickover.model.session import open_bytes, read_model
 from tickover_export.retune import Retuned
-from tickover_train.calibration.limits import Limits, calibrate, realised_words
+from tickover_train.calibration.limits import Limits, calibrate
 from tickover_train.calibration.rescale import rescale
 from tickover_train.calibration.scoring import chart_trips
 from tickover_train.commands.files import LOGS, warn, write
 from tickover_train.config import CalibrationConfig, parse_budget
 from tickover_train.data import Trip, expand, load_trips
+from tickover_train.pages.words import realised_words
 
 
 @click.command()

@@ -14,7 +14,6 @@ from tickover.logs.inspection import propose_mapping
 from tickover.logs.mapping import Mapping
 from tickover.logs.reading import load_mapping
 from tickover_train import cell_choice, run_folder
-from tickover_train.calibration.limits import realised_words
 from tickover_train.commands.files import LOGS
 from tickover_train.config import TrainConfig, load_config, parse_budget
 from tickover_train.data import Trip, expand, load_trips
@@ -22,6 +21,7 @@ from tickover_train.fitting import checkpoint
 from tickover_train.fitting.horizon import Horizons, correlation_time, horizons
 from tickover_train.fitting.progress import Interrupt, Progress
 from tickover_train.pages import training
+from tickover_train.pages.words import realised_words
 from tickover_train.pipeline import (
     Job,
     Product,

@@ -14,16 +14,15 @@ import numpy as np
 
 from tickover.core.manifest import Signal
 from tickover.core.values import FloatArray
+from tickover_train.calibration.rates import Rate, poisson_rate
 from tickover_train.evaluation.faults import Habits, Injection, inject
 from tickover_train.evaluation.metrics import (
     MERGE_S,
     Bools,
     Floats,
     Ints,
-    Rate,
     caught_at,
     onsets,
-    poisson_rate,
     vus_pr,
 )
 from tickover_train.evaluation.scorers import Scorer, Span, Track

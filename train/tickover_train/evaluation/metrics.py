@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -22,27 +21,6 @@ VUS_WINDOW: Final = 60
 """Widest label buffer of VUS-PR, in ticks."""
 VUS_LEVELS: Final = 250
 """Levels at which the precision-recall curve is read; the number in the authors' own implementation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A Poisson rate per hour with its exact two-sided interval."""
-
-    count: int
-    hours: float
-    per_hour: float
-    low: float
-    high: float
-
-
-def poisson_rate(count: int, hours: float, confidence: float = 0.95) -> Rate:
-    """The rate of ``count`` events in ``hours`` with its exact interval (Garwood 1936, chi-square form)."""
-    if hours <= 0:
-        return Rate(count, hours, float("nan"), 0.0, float("inf"))
-    tail = (1.0 - confidence) / 2.0
-    low = float(chi2.ppf(tail, 2 * count)) / 2.0 if count else 0.0
-    high = float(chi2.ppf(1.0 - tail, 2 * count + 2)) / 2.0
-    return Rate(count, hours, count / hours, low / hours, high / hours)
 
 
 def onsets(over: Bools, merge: int) -> Ints:

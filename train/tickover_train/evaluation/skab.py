@@ -14,18 +14,17 @@ import numpy as np
 
 from tickover.core.values import FloatArray
 from tickover.errors import LogError
+from tickover_train.calibration.rates import Rate, poisson_rate
 from tickover_train.evaluation.evaluate import GRACE_S, label_ranges
 from tickover_train.evaluation.metrics import (
     MERGE_S,
     Bools,
     Floats,
     Ints,
-    Rate,
     caught_at,
     nab,
     onsets,
     points,
-    poisson_rate,
 )
 from tickover_train.evaluation.metrics import vus_pr as _vus_pr
 

@@ -11,6 +11,7 @@ from tickover.core.manifest import Manifest
 from tickover.core.values import FloatArray
 from tickover.model.detector import Detector
 from tickover_train.calibration.legs import cut_legs
+from tickover_train.calibration.rates import Rate, poisson_rate
 from tickover_train.data import Trip
 from tickover_train.evaluation.baselines import FLOORS, FloorScorer, PcaScorer
 from tickover_train.evaluation.evaluate import (
@@ -34,11 +35,9 @@ from tickover_train.evaluation.metrics import (
     MERGE_S,
     Floats,
     Points,
-    Rate,
     caught_at,
     onsets,
     points,
-    poisson_rate,
     vus_pr,
 )
 from tickover_train.evaluation.scorers import ModelScorer, Scorer

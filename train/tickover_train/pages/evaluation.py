@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tickover_train.evaluation.evaluate import Cell, CurvePoint
 from tickover_train.evaluation.study import FalseAlarm, Study
+from tickover_train.pages.words import number, percent, seconds
 
 WIDTH: Final = 320
 HEIGHT: Final = 90
@@ -55,21 +56,6 @@ def _template(name: str) -> Any:
     )
     environment.filters.update(percent=percent, seconds=seconds, number=number)
     return environment.get_template(name)
-
-
-def percent(share: float | None) -> str:
-    """A share as a percentage; a dash when there is none."""
-    return "–" if share is None or not np.isfinite(share) else f"{100 * share:.0f} %"
-
-
-def seconds(value: float | None) -> str:
-    """Seconds, or a dash."""
-    return "–" if value is None else f"{value:.0f} s"
-
-
-def number(value: float) -> str:
-    """A plain number of three figures, or a dash."""
-    return f"{value:.3g}" if np.isfinite(value) else "–"
 
 
 def _magnitudes(cells: Sequence[Cell]) -> list[float]:

@@ -12,8 +12,8 @@ from plotly.offline import get_plotlyjs
 from tickover.core.values import DoubleArray
 from tickover.storage.files import replace_file
 from tickover_export.run import limits_tuple
-from tickover_train.calibration.limits import realised_words
 from tickover_train.fitting.horizon import FRACTION, Horizon, Horizons
+from tickover_train.pages.words import realised_words
 from tickover_train.pipeline import Job, Product
 
 PAGE: Final = Path(__file__).with_name("training.html.j2")

@@ -1,0 +1,30 @@
+"""Figures as the workshop's commands and pages show them."""
+
+import math
+
+from tickover.core.manifest import Budget
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage; a dash when there is none."""
+    return "–" if share is None or not math.isfinite(share) else f"{100 * share:.0f} %"
+
+
+def seconds(value: float | None) -> str:
+    """Seconds, or a dash."""
+    return "–" if value is None else f"{value:.0f} s"
+
+
+def number(value: float) -> str:
+    """A plain number of three figures, or a dash."""
+    return f"{value:.3g}" if math.isfinite(value) else "–"
+
+
+def realised_words(budget: Budget) -> str:
+    """The rates that a budget realised on unseen trips and in legs, with their intervals."""
+    words = f"{budget.realised:.2f} an hour on unseen trips ({budget.low:.2f} to {budget.high:.2f}, 95 %, "
+    words += f"{budget.hours:.1f} h)"
+    if legs := budget.legs:
+        words += f", {legs.realised:.2f} ({legs.low:.2f} to {legs.high:.2f}) in legs of "
+        words += f"{legs.shortest_s / 60:g} to {legs.longest_s / 60:g} minutes"
+    return words
