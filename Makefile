@@ -46,7 +46,7 @@ device-test: $(VENV)/.dev ## install the built wheel without extras and run test
 	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
 	$(PYTHON) -m venv .venv-device
 	.venv-device/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		dist/*.whl pytest pytest-timeout pytest-xdist pytest-rerunfailures hypothesis
+		dist/*.whl pytest pytest-timeout pytest-xdist pytest-rerunfailures hypothesis cloudevents jsonschema
 	.venv-device/bin/pytest tests/edge -o pythonpath=tests $(PYTEST)
 
 demo-data: $(VENV)/.demo ## rebuild the bundled recording from its seed

@@ -1,11 +1,10 @@
-"""Alerts as CloudEvents 1.0 structured JSON, and as one readable line.
+"""Alerts in their envelope, and as one readable line.
 
 docs/alerts.md explains every key; docs/alert.schema.json is :func:`schema`. Decoding is strict: what this module did
 not write, it refuses.
 """
 
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta, Struct
@@ -22,10 +21,10 @@ from tickover.core.values import (
     Severity,
 )
 from tickover.errors import TickoverError
+from tickover.messages.envelope import Envelope, Id, Moment, encode, json_schema
 
 SCHEMA_VERSION: Final = 1
 SCHEMA_URN: Final = "urn:tickover:alert:v1"
-SOURCE_PREFIX: Final = "/tickover/"
 MAX_ALERT_BYTES: Final = 16 << 20
 LINE_SHARE: Final = 0.1
 """A line leaves out signals with a smaller share than this."""
@@ -41,12 +40,7 @@ FMI: Final[dict[tuple[str, Severity], int]] = {
 }
 """SAE J1939-73 failure mode: above or below normal, most, moderately or least severe; unsteady is erratic data (2)."""
 
-Moment = Annotated[
-    str,
-    Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$", extra_json_schema={"format": "date-time"}),
-]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", extra_json_schema={"format": "uuid"})]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -102,16 +96,11 @@ class AlertData(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     data_quality: QualityData
 
 
-class AlertEvent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The CloudEvents 1.0 envelope; ``time`` is event time."""
+class AlertEvent(Envelope, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An alert in its envelope; ``subject`` is the episode's id, ``time`` that of the tick that caused the alert."""
 
-    specversion: Literal["1.0"]
-    id: Id
-    source: str
     type: Annotated[str, Meta(pattern=r"^tickover\.alert\.(start|update|end)\.v1$")]
-    subject: str
-    time: Moment
-    datacontenttype: Literal["application/json"]
+    subject: Id
     dataschema: Literal["urn:tickover:alert:v1"]
     data: AlertData
 
@@ -147,18 +136,16 @@ def encode_alert(alert: Alert) -> bytes:
         model_digest=alert.model_digest,
         data_quality=QualityData(missing=alert.missing),
     )
-    event = AlertEvent(
-        specversion="1.0",
+    return encode(
+        AlertEvent,
         id=alert.alert_id,
-        source=SOURCE_PREFIX + quote(alert.vehicle, safe=""),
+        vehicle=alert.vehicle,
         type=f"tickover.alert.{alert.phase.value}.v{SCHEMA_VERSION}",
         subject=alert.episode_id,
-        time=iso(alert.time),
-        datacontenttype="application/json",
+        time=alert.time,
         dataschema=SCHEMA_URN,
         data=data,
     )
-    return msgspec.json.encode(event)
 
 
 def decode_alert(data: bytes) -> Alert:
@@ -186,8 +173,7 @@ def alert_line(alert: Alert) -> str:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of an alert event."""
-    made = msgspec.json.schema(AlertEvent)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_URN, **made}
+    return json_schema(AlertEvent, SCHEMA_URN)
 
 
 def fmi(direction: str, severity: Severity) -> int:

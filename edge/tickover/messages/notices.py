@@ -4,15 +4,16 @@ They travel like alerts: ``alert/<kind>`` for each change, ``alarm/<kind>`` reta
 """
 
 import uuid
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
+from tickover.messages.envelope import Envelope, encode, json_schema
+
 NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_DNS, "notices.tickover")
-CLOUDEVENTS: Final = "1.0"
 TYPE: Final = "tickover.notice.v1"
+SCHEMA_URN: Final = "urn:tickover:notice:v1"
 
 
 class Kind(StrEnum):
@@ -53,21 +54,29 @@ class NoticeData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: str
 
 
-class NoticeEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The CloudEvents 1.0 envelope."""
+class NoticeEvent(Envelope, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A notice in its envelope; ``subject`` is its kind."""
 
-    specversion: Literal["1.0"]
-    id: str
-    source: str
     type: Literal["tickover.notice.v1"]
-    time: str
-    datacontenttype: Literal["application/json"]
+    subject: Kind
+    dataschema: Literal["urn:tickover:notice:v1"]
     data: NoticeData
 
 
 def encode_notice(notice: Notice) -> bytes:
-    """The notice as CloudEvents 1.0 structured JSON."""
-    stamp = datetime.fromtimestamp(notice.time / 1e6, UTC).isoformat().replace("+00:00", "Z")
-    data = NoticeData(notice.kind, notice.active, notice.text)
-    source = f"tickover/{notice.vehicle}"
-    return msgspec.json.encode(NoticeEvent(CLOUDEVENTS, notice.id, source, TYPE, stamp, "application/json", data))
+    """One notice as a JSON object without line breaks."""
+    return encode(
+        NoticeEvent,
+        id=notice.id,
+        vehicle=notice.vehicle,
+        type=TYPE,
+        subject=notice.kind,
+        time=notice.time,
+        dataschema=SCHEMA_URN,
+        data=NoticeData(notice.kind, notice.active, notice.text),
+    )
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a notice event."""
+    return json_schema(NoticeEvent, SCHEMA_URN)

@@ -100,6 +100,20 @@ def test_a_notice_stands_until_it_is_over() -> None:
     assert not board.remarks
 
 
+def test_a_notice_that_an_earlier_release_left_at_the_broker_is_shown() -> None:
+    board = Board("base")
+    old = (
+        b'{"specversion":"1.0","id":"b62656ca-e288-5ad4-85e7-8d1ed6f003ca","source":"tickover/van 7%",'
+        b'"type":"tickover.notice.v1","time":"2026-03-02T06:00:00Z","datacontenttype":"application/json",'
+        b'"data":{"kind":"stale_signal","active":true,"text":"oil_temp has been silent for 60 s"}}'
+    )
+    board.take("base/v1/van 7%/alarm/stale_signal", old)
+    assert board.notices == {("van 7%", "stale_signal"): "oil_temp has been silent for 60 s"}
+    assert board.take("base/v1/van 7%/alert/stale_signal", old)
+    assert not board.take("base/v1/van 7%/alert/stale_signal", old)
+    assert board.counts == {"notices": 1, "duplicates": 1}
+
+
 def test_what_happened_once_is_shown_until_newer_things_happen() -> None:
     board = Board("base")
     for number in range(5):

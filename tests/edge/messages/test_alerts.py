@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import paths
 from tickover.core.values import (
     SECOND,
     Alert,
@@ -27,8 +26,6 @@ from tickover.messages.alerts import (
     fmi,
     schema,
 )
-
-DOCS = paths.ROOT / "docs"
 
 ALERT = Alert(
     alert_id=str(uuid.uuid5(uuid.NAMESPACE_DNS, "alert")),
@@ -146,11 +143,6 @@ def test_spn_and_fmi_stand_only_where_the_signal_has_an_spn():
 )
 def test_failure_modes_are_those_of_j1939_73(direction, severity, expected):
     assert fmi(direction, Severity(severity)) == expected
-
-
-def test_the_shipped_schema_is_the_generated_one():
-    written = (DOCS / "alert.schema.json").read_text()
-    assert written == json.dumps(schema(), indent=2) + "\n", "write docs/alert.schema.json anew from this text"
 
 
 @pytest.mark.parametrize(
