@@ -4,13 +4,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from tickover.core.manifest import Signal
-from tickover.core.resample import Ticks
+from tickover.core.resample import Ticks, join
 from tickover.core.values import SECOND, FloatArray, TickBlock
 from tickover.errors import LogError
 from tickover.logs.formats.registry import LOG_FORMATS
@@ -19,7 +19,7 @@ from tickover.logs.reading import read_log
 
 LOG_SUFFIXES: Final = tuple(suffix + packed for suffix in LOG_FORMATS for packed in ("", ".gz"))
 SHORTEST_TRIP: Final = 120
-"""Trips of fewer ticks teach and judge nothing."""
+"""Trips of fewer ticks are left out: the warm-up and a fault with room on both sides need more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,10 @@ def load_trips(
     """Every trip of at least ``SHORTEST_TRIP`` ticks in the logs; each log starts a new one. Short ones are counted."""
     trips: list[Trip] = []
     for path in paths:
-        found = _trips_of(path, mapping, counts, on_bad)
-        for number, values in enumerate(found, start=1):
-            if len(values) >= SHORTEST_TRIP:
-                trips.append(Trip(f"{path.stem} {number}" if len(found) > 1 else path.stem, values))
+        found = trips_of_log(path, mapping, counts, on_bad)
+        for number, trip in enumerate(found, start=1):
+            if len(trip.values) >= SHORTEST_TRIP:
+                trips.append(Trip(f"{path.stem} {number}" if len(found) > 1 else path.stem, trip.values))
             else:
                 counts["short_trip"] += 1
     if not trips:
@@ -72,36 +72,40 @@ def load_trips(
     return trips
 
 
-def _trips_of(path: Path, mapping: Mapping, counts: Counter[str], on_bad: Callable[[str], None]) -> list[FloatArray]:
-    """The trips of one log, vehicles apart."""
-    signals = mapping.manifest_signals()
+def trips_of_log(path: Path, mapping: Mapping, counts: Counter[str], on_bad: Callable[[str], None]) -> list[TickBlock]:
+    """The trips of one log, of any length, vehicle by vehicle; what readings were dropped for is added to ``counts``.
+
+    LogError when the log cannot be read.
+    """
     ticks: dict[str, Ticks] = {}
     blocks: dict[str, list[TickBlock]] = {}
     for block in read_log(path, mapping, vehicle=path.stem, counts=counts, on_bad=on_bad):
         if block.vehicle not in ticks:
-            ticks[block.vehicle] = _new_ticks(block.vehicle, signals, mapping)
+            ticks[block.vehicle] = _new_ticks(block.vehicle, mapping)
         blocks.setdefault(block.vehicle, []).append(ticks[block.vehicle].add(block))
     for vehicle, one in ticks.items():
         blocks[vehicle].append(one.flush())
         counts.update(one.counts)
-    return [trip for vehicle in blocks for trip in _split(blocks[vehicle])]
+    return [trip for parts in blocks.values() for trip in _split(parts)]
 
 
-def _new_ticks(vehicle: str, signals: tuple[Signal, ...], mapping: Mapping) -> Ticks:
+def _new_ticks(vehicle: str, mapping: Mapping) -> Ticks:
     grid = mapping.ticks
-    return Ticks(
-        vehicle,
-        signals,
-        round(grid.period_s * SECOND),
-        round(grid.gap_limit_s * SECOND),
-        round(grid.lateness_s * SECOND),
-    )
+    period, gap_limit, lateness = (round(s * SECOND) for s in (grid.period_s, grid.gap_limit_s, grid.lateness_s))
+    return Ticks(vehicle, mapping.manifest_signals(), period, gap_limit, lateness)
 
 
-def _split(blocks: list[TickBlock]) -> list[FloatArray]:
-    values = np.concatenate([block.values for block in blocks])
-    trip = np.concatenate([block.trip for block in blocks])
-    return np.split(values, np.flatnonzero(np.diff(trip)) + 1) if len(values) else []
+def _split(parts: list[TickBlock]) -> list[TickBlock]:
+    """Consecutive blocks of one vehicle, cut where its trip number changes."""
+    whole = join(parts)
+    if whole is None:
+        return []
+    edges = [0, *(np.flatnonzero(np.diff(whole.trip)) + 1), len(whole.trip)]
+    return [
+        TickBlock(whole.vehicle, whole.time[a:b], whole.trip[a:b], whole.values[a:b])
+        for a, b in pairwise(edges)
+        if b > a
+    ]
 
 
 def fit_scaler(trips: Sequence[Trip]) -> Scaler:

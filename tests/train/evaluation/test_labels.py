@@ -2,11 +2,12 @@
 
 from collections import Counter
 
+import msgspec
 import numpy as np
 import pytest
 
 from tickover.errors import ConfigError
-from tickover.logs.mapping import mapping_of
+from tickover.logs.mapping import LogLayout, mapping_of
 from tickover.model.detector import Detector
 from tickover_train.evaluation.labels import load_labelled, parse_time
 
@@ -37,6 +38,24 @@ def test_a_marked_log_says_the_same(mapping, logs, tmp_path):
     (trip,) = load(file, mapping)
     assert np.flatnonzero(trip.labels).tolist() == list(range(300, 306))
     assert trip.values.shape == (900, 3)
+
+
+def test_vehicles_of_one_log_are_told_apart(mapping, tmp_path):
+    """Rows of two trucks in turn, more than a reader's block holds: each truck has one trip, with its own labels."""
+    ticks = 10_000
+    rows = [
+        f"{n},{value},{value},{value},{truck},{int(n == marked)}"
+        for n in range(ticks)
+        for truck, value, marked in (("red", 1, 9_900), ("blue", 2, 20))
+    ]
+    file = tmp_path / "marked.csv"
+    file.write_text("\n".join(["t_s,a,b,twin,truck,anomaly", *rows]) + "\n")
+    by_truck = msgspec.structs.replace(mapping, log=LogLayout(vehicle_column="truck"))
+    red, blue = load(file, by_truck)
+    for trip, value, marked in ((red, 1, 9_900), (blue, 2, 20)):
+        assert (trip.values == value).all()
+        assert len(trip.values) == ticks
+        assert np.flatnonzero(trip.labels).tolist() == [marked]
 
 
 def test_times_are_seconds_or_iso():

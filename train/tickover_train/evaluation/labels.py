@@ -17,7 +17,6 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from tickover.core.resample import Ticks
 from tickover.core.time_format import clock, is_relative
 from tickover.core.values import (
     SECOND,
@@ -30,7 +29,8 @@ from tickover.logs.formats.csv import DELIMITERS
 from tickover.logs.formats.rows import clean_column
 from tickover.logs.formats.text import decode
 from tickover.logs.mapping import Mapping, SignalColumn
-from tickover.logs.reading import open_log, read_head, read_log
+from tickover.logs.reading import open_log, read_head
+from tickover_train.data import trips_of_log
 from tickover_train.evaluation.metrics import Bools
 
 MARK: Final = "anomaly"
@@ -121,19 +121,19 @@ def _ranged(
     on_bad: Callable[[str], None],
 ) -> list[LabelledTrip]:
     period = round(mapping.ticks.period_s * SECOND)
-    ticks = _ticks(log, mapping, counts, on_bad)
-    touched = [[one.touches(time, period) for one in ranges] for _, time in ticks]
+    trips = trips_of_log(log, mapping, counts, on_bad)
+    touched = [[one.touches(trip.time, period) for one in ranges] for trip in trips]
     for number, one in enumerate(ranges):
-        if not any(trip[number].any() for trip in touched):
-            raise ConfigError(f"{one.where}: {_nothing_in(one, log, [time for _, time in ticks])}")
+        if not any(parts[number].any() for parts in touched):
+            raise ConfigError(f"{one.where}: {_nothing_in(one, log, trips)}")
     return [
-        LabelledTrip(log.stem, values, np.any(trip, axis=0)) for (values, _), trip in zip(ticks, touched, strict=True)
+        LabelledTrip(log.stem, trip.values, np.any(parts, axis=0)) for trip, parts in zip(trips, touched, strict=True)
     ]
 
 
-def _nothing_in(one: Range, log: Path, times: Sequence[TimeArray]) -> str:
+def _nothing_in(one: Range, log: Path, trips: Sequence[TickBlock]) -> str:
     """Why a range without ticks is refused."""
-    held = f"{_moment(int(times[0][0]))} to {_moment(int(times[-1][-1]))}" if times else "nothing"
+    held = f"{_moment(int(trips[0].time[0]))} to {_moment(int(trips[-1].time[-1]))}" if trips else "nothing"
     return (
         f"expected a range with ticks of {log} in it, which holds {held}; "
         f"came {_moment(one.start)} to {_moment(one.end)}"
@@ -148,30 +148,6 @@ def _marked(log: Path, mapping: Mapping, counts: Counter[str], on_bad: Callable[
     mark = SignalColumn(column=MARK, aggregation="max", hold_s=mapping.ticks.gap_limit_s)
     wider = msgspec.structs.replace(mapping, signals={**mapping.signals, MARK: mark})
     return [
-        LabelledTrip(log.stem, np.ascontiguousarray(values[:, :-1]), values[:, -1] > 0)
-        for values, _ in _ticks(log, wider, counts, on_bad)
+        LabelledTrip(log.stem, np.ascontiguousarray(trip.values[:, :-1]), trip.values[:, -1] > 0)
+        for trip in trips_of_log(log, wider, counts, on_bad)
     ]
-
-
-def _ticks(
-    log: Path, mapping: Mapping, counts: Counter[str], on_bad: Callable[[str], None]
-) -> list[tuple[FloatArray, TimeArray]]:
-    """Each trip's values and tick times."""
-    grid = mapping.ticks
-    ticks = Ticks(
-        log.stem,
-        mapping.manifest_signals(),
-        round(grid.period_s * SECOND),
-        round(grid.gap_limit_s * SECOND),
-        round(grid.lateness_s * SECOND),
-    )
-    blocks: list[TickBlock] = []
-    for block in read_log(log, mapping, vehicle=log.stem, counts=counts, on_bad=on_bad):
-        blocks.append(ticks.add(block))
-    blocks.append(ticks.flush())
-    counts.update(ticks.counts)
-    trip = np.concatenate([block.trip for block in blocks])
-    cuts = np.flatnonzero(np.diff(trip)) + 1
-    values = np.split(np.concatenate([block.values for block in blocks]), cuts)
-    times = np.split(np.concatenate([block.time for block in blocks]), cuts)
-    return [(v, t) for v, t in zip(values, times, strict=True) if len(v)]
