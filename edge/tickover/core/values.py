@@ -19,16 +19,6 @@ SECOND = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """One observed value: ``(vehicle, signal, time)`` is its key; ``value`` is in the signal's unit."""
-
-    time: int
-    vehicle: str
-    signal: str
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
 class Readings:
     """A block of one vehicle's readings, in order of arrival.
 

@@ -1,4 +1,10 @@
-"""What the daemon publishes besides alerts and notices: it writes these, and docs/asyncapi.json describes them."""
+"""What the daemon publishes and obeys besides alerts and notices, for docs/asyncapi.json.
+
+The daemon writes the status and info bodies through these structs. It assembles health, score and response bodies as
+plain dicts (``daemon/health``, ``daemon/latest``, ``daemon/commands``), and reads requests key by key, to answer each
+wrong value with its own error. ``tests/edge/daemon/test_asyncapi.py`` decodes all that a real daemon publishes with the
+structs, which refuse unknown keys.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -10,7 +16,7 @@ Count = Annotated[int, Meta(ge=0, description="since the start of the daemon")]
 
 
 class Status(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Retained; ``offline`` is the last will. ``instance`` is another one at each start."""
+    """Retained; ``offline`` is the last will. ``instance`` is different after each start."""
 
     state: State
     instance: str
@@ -34,7 +40,7 @@ class Info(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Each minute. ``dropped`` counts by reason what was refused, left out or repaired on the way in."""
+    """Each minute. ``dropped``: by reason, how many readings or messages were refused, left out or repaired."""
 
     time: Microseconds
     rows: Count
@@ -60,7 +66,7 @@ class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """A command; ``id`` comes back in the response. ``for_s``: mute and workshop; ``since``: replay."""
+    """A command; ``id`` is repeated in the response. ``for_s``: how long a mode lasts; ``since``: for replay."""
 
     id: Any = None
     for_s: Annotated[float, Meta(ge=0)] | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""What to do about trouble, in one clause for each kind: the daemon's log and ``tickover doctor`` say the same."""
+"""What a reason means and what to do about it, in one line: the daemon's log and ``tickover doctor`` say the same."""
 
 from datetime import timedelta
 from typing import Final
@@ -6,71 +6,75 @@ from typing import Final
 from tickover.core.values import SECOND
 
 READINGS: Final = {
-    "bad_json": "the payload is no JSON: is inputs.format right?",
-    "bad_protobuf": "the payload is no Sparkplug B: is inputs.format right?",
-    "bad_time": "the time is missing or cannot be one: are inputs.time and inputs.time_unit (s, ms, us, iso) right?",
-    "bad_vehicle": "the vehicle's name is missing, or has / + or # in it, which no topic can carry: rename it where it "
-    "comes from, or set inputs.vehicle",
-    "conflict": "two values of one signal at one time: the larger one is taken; are there two sources?",
-    "gated": "vehicles.gate is shut, and stays shut until every signal that it names has come: is it spelt as in the "
-    "payload, or as inputs.signals renames it?",
-    "no_signals": "none of its names is a model's signal: rename them under inputs.signals, or name inputs.values",
-    "not_a_list": "expected a list of rows: are inputs.format and inputs.rows right?",
-    "not_an_object": "expected a JSON object: are inputs.format and inputs.values right?",
-    "not_a_number": "a signal's value is no number",
-    "not_finite": "a number that float32 cannot hold",
-    "out_of_range": "outside the range that the model calls plausible: is the unit the model's?",
-    "late": "the tick was closed already: a congested link, or several sources with different clocks",
-    "clock_back": "times went back by more than the model's gap limit: a clock that was put right, or two sources",
+    "bad_json": "the payload is not JSON; check inputs.format",
+    "bad_protobuf": "the payload is not Sparkplug B; check inputs.format",
+    "bad_time": "expected a time, got none or an impossible one; check inputs.time and inputs.time_unit "
+    "(s, ms, us or iso)",
+    "bad_vehicle": "expected a vehicle name without /, + and #, because it becomes a topic level; rename the vehicle "
+    "where it is named, or set inputs.vehicle",
+    "conflict": "two different values of one signal at one time, the larger one is used; check for a second source",
+    "gated": "dropped by vehicles.gate: no value received yet for one of its signals, or the last values do not "
+    "satisfy it; check that it names each signal as the payload does, or as inputs.signals renames it",
+    "no_signals": "no name in the payload is a model's signal; rename them under inputs.signals, or set inputs.values",
+    "not_a_list": "expected a list of rows; check inputs.format and inputs.rows",
+    "not_an_object": "expected a JSON object; check inputs.format and inputs.values",
+    "not_a_number": "expected a number as a signal's value; the value is taken as missing",
+    "not_finite": "expected a number that float32 can hold; the value is taken as missing",
+    "out_of_range": "outside the model's plausible range, the value is taken as missing; check its unit against the "
+    "model's",
+    "late": "the tick of this time is closed; the network delays more than the model's lateness allows, or two sources "
+    "have different clocks",
+    "clock_back": "the times fell by more than the model's gap limit; a clock was corrected, or there are two sources",
     "too_deep": "the payload is nested too deeply",
-    "too_far_ahead": "times are ahead of this clock by more than vehicles.max_ahead_s: set the clock, here or there",
-    "too_large": "the payload is larger than 64 KiB: send fewer rows at once",
-    "too_many_rows": "too many rows in one payload: send fewer at once",
-    "too_many_vehicles": "more vehicles than vehicles.most",
-    "sequence_gap": "Sparkplug messages are missing: the node is asked for its births",
-    "unknown_alias": "a Sparkplug alias that no birth has named: the node is asked for its births",
-    "unknown_signal": "names that no model has; harmless when others are known",
-    "unknown_topic": "the topic fits no inputs.topic",
-    "workshop": "the vehicle is in workshop mode: the command workshop with for_s = 0 ends it",
+    "too_far_ahead": "the time is ahead of this clock by more than vehicles.max_ahead_s; set the clock here or at the "
+    "source",
+    "too_large": "the payload is larger than 64 KiB; send fewer rows in one message",
+    "too_many_rows": "too many rows in one message; send fewer",
+    "too_many_vehicles": "more vehicles than vehicles.most; raise it, or subscribe to fewer",
+    "sequence_gap": "Sparkplug messages are missing; the node is asked to send its births again",
+    "unknown_alias": "no birth names this Sparkplug alias; the node is asked to send its births again",
+    "unknown_signal": "no model has a signal of this name; harmless when others are known",
+    "unknown_topic": "the topic matches no inputs.topic; correct inputs.topic, or subscribe to less",
+    "workshop": "the vehicle is out of service; the command out_of_service with for_s = 0 ends it",
 }
-"""Why a reading, or a message of readings, was left out."""
+"""Why a reading, or a message of readings, was left out: the reason, as it is counted, and what to do."""
 
-_STRANGER: Final = "broker.tls.ca is not the authority that signed the broker's certificate"
-_NO_NETWORK: Final = "there is no network, or no way to broker.host: a firewall, or a wrong name?"
+_UNKNOWN_AUTHORITY: Final = "broker.tls.ca is not the authority that signed the broker's certificate"
+_NO_NETWORK: Final = "no network, or no route to broker.host: check its spelling and the firewall"
 _HUNG_UP: Final = (
-    "the broker hung up: does this port want TLS, is our certificate in date and known to it, does its ACL let us "
-    "publish, and has no one else our client_id?"
+    "the broker closed the connection: check whether this port expects TLS, whether our certificate is in date and "
+    "known to it, whether its ACL allows our topics, and that no other client uses our broker.client_id"
 )
 _CONNECTION: Final = (
     ("Connection refused", "nobody listens there: is the broker running, and broker.port right?"),
     ("nobody listens", "start the broker, or correct broker.port"),
-    ("certificate has expired", "the broker's certificate has ended: renew it; or this clock is wrong"),
-    ("not yet valid", "the broker's certificate is not good yet: is this clock right?"),
+    ("certificate has expired", "the broker's certificate has expired: renew it, or set this clock"),
+    ("not yet valid", "the broker's certificate is not valid yet: set this clock"),
     ("mismatch", "broker.host is not the name in the broker's certificate"),
-    ("certificate verify failed", _STRANGER),
-    ("not accepted", _STRANGER),
-    ("Not authorized", "the broker does not know this user, password or certificate: see broker.credentials"),
-    ("Bad user name", "the broker does not know this user and password: see broker.credentials"),
-    ("not known", "broker.host is misspelt, or no name server is reached"),
-    ("name resolution", "no name server is reached: is there a network?"),
+    ("certificate verify failed", _UNKNOWN_AUTHORITY),
+    ("not accepted", _UNKNOWN_AUTHORITY),
+    ("Not authorized", "the broker does not know this user, password or certificate: correct broker.credentials"),
+    ("Bad user name", "the broker does not know this user and password: correct broker.credentials"),
+    ("not known", "broker.host is misspelt, or no name server answers"),
+    ("name resolution", "no name server answers: check the network"),
     ("timed out", _NO_NETWORK),
     ("unreachable", _NO_NETWORK),
     ("No route", _NO_NETWORK),
-    ("did not answer", "something there is no broker, or a firewall keeps its answers back"),
-    ("WRONG_VERSION", "this port speaks no TLS: is broker.port right?"),
+    ("did not answer", "what listens there is not a broker, or a firewall drops its answers"),
+    ("WRONG_VERSION", "this port does not speak TLS: correct broker.port"),
     ("Unspecified error", _HUNG_UP),
     ("hung up", _HUNG_UP),
 )
-"""A word of the reason why there is no connection, and what to do; the first that fits."""
+"""Words of the reason why there is no connection, and what to do; the first that occurs decides."""
 _DISK: Final = (
-    ("full", "make room"),
-    ("readonly", "remount it writable; a disk that turned read-only by itself is failing"),
+    ("full", "free some space"),
+    ("readonly", "mount it writable; a disk that turned read-only by itself is failing"),
     ("unable to open", "give the folder to the daemon's user (chown)"),
     ("I/O", "the disk is failing: replace it"),
 )
 
 FAR: Final = timedelta(days=30)
-"""Times further from the clock than any broker's queue lasts are a log played again, or a mistake."""
+"""No broker queues messages for longer: times further from the clock are of an old log, or wrong."""
 
 
 def for_connection(reason: str) -> str:
@@ -99,13 +103,13 @@ def on_times(time: int, now: int) -> str:
     if abs(days) < FAR.days:
         return ""
     where = f"{abs(days):,.0f} days {'behind' if days > 0 else 'ahead of'} this clock"
-    return f"times are {where}: a wrong clock, a wrong inputs.time_unit, or an old log"
+    return f"times are {where}; check the clock and inputs.time_unit, unless this is an old log"
 
 
 def on_silence(filters: list[str]) -> str:
-    """Nothing comes on these subscriptions."""
+    """No message was received on these subscriptions."""
     where = ", ".join(filters)
-    return f"nothing comes on {where}: does the truck publish there, and does the broker's ACL let us read it?"
+    return f"no message received on {where}; check that the truck publishes there and the broker's ACL lets us read"
 
 
 def _first(reason: str, table: tuple[tuple[str, str], ...]) -> str:
