@@ -99,6 +99,8 @@ class Pipeline:
         self._policy = self._settings.policy(detector.manifest)
         self._vehicles: dict[str, _Vehicle] = {}
         self._stirred: dict[str, None] = {}
+        self._counts: Counter[str] = Counter()
+        self._signal_counts: dict[str, IndexArray] = {}
 
     @property
     def vehicles(self) -> tuple[str, ...]:
@@ -117,20 +119,16 @@ class Pipeline:
 
     @property
     def counts(self) -> Counter[str]:
-        """Readings dropped or repaired since the start, by reason, over all vehicles; see :class:`ticks.Ticks`."""
-        total: Counter[str] = Counter()
-        for vehicle in self._vehicles.values():
-            total.update(vehicle.ticks.counts)
-        return total
+        """Readings dropped or repaired since the start, by reason, over all vehicles, also those forgotten since.
+
+        See :class:`ticks.Ticks`. A count never falls.
+        """
+        return self._counts.copy()
 
     @property
     def signal_counts(self) -> Mapping[str, IndexArray]:
         """The same by reason and signal, int64 ``[F]``."""
-        total: dict[str, IndexArray] = {}
-        for vehicle in self._vehicles.values():
-            for reason, counted in vehicle.ticks.signal_counts.items():
-                total[reason] = total.get(reason, 0) + counted
-        return total
+        return dict(self._signal_counts)
 
     def feed(self, block: Readings) -> None:
         """Take readings in order of arrival."""
@@ -240,7 +238,10 @@ class Pipeline:
         episodes = Episodes(
             manifest, self._detector.digest, vehicle, self._name, policy=self._policy, sensitivity=sensitivity
         )
-        return _Vehicle(ticking.Ticks.of(vehicle, manifest), episodes, self._detector.new_state())
+        ticks = ticking.Ticks.of(vehicle, manifest)
+        # All vehicles count into one: counts of their own would be lost when a vehicle is forgotten.
+        ticks.counts, ticks.signal_counts = self._counts, self._signal_counts
+        return _Vehicle(ticks, episodes, self._detector.new_state())
 
     def _queue(self, vehicle: str, block: TickBlock) -> None:
         if len(block.time):

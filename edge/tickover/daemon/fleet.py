@@ -70,7 +70,8 @@ class Fleet:
         self, pipelines: Mapping[str, Pipeline], columns: tuple[str, ...], gate: Gate | None, stale: int
     ) -> None:
         self.columns = columns
-        self.counts: Counter[str] = Counter()
+        self._gated = 0
+        self._before: Counter[str] = Counter()
         self._pipelines = dict(pipelines)
         self._places = {name: _places(pipeline.signals, columns) for name, pipeline in pipelines.items()}
         self._gate = gate
@@ -96,6 +97,18 @@ class Fleet:
     def is_open(self, vehicle: str) -> bool:
         """Whether any detector has an open episode."""
         return any(pipeline.is_open(vehicle) for pipeline in self._pipelines.values())
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Readings dropped or repaired since the start, by the gate and on the way to ticks, by reason.
+
+        Over all detectors and vehicles, those that sleep or were reset included: a count never falls.
+        """
+        return Counter(gated=self._gated) + self.tick_counts() - self._before
+
+    def count_from_now(self) -> None:
+        """What was counted so far was counted by an earlier run, whose inputs were applied again."""
+        self._before += self.counts
 
     def tick_counts(self) -> Counter[str]:
         """Readings dropped or repaired on the way to ticks, by reason, over all detectors."""
@@ -178,7 +191,7 @@ class Fleet:
         self._touched.add(event.vehicle)
         if self._gate:
             open_ = self._gate_open(known, values)
-            self.counts["gated"] += len(time) - int(open_.sum())
+            self._gated += len(time) - int(open_.sum())
             time, values = time[open_], values[open_]
         if len(time):
             for name, pipeline in self._pipelines.items():

@@ -47,7 +47,7 @@ class Rates:
 def health_report(daemon: "Daemon") -> dict[str, Any]:
     """Numbers of now; counts are since the start, ``outbox_dropped`` since the store began."""
     now, live, store = daemon.now(), daemon.live, daemon.store
-    dropped = daemon.intake.counts + daemon.fleet.counts + daemon.fleet.tick_counts()
+    dropped = daemon.intake.counts + daemon.fleet.counts
     rows = dropped.pop("rows", 0)
     return {
         "time": now,

@@ -120,6 +120,7 @@ class Keeper:
             if number % ENTRIES_AT_ONCE == 0:
                 self._apply(gathered)
         self._apply(gathered)
+        self._fleet.count_from_now()
         return touched
 
     def ownerless(self, own: Collection[str]) -> set[str]:

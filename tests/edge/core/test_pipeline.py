@@ -176,6 +176,20 @@ def test_counts_are_summed_over_vehicles():
     assert pipeline.signal_counts["late"].tolist() == [2, 2]
 
 
+def test_counts_outlive_the_vehicles_that_they_are_of():
+    pipeline = Pipeline(FakeDetector())
+    for name in "pq":
+        pipeline.feed(readings(name, [(10, 1e12, 0), (9, 0, 0), (5, 0, 0)]))
+    pipeline.pump()
+    counts, late = pipeline.counts, pipeline.signal_counts["late"].tolist()
+    pipeline.restore("p", pipeline.state("p"))
+    pipeline.forget("q")
+    assert (pipeline.counts, pipeline.signal_counts["late"].tolist()) == (counts, late)
+    pipeline.feed(readings("q", [(10, 0, 0), (5, 0, 0)]))
+    assert pipeline.counts["late"] == counts["late"] + 2
+    assert counts["late"] == 4, "what was read before does not change"
+
+
 def test_settings_replace_the_policy_and_scale_the_scores():
     settings_ = Settings(episodes=EpisodeOverrides(open_after_s=1), sensitivity={"b": 2.0})
     pipeline = Pipeline(FakeDetector(), settings_)

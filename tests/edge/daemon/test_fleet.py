@@ -1,6 +1,9 @@
 """The fleet between intake and pipelines: event time, silence and staleness, also over clocks that leap."""
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,7 +11,7 @@ from daemon_process import MODEL, SIGNALS, START, drive
 from tickover.core.gate import Gate
 from tickover.core.pipeline import Pipeline
 from tickover.core.values import SECOND
-from tickover.daemon.events import Advance, rows_of
+from tickover.daemon.events import Advance, Reset, rows_of
 from tickover.daemon.fleet import Fleet, without
 from tickover.daemon.latest import Live
 from tickover.messages.notices import Notice
@@ -112,3 +115,38 @@ def test_signals_of_other_models_and_of_the_gate_are_no_models_drops_and_change_
     assert alerts[0]
     assert alerts[0] == alerts[1]
     assert alone.tick_counts() == mixed.tick_counts()
+
+
+LATE = [*((START + second, WHOLE) for second in range(30)), *((START + 25 + n / 100, WHOLE) for n in range(30))]
+"""30 rows of three readings are late."""
+
+
+@pytest.mark.parametrize(
+    "drop",
+    [
+        lambda fleet: fleet.forget("t1"),
+        lambda fleet: fleet.apply(Reset("t1")),
+        lambda fleet: fleet.renew(["anomaly"]),
+        lambda fleet: fleet.restore("t1", fleet.state("t1")),
+    ],
+    ids=["sleep", "reset", "another model", "wake"],
+)
+def test_counts_never_fall(drop: Callable[[Fleet], None]) -> None:
+    fleet = Fleet({"anomaly": Pipeline(DETECTOR)}, SIGNALS, Gate("rpm > 0"), 0)
+    feed(fleet, [(START, [27.0, 0.0, 39.0]), *LATE])
+    before = fleet.counts
+    assert (before["gated"], before["late"]) == (1, 90)
+    drop(fleet)
+    fleet.pump()
+    assert fleet.counts == before
+    feed(fleet, [(START + 100, WHOLE), *((START + 96 + n / 100, WHOLE) for n in range(5))])
+    assert fleet.counts["late"] == before["late"] + 15
+
+
+def test_what_an_earlier_run_counted_does_not_count() -> None:
+    fleet = new_fleet()
+    feed(fleet, LATE)
+    fleet.count_from_now()
+    assert not fleet.counts
+    feed(fleet, [(START + 25.5, WHOLE)])
+    assert fleet.counts == {"late": 3}
