@@ -15,8 +15,9 @@ from typing import Any, Final
 
 from tickover.daemon.config import Vehicles
 from tickover.daemon.intake import Intake
-from tickover.payloads.base import FLOAT32_MAX, LATEST, Input
+from tickover.payloads.base import Input
 from tickover.payloads.sparkplug import Payload
+from tickover.payloads.values import FLOAT32_MAX, LATEST
 from tickover.transports.mqtt.link import Incoming
 
 COLUMNS: Final = ("rpm", "coolant", "speed")

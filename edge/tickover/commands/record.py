@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 import click
 
@@ -16,7 +16,8 @@ from tickover.daemon.config import load_config
 from tickover.errors import LogError
 from tickover.jobs.record import Kind, Listener, Recorder
 from tickover.logs.trip_files import TripFiles
-from tickover.payloads.base import Input
+from tickover.payloads.base import Input, TimeUnit
+from tickover.payloads.registry import FORMATS
 from tickover.payloads.topic_template import TopicTemplate
 from tickover.transports.mqtt.client import RECEIVE_MAXIMUM, Message, MqttClient
 
@@ -32,8 +33,6 @@ LAST_LIMIT_S: Final = 10.0
 """After Ctrl-C: silence that ends the recording, and how long it may go on at most."""
 MEGABYTE: Final = 1_000_000
 MEGABYTES: Final = click.FloatRange(min=0.01)
-Format = Literal["json", "json_batch", "value", "sparkplug_b"]
-TimeUnit = Literal["iso", "s", "ms", "us"]
 
 
 @click.command()
@@ -47,7 +46,7 @@ TimeUnit = Literal["iso", "s", "ms", "us"]
 @click.option(
     "--format",
     "payload",
-    type=click.Choice(get_args(Format)),
+    type=click.Choice([*FORMATS]),
     default="json",
     show_default=True,
     help="A message is an object of signals, a list of such, one signal's value, or Sparkplug B.",
@@ -90,7 +89,7 @@ TimeUnit = Literal["iso", "s", "ms", "us"]
 def record(
     out: Path,
     topic: str | None,
-    payload: Format,
+    payload: str,
     time_key: str,
     time_unit: TimeUnit,
     kind: Kind,
@@ -124,7 +123,7 @@ def record(
         client.end_session()
 
 
-def _input(topic: str, payload: Format, time_key: str, time_unit: TimeUnit) -> Input:
+def _input(topic: str, payload: str, time_key: str, time_unit: TimeUnit) -> Input:
     spec = Input(topic=topic, format=payload, time=time_key or None, time_unit=time_unit)
     problem = spec.problem()
     if problem:

@@ -12,8 +12,9 @@ import msgspec
 
 from tickover.core.values import SECOND
 from tickover.daemon.modes import EVERYONE, LONGEST_S, Mode
-from tickover.payloads.base import PayloadError, event_time
-from tickover.payloads.json import parse_json
+from tickover.payloads.base import PayloadError
+from tickover.payloads.strict_json import parse_json
+from tickover.payloads.values import event_time
 
 
 class Commanded(Protocol):

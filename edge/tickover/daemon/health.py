@@ -58,7 +58,7 @@ def health_report(daemon: "Daemon") -> dict[str, Any]:
         "vehicles": len(daemon.fleet.vehicles),
         "dropped": dict(dropped),
         "muted": daemon.teller.muted,
-        "rebirths_asked": daemon.intake.rebirths.asked,
+        "rebirths_asked": daemon.intake.requester.asked,
         "outbox": store.depth(),
         "outbox_bytes": store.bytes,
         "outbox_dropped": store.dropped,

@@ -1,7 +1,7 @@
 """Messages to events: which input a topic belongs to, what its payload says, and what is refused and counted."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,21 +10,16 @@ import msgspec
 from tickover.core.values import SECOND
 from tickover.daemon.config import Vehicles
 from tickover.daemon.events import Rows, rows_of
-from tickover.daemon.rebirth import Rebirths, topic_beside
-from tickover.payloads.base import (
-    BESIDE,
-    TOPIC,
-    Decoder,
-    Input,
-    PayloadError,
-    Row,
-)
-from tickover.payloads.registry import open_decoder
+from tickover.daemon.requests import Requester
+from tickover.payloads.base import TOPIC, Input, PayloadError, Row, open_decoder
 from tickover.payloads.topic_template import TopicTemplate
 from tickover.transports.mqtt.link import Incoming
 
 TOPICS_REMEMBERED: Final = 100_000
 """Topics whose input and fields are kept; beyond, all are worked out again."""
+
+Read = Callable[[Mapping[str, str], bytes, Counter[str]], list[Row]]
+"""`Decoder.decode` or `Decoder.overhear` of one input."""
 
 
 @dataclass(slots=True)
@@ -46,25 +41,28 @@ class Intake:
         self, inputs: Sequence[Input], columns: tuple[str, ...], limits: Vehicles, refuses: Callable[[str], bool]
     ) -> None:
         places = {name: place for place, name in enumerate(columns)}
-        self._inputs = [(TopicTemplate(spec.topic), open_decoder(spec, places)) for spec in inputs]
-        self._beside = [
-            (TopicTemplate(beside), decoder)
-            for spec, (_, decoder) in zip(inputs, self._inputs, strict=True)
-            if (beside := topic_beside(spec))
+        self._decoders = [open_decoder(spec, places) for spec in inputs]
+        self._readers: list[tuple[TopicTemplate, Read]] = [
+            (TopicTemplate(spec.topic), decoder.decode) for spec, decoder in zip(inputs, self._decoders, strict=True)
         ]
-        self.rebirths = Rebirths(inputs, [decoder for _, decoder in self._inputs])
+        self._readers += [
+            (TopicTemplate(neighbour), decoder.overhear)
+            for decoder in self._decoders
+            for neighbour in decoder.neighbours
+        ]
+        self.requester = Requester(decoder.requests for decoder in self._decoders)
         self._limits, self._refuses = limits, refuses
         self._max_ahead = round(limits.max_ahead_s * SECOND)
-        self._topics: dict[str, list[tuple[Decoder, dict[str, str]]]] = {}
+        self._topics: dict[str, list[tuple[Read, dict[str, str]]]] = {}
         self._gathered: dict[str, _Gathered] = {}
-        self._learnt: list[bytes] = [b""] * len(self._inputs)
+        self._learnt: list[bytes] = [b""] * len(self._decoders)
         self.vehicles: set[str] = set()
         self.counts: Counter[str] = Counter()
 
     @property
     def filters(self) -> list[str]:
         """What to subscribe to."""
-        return sorted({template.filter for template, _ in [*self._inputs, *self._beside]})
+        return sorted({template.filter for template, _ in self._readers})
 
     def take(self, message: Incoming, synced: bool) -> str | None:
         """Decode one message; the reason when it was refused whole."""
@@ -74,8 +72,8 @@ class Intake:
             return "unknown_topic"
         latest = message.arrival + self._max_ahead if synced else None
         try:
-            for decoder, fields in routes:
-                for row in decoder.decode(fields, message.payload, self.counts):
+            for read, fields in routes:
+                for row in read(fields, message.payload, self.counts):
                     self._gather(row, message.arrival, latest)
         except PayloadError as error:
             self.counts[error.reason] += 1
@@ -89,7 +87,7 @@ class Intake:
 
     def learnt(self) -> bytes | None:
         """What the decoders must not forget, when that changed since the last call."""
-        states = [decoder.state() for _, decoder in self._inputs]
+        states = [decoder.state() for decoder in self._decoders]
         if states == self._learnt:
             return None
         self._learnt = states
@@ -98,19 +96,18 @@ class Intake:
     def restore(self, learnt: bytes) -> None:
         """Give the decoders back what they had learnt; that of other inputs than now is forgotten."""
         states = msgspec.msgpack.decode(learnt, type=list[bytes])
-        if len(states) == len(self._inputs):
-            for (_, decoder), state in zip(self._inputs, states, strict=True):
+        if len(states) == len(self._decoders):
+            for decoder, state in zip(self._decoders, states, strict=True):
                 decoder.restore(state)
 
-    def _routes(self, topic: str) -> list[tuple[Decoder, dict[str, str]]]:
+    def _routes(self, topic: str) -> list[tuple[Read, dict[str, str]]]:
         routes = self._topics.get(topic)
         if routes is None:
             if len(self._topics) >= TOPICS_REMEMBERED:
                 self._topics.clear()
             routes = self._topics[topic] = [
-                (decoder, fields | about)
-                for templates, about in ((self._inputs, {TOPIC: topic}), (self._beside, {TOPIC: topic, BESIDE: ""}))
-                for template, decoder in templates
+                (read, {**fields, TOPIC: topic})
+                for template, read in self._readers
                 if (fields := template.match(topic)) is not None
             ]
         return routes

@@ -24,7 +24,6 @@ from tickover.daemon.latest import Live
 from tickover.daemon.modes import EVERYONE, Mode, Modes
 from tickover.daemon.outbox import Outbox
 from tickover.daemon.presence import Presence, info
-from tickover.daemon.rebirth import rebirth_request
 from tickover.daemon.recovery import Keeper, Opened, models_change
 from tickover.daemon.startup_hints import FirstReadings
 from tickover.host.clock import is_synced
@@ -343,9 +342,9 @@ class Daemon:
 
     def _ask_for_births(self, now: float) -> None:
         """At QoS 0, as the specification has it (Sparkplug 3.0, tck-id-payloads-ncmd-qos)."""
-        for topic in self.intake.rebirths.due(now):
+        for topic, body in self.intake.requester.due(now):
             logger.info("asking for births on %s", topic)
-            self.link.publish(None, topic, rebirth_request(self.now()), qos=0)
+            self.link.publish(None, topic, body(self.now()), qos=0)
 
     def _chores(self, now: float) -> None:
         """Silence, sleep, expiry, and the way back to a disk that failed."""

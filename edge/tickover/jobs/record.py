@@ -15,20 +15,11 @@ from tickover.core.manifest import MAX_SIGNALS
 from tickover.core.time_format import iso
 from tickover.core.values import SECOND
 from tickover.logs.trip_files import TripFiles
-from tickover.payloads.base import (
-    Decoder,
-    Input,
-    PayloadError,
-    Row,
-)
-from tickover.payloads.json import parse_json
-from tickover.payloads.registry import open_decoder
+from tickover.payloads.base import Input, PayloadError, Row, open_decoder
 from tickover.payloads.topic_template import TopicTemplate
 
 Kind = Literal["jsonl", "csv"]
 TIME_KEY: Final = "time"
-NUMBERS: Final = frozenset({"int_value", "long_value", "float_value", "double_value"})
-"""Sparkplug's value fields that hold a number."""
 UNKNOWN: Final = "unknown_signal"
 NOTHING_KNOWN: Final = "no_signals"
 """What decoders say of names without a column: of some of a message's, of all of them."""
@@ -51,12 +42,13 @@ class Listener:
     def __init__(self, inputs: Sequence[Input]) -> None:
         self.counts: Counter[str] = Counter()
         self.columns: dict[str, int] = {}
-        self._inputs = [(spec, TopicTemplate(spec.topic)) for spec in inputs]
-        self._decoders: list[Decoder] = [open_decoder(spec, self.columns) for spec in inputs]
+        self._inputs = inputs
+        self._templates = [TopicTemplate(spec.topic) for spec in inputs]
+        self._decoders = [open_decoder(spec, self.columns) for spec in inputs]
 
     def rows(self, topic: str, payload: bytes, arrival: int) -> list[Recorded]:
         """The rows of one message; ``arrival`` stands in for a time that it does not say."""
-        for number, (_, template) in enumerate(self._inputs):
+        for number, template in enumerate(self._templates):
             fields = template.match(topic)
             if fields is not None:
                 names, rows = self._decoded(number, fields, payload)
@@ -87,52 +79,16 @@ class Listener:
 
     def _learn(self, number: int, fields: dict[str, str], payload: bytes) -> bool:
         """Give new names a column and open the decoders again, with what they had learnt; False when none is new."""
-        new = [name for name in names_in(self._inputs[number][0], fields, payload) if name not in self.columns]
+        new = [name for name in self._decoders[number].names(fields, payload) if name not in self.columns]
         new = new[: MAX_SIGNALS - len(self.columns)]
         for name in new:
             self.columns[name] = len(self.columns)
         if new:
             states = [decoder.state() for decoder in self._decoders]
-            self._decoders = [open_decoder(spec, self.columns) for spec, _ in self._inputs]
+            self._decoders = [open_decoder(spec, self.columns) for spec in self._inputs]
             for decoder, state in zip(self._decoders, states, strict=True):
                 decoder.restore(state)
         return bool(new)
-
-
-def names_in(spec: Input, fields: dict[str, str], payload: bytes) -> list[str]:
-    """The signals that a message names, under their names in the log; PayloadError as in its decoder."""
-    if spec.format == "value":
-        found = [fields["signal"]]
-    elif spec.format == "sparkplug_b":
-        found = _sparkplug_names(payload)
-    else:
-        found = _json_names(spec, parse_json(payload))
-    return [spec.signals.get(name, name) for name in dict.fromkeys(found)]
-
-
-def _json_names(spec: Input, content: Any) -> list[str]:
-    if spec.format == "json_batch" and spec.rows is not None and isinstance(content, dict):
-        content = content.get(spec.rows)
-    names = []
-    for item in content if isinstance(content, list) else [content]:
-        signals = item.get(spec.values) if spec.values is not None and isinstance(item, dict) else item
-        if isinstance(signals, dict):
-            names += [name for name, value in signals.items() if type(value) in (int, float)]
-    return [name for name in names if name not in (spec.time, spec.vehicle_field)]
-
-
-def _sparkplug_names(payload: bytes) -> list[str]:
-    """Names of the metrics that carry a number; a payload that is none has no names (its decoder says so)."""
-    from google.protobuf.message import DecodeError
-
-    from tickover.payloads.sparkplug import Payload
-
-    try:
-        metrics = Payload.FromString(payload).metrics
-        names = [metric.name for metric in metrics if metric.WhichOneof("value") in NUMBERS]
-    except (DecodeError, UnicodeDecodeError):
-        return []
-    return [name for name in names if name and name != "bdSeq"]
 
 
 def _present(names: list[str], values: list[float]) -> dict[str, float]:

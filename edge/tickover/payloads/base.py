@@ -1,18 +1,18 @@
-"""MQTT payloads to rows of readings: one decoder per format, one registry, one contract.
+"""The contract of payloads: an input's table, the decoder that reads its messages, and what comes out.
 
-A decoder never raises anything but `PayloadError`, never returns a value that is not a finite float32, and counts
-every value it leaves out. It takes bytes and the fields of the topic; it knows no broker and no clock.
+A decoder takes bytes and the fields of the topic; it knows no broker and no clock. It never raises anything but
+`PayloadError`, never returns a value that is not a finite float32, and counts every value it leaves out.
 """
 
-import functools
-import math
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Hashable, Mapping
-from datetime import UTC, datetime
-from typing import Annotated, Final, Literal, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
+from tickover.payloads.registry import FORMATS, decoder_class
 from tickover.payloads.topic_template import FIELD_NAMES, TopicTemplate
 
 MAX_BYTES: Final = 65_536
@@ -20,15 +20,11 @@ MAX_BYTES: Final = 65_536
 MAX_ROWS: Final = 4096
 """The most rows in one batch."""
 MAX_VEHICLE: Final = 128
-NAMES_REMEMBERED: Final = 16_384
-"""Vehicle names that need no second check."""
-FLOAT32_MAX: Final = 3.4028234663852886e38
-LATEST: Final = 7_258_118_400_000_000
-"""2200-01-01 in microseconds: a later time, or one before 1970, is refused as ``bad_time``."""
+"""The longest name of a vehicle, characters."""
 TOPIC: Final = "topic"
-BESIDE: Final = "beside"
-"""Fields that no template names: the message's own topic, and that it carries nothing to read for this input."""
-MICROSECONDS: Final = {"s": 1e6, "ms": 1e3, "us": 1.0}
+"""The field that no template names: the message's own topic."""
+
+TimeUnit = Literal["iso", "s", "ms", "us"]
 
 
 class PayloadError(Exception):
@@ -42,19 +38,19 @@ class PayloadError(Exception):
 class Input(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One subscription and how to read it (a table of the config file).
 
-    ``topic`` is a template: ``{vehicle}`` and ``{signal}`` name levels, ``+`` is any level. ``time`` names the
-    payload's key that holds the time (absent: time of arrival); ``values`` the key under which the signals lie
-    (absent: beside the time); ``rows`` the key that holds the list of a batch (absent: the payload is the list);
-    ``value`` the number's key in a per-signal JSON object. ``signals`` renames payload names to the model's.
-    ``rebirth_s``: a Sparkplug B node is asked for its births no more often than this; 0 = never.
+    ``topic`` is a template: ``{vehicle}`` and ``{signal}`` name levels, ``+`` is any level. ``format`` is a key of
+    `registry.FORMATS`. ``time`` names the payload's key that holds the time (absent: time of arrival); ``values`` the
+    key under which the signals lie (absent: beside the time); ``rows`` the key that holds the list of a batch (absent:
+    the payload is the list); ``value`` the number's key in a per-signal JSON object. ``signals`` renames payload names
+    to the model's. ``rebirth_s``: a Sparkplug B node is asked for its births no more often than this; 0 = never.
     """
 
     topic: Annotated[str, Meta(min_length=1, max_length=1024)]
-    format: Literal["json", "json_batch", "value", "sparkplug_b"] = "json"
+    format: Annotated[str, Meta(extra_json_schema={"enum": [*FORMATS]})] = "json"
     vehicle: Annotated[str, Meta(min_length=1, max_length=MAX_VEHICLE)] | None = None
     vehicle_field: str | None = None
     time: str | None = None
-    time_unit: Literal["iso", "s", "ms", "us"] = "s"
+    time_unit: TimeUnit = "s"
     values: str | None = None
     rows: str | None = None
     value: str = "value"
@@ -62,18 +58,18 @@ class Input(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     rebirth_s: Annotated[float, Meta(ge=0, le=31_536_000)] = 60.0
 
     def problem(self) -> str | None:
-        """What types alone cannot say, or None."""
-        template = TopicTemplate(self.topic)
+        """What types alone cannot say, or None; it begins with the key where it is of one key."""
+        if self.format not in FORMATS:
+            return f"format: expected {', '.join(FORMATS)}, got {self.format!r}"
+        template, decoder = TopicTemplate(self.topic), decoder_class(self.format)
         if template.problem:
             return f"topic: {template.problem}"
         if not (self.vehicle or self.vehicle_field or "vehicle" in template.fields):
             return "expected a vehicle: {vehicle} in the topic, vehicle_field, or vehicle"
-        if self.format == "sparkplug_b" and not {"kind", "vehicle"} <= set(template.fields):
-            return "format sparkplug_b: expected a topic like spBv1.0/+/{kind}/{vehicle} or …/{kind}/{vehicle}/{device}"
-        if self.format == "value" and "signal" not in template.fields:
-            return "format value: expected {signal} in the topic"
-        unused = sorted(set(template.fields) - FIELD_NAMES)
-        return f"topic: unknown field {{{unused[0]}}}; known: {', '.join(sorted(FIELD_NAMES))}" if unused else None
+        if problem := decoder.problem(self, template.fields):
+            return f"format {self.format}: {problem}"
+        unknown, known = set(template.fields) - decoder.FIELDS, ", ".join(sorted(decoder.FIELDS))
+        return f"topic: expected fields of {known}, got unknown field {{{min(unknown)}}}" if unknown else None
 
 
 class Row(NamedTuple):
@@ -85,75 +81,74 @@ class Row(NamedTuple):
     values: list[float]
 
 
-class Decoder(Protocol):
-    """What every format promises; the suite in ``tests/edge/payloads/test_payloads.py`` holds all of them to it."""
+@dataclass(slots=True)
+class Requests:
+    """What a decoder wants senders to be asked for.
 
+    The caller publishes ``body(time)``, ``time`` in microseconds, on each topic in ``wanted``, on the same topic no
+    more often than each ``every_s`` seconds, and takes the topic out of the set.
+    """
+
+    every_s: float
+    body: Callable[[int], bytes]
+    wanted: set[str] = field(default_factory=set)
+
+
+class Decoder(ABC):
+    """What every payload format promises; the suite in ``tests/edge/payloads/test_payloads.py`` checks all formats.
+
+    A format defines `decode` and `names`; all else has a default. ``columns`` maps the models' signal names to columns.
+    """
+
+    FIELDS: ClassVar[frozenset[str]] = FIELD_NAMES
+    """The fields that a topic template of this format may name."""
+    neighbours: tuple[str, ...] = ()
+    """Topic templates of further messages, which go to `overhear` instead of `decode`."""
+    requests: Requests | None = None
+    """For a format whose senders can be asked for what is missing."""
+
+    def __init__(self, spec: Input, columns: Mapping[str, int]) -> None:
+        self._spec = spec
+        self._width = len(columns)
+        self._columns = {name: column for name, column in columns.items() if name not in spec.signals.values()}
+        self._columns.update({name: columns[ours] for name, ours in spec.signals.items() if ours in columns})
+
+    @classmethod
+    def problem(cls, spec: Input, fields: tuple[str, ...]) -> str | None:
+        """What is wrong with an input's table for this format, or None; ``fields`` are those of its topic."""
+        return None
+
+    @abstractmethod
     def decode(self, fields: Mapping[str, str], payload: bytes, counts: Counter[str]) -> list[Row]:
-        """Rows of one message; raises `PayloadError`; counts single values that were left out."""
-        ...
+        """Rows of one message; raises `PayloadError`; counts single values that were left out by reason.
+
+        ``fields`` are the topic's by the input's template. The message's own topic is there as `TOPIC` when the caller
+        heeds ``requests``.
+        """
+
+    @abstractmethod
+    def names(self, fields: Mapping[str, str], payload: bytes) -> list[str]:
+        """The signals that a message names with a number, under the models' names, whether they have a column or not;
+        raises `PayloadError`."""
+
+    def overhear(self, fields: Mapping[str, str], payload: bytes, counts: Counter[str]) -> list[Row]:
+        """A message on one of the ``neighbours``; otherwise like `decode`."""
+        return []
 
     def state(self) -> bytes:
         """What the decoder has learnt and must not forget over a restart (most have nothing)."""
-        ...
-
-    def restore(self, state: bytes) -> None:
-        """Take a `state` back; a damaged one is ignored."""
-        ...
-
-
-class Stateless:
-    """The two methods of a decoder that has nothing to remember."""
-
-    def state(self) -> bytes:
-        """Nothing."""
         return b""
 
     def restore(self, state: bytes) -> None:
-        """Nothing to take back."""
+        """Take a `state` back; a damaged one is ignored."""
+        return  # nothing was learnt
+
+    def _renamed(self, names: Iterable[str]) -> list[str]:
+        """Payload names as the models call them, each once."""
+        return list(dict.fromkeys(self._spec.signals.get(name, name) for name in names))
 
 
-def finite(value: object, counts: Counter[str]) -> float:
-    """The value as a float that fits float32, or NaN with the reason counted. None is a silent NaN."""
-    if type(value) is float or type(value) is int:
-        if -FLOAT32_MAX <= value <= FLOAT32_MAX:
-            return float(value)
-        counts["not_finite"] += 1
-    elif value is not None:
-        counts["not_a_number"] += 1
-    return math.nan
-
-
-def event_time(value: object, unit: str) -> int:
-    """Microseconds since the epoch of a payload's time; PayloadError ``bad_time``. Naive ISO times are UTC."""
-    try:
-        if unit == "iso" and type(value) is str:
-            parsed = datetime.fromisoformat(value)
-            parsed = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-            return _in_range(round(parsed.timestamp() * 1e6))
-        if unit != "iso" and (type(value) is float or type(value) is int):
-            return _in_range(round(value * MICROSECONDS[unit]))
-    except (ValueError, OverflowError):
-        pass
-    raise PayloadError("bad_time")
-
-
-def _in_range(time: int) -> int:
-    if 0 <= time <= LATEST:
-        return time
-    raise PayloadError("bad_time")
-
-
-@functools.lru_cache(maxsize=NAMES_REMEMBERED, typed=True)
-def vehicle_name(value: Hashable) -> str:
-    """A vehicle's name that is safe as one level of a topic; PayloadError ``bad_vehicle``."""
-    if type(value) is int:
-        value = str(value)
-    if (
-        isinstance(value, str)
-        and 1 <= len(value) <= MAX_VEHICLE
-        and value.isprintable()
-        and not any(mark in value for mark in "+#/")
-        and not value.startswith("$")
-    ):
-        return value
-    raise PayloadError("bad_vehicle")
+def open_decoder(spec: Input, columns: Mapping[str, int]) -> Decoder:
+    """The decoder of one input; ``columns`` maps the models' signal names to columns."""
+    decoder: Decoder = decoder_class(spec.format)(spec, columns)
+    return decoder

@@ -1,28 +1,21 @@
 """Which payload formats there are: a new one is a file beside this one, and a line in ``FORMATS``."""
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from pkgutil import resolve_name
+from typing import Any, Final
 
-from tickover.payloads.base import Decoder, Input
-from tickover.payloads.json import JsonBatch, JsonObject, SingleValue
-
-
-def _sparkplug(spec: Input, columns: Mapping[str, int]) -> Decoder:
-    """Loaded on demand: protobuf costs start-up time that most trucks need not pay."""
-    from tickover.payloads.sparkplug import SparkplugB
-
-    return SparkplugB(spec, columns)
-
-
-FORMATS: Final[dict[str, Callable[[Input, Mapping[str, int]], Decoder]]] = {
-    "json": JsonObject,
-    "json_batch": JsonBatch,
-    "value": SingleValue,
-    "sparkplug_b": _sparkplug,
+FORMATS: Final[dict[str, str]] = {
+    "json": "tickover.payloads.json_object:JsonObject",
+    "json_batch": "tickover.payloads.json_batch:JsonBatch",
+    "value": "tickover.payloads.single_value:SingleValue",
+    "sparkplug_b": "tickover.payloads.sparkplug:SparkplugB",
 }
-"""Name in the config file to what builds the decoder from the input's table and signal name -> column."""
+"""``format`` in the configuration file to its `base.Decoder`, as ``module:Class``.
+
+Text instead of the class, because a decoder is loaded when an input names it: Sparkplug's protobuf costs start-up time
+and memory that most trucks need not pay.
+"""
 
 
-def open_decoder(spec: Input, columns: Mapping[str, int]) -> Decoder:
-    """The decoder of one input; ``columns`` maps the models' signal names to columns."""
-    return FORMATS[spec.format](spec, columns)
+def decoder_class(name: str) -> Any:
+    """The `base.Decoder` class of a format; KeyError when there is none."""
+    return resolve_name(FORMATS[name])

@@ -1,6 +1,6 @@
 """Sparkplug B payloads (Eclipse Sparkplug 3.0, section 6.4): births name the metrics, data carries aliases.
 
-The protobuf descriptor is built here from the specification's field numbers; fields that carry no number (metadata,
+The message is described below with the specification's field numbers; fields that carry no number (metadata,
 properties, data sets, templates) are left out, and protobuf skips them.
 """
 
@@ -10,78 +10,50 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-from tickover.payloads.base import (
-    BESIDE,
-    MAX_BYTES,
-    MAX_ROWS,
-    TOPIC,
-    Input,
-    PayloadError,
-    Row,
-    event_time,
-    finite,
-    vehicle_name,
-)
+from tickover.core.protobuf import BOOL, BYTES, DOUBLE, FLOAT, STRING, UINT32, UINT64, Field, message_class
+from tickover.payloads.base import MAX_BYTES, MAX_ROWS, Decoder, Input, PayloadError, Requests, Row
+from tickover.payloads.sparkplug_nodes import MAX_SOURCES, Nodes, neighbour_topics
+from tickover.payloads.values import event_time, finite, vehicle_name
 
 BIRTHS: Final = frozenset({"NBIRTH", "DBIRTH"})
-DATA: Final = frozenset({"NDATA", "DDATA"})
-DEATHS: Final = frozenset({"DDEATH"})
-"""Numbered like births and data; an NDEATH is not."""
+READ: Final = BIRTHS | {"NDATA", "DDATA"}
+"""The kinds of message that carry readings."""
+NUMBERED: Final = READ | {"DDEATH"}
+NODE_DEATH: Final = "NDEATH"
+"""The only kind about a node's data that has no sequence number: the broker sends it as the node's will."""
 REBIRTH: Final = "Node Control/Rebirth"
 BOOLEAN: Final = 11
 """Sparkplug datatype Boolean."""
-SEQUENCE: Final = 256
-"""Sequence numbers count to 255 and begin again."""
 MAX_METRICS: Final = 4096
 """The most metrics remembered of one birth."""
-MAX_SOURCES: Final = 10_000
-"""The most nodes and devices whose births are remembered."""
 SIGNED_BITS: Final = {1: 8, 2: 16, 3: 32, 4: 64}
 """Sparkplug datatype Int8 … Int64 to its width: sent as two's complement in an unsigned field."""
+NUMBERS: Final = frozenset({"int_value", "long_value", "float_value", "double_value"})
+"""The value fields that hold a number."""
 
-_FIELD = descriptor_pb2.FieldDescriptorProto
-_METRIC_FIELDS: Final = (
-    ("name", 1, _FIELD.TYPE_STRING),
-    ("alias", 2, _FIELD.TYPE_UINT64),
-    ("timestamp", 3, _FIELD.TYPE_UINT64),
-    ("datatype", 4, _FIELD.TYPE_UINT32),
-    ("is_null", 7, _FIELD.TYPE_BOOL),
-)
-_VALUE_FIELDS: Final = (
-    ("int_value", 10, _FIELD.TYPE_UINT32),
-    ("long_value", 11, _FIELD.TYPE_UINT64),
-    ("float_value", 12, _FIELD.TYPE_FLOAT),
-    ("double_value", 13, _FIELD.TYPE_DOUBLE),
-    ("boolean_value", 14, _FIELD.TYPE_BOOL),
-    ("string_value", 15, _FIELD.TYPE_BYTES),
-)
-
-
-def _payload_class() -> Any:
-    """The class of ``Payload``, from a descriptor of our own."""
-    file = descriptor_pb2.FileDescriptorProto(name="tickover_sparkplug_b.proto", package="tickover", syntax="proto2")
-    payload = file.message_type.add(name="Payload")
-    metric = payload.nested_type.add(name="Metric")
-    metric.oneof_decl.add(name="value")
-    optional, repeated = _FIELD.LABEL_OPTIONAL, _FIELD.LABEL_REPEATED
-    for name, number, kind in _METRIC_FIELDS:
-        metric.field.add(name=name, number=number, type=kind, label=optional)
-    for name, number, kind in _VALUE_FIELDS:
-        metric.field.add(name=name, number=number, type=kind, label=optional, oneof_index=0)
-    payload.field.add(name="timestamp", number=1, type=_FIELD.TYPE_UINT64, label=optional)
-    payload.field.add(
-        name="metrics", number=2, type=_FIELD.TYPE_MESSAGE, label=repeated, type_name=".tickover.Payload.Metric"
-    )
-    payload.field.add(name="seq", number=3, type=_FIELD.TYPE_UINT64, label=optional)
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("tickover.Payload"))
-
-
-Payload: Final = _payload_class()
+_MESSAGES: Final = {
+    "Metric": (
+        Field("name", 1, STRING),
+        Field("alias", 2, UINT64),
+        Field("timestamp", 3, UINT64),
+        Field("datatype", 4, UINT32),
+        Field("is_null", 7, BOOL),
+        Field("int_value", 10, UINT32, one_of="value"),
+        Field("long_value", 11, UINT64, one_of="value"),
+        Field("float_value", 12, FLOAT, one_of="value"),
+        Field("double_value", 13, DOUBLE, one_of="value"),
+        Field("boolean_value", 14, BOOL, one_of="value"),
+        Field("string_value", 15, BYTES, one_of="value"),
+    ),
+    "Payload": (
+        Field("timestamp", 1, UINT64),
+        Field("metrics", 2, "Metric", repeated=True),
+        Field("seq", 3, UINT64),
+    ),
+}
+Payload: Final = message_class("tickover.sparkplug_b", _MESSAGES, "Payload")
 """The Sparkplug B message, as far as numbers need it."""
 
 
@@ -92,80 +64,66 @@ class Known(msgspec.Struct, array_like=True, frozen=True):
     datatype: int
 
 
-class SparkplugB:
+class SparkplugB(Decoder):
     """Births teach aliases and datatypes; a metric becomes a row at its own time (payload's time when it has none).
 
     The topic's ``{kind}`` says NBIRTH, DBIRTH, NDATA, DDATA; other kinds carry no readings. Metrics under an alias
-    that no birth has named are counted ``unknown_alias``, a hole in a node's sequence numbers ``sequence_gap``. Who
-    must be asked for its births again is in ``wanted``, by the topic of the node's commands, when the fields hold the
-    message's own ``topic``. Fields with ``beside`` are of a message that is only numbered with the others.
+    that no birth has named are counted ``unknown_alias``, a hole in a node's sequence numbers ``sequence_gap``; then
+    the node is asked for its births again.
     """
 
     def __init__(self, spec: Input, columns: Mapping[str, int]) -> None:
-        self._spec = spec
-        self._width = len(columns)
-        self._columns = {name: column for name, column in columns.items() if name not in spec.signals.values()}
-        self._columns.update({name: columns[ours] for name, ours in spec.signals.items() if ours in columns})
+        super().__init__(spec, columns)
+        if spec.rebirth_s:
+            self.requests = Requests(spec.rebirth_s, rebirth_request)
+            self.neighbours = neighbour_topics(spec.topic)
+        self._nodes = Nodes(spec.topic, self.requests)
         self._births: dict[str, dict[int, Known]] = {}
-        self._kind_level = spec.topic.split("/").index("{kind}")
-        self._next: dict[str, int] = {}
-        self.wanted: set[str] = set()
+
+    @classmethod
+    def problem(cls, spec: Input, fields: tuple[str, ...]) -> str | None:
+        """The topic must name the kind and the vehicle."""
+        expected = "expected a topic like spBv1.0/+/{kind}/{vehicle} or …/{kind}/{vehicle}/{device}"
+        return None if {"kind", "vehicle"} <= set(fields) else expected
 
     def decode(self, fields: Mapping[str, str], payload: bytes, counts: Counter[str]) -> list[Row]:
         """Rows of one message, one per distinct time."""
-        kind, beside, node = fields["kind"], BESIDE in fields, self._commands(fields)
-        if kind == "NDEATH":
-            self._next.pop(node, None)
-        if kind not in BIRTHS | DATA | DEATHS:
-            counts["other_kind"] += not beside
+        kind, node = fields["kind"], self._nodes.of(fields)
+        if kind == NODE_DEATH:
+            self._nodes.died(node)
+        if kind not in NUMBERED:
+            counts["other_kind"] += 1
             return []
-        vehicle = "" if beside else vehicle_name(fields["vehicle"])
+        vehicle = vehicle_name(fields["vehicle"])
         message = _parse(payload)
-        if len(message.metrics) > MAX_METRICS:
-            raise PayloadError("too_many_rows")
-        if node and self._has_gap(node, kind, message) and not beside:
+        if self._nodes.has_gap(node, kind, _seq(message)):
             counts["sequence_gap"] += 1
-        if beside or kind in DEATHS:
+        if kind not in READ:
             return []
         source = f"{fields.get('group', '')}/{vehicle}/{fields.get('device', '')}"
         if kind in BIRTHS:
             self._learn(source, message)
         unknown = counts["unknown_alias"]
         rows = self._rows(vehicle, self._births.get(source, {}), message, counts)
-        if node and counts["unknown_alias"] > unknown:
-            self._want(node)
+        if counts["unknown_alias"] > unknown:
+            self._nodes.want(node)
         return rows
 
-    def _want(self, node: str) -> None:
-        if len(self.wanted) < MAX_SOURCES:
-            self.wanted.add(node)
+    def overhear(self, fields: Mapping[str, str], payload: bytes, counts: Counter[str]) -> list[Row]:
+        """A message that is only numbered with those that are read."""
+        kind, node = fields["kind"], self._nodes.of(fields)
+        if kind == NODE_DEATH:
+            self._nodes.died(node)
+        if kind in NUMBERED:
+            self._nodes.has_gap(node, kind, _seq(_parse(payload)))
+        return []
 
-    def _commands(self, fields: Mapping[str, str]) -> str:
-        """The topic of the node's commands: the message's, up to the node's level, with NCMD as its kind."""
-        topic = fields.get(TOPIC, "") if self._spec.rebirth_s else ""
-        levels = topic.split("/")[: self._kind_level + 2]
-        if len(levels) < self._kind_level + 2:
-            return ""
-        levels[self._kind_level] = "NCMD"
-        return "/".join(levels)
-
-    def _has_gap(self, node: str, kind: str, message: Any) -> bool:
-        """Follow a node's sequence numbers, which its devices share; a repeated number is a repeated message.
-
-        A node that is met in the middle (its birth came before our start) is asked too: its aliases may be new.
-        """
-        if kind == "NBIRTH":
-            self.wanted.discard(node)
-        if not message.HasField("seq") or (node not in self._next and len(self._next) >= MAX_SOURCES):
-            return False
-        expected = self._next.get(node)
-        if kind != "NBIRTH" and expected is not None and message.seq == (expected - 1) % SEQUENCE:
-            return False
-        self._next[node] = (message.seq + 1) % SEQUENCE
-        if kind == "NBIRTH" or expected == message.seq:
-            return False
-        self._want(node)
-        return expected is not None
+    def names(self, fields: Mapping[str, str], payload: bytes) -> list[str]:
+        """The metrics that carry a name and a number."""
+        if fields["kind"] not in READ:
+            return []
+        named = ((_name(metric), metric.WhichOneof("value")) for metric in _parse(payload).metrics)
+        return self._renamed(name for name, value in named if name and value in NUMBERS and not _is_control(name))
 
     def _learn(self, source: str, message: Any) -> None:
         if source not in self._births and len(self._births) >= MAX_SOURCES:
@@ -197,7 +155,7 @@ class SparkplugB:
                 return None, 0
             name, datatype = birth.name, datatype or birth.datatype
         column = self._columns.get(name)
-        if column is None and name != "bdSeq" and not name.startswith("Node Control/"):
+        if column is None and not _is_control(name):
             counts["unknown_signal"] += 1
         return column, datatype
 
@@ -229,7 +187,13 @@ def _parse(payload: bytes) -> Any:
         message.ParseFromString(payload)
     except (DecodeError, UnicodeDecodeError, RecursionError, ValueError):
         raise PayloadError("bad_protobuf") from None
+    if len(message.metrics) > MAX_METRICS:
+        raise PayloadError("too_many_rows")
     return message
+
+
+def _seq(message: Any) -> int | None:
+    return message.seq if message.HasField("seq") else None
 
 
 def _name(metric: Any) -> str:
@@ -237,6 +201,11 @@ def _name(metric: Any) -> str:
     if not isinstance(name, str):  # a proto2 string that is not UTF-8 is read as bytes
         raise PayloadError("bad_protobuf")
     return name
+
+
+def _is_control(name: str) -> bool:
+    """Whether a metric is of the protocol itself, and no signal."""
+    return name == "bdSeq" or name.startswith("Node Control/")
 
 
 def _value(metric: Any, datatype: int) -> object:

@@ -10,7 +10,7 @@ from broker import Broker, wait_until
 from daemon_process import MODEL, Daemon, Row, Watcher, as_told, drive, replayed
 from tickover.daemon.config import Vehicles
 from tickover.daemon.intake import Intake
-from tickover.daemon.rebirth import AT_ONCE, PAUSE_S
+from tickover.daemon.requests import AT_ONCE, PAUSE_S
 from tickover.payloads.base import Input
 from tickover.payloads.sparkplug import Payload
 from tickover.transports.mqtt.link import Incoming
@@ -45,7 +45,7 @@ class Heard:
 
     def asked(self, after: float = PAUSE_S) -> list[str]:
         self.now += after
-        return self.intake.rebirths.due(self.now)
+        return [topic for topic, _ in self.intake.requester.due(self.now)]
 
 
 def of(kind: str, node: str = "t1", device: str = "") -> str:
@@ -63,7 +63,7 @@ def test_an_alias_that_nobody_named_is_asked_for_again_only_after_a_while(heard:
     heard.take(of("NDATA"), body(6, rpm=1.0))
     assert heard.asked() == []
     assert heard.asked(60) == [of("NCMD")]
-    assert heard.intake.rebirths.asked == 2
+    assert heard.intake.requester.asked == 2
     heard.take(of("NDATA"), body(7, rpm=1.0))
     heard.take(of("NBIRTH"), body(0, birth=True))
     assert heard.asked(60) == [], "the birth came by itself"

@@ -1,24 +1,27 @@
 """The contract of every payload format, and what is particular to each."""
 
+import contextlib
 import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tickover.payloads.base import (
-    FLOAT32_MAX,
     MAX_BYTES,
     MAX_ROWS,
     Input,
     PayloadError,
+    open_decoder,
 )
-from tickover.payloads.registry import FORMATS, open_decoder
+from tickover.payloads.registry import FORMATS
 from tickover.payloads.sparkplug import Payload
 from tickover.payloads.topic_template import TopicTemplate
+from tickover.payloads.values import FLOAT32_MAX
 
 COLUMNS = {"rpm": 0, "coolant": 1, "speed": 2}
 TIME = 1_500_000_000_000_000
@@ -95,6 +98,21 @@ def test_a_vehicle_that_would_break_a_topic_is_refused(case: Case) -> None:
         assert refusals(bad, case.good) == {"bad_vehicle": 1}
 
 
+def test_a_payload_says_which_names_it_holds(case: Case) -> None:
+    assert open_decoder(case.spec, {}).names(case.fields, case.good) == ["rpm"]
+    renaming = msgspec.structs.replace(case.spec, signals={"rpm": "engine_speed"})
+    assert open_decoder(renaming, {}).names(case.fields, case.good) == ["engine_speed"]
+
+
+def test_a_table_is_good_and_a_decoder_has_an_empty_state_to_begin_with(case: Case) -> None:
+    assert case.spec.problem() is None
+    decoder = open_decoder(case.spec, COLUMNS)
+    before = decoder.state()
+    decoder.restore(before)
+    decoder.restore(b"\x00damaged")
+    assert decoder.state() == before
+
+
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("name", sorted(FORMATS))
@@ -117,6 +135,10 @@ def test_any_json_value_in_any_place_is_safe(name: str, item: object) -> None:
 
 
 def assert_safe(case: Case, payload: bytes) -> None:
+    with contextlib.suppress(PayloadError):
+        names = open_decoder(case.spec, {}).names(case.fields, payload)
+        assert all(type(name) is str for name in names)
+        assert len(set(names)) == len(names)
     try:
         rows, _ = decode(case, payload)
     except PayloadError:
@@ -222,6 +244,25 @@ def test_a_plain_number_is_a_value() -> None:
 )
 def test_a_wrong_input_says_what_was_expected(spec: Input, words: str) -> None:
     assert words in (spec.problem() or "")
+
+
+def test_only_numbers_give_names() -> None:
+    payload = b'{"t": 1, "id": 7, "rpm": 812, "door": true, "driver": "Bob", "gone": null, "more": {"a": 1}}'
+    spec = Input(topic="t/+", time="t", vehicle_field="id")
+    assert open_decoder(spec, {}).names({}, payload) == ["rpm"]
+    batch = Input(topic="t/{vehicle}", format="json_batch", time="t", rows="rows", values="v")
+    rows = b'{"rows": [{"t": 1, "v": {"rpm": 1, "oil": 2}}, 7, {"t": 2}, {"t": 3, "v": {"oil": 3, "speed": 4}}]}'
+    assert open_decoder(batch, {}).names({}, rows) == ["rpm", "oil", "speed"]
+
+
+def test_the_schema_of_a_configuration_lists_the_formats() -> None:
+    schema = msgspec.json.schema(Input)["$defs"]["Input"]["properties"]["format"]
+    assert schema == {"type": "string", "enum": [*FORMATS], "default": "json"}
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
+    problem = Input(topic="t/{vehicle}", format="xml").problem()
+    assert problem == "format: expected json, json_batch, value, sparkplug_b, got 'xml'"
 
 
 def test_topic_template() -> None:

@@ -4,8 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tickover.payloads.base import Input, PayloadError
-from tickover.payloads.registry import open_decoder
+from tickover.payloads.base import Input, PayloadError, open_decoder
 from tickover.payloads.sparkplug import Payload
 
 SPEC = Input(topic="spBv1.0/{group}/{kind}/{vehicle}/{device}", format="sparkplug_b", signals={"Engine/RPM": "rpm"})
@@ -65,6 +64,19 @@ def test_other_kinds_carry_no_readings() -> None:
     counts: Counter[str] = Counter()
     assert open_decoder(SPEC, COLUMNS).decode(fields("NDEATH"), b"anything", counts) == []
     assert counts == {"other_kind": 1}
+
+
+def test_names_are_those_of_metrics_with_a_number() -> None:
+    message = Payload(seq=0)
+    message.metrics.add(name="Engine/RPM", alias=1).float_value = 600.0
+    message.metrics.add(name="driver").string_value = b"Bob"
+    message.metrics.add(name="door").boolean_value = True
+    message.metrics.add(name="bdSeq").long_value = 7
+    message.metrics.add(name="Node Control/Scan Rate").long_value = 1000
+    message.metrics.add(alias=2).double_value = 5.0
+    decoder = open_decoder(SPEC, {})
+    assert decoder.names(fields("DBIRTH"), message.SerializeToString()) == ["rpm"]
+    assert decoder.names(fields("NDEATH"), b"anything") == []
 
 
 def test_text_that_is_not_utf8_is_refused() -> None:

@@ -10,7 +10,8 @@ from tickover.commands.ui.words import many
 from tickover.core.time_format import clock, duration, is_relative
 from tickover.core.values import SECOND
 from tickover.errors import BrokerError, LogError
-from tickover.payloads.base import PayloadError, vehicle_name
+from tickover.payloads.base import PayloadError
+from tickover.payloads.values import vehicle_name
 from tickover.transports.mqtt.client import MqttClient
 
 SAY_EVERY_S: Final = 0.5
