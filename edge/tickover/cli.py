@@ -2,48 +2,39 @@
 
 import importlib
 import sys
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
 
 from tickover import __version__
 from tickover.errors import TickoverError
 
-COMMANDS: Final[dict[str, str]] = {
-    "inspect": "tickover.commands.inspect:inspect",
-    "train": "tickover_train.commands.train:train",
-    "export": "tickover_export.command:export",
-    "show": "tickover.commands.show:show",
-    "replay": "tickover.commands.replay:replay",
-    "run": "tickover.commands.run:run",
-    "evaluate": "tickover_train.commands.evaluate:evaluate",
-    "retune": "tickover_train.commands.retune:retune",
-    "compare": "tickover_train.commands.compare:compare",
-    "config": "tickover.commands.config:config",
-    "doctor": "tickover.commands.doctor:doctor",
-    "watch": "tickover.commands.watch:watch",
-    "record": "tickover.commands.record:record",
-    "play": "tickover.commands.play:play",
-    "simulate": "tickover.commands.simulate:simulate",
-}
 
-HELP: Final[dict[str, str]] = {
-    "inspect": "Say what is in a log, and propose a mapping.",
-    "train": "Train a detector on recorded trips.",
-    "export": "Write a trained run as one sealed .onnx file.",
-    "show": "Say what a model watches, remembers and was made of.",
-    "replay": "Run a model over recorded logs and list the alerts.",
-    "run": "Run the daemon: sensor streams from MQTT in, alerts out.",
-    "evaluate": "Measure what a model would catch, and at how many false alarms.",
-    "retune": "Set new limits for another truck or season, without training.",
-    "compare": "Train and judge cells and architectures side by side.",
-    "config": "Check the daemon's configuration, print its schema or an example.",
-    "doctor": "Try what the daemon will need, and say what to fix.",
-    "watch": "Watch the alerts of one truck or a fleet.",
-    "record": "Record what trucks publish over MQTT into per-trip logs.",
-    "play": "Publish a recorded log over MQTT as a truck would.",
-    "simulate": "Publish endless simulated trucks over MQTT.",
+class Entry(NamedTuple):
+    """Where a command lives, ``module:function``, and its line in ``tickover --help``."""
+
+    where: str
+    line: str
+
+
+COMMANDS: Final[dict[str, Entry]] = {
+    "inspect": Entry("tickover.commands.inspect:inspect", "Show what a log holds and propose a mapping."),
+    "train": Entry("tickover_train.commands.train:train", "Train a detector on recorded trips."),
+    "export": Entry("tickover_export.command:export", "Write a trained run as one sealed .onnx file."),
+    "show": Entry("tickover.commands.show:show", "Describe a model file: signals, memory, limits, training."),
+    "replay": Entry("tickover.commands.replay:replay", "Run a model over recorded logs and list the alerts."),
+    "run": Entry("tickover.commands.run:run", "Run the daemon: sensor streams from MQTT in, alerts out."),
+    "evaluate": Entry("tickover_train.commands.evaluate:evaluate", "Measure a model's detections and false alarms."),
+    "retune": Entry("tickover_train.commands.retune:retune", "Set new limits for another truck or season."),
+    "compare": Entry("tickover_train.commands.compare:compare", "Train and evaluate several cells and architectures."),
+    "config": Entry("tickover.commands.config:config", "Check the daemon's configuration; print schema or example."),
+    "doctor": Entry("tickover.commands.doctor:doctor", "Check this device and its broker, and say what to fix."),
+    "watch": Entry("tickover.commands.watch:watch", "Show the alerts of one truck or a fleet as they arrive."),
+    "record": Entry("tickover.commands.record:record", "Record what trucks publish over MQTT, one log per trip."),
+    "play": Entry("tickover.commands.play:play", "Publish a recorded log over MQTT as a truck would."),
+    "simulate": Entry("tickover.commands.simulate:simulate", "Publish simulated trucks over MQTT without end."),
 }
+"""All commands, in the order of ``--help``. A new command is one file and one entry here."""
 
 EXTRAS: Final[dict[str, str]] = {
     "onnx": "export",
@@ -78,15 +69,15 @@ class LazyGroup(click.Group):
             from tickover.errors import suggestion  # here, because --help needs none of what it imports
 
             ctx.fail(f"no command '{cmd_name}'; {suggestion(cmd_name, COMMANDS)}")
-        module, _, function = COMMANDS[cmd_name].partition(":")
+        module, _, function = COMMANDS[cmd_name].where.partition(":")
         command = getattr(importlib.import_module(module), function)
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands from ``HELP``, importing none of them."""
+        """List the commands with their lines, importing none of them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, HELP[name]) for name in COMMANDS])
+            formatter.write_dl([(name, entry.line) for name, entry in COMMANDS.items()])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

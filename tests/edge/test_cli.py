@@ -3,11 +3,13 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import paths
-from tickover.cli import COMMANDS, HELP
+from tickover.cli import COMMANDS, Entry, root
 
 BLOCK = """
 import sys
@@ -37,10 +39,25 @@ def test_help_lists_every_command_and_needs_no_extra() -> None:
 
 
 def test_every_command_has_a_help_line() -> None:
-    assert list(HELP) == list(COMMANDS)
+    assert all(re.fullmatch(r"[A-Z].*\.", entry.line) for entry in COMMANDS.values())
 
 
-@pytest.mark.parametrize("name", [name for name, where in COMMANDS.items() if where.startswith("tickover.")])
+def test_a_command_is_one_file_and_one_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "greeting.py").write_text("import click\n@click.command()\ndef greet():\n    click.echo('hello')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(COMMANDS, "greet", Entry("greeting:greet", "Say hello."))
+    listed = CliRunner().invoke(root, ["--help"])
+    assert re.search(r"^  greet +Say hello\.$", listed.stdout, re.M)
+    assert "greeting" not in sys.modules, "--help imports no command"
+    assert CliRunner().invoke(root, ["greet"]).stdout == "hello\n"
+    assert "did you mean 'greet'?" in CliRunner().invoke(root, ["gret"]).stderr
+
+
+def test_the_readme_lists_every_command_in_the_order_of_help() -> None:
+    assert re.findall(r"^\| `([a-z]+)` \|", (paths.ROOT / "README.md").read_text(), re.M) == list(COMMANDS)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in COMMANDS.items() if entry.where.startswith("tickover.")])
 def test_a_device_command_explains_itself_without_the_extras(name: str) -> None:
     done = tickover(name, "--help", blocked=WORKSHOP)
     assert done.returncode == 0, done.stderr

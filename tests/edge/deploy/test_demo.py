@@ -77,6 +77,12 @@ def test_the_bundled_model_finds_the_labelled_faults(tmp_path: Path) -> None:
     assert len(false) <= MAY_BE_FALSE
 
 
+def test_the_packages_hold_code_and_no_recordings_or_models() -> None:
+    suffixes = {path.suffix for root in ("edge", "export", "train") for path in (paths.ROOT / root).rglob("*.*")}
+    assert ".py" in suffixes
+    assert not suffixes & {".csv", ".gz", ".jsonl", ".parquet", ".json", ".npz", ".onnx", ".safetensors"}
+
+
 def test_the_bundled_model_is_small() -> None:
     assert (DEMO / "truck.onnx").stat().st_size < LARGEST_MODEL
 
