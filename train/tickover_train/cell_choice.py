@@ -10,7 +10,6 @@ from tickover.core.manifest import Cell
 from tickover.logs.mapping import Mapping
 from tickover_train.config import TrainConfig
 from tickover_train.data import Trip
-from tickover_train.fitting.progress import Progress
 from tickover_train.pipeline import fit_fold, new_job
 
 SEEDS: Final = 3
@@ -19,23 +18,27 @@ SHORTER: Final = 3
 
 
 def choose_cell(
-    config: TrainConfig, mapping: Mapping, trips: Sequence[Trip], progress: Progress, stopped: Callable[[], bool]
+    config: TrainConfig,
+    mapping: Mapping,
+    trips: Sequence[Trip],
+    say: Callable[[str], None],
+    stopped: Callable[[], bool],
 ) -> TrainConfig:
-    """The configuration with the better cell. Both are judged by held-out loss over ``SEEDS`` short fits each.
+    """The configuration with the better cell. Both are compared by held-out loss over ``SEEDS`` short fits each.
 
     The LSTM wins when its mean is lower than the GRU's by more than the larger of the two ranges over seeds.
     """
     losses: dict[Cell, list[float]] = {"gru": [], "lstm": []}
     for cell in losses:
         losses[cell] = [_trial(config, cell, seed, mapping, trips, stopped) for seed in range(SEEDS) if not stopped()]
-        progress.say(f"{cell}: held-out losses {', '.join(f'{loss:.4f}' for loss in losses[cell])}")
+        say(f"{cell}: held-out losses {', '.join(f'{loss:.4f}' for loss in losses[cell])}")
         if stopped():
-            progress.say("stopped before both cells were tried: the GRU stays")
+            say("stopped before both cells were tried: the GRU is kept")
             return _with_cell(config, "gru")
     spread = max(max(values) - min(values) for values in losses.values())
     gain = (sum(losses["gru"]) - sum(losses["lstm"])) / SEEDS
     best: Cell = "lstm" if gain > spread else "gru"
-    progress.say(f"lstm gains {gain:.4f}, seeds differ by {spread:.4f}: {best} it is")
+    say(f"lstm gains {gain:.4f}, seeds differ by {spread:.4f}: {best} is taken")
     return _with_cell(config, best)
 
 

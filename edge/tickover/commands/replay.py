@@ -21,6 +21,7 @@ from tickover.commands.ui.words import many
 from tickover.core.manifest import Manifest
 from tickover.core.pipeline import Output, Pipeline
 from tickover.core.policy import Settings
+from tickover.core.time_format import clock, is_relative
 from tickover.core.values import Alert, ScoredTicks
 from tickover.errors import ConfigError
 from tickover.jobs.log_segments import Lap, Laps
@@ -121,7 +122,7 @@ def replay(
     counted_from = start if all(relative) else None
     apart = all(relative) and len(logs) > 1 and not mapping.log.vehicle_column
     source = Source(logs, mapping, vehicle, start, strict, _BadRows())
-    tally, progress = Tally(), Progress()
+    tally, progress = Tally(), Progress(logged=False)
     with write_errors_named(), CtrlC() as ctrl_c, contextlib.ExitStack() as files:
         sinks = _Sinks(progress, logs, apart=apart)
         if alerts:
@@ -162,10 +163,16 @@ def _run(
     stopped = ctrl_c.is_pressed
     for output in run_logs(pipeline, manifest, source, tally, speed=speed, sleep=ctrl_c.sleep, stopped=stopped):
         sinks.take(output, tally)
-        sinks.progress.say(tally)
+        if tally.now is not None and sinks.progress.is_due():
+            sinks.progress.tell(_how_far(tally, tally.now, sinks.progress.elapsed_s))
     if not keep_open or stopped():
         for output in finish(pipeline, tally):
             sinks.take(output, tally)
+
+
+def _how_far(tally: Tally, now: int, elapsed_s: float) -> str:
+    rate = tally.ticks / elapsed_s
+    return f"{tally.ticks:,} ticks, {rate:,.0f}/s, now at {clock(now, is_relative(now))}"
 
 
 class _Sinks:

@@ -61,6 +61,8 @@ def test_vehicles_of_one_log_are_told_apart(mapping, tmp_path):
 def test_times_are_seconds_or_iso():
     assert parse_time("12.5") == 12_500_000
     assert parse_time("1970-01-01T00:01:00") == parse_time("1970-01-01T01:01:00+01:00") == 60_000_000
+    assert parse_time("20240501") == parse_time("2024-05-01") == parse_time("20240501T000000Z") == 1_714_521_600_000_000
+    assert parse_time("1714521600") == parse_time("1714521600.0") == 1_714_521_600_000_000
     with pytest.raises(ValueError, match="noon"):
         parse_time("noon")
 

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from tickover.commands.ui.options import FILE, WRITABLE
+from tickover.commands.ui.terminal import Progress
 from tickover.logs.inspection import propose_mapping
 from tickover.logs.reading import load_mapping
 from tickover_train.commands.files import LOGS, warn, write
@@ -56,7 +57,9 @@ def compare(
     trips = load_trips(paths, mapping, Counter(), warn)
     pairs = [(c, a) for a in ARCHITECTURES for c in CELLS if c in (cells or CELLS) and a in (archs or ARCHITECTURES)]
     config = small(load_config(config_file), epochs, seed)
-    found = run(config, mapping, trips, pairs, lambda text: click.echo(f"  {text}", err=True))
+    progress = Progress(logged=True)
+    found = run(config, mapping, trips, pairs, progress.tell)
+    progress.clear()
     click.echo(table(found))
     if json_file:
         write(json_file, msgspec.json.format(msgspec.json.encode(found)))

@@ -1,6 +1,5 @@
 """``tickover evaluate``: what a model would catch, and how often it would cry."""
 
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import click
 import msgspec
 
 from tickover.commands.ui.options import FILE, WRITABLE
+from tickover.commands.ui.terminal import Progress
 from tickover.logs.mapping import mapping_of
 from tickover.logs.reading import load_mapping
 from tickover.model.detector import Detector
@@ -50,14 +50,9 @@ def evaluate(
     counts: Counter[str] = Counter()
     trips = load_trips(expand([*first, *more]), mapping, counts, warn)
     labelled = [trip for path in labels for trip in load_labelled(path, mapping, counts, warn)]
-    began = time.monotonic()
-    study = run(
-        detector,
-        trips,
-        seed,
-        labelled,
-        advance=lambda step: click.echo(f"  {time.monotonic() - began:5.1f} s  {step}", err=True),
-    )
+    progress = Progress(logged=True)
+    study = run(detector, trips, seed, labelled, advance=progress.tell)
+    progress.clear()
     click.echo(table(study))
     if json_file:
         write(json_file, msgspec.json.format(msgspec.json.encode(_plain(study))))

@@ -9,6 +9,7 @@ import msgspec
 import torch
 
 from tickover.commands.ui.options import FILE
+from tickover.commands.ui.terminal import CtrlC, Progress
 from tickover.errors import RunError
 from tickover.logs.inspection import propose_mapping
 from tickover.logs.mapping import Mapping
@@ -19,7 +20,6 @@ from tickover_train.config import TrainConfig, load_config, parse_budget
 from tickover_train.data import Trip, expand, load_trips
 from tickover_train.fitting import checkpoint
 from tickover_train.fitting.horizon import Horizons, correlation_time, horizons
-from tickover_train.fitting.progress import Interrupt, Progress
 from tickover_train.pages import training
 from tickover_train.pages.words import realised_words
 from tickover_train.pipeline import (
@@ -33,6 +33,7 @@ from tickover_train.pipeline import (
 CELLS = ("rnn", "gru", "lstm", "auto")
 ARCHITECTURES = ("autoencoder", "seq2seq", "forecaster")
 BAD_ROWS_SHOWN = 5
+STOPPING = "stopping: keeping the best so far (Ctrl-C again to end at once)"
 
 
 @click.command()
@@ -63,16 +64,18 @@ def train(
     Options overrule the configuration file. Ctrl-C keeps the best so far and finishes the folder.
     """
     settings = override(load_config(config), cell, arch, false_alarms, seed)
-    progress, interrupt = Progress(), Interrupt()
+    progress = Progress(logged=True)
     mapping, trips = read_trips(expand(logs), map_, progress)
     checkpoints = out / "checkpoint"
     prepare_folder(out, checkpoints, resume)
     torch.set_num_threads(settings.fit.threads)
     torch.use_deterministic_algorithms(True)
-    with interrupt.caught(progress):
+    with CtrlC(lambda: progress.say(STOPPING)) as ctrl_c:
         if cell == "auto":
-            settings = cell_choice.choose_cell(settings, mapping, trips, progress, interrupt)
-        job = new_job(settings, mapping, trips, checkpoints, progress.tell, interrupt)
+            settings = cell_choice.choose_cell(settings, mapping, trips, progress.say, ctrl_c.is_pressed)
+        job = new_job(
+            settings, mapping, trips, checkpoints, lambda done, text: progress.tell(text, done), ctrl_c.is_pressed
+        )
         fitted = fit_folds(job)
     progress.say("standardising residuals, setting limits, measuring the memory horizon")
     product = finish(job, fitted)

@@ -7,17 +7,17 @@ own times are so). Each range holds ticks of its log. A *marked* file is a log l
 """
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 
-from tickover.core.time_format import clock, is_relative
+from tickover.core.time_format import clock, is_relative, parse_iso
 from tickover.core.values import (
     SECOND,
     FloatArray,
@@ -35,6 +35,7 @@ from tickover_train.evaluation.metrics import Bools
 
 MARK: Final = "anomaly"
 RANGE_COLUMNS: Final = ("log", "start", "end")
+_DATE: Final = re.compile(r"\d{8}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +106,17 @@ def _range(start: str | None, end: str | None, where: str) -> Range:
 
 
 def parse_time(text: str) -> int:
-    """Microseconds since the epoch from seconds or ISO 8601; ValueError when it is neither."""
+    """Microseconds since the epoch from seconds or ISO 8601; ValueError when it is neither.
+
+    Eight digits are a date, as ISO 8601 allows (``20240501``), and not seconds: those would be months.
+    """
+    text = text.strip()
+    if _DATE.fullmatch(text):
+        return parse_iso(text)
     try:
         return round(float(text) * SECOND)
     except ValueError:
-        when = datetime.fromisoformat(text.strip())
-        return round((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * SECOND)
+        return parse_iso(text)
 
 
 def _ranged(

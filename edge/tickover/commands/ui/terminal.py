@@ -1,31 +1,38 @@
-"""The person at the terminal: Ctrl-C, and a line that says how far a replay is."""
+"""The person at the terminal: Ctrl-C, and a line that says how far a long job is."""
 
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 import click
 
-from tickover.core.time_format import clock, is_relative
-from tickover.jobs.replay import Tally
+from tickover.core.time_format import stopwatch
+from tickover.core.values import SECOND
 
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells have it."""
 QUIET_S: Final = 2.0
-"""Progress is shown from here on ..."""
+"""A job whose every step is cheap is first shown after this time ..."""
 SAY_EVERY_S: Final = 0.5
-"""... and this often."""
+"""... and then this often."""
 NAP_S: Final = 0.1
 """How long Ctrl-C may go unnoticed while waiting."""
+ERASE: Final = "\r\x1b[K"
+"""To the start of the line, and erase it."""
 
 
 class CtrlC:
-    """Turns the first Ctrl-C into a flag, so that files end between two blocks; the second one interrupts."""
+    """Turns the first Ctrl-C into a flag, so that a job ends between two steps; the second one interrupts.
 
-    def __init__(self) -> None:
+    ``on_press`` is called at the first one.
+    """
+
+    def __init__(self, on_press: Callable[[], None] = lambda: None) -> None:
         self._pressed = False
+        self._on_press = on_press
 
     def __enter__(self) -> "CtrlC":
         self._before = signal.signal(signal.SIGINT, self._press) if _is_main_thread() else None
@@ -49,35 +56,60 @@ class CtrlC:
         if self._pressed:
             raise KeyboardInterrupt
         self._pressed = True
+        self._on_press()
 
 
 class Progress:
-    """One line on standard error while a long replay runs, when that is a terminal."""
+    """How far a long job is, on standard error: ``[2:05, at most 0:40 left] text``.
 
-    def __init__(self) -> None:
+    On a terminal the line is rewritten in place. Elsewhere each message is a line of its own when ``logged``, and
+    nothing is shown otherwise.
+    """
+
+    def __init__(self, *, logged: bool) -> None:
         self._live = sys.stderr.isatty()
+        self._shows = self._live or logged
         self._began = time.monotonic()
         self._due = self._began + QUIET_S
-        self._shown = False
+        self._open = False
 
-    def say(self, tally: Tally) -> None:
-        """Renew the line when it is time to."""
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the job began."""
+        return time.monotonic() - self._began
+
+    def is_due(self) -> bool:
+        """Whether a job of many quick steps is to renew the line: on a terminal, and seldom enough to be read."""
         now = time.monotonic()
-        if not self._live or now < self._due or tally.now is None:
+        if not self._live or now < self._due:
+            return False
+        self._due = now + SAY_EVERY_S
+        return True
+
+    def tell(self, text: str, done: float = 0.0) -> None:
+        """Renew the line; ``done`` is the share of the job's largest possible length, 0 when it is not known."""
+        if not self._shows:
             return
-        self._due, self._shown = now + SAY_EVERY_S, True
-        rate = tally.ticks / (now - self._began)
-        click.echo(
-            f"\r\033[K{tally.ticks:,} ticks, {rate:,.0f}/s, now at {clock(tally.now, is_relative(tally.now))}",
-            err=True,
-            nl=False,
-        )
+        past = self.elapsed_s
+        left = f", at most {_clock(past / done - past)} left" if 0.0 < done < 1.0 else ""
+        self.clear()
+        click.echo(f"[{_clock(past)}{left}] {text}", err=True, nl=not self._live)
+        self._open = self._live
+
+    def say(self, text: str) -> None:
+        """A line that stays, however standard error is shown."""
+        self.clear()
+        click.echo(text, err=True)
 
     def clear(self) -> None:
-        """Wipe the line before something else is written."""
-        if self._shown:
-            click.echo("\r\033[K", err=True, nl=False)
-            self._shown = False
+        """Erase the line before something else is written."""
+        if self._open:
+            click.echo(ERASE, err=True, nl=False)
+            self._open = False
+
+
+def _clock(seconds: float) -> str:
+    return stopwatch(round(seconds * SECOND))
 
 
 def _is_main_thread() -> bool:
