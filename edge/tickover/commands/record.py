@@ -11,26 +11,23 @@ import click
 
 from tickover.commands.ui.broker import SIGNALS_TOPIC, broker_options, connection_of
 from tickover.commands.ui.words import many
-from tickover.core.values import SECOND
 from tickover.daemon.config import load_config
-from tickover.errors import LogError
 from tickover.jobs.record import Kind, Listener, Recorder
+from tickover.jobs.recording import Session
 from tickover.logs.trip_files import TripFiles
 from tickover.payloads.base import Input, TimeUnit
 from tickover.payloads.registry import FORMATS
 from tickover.payloads.topic_template import TopicTemplate
-from tickover.transports.mqtt.client import RECEIVE_MAXIMUM, Message, MqttClient
+from tickover.transports.mqtt.client import MqttClient
 
-COMMIT_MESSAGES: Final = RECEIVE_MAXIMUM // 2
-COMMIT_EVERY_S: Final = 10.0
-"""Files are written, and messages acknowledged, this often; sooner when many wait."""
 SESSION_S: Final = 3600
 """How long the broker keeps what it could not deliver to a recorder that crashed."""
 SAY_EVERY_S: Final = 0.5
+"""How often the line of a terminal is renewed."""
 LOG_EVERY_S: Final = 60.0
-LAST_WAIT_S: Final = 0.3
-LAST_LIMIT_S: Final = 10.0
-"""After Ctrl-C: silence that ends the recording, and how long it may go on at most."""
+"""How often a line is written where standard error is no terminal."""
+TOLD: Final = frozenset({"rows", "received", "connected", "reconnected"})
+"""Counts that are no losses."""
 MEGABYTE: Final = 1_000_000
 MEGABYTES: Final = click.FloatRange(min=0.01)
 
@@ -116,10 +113,12 @@ def record(
     with client:
         for spec in inputs:
             client.subscribe(TopicTemplate(spec.topic).filter)
-        session = _Session(client, listener, recorder, files)
+        progress = _Progress(client, listener, recorder, files)
+        session = Session(client, listener, recorder, tell=progress.tell, removed=_say_removed)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, session.stop)
         session.run()
+        progress.say("recorded", end=True)
         client.end_session()
 
 
@@ -131,65 +130,31 @@ def _input(topic: str, payload: str, time_key: str, time_unit: TimeUnit) -> Inpu
     return spec
 
 
-class _Session:
-    """Takes messages, commits them in time, and says on standard error how far it is."""
+def _say_removed(path: Path) -> None:
+    click.echo(f"removed {path} to stay within --total-mb", err=True)
+
+
+class _Progress:
+    """Says on standard error how far the recording is: rows, vehicles, signals, files, bytes, and what was left out."""
 
     def __init__(self, client: MqttClient, listener: Listener, recorder: Recorder, files: TripFiles) -> None:
         self._client = client
         self._listener = listener
         self._recorder = recorder
         self._files = files
-        self._waiting: list[Message] = []
-        self._committed = self._said = time.monotonic()
+        self._said = time.monotonic()
         self._live = sys.stderr.isatty()
-        self._stopped = False
 
-    def stop(self, number: int, frame: object) -> None:
-        """Handler of SIGINT and SIGTERM: end after the message at hand."""
-        self._stopped = True
-
-    def run(self) -> None:
-        """Until it is stopped; then what is on its way still comes in, for a bounded time, and all is written."""
-        ends = float("inf")
-        while (message := self._client.receive(LAST_WAIT_S if self._stopped else SAY_EVERY_S)) or not self._stopped:
-            now = time.monotonic()
-            ends = min(ends, now + LAST_LIMIT_S) if self._stopped else ends
-            if now > ends:
-                break
-            if message is not None:
-                self._take(message)
-            if len(self._waiting) >= COMMIT_MESSAGES or now - self._committed >= COMMIT_EVERY_S:
-                self.commit()
-            if now - self._said >= (SAY_EVERY_S if self._live else LOG_EVERY_S):
-                self.say("recording", end=not self._live)
-        self.commit()
-        self.say("recorded", end=True)
-
-    def _take(self, message: Message) -> None:
-        """A retained message is an old one, sent again to every new subscriber: no reading."""
-        self._waiting.append(message)
-        if not message.retained:
-            for row in self._listener.rows(message.topic, message.payload, round(time.time() * SECOND)):
-                self._recorder.add(row)
-
-    def commit(self) -> None:
-        """Write, then acknowledge."""
-        try:
-            removed = self._recorder.commit()
-        except OSError as error:
-            raise LogError(f"{error.filename or 'recording'}: cannot write: {error.strerror or error}") from error
-        for path in removed:
-            click.echo(f"removed {path} to stay within --total-mb", err=True)
-        for message in self._waiting:
-            self._client.ack(message)
-        self._waiting.clear()
-        self._committed = time.monotonic()
+    def tell(self) -> None:
+        """Say it when it is time to."""
+        if time.monotonic() - self._said >= (SAY_EVERY_S if self._live else LOG_EVERY_S):
+            self.say("recording", end=not self._live)
 
     def say(self, word: str, *, end: bool) -> None:
-        """One line: rows, vehicles, signals, files, bytes, and what was left out."""
+        """One line."""
         self._said = time.monotonic()
         counts = self._listener.counts + self._client.counts
-        left_out = {name: counts[name] for name in sorted(counts) if name not in self._TOLD}
+        left_out = {name: counts[name] for name in sorted(counts) if name not in TOLD}
         text = (
             f"{word}: {many(counts['rows'], 'row')}, {many(self._recorder.vehicles, 'vehicle')}, "
             f"{many(len(self._listener.columns), 'signal')}, {many(self._files.counts['files'], 'new file')}, "
@@ -198,5 +163,3 @@ class _Session:
         if left_out:
             text += "; left out: " + ", ".join(f"{name} {count:,}" for name, count in left_out.items())
         click.echo(f"\r\x1b[K{text}" if self._live else text, nl=end, err=True)
-
-    _TOLD: Final = frozenset({"rows", "received", "connected", "reconnected"})
