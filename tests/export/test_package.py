@@ -75,10 +75,10 @@ def test_field_numbers_and_types_are_those_of_onnx(message):
     for part in ONNX_NAMES[message].split("."):
         described = getattr(described, part)
     fields = described.DESCRIPTOR.fields_by_name
-    for name, number, kind, repeated in _MESSAGES[message]:
-        assert fields[name].number == number
-        assert (fields[name].message_type is not None) == isinstance(kind, str)
-        assert fields[name].is_repeated == repeated
+    for field in _MESSAGES[message]:
+        assert fields[field.name].number == field.number
+        assert (fields[field.name].message_type is not None) == isinstance(field.kind, str)
+        assert fields[field.name].is_repeated == field.repeated
 
 
 def test_versions_written_are_versions_read():

@@ -9,66 +9,57 @@ raise on each that is not UTF-8. Held against the ``onnx`` package in ``tests/ex
 from collections.abc import Iterable
 from typing import Any, Final
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from tickover.core.protobuf import BYTES, FLOAT, INT32, INT64, Field, message_class
 from tickover.errors import ModelError
 
-_FIELD: Final = descriptor_pb2.FieldDescriptorProto
-_PACKAGE: Final = "tickover.onnx"
-
-_INT64, _INT32 = _FIELD.TYPE_INT64, _FIELD.TYPE_INT32
-_BYTES, _FLOAT = _FIELD.TYPE_BYTES, _FIELD.TYPE_FLOAT
-
-_Field = tuple[str, int, int | str, bool]
-"""Name, number, scalar type or message name, repeated."""
-
-_MESSAGES: Final[dict[str, tuple[_Field, ...]]] = {
-    "Entry": (("key", 1, _BYTES, False), ("value", 2, _BYTES, False)),
-    "OperatorSet": (("domain", 1, _BYTES, False), ("version", 2, _INT64, False)),
-    "Dimension": (("dim_value", 1, _INT64, False), ("dim_param", 2, _BYTES, False)),
-    "Shape": (("dim", 1, "Dimension", True),),
-    "TensorType": (("elem_type", 1, _INT32, False), ("shape", 2, "Shape", False)),
-    "Type": (("tensor_type", 1, "TensorType", False),),
-    "ValueInfo": (("name", 1, _BYTES, False), ("type", 2, "Type", False)),
+_MESSAGES: Final[dict[str, tuple[Field, ...]]] = {
+    "Entry": (Field("key", 1, BYTES), Field("value", 2, BYTES)),
+    "OperatorSet": (Field("domain", 1, BYTES), Field("version", 2, INT64)),
+    "Dimension": (Field("dim_value", 1, INT64), Field("dim_param", 2, BYTES)),
+    "Shape": (Field("dim", 1, "Dimension", repeated=True),),
+    "TensorType": (Field("elem_type", 1, INT32), Field("shape", 2, "Shape")),
+    "Type": (Field("tensor_type", 1, "TensorType"),),
+    "ValueInfo": (Field("name", 1, BYTES), Field("type", 2, "Type")),
     "Tensor": (
-        ("dims", 1, _INT64, True),
-        ("data_type", 2, _INT32, False),
-        ("name", 8, _BYTES, False),
-        ("raw_data", 9, _BYTES, False),
+        Field("dims", 1, INT64, repeated=True),
+        Field("data_type", 2, INT32),
+        Field("name", 8, BYTES),
+        Field("raw_data", 9, BYTES),
     ),
     "Attribute": (
-        ("name", 1, _BYTES, False),
-        ("f", 2, _FLOAT, False),
-        ("i", 3, _INT64, False),
-        ("s", 4, _BYTES, False),
-        ("floats", 7, _FLOAT, True),
-        ("ints", 8, _INT64, True),
-        ("strings", 9, _BYTES, True),
-        ("type", 20, _INT32, False),
+        Field("name", 1, BYTES),
+        Field("f", 2, FLOAT),
+        Field("i", 3, INT64),
+        Field("s", 4, BYTES),
+        Field("floats", 7, FLOAT, repeated=True),
+        Field("ints", 8, INT64, repeated=True),
+        Field("strings", 9, BYTES, repeated=True),
+        Field("type", 20, INT32),
     ),
     "Node": (
-        ("input", 1, _BYTES, True),
-        ("output", 2, _BYTES, True),
-        ("name", 3, _BYTES, False),
-        ("op_type", 4, _BYTES, False),
-        ("attribute", 5, "Attribute", True),
-        ("domain", 7, _BYTES, False),
+        Field("input", 1, BYTES, repeated=True),
+        Field("output", 2, BYTES, repeated=True),
+        Field("name", 3, BYTES),
+        Field("op_type", 4, BYTES),
+        Field("attribute", 5, "Attribute", repeated=True),
+        Field("domain", 7, BYTES),
     ),
     "Graph": (
-        ("node", 1, "Node", True),
-        ("name", 2, _BYTES, False),
-        ("initializer", 5, "Tensor", True),
-        ("input", 11, "ValueInfo", True),
-        ("output", 12, "ValueInfo", True),
+        Field("node", 1, "Node", repeated=True),
+        Field("name", 2, BYTES),
+        Field("initializer", 5, "Tensor", repeated=True),
+        Field("input", 11, "ValueInfo", repeated=True),
+        Field("output", 12, "ValueInfo", repeated=True),
     ),
     "Model": (
-        ("ir_version", 1, _INT64, False),
-        ("producer_name", 2, _BYTES, False),
-        ("graph", 7, "Graph", False),
-        ("opset_import", 8, "OperatorSet", True),
-        ("metadata_props", 14, "Entry", True),
+        Field("ir_version", 1, INT64),
+        Field("producer_name", 2, BYTES),
+        Field("graph", 7, "Graph"),
+        Field("opset_import", 8, "OperatorSet", repeated=True),
+        Field("metadata_props", 14, "Entry", repeated=True),
     ),
 }
 
@@ -86,23 +77,7 @@ _KNOWN_BUT_REFUSED: Final[dict[tuple[str, int], str]] = {
 }
 
 
-def _model_class() -> Any:
-    file = descriptor_pb2.FileDescriptorProto(name="tickover_onnx.proto", package=_PACKAGE, syntax="proto2")
-    for message, fields in _MESSAGES.items():
-        described = file.message_type.add(name=message)
-        for name, number, kind, repeated in fields:
-            label = _FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL
-            field = described.field.add(name=name, number=number, label=label)
-            if isinstance(kind, str):
-                field.type, field.type_name = _FIELD.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
-            else:
-                field.type = kind
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Model"))
-
-
-_Model: Final = _model_class()
+_Model: Final = message_class("tickover.onnx", _MESSAGES, "Model")
 
 
 def parse(data: bytes) -> Any:
