@@ -19,9 +19,9 @@ from tickover.commands.ui.options import FILE, VEHICLE, speed_of
 from tickover.commands.ui.sending import Sender
 from tickover.commands.ui.terminal import INTERRUPTED
 from tickover.commands.ui.words import many
+from tickover.core.time_format import parse_time
 from tickover.core.values import SECOND, Readings
 from tickover.jobs.play import Pace, messages
-from tickover.logs.formats.times import parse_time
 from tickover.logs.mapping import Mapping
 from tickover.logs.reading import load_mapping, log_is_relative, read_log
 from tickover.transports.mqtt.client import MqttClient
@@ -73,10 +73,10 @@ def _proposed(log: Path) -> Mapping:
 def _moment(text: str | None) -> int | None:
     if text == "now":
         return round(time.time() * SECOND)
-    moment = parse_time(text) if text else None
-    if text and moment is None:
-        raise click.UsageError(f"--start: expected an ISO 8601 time, epoch seconds or now, got {text!r}")
-    return moment
+    try:
+        return parse_time(text) if text else None
+    except ValueError:
+        raise click.UsageError(f"--start: expected an ISO 8601 time, epoch seconds or now, got {text!r}") from None
 
 
 def _blocks(log: Path, mapping: Mapping, vehicle: str, begin: int | None, counts: Counter[str]) -> Iterator[Readings]:

@@ -21,7 +21,7 @@ from tickover.commands.ui.words import many
 from tickover.core.manifest import Manifest
 from tickover.core.pipeline import Output, Pipeline
 from tickover.core.policy import Settings
-from tickover.core.time_format import clock, is_relative
+from tickover.core.time_format import clock, is_relative, parse_time
 from tickover.core.values import Alert, ScoredTicks
 from tickover.errors import ConfigError
 from tickover.jobs.log_segments import Lap, Laps
@@ -33,7 +33,6 @@ from tickover.jobs.replay import (
     save_state,
 )
 from tickover.jobs.replay import replay as run_logs
-from tickover.logs.formats.times import parse_time
 from tickover.logs.mapping import Mapping, mapping_of
 from tickover.logs.reading import load_mapping, log_is_relative
 from tickover.logs.score_writer import FORMATS, Writer, open_scores
@@ -48,10 +47,10 @@ BAD_ROWS_SHOWN: Final = 10
 
 
 def _start_of(ctx: click.Context, param: click.Parameter, value: str | None) -> int:
-    moment = parse_time(value) if value else 0
-    if moment is None:
-        raise click.BadParameter(f"expected an ISO 8601 time or epoch seconds, got {value!r}")
-    return moment
+    try:
+        return parse_time(value) if value else 0
+    except ValueError:
+        raise click.BadParameter(f"expected an ISO 8601 time or epoch seconds, got {value!r}") from None
 
 
 def _scores_of(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:

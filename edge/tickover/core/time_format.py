@@ -1,5 +1,6 @@
 """Times (microseconds since the epoch) and durations as text, and back."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -11,7 +12,12 @@ RELATIVE_BEFORE: Final = 365 * 86_400 * SECOND
 MINUTE_S: Final = 60
 HOUR_S: Final = 3600
 DAY_S: Final = 86_400
+EARLIEST: Final = -62_135_596_800 * SECOND
+LATEST: Final = 253_402_300_799 * SECOND
+"""0001-01-01 and 9999-12-31T23:59:59: what ISO 8601 can write."""
 _MICROSECOND: Final = timedelta(microseconds=1)
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_COMPACT_DATE: Final = re.compile(r"\d{8}", re.ASCII)
 
 
 def iso(time: int) -> str:
@@ -36,6 +42,22 @@ def parse_iso(text: str) -> int:
     """
     moment = datetime.fromisoformat(text)
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // _MICROSECOND
+
+
+def parse_time(text: str) -> int:
+    """Microseconds of a time that a person writes: ISO 8601, or a number of seconds; ValueError when it is neither.
+
+    Eight digits are a date, as ISO 8601 allows: ``20240501`` is 2024-05-01T00:00:00Z and no day of 1970. Who means
+    seconds writes ``20240501.0``.
+    """
+    text = text.strip()
+    # Numbers are told apart first: Python takes 20240501.12 for noon of that day, the point for the mark before a time.
+    if _COMPACT_DATE.fullmatch(text) or not _NUMBER.fullmatch(text):
+        return parse_iso(text)
+    micros = float(text) * SECOND
+    if not EARLIEST <= micros <= LATEST:
+        raise ValueError(f"expected a time in the years 1 to 9999, got {text} s")
+    return round(micros)
 
 
 def is_relative(time: int) -> bool:

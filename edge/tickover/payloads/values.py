@@ -4,9 +4,9 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Hashable
-from datetime import UTC, datetime
 from typing import Final
 
+from tickover.core.time_format import parse_iso
 from tickover.payloads.base import MAX_VEHICLE, PayloadError
 
 NAMES_REMEMBERED: Final = 16_384
@@ -32,9 +32,7 @@ def event_time(value: object, unit: str) -> int:
     """Microseconds since the epoch of a payload's time; PayloadError ``bad_time``. Naive ISO times are UTC."""
     try:
         if unit == "iso" and type(value) is str:
-            parsed = datetime.fromisoformat(value)
-            parsed = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-            return _in_range(round(parsed.timestamp() * 1e6))
+            return _in_range(parse_iso(value))
         if unit != "iso" and (type(value) is float or type(value) is int):
             return _in_range(round(value * MICROSECONDS[unit]))
     except (ValueError, OverflowError):

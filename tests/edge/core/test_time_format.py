@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickover.core.time_format import (
+    LATEST,
     clock,
     day_clock,
     duration,
@@ -15,6 +16,7 @@ from tickover.core.time_format import (
     iso_basic,
     iso_seconds,
     parse_iso,
+    parse_time,
     span,
     stopwatch,
 )
@@ -66,6 +68,37 @@ def test_a_time_with_an_offset_is_the_same_moment_and_one_without_is_utc(text: s
 def test_what_is_no_time_is_refused() -> None:
     with pytest.raises(ValueError, match="yesterday"):
         parse_iso("yesterday")
+
+
+DAY = parse_iso("2024-05-01")
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("20240501", DAY),
+        (" 2024-05-01 ", DAY),
+        ("20240501T060000Z", DAY + 6 * 3600 * SECOND),
+        ("20240501.0", 20_240_501 * SECOND),
+        ("20240501.12", 20_240_501_120_000),
+        ("1714521600", DAY),
+        ("1112011011234", 1_112_011_011_234 * SECOND),
+        ("-1.5e1", -15 * SECOND),
+        ("12.5", 12_500_000),
+    ],
+)
+def test_a_time_is_a_date_or_seconds_and_eight_digits_are_a_day(text: str, time: int) -> None:
+    if time > LATEST:
+        with pytest.raises(ValueError, match="expected a time in the years 1 to 9999, got 1112011011234 s"):
+            parse_time(text)
+    else:
+        assert parse_time(text) == time
+
+
+@pytest.mark.parametrize("text", ["", "noon", "nan", "inf", "1_000", "٣", "0x10", "1e400", "20241301"])
+def test_what_is_neither_a_date_nor_seconds_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"Invalid|expected|month"):
+        parse_time(text)
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(-1, "0:00"), (65.9, "1:05"), (3599, "59:59"), (3725, "1:02:05")])

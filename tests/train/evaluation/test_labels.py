@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tickover.errors import ConfigError
-from tickover.logs.mapping import LogLayout, mapping_of
+from tickover.logs.mapping import LogLayout, mapping_of, parse_mapping
 from tickover.model.detector import Detector
 from tickover_train.evaluation.labels import load_labelled, parse_time
 
@@ -65,6 +65,15 @@ def test_times_are_seconds_or_iso():
     assert parse_time("1714521600") == parse_time("1714521600.0") == 1_714_521_600_000_000
     with pytest.raises(ValueError, match="noon"):
         parse_time("noon")
+
+
+def test_a_compact_date_is_that_day_and_no_second_of_1970(mapping, tmp_path):
+    """``20240501`` was read as 20,240,501 seconds, a day of August 1970."""
+    rows = "".join(f"{1_714_521_600 - 30 + second},5\n" for second in range(200))
+    (tmp_path / "trip.csv").write_text("time,rpm\n" + rows)
+    (tmp_path / "labels.csv").write_text("log,start,end\ntrip.csv,20240430T235950Z,20240501\n")
+    (trip,) = load(tmp_path / "labels.csv", parse_mapping("[signals.rpm]\n"))
+    assert np.flatnonzero(trip.labels).tolist() == list(range(20, 31))
 
 
 def test_other_files_are_refused_by_name(mapping, logs, tmp_path):

@@ -1,13 +1,12 @@
 """Labelled logs: real anomalies with their time ranges, or with a column that marks each row, as in SKAB.
 
 A *ranges* file is CSV with the columns ``log,start,end``: a log's path (relative to the file's folder) and the first
-and last time of an anomaly, as ISO 8601 (without a zone it is UTC) or as seconds (from the log's start when the log's
-own times are so). Each range holds ticks of its log. A *marked* file is a log like any other with a further column
-``anomaly``, above 0 where it is one.
+and last time of an anomaly, as ISO 8601 (without a zone it is UTC; eight digits are a day) or as
+seconds (from the log's start when the log's own times are so). Each range holds ticks of its log. A *marked* file is a
+log like any other with a further column ``anomaly``, above 0 where it is one.
 """
 
 import csv
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from tickover.core.time_format import clock, is_relative, parse_iso
+from tickover.core.time_format import clock, is_relative, parse_time
 from tickover.core.values import (
     SECOND,
     FloatArray,
@@ -35,7 +34,6 @@ from tickover_train.evaluation.metrics import Bools
 
 MARK: Final = "anomaly"
 RANGE_COLUMNS: Final = ("log", "start", "end")
-_DATE: Final = re.compile(r"\d{8}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +96,11 @@ def _range(start: str | None, end: str | None, where: str) -> Range:
     came = f"{start!r} and {end!r}"
     try:
         found = Range(parse_time(start or ""), parse_time(end or ""), where)
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise ConfigError(f"{where}: expected ISO 8601 times or seconds, came {came}") from error
     if found.end < found.start:
         raise ConfigError(f"{where}: expected an end at or after the start, came {came}")
     return found
-
-
-def parse_time(text: str) -> int:
-    """Microseconds since the epoch from seconds or ISO 8601; ValueError when it is neither.
-
-    Eight digits are a date, as ISO 8601 allows (``20240501``), and not seconds: those would be months.
-    """
-    text = text.strip()
-    if _DATE.fullmatch(text):
-        return parse_iso(text)
-    try:
-        return round(float(text) * SECOND)
-    except ValueError:
-        return parse_iso(text)
 
 
 def _ranged(

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tickover.core.time_format import EARLIEST, LATEST
 from tickover.core.values import DoubleArray, Readings, TimeArray
 from tickover.errors import LogError
 from tickover.logs.formats import times
@@ -82,7 +83,7 @@ def _stamps(column: Any, rows: int, job: Job, row: int) -> TimeArray | None:
         return None
     if pa.types.is_timestamp(column.type) and time.kind == "iso":
         stamps = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_numpy()
-        inside = (stamps >= times.EARLIEST) & (stamps <= times.LATEST)
+        inside = (stamps >= EARLIEST) & (stamps <= LATEST)
         return stamps if inside.all() else None
     if _is_numeric(column.type) and time.kind in times.UNITS:
         return times.stamps_of_numbers(column.cast(pa.float64()).to_numpy(zero_copy_only=False), time.kind)

@@ -8,12 +8,12 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from tickover.core.time_format import EARLIEST, LATEST, parse_iso
 from tickover.core.values import SECOND, DoubleArray, TimeArray
 from tickover.logs.mapping import TimeKind
 
@@ -47,10 +47,6 @@ _MILLISECONDS: Final = re.compile(r".*(_ms|[\[(]\s*(ms|msec|milliseconds)\s*[\])
 UNITS: Final[dict[TimeKind, int]] = {"epoch_s": SECOND, "epoch_ms": 1_000, "seconds": SECOND}
 """Microseconds in one unit of a numeric time."""
 
-EARLIEST: Final = -62_135_596_800 * SECOND
-LATEST: Final = 253_402_300_799 * SECOND
-"""0001-01-01 and 9999-12-31T23:59:59: what ISO can write."""
-
 DAY: Final = 86_400 * SECOND
 PAST_MIDNIGHT: Final = DAY // 2
 """A time of day that falls by more than this has passed midnight."""
@@ -61,8 +57,6 @@ EPOCH_S_FROM: Final = 1e8
 EPOCH_MS_FROM: Final = 1e11
 """A number from here on is taken for epoch seconds (1973 on) or milliseconds; below, for seconds from the start."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _TIME_OF_DAY: Final = re.compile(r"(\d{1,2}):(\d\d):(\d\d)(?:[.,](\d{1,6})\d*)?", re.ASCII)
 _ISO_START: Final = re.compile(r"\d{4}-\d\d-\d\d|\d{8}T\d\d", re.ASCII)
 
@@ -140,12 +134,9 @@ def detect_kind(text: str) -> TimeKind | None:
 
 def _parse_iso(text: str) -> int | None:
     try:
-        moment = datetime.fromisoformat(text.strip())
+        return parse_iso(text.strip())
     except ValueError:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 def _parse_time_of_day(text: str) -> int | None:
@@ -194,9 +185,3 @@ def _not_below_zero(turns: npt.NDArray[np.int64], day: int) -> TimeArray:
         day = max(0, day + int(turn))
         days[row] = day
     return days
-
-
-def parse_time(text: str) -> int | None:
-    """A moment given on the command line: ISO 8601 (UTC without a zone) or epoch seconds; None when neither."""
-    stamp = _parse_iso(text)
-    return parse_stamp(text, "epoch_s") if stamp is None else stamp
