@@ -2,10 +2,10 @@
 
 import contextlib
 import sys
-from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -22,9 +22,7 @@ from tickover.core.manifest import Manifest
 from tickover.core.pipeline import Output, Pipeline
 from tickover.core.policy import Settings
 from tickover.core.time_format import clock, is_relative, parse_time
-from tickover.core.values import Alert, ScoredTicks
 from tickover.errors import ConfigError
-from tickover.jobs.log_segments import Lap, Laps
 from tickover.jobs.replay import (
     Source,
     Tally,
@@ -33,10 +31,10 @@ from tickover.jobs.replay import (
     save_state,
 )
 from tickover.jobs.replay import replay as run_logs
+from tickover.jobs.replay_outputs import Outputs
 from tickover.logs.mapping import Mapping, mapping_of
 from tickover.logs.reading import load_mapping, log_is_relative
-from tickover.logs.score_writer import FORMATS, Writer, open_scores
-from tickover.messages.alerts import alert_line, encode_alert
+from tickover.logs.score_writer import FORMATS, open_scores
 from tickover.model.detector import Detector
 from tickover.storage.files import replace_file
 
@@ -123,19 +121,23 @@ def replay(
     source = Source(logs, mapping, vehicle, start, strict, _BadRows())
     tally, progress = Tally(), Progress(logged=False)
     with write_errors_named(), CtrlC() as ctrl_c, contextlib.ExitStack() as files:
-        sinks = _Sinks(progress, logs, apart=apart)
+        outputs = Outputs(logs, partial(_say, progress), apart=apart)
         if alerts:
-            sinks.alerts = files.enter_context(replace_file(alerts))
+            outputs.alerts = files.enter_context(replace_file(alerts))
         if scores:
             named = bool(mapping.log.vehicle_column)
-            sinks.scores = files.enter_context(
+            outputs.scores = files.enter_context(
                 open_scores(scores, detector.manifest, start=counted_from, with_vehicle=named)
             )
-        if report:
-            sinks.report = _new_report(detector, model, logs, each="log" if apart else "vehicle")
-        _run(pipeline, detector.manifest, source, tally, sinks, ctrl_c, speed, keep_open=state is not None)
-        if sinks.report and report:
-            sinks.report.write(report, pipeline.counts + tally.rows)
+        page = _new_report(detector, model, logs, each="log" if apart else "vehicle") if report else None
+        outputs.picture = page
+        keep_open = state is not None
+        for output in _outputs(pipeline, detector.manifest, source, tally, ctrl_c, speed, keep_open=keep_open):
+            outputs.take(output, tally.log)
+            if progress.is_due():
+                progress.tell(_how_far(tally, progress.elapsed_s))
+        if page and report:
+            page.write(report, pipeline.counts + tally.rows)
         if state and not ctrl_c.is_pressed():
             save_state(pipeline, state)
     progress.clear()
@@ -147,79 +149,31 @@ def replay(
         sys.exit(INTERRUPTED)
 
 
-def _run(
+def _outputs(
     pipeline: Pipeline,
     manifest: Manifest,
     source: Source,
     tally: Tally,
-    sinks: "_Sinks",
     ctrl_c: CtrlC,
     speed: float,
     *,
     keep_open: bool,
-) -> None:
-    """All logs, and the end of them unless they are to be gone on with (``keep_open``)."""
+) -> Iterator[Output]:
+    """Those of all logs, and of the end of them unless a later call continues (``keep_open``)."""
     stopped = ctrl_c.is_pressed
-    for output in run_logs(pipeline, manifest, source, tally, speed=speed, sleep=ctrl_c.sleep, stopped=stopped):
-        sinks.take(output, tally)
-        if tally.now is not None and sinks.progress.is_due():
-            sinks.progress.tell(_how_far(tally, tally.now, sinks.progress.elapsed_s))
+    yield from run_logs(pipeline, manifest, source, tally, speed=speed, sleep=ctrl_c.sleep, stopped=stopped)
     if not keep_open or stopped():
-        for output in finish(pipeline, tally):
-            sinks.take(output, tally)
+        yield from finish(pipeline, tally)
 
 
-def _how_far(tally: Tally, now: int, elapsed_s: float) -> str:
-    rate = tally.ticks / elapsed_s
-    return f"{tally.ticks:,} ticks, {rate:,.0f}/s, now at {clock(now, is_relative(now))}"
+def _say(progress: Progress, line: str) -> None:
+    progress.clear()
+    click.echo(line)
 
 
-class _Sinks:
-    """Where the outputs go: lines to standard output, and the files that were asked for.
-
-    ``apart``: the logs count from their own start, so that a time says nothing without its log.
-    """
-
-    def __init__(self, progress: Progress, logs: tuple[Path, ...], *, apart: bool) -> None:
-        self.progress = progress
-        alone = Counter(log.name for log in logs)
-        self.names = {log: log.name if alone[log.name] == 1 else str(log) for log in logs}
-        self.alerts: BinaryIO | None = None
-        self.scores: Writer | None = None
-        self.report: Report | None = None
-        self._laps = Laps() if apart else None
-        self._headed = ""
-
-    def take(self, output: Output, tally: Tally) -> None:
-        """One output to all of them."""
-        if self.scores and len(output.scored.ticks.time):
-            self.scores.add(output.scored)
-        if self._laps and tally.log:
-            for lap in self._laps.cut(output.scored, output.alerts, self.names[tally.log]):
-                self._tell_apart(lap)
-        else:
-            self._tell(output.alerts)
-            self._draw(output.scored, output.alerts)
-
-    def _tell_apart(self, lap: Lap) -> None:
-        if lap.alerts and lap.log != self._headed:
-            self.progress.clear()
-            click.echo(f"{lap.log}:")
-            self._headed = lap.log
-        self._tell(lap.alerts)
-        named = lap.under_its_name()
-        self._draw(named.scored, named.alerts)
-
-    def _tell(self, alerts: list[Alert]) -> None:
-        for alert in alerts:
-            self.progress.clear()
-            click.echo(alert_line(alert))
-            if self.alerts:
-                self.alerts.write(encode_alert(alert) + b"\n")
-
-    def _draw(self, scored: ScoredTicks, alerts: list[Alert]) -> None:
-        if self.report:
-            self.report.add(scored, alerts)
+def _how_far(tally: Tally, elapsed_s: float) -> str:
+    reached = "" if tally.now is None else f", now at {clock(tally.now, is_relative(tally.now))}"
+    return f"{tally.ticks:,} ticks, {tally.ticks / elapsed_s:,.0f}/s{reached}"
 
 
 class _BadRows:
