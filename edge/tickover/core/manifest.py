@@ -4,7 +4,7 @@ Every number that the host uses is named here. Durations end in ``_s`` and are s
 """
 
 import math
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -40,10 +40,14 @@ Aggregation = Literal["last", "mean", "max"]
 ChartKind = Literal["ewma", "energy", "cusum"]
 
 
-class Signal(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One signal: its unit, plausible range (values outside are missing and counted), hold limit, aggregation."""
+class SignalRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a signal's readings become ticks, in a manifest as in a mapping.
 
-    name: Name
+    ``low`` and ``high``: the plausible range (values outside are missing and counted), in the ``unit``. ``hold_s``: how
+    long a last value stands, seconds. ``aggregation``: what a tick takes of several readings. ``spn``, ``vss``: the
+    signal's SAE J1939 number and COVESA VSS path.
+    """
+
     unit: Annotated[str, Meta(max_length=32)] = ""
     low: float = -1e9
     high: float = 1e9
@@ -51,6 +55,17 @@ class Signal(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     aggregation: Aggregation = "last"
     spn: Annotated[int, Meta(ge=0, le=524_287)] | None = None
     vss: Annotated[str, Meta(max_length=200)] | None = None
+
+    def rules(self) -> dict[str, Any]:
+        """The rules alone, by key, for another struct that has them."""
+        return {key: getattr(self, key) for key in SignalRules.__struct_fields__}
+
+
+# kw_only is off so that the name comes first: msgspec puts keyword-only fields, the inherited ones, behind the others.
+class Signal(SignalRules, frozen=True, forbid_unknown_fields=True, kw_only=False):
+    """One signal of a model: its name and its rules."""
+
+    name: Name
 
 
 class StateTensor(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -12,12 +12,12 @@ from msgspec import Meta, Struct
 
 from tickover.core.manifest import (
     MAX_SIGNALS,
-    Aggregation,
     Manifest,
     Name,
     NotNegative,
     Positive,
     Signal,
+    SignalRules,
 )
 from tickover.core.policy import EpisodeOverrides, Factor
 from tickover.errors import ConfigError
@@ -28,6 +28,8 @@ RELATIVE_KINDS: Final = ("seconds", "rate")
 """The kinds that count from the start of the log."""
 
 MIN_PERIOD_S: Final = 0.001
+CELL_KEYS: Final = ("column", "unit", "scale", "offset")
+"""The keys of a signal that say how its cell is read."""
 
 
 class TimeColumn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -69,22 +71,15 @@ class TickRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     lateness_s: NotNegative = 2.0
 
 
-class SignalColumn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """One signal: ``value = cell * scale + offset``, in ``unit``; the rest as in ``manifest.Signal``.
+class SignalColumn(SignalRules, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One signal: ``value = cell * scale + offset``, in ``unit``; the rest as in a manifest.
 
     ``column`` empty: the column is called like the signal (in a long log: the text in ``signal_column``).
     """
 
     column: str = ""
-    unit: Annotated[str, Meta(max_length=32)] = ""
     scale: float = 1.0
     offset: float = 0.0
-    low: float = -1e9
-    high: float = 1e9
-    hold_s: NotNegative = 0.0
-    aggregation: Aggregation = "last"
-    spn: Annotated[int, Meta(ge=0, le=524_287)] | None = None
-    vss: Annotated[str, Meta(max_length=200)] | None = None
 
 
 class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -112,19 +107,7 @@ class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def manifest_signals(self) -> tuple[Signal, ...]:
         """The signals as a manifest holds them, in order."""
-        return tuple(
-            Signal(
-                name=name,
-                unit=column.unit,
-                low=column.low,
-                high=column.high,
-                hold_s=column.hold_s,
-                aggregation=column.aggregation,
-                spn=column.spn,
-                vss=column.vss,
-            )
-            for name, column in self.signals.items()
-        )
+        return tuple(Signal(name=name, **column.rules()) for name, column in self.signals.items())
 
     def to_toml(self) -> str:
         """The mapping as TOML text; ``parse_mapping`` of it gives an equal mapping."""
@@ -132,7 +115,7 @@ class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         sections = {name: _plain(table) for name, table in tables.items()}
         sections["sensitivity"] = dict(self.sensitivity)
         for name, signal in self.signals.items():
-            sections[toml.table_name("signals", name)] = _plain(signal)
+            sections[toml.table_name("signals", name)] = _cell_first(_plain(signal))
         return toml.encode({name: values for name, values in sections.items() if values or "." in name})
 
 
@@ -145,18 +128,7 @@ def parse_mapping(text: str, name: str = "mapping") -> Mapping:
 
 def mapping_of(manifest: Manifest) -> Mapping:
     """The mapping for a log whose columns are called like the model's signals; its time column is found."""
-    signals = {
-        signal.name: SignalColumn(
-            unit=signal.unit,
-            low=signal.low,
-            high=signal.high,
-            hold_s=signal.hold_s,
-            aggregation=signal.aggregation,
-            spn=signal.spn,
-            vss=signal.vss,
-        )
-        for signal in manifest.signals
-    }
+    signals = {signal.name: SignalColumn(**signal.rules()) for signal in manifest.signals}
     ticks = TickRule(period_s=manifest.tick_period_s, gap_limit_s=manifest.gap_limit_s, lateness_s=manifest.lateness_s)
     return Mapping(signals=signals, ticks=ticks)
 
@@ -164,6 +136,11 @@ def mapping_of(manifest: Manifest) -> Mapping:
 def _plain(table: Struct) -> dict[str, toml.Scalar]:
     values: dict[str, toml.Scalar | None] = msgspec.to_builtins(table)
     return {key: value for key, value in values.items() if value is not None}
+
+
+def _cell_first(table: dict[str, toml.Scalar]) -> dict[str, toml.Scalar]:
+    """A signal's table with the keys in the order of docs/logs.md: first how its cell is read."""
+    return {key: table[key] for key in (*CELL_KEYS, *table) if key in table}
 
 
 def _check(mapping: Mapping, name: str) -> None:

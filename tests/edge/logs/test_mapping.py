@@ -1,8 +1,10 @@
 """The mapping file: what it accepts, what it refuses and how it says so, and its way back to text."""
 
+import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,6 +84,15 @@ def test_every_documented_key_is_read() -> None:
         ),
         Signal(name="oil.pressure"),
     )
+
+
+def test_a_signals_keys_keep_their_order_in_toml_and_in_the_manifest() -> None:
+    mapping = parse_mapping(FULL)
+    table = mapping.to_toml().partition("[signals.coolant]\n")[2].partition("\n\n")[0]
+    keys = ["column", "unit", "scale", "offset", "low", "high", "hold_s", "aggregation", "spn", "vss"]
+    assert [line.partition(" ")[0] for line in table.splitlines()] == keys
+    keys = ["name", "unit", "low", "high", "hold_s", "aggregation", "spn", "vss"]
+    assert [*json.loads(msgspec.json.encode(mapping.manifest_signals()[0]))] == keys
 
 
 @pytest.mark.parametrize(
