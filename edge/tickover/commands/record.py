@@ -2,14 +2,13 @@
 
 import hashlib
 import signal
-import sys
-import time
 from pathlib import Path
 from typing import Any, Final, get_args
 
 import click
 
 from tickover.commands.ui.broker import SIGNALS_TOPIC, broker_options, connection_of
+from tickover.commands.ui.terminal import StatusLine
 from tickover.commands.ui.words import many
 from tickover.daemon.config import load_config
 from tickover.jobs.record import Kind, Listener, Recorder
@@ -22,8 +21,6 @@ from tickover.transports.mqtt.client import MqttClient
 
 SESSION_S: Final = 3600
 """How long the broker keeps what it could not deliver to a recorder that crashed."""
-SAY_EVERY_S: Final = 0.5
-"""How often the line of a terminal is renewed."""
 LOG_EVERY_S: Final = 60.0
 """How often a line is written where standard error is no terminal."""
 TOLD: Final = frozenset({"rows", "received", "connected", "reconnected"})
@@ -118,7 +115,7 @@ def record(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, session.stop)
         session.run()
-        progress.say("recorded", end=True)
+        progress.say("recorded", last=True)
         client.end_session()
 
 
@@ -142,17 +139,15 @@ class _Progress:
         self._listener = listener
         self._recorder = recorder
         self._files = files
-        self._said = time.monotonic()
-        self._live = sys.stderr.isatty()
+        self._line = StatusLine(LOG_EVERY_S)
 
     def tell(self) -> None:
         """Say it when it is time to."""
-        if time.monotonic() - self._said >= (SAY_EVERY_S if self._live else LOG_EVERY_S):
-            self.say("recording", end=not self._live)
+        if self._line.is_due():
+            self.say("recording")
 
-    def say(self, word: str, *, end: bool) -> None:
-        """One line."""
-        self._said = time.monotonic()
+    def say(self, word: str, *, last: bool = False) -> None:
+        """Say it; the ``last`` line stays."""
         counts = self._listener.counts + self._client.counts
         left_out = {name: counts[name] for name in sorted(counts) if name not in TOLD}
         text = (
@@ -162,4 +157,4 @@ class _Progress:
         )
         if left_out:
             text += "; left out: " + ", ".join(f"{name} {count:,}" for name, count in left_out.items())
-        click.echo(f"\r\x1b[K{text}" if self._live else text, nl=end, err=True)
+        self._line.show(text, last=last)

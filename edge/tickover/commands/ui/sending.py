@@ -1,11 +1,11 @@
 """What ``play`` and ``simulate`` share: sending rows as a truck and saying how far it is."""
 
-import sys
 import time
 from typing import Final
 
 import click
 
+from tickover.commands.ui.terminal import StatusLine
 from tickover.commands.ui.words import many
 from tickover.core.time_format import clock, duration, is_relative
 from tickover.core.values import SECOND
@@ -14,8 +14,6 @@ from tickover.payloads.base import PayloadError
 from tickover.payloads.values import vehicle_name
 from tickover.transports.mqtt.client import MqttClient
 
-SAY_EVERY_S: Final = 0.5
-"""How often the line of a terminal is renewed."""
 LOG_EVERY_S: Final = 30.0
 """How often a line is written where standard error is no terminal."""
 DRAIN_LIMIT_S: Final = 10.0
@@ -31,11 +29,11 @@ class Sender:
             raise click.UsageError(f"--topic: expected {{vehicle}} in it, and neither + nor #, got {topic!r}")
         self._client = client
         self._topic = topic
-        self._began = self._said = time.monotonic()
+        self._began = time.monotonic()
+        self._line = StatusLine(LOG_EVERY_S)
         self._first: int | None = None
         self._moment = 0
         self._sent = 0
-        self._live = sys.stderr.isatty()
 
     def send(self, vehicle: str, moment: int, payload: bytes) -> None:
         """Publish one message; waits while the broker owes too many acknowledgements.
@@ -50,16 +48,14 @@ class Sender:
         self._first = moment if self._first is None else self._first
         self._moment = max(self._moment, moment)
         self._sent += 1
-        now = time.monotonic()
-        if now - self._said >= (SAY_EVERY_S if self._live else LOG_EVERY_S):
-            self._said = now
-            self._say(f"{many(self._sent, 'message')}, {self._passed()}, now at {self._now()}", end=not self._live)
+        if self._line.is_due():
+            self._line.show(f"{many(self._sent, 'message')}, {self._passed()}, now at {self._now()}")
 
     def finish(self, word: str) -> None:
         """Wait for the last acknowledgements and say what came of it; BrokerError when messages were refused."""
         complete = self._client.drain(DRAIN_LIMIT_S)
         counts = self._client.counts
-        self._say(f"{word}: {many(counts['published'], 'message')} acknowledged, {self._passed()}", end=True)
+        self._line.show(f"{word}: {many(counts['published'], 'message')} acknowledged, {self._passed()}", last=True)
         if counts["unheard"]:
             click.echo(f"{counts['unheard']:,} of them had no subscriber: is the daemon's topic the same?", err=True)
         if counts["reconnected"]:
@@ -80,6 +76,3 @@ class Sender:
 
     def _now(self) -> str:
         return clock(self._moment, is_relative(self._moment))
-
-    def _say(self, text: str, *, end: bool) -> None:
-        click.echo(f"\r\x1b[K{text}" if self._live else text, nl=end, err=True)

@@ -108,6 +108,27 @@ class Progress:
             self._open = False
 
 
+class StatusLine:
+    """How a command without a known end fares, on standard error.
+
+    On a terminal one line, rewritten in place. Elsewhere a line every ``log_every_s`` seconds, to keep a log short.
+    """
+
+    def __init__(self, log_every_s: float) -> None:
+        self._live = sys.stderr.isatty()
+        self._every_s = SAY_EVERY_S if self._live else log_every_s
+        self._shown = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether it is time to show it again."""
+        return time.monotonic() - self._shown >= self._every_s
+
+    def show(self, text: str, *, last: bool = False) -> None:
+        """Show it; the ``last`` one stays."""
+        self._shown = time.monotonic()
+        click.echo(f"{ERASE}{text}" if self._live else text, nl=last or not self._live, err=True)
+
+
 def _clock(seconds: float) -> str:
     return stopwatch(round(seconds * SECOND))
 
