@@ -85,8 +85,9 @@ class LazyGroup(click.Group):
 def root() -> None:
     """Streaming anomaly detection for delivery trucks, in constant memory.
 
-    From trips to alerts: train, export, replay; on the truck: config example, doctor, run, watch. Exit codes: 0 done,
-    1 failed, 2 wrong usage, 78 wrong configuration or mapping.
+    From recorded trips to alerts: train, export, replay. On the truck: config example, doctor, run, watch.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration or mapping.
     """
 
 

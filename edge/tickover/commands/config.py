@@ -1,4 +1,4 @@
-"""``tickover config``: check a configuration file, print its JSON Schema, print a commented example."""
+"""``tickover config``: check a configuration file; print its JSON Schema, an example or the AsyncAPI description."""
 
 import json
 from importlib import resources
@@ -16,19 +16,21 @@ EXAMPLE: Final = "example.toml"
 
 @click.group()
 def config() -> None:
-    """The daemon's configuration file: check it, or have a schema or an example printed."""
+    """Check the daemon's configuration file; print its JSON Schema, an example, or the AsyncAPI description."""
 
 
 @config.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def check(file: Path) -> None:
-    """Read FILE as the daemon would, and see that the models are there; `tickover doctor` tries certificates,
-    credentials, models and broker. Exit code 78 when it is wrong.
+    """Read FILE as the daemon does.
+
+    Checks every key, and that the model files exist; `tickover doctor` also tries certificates, credentials, models
+    and broker. Exit code 78 when something is wrong.
     """
     loaded = load_config(file)
     for model in loaded.models:
         if not Path(model.path).is_file():
-            raise ConfigError(f"{file}: models: no file {model.path}")
+            raise ConfigError(f"{file}: key 'models': expected an existing file, got {model.path}")
     broker = loaded.broker
     click.echo(f"{file}: good")
     click.echo(f"  broker  {broker.host}:{broker.port} as {broker.client_id}, {'TLS' if broker.tls else 'plaintext'}")
@@ -38,24 +40,24 @@ def check(file: Path) -> None:
         click.echo(f"  model   {model.path} as {model.detector}")
     click.echo(f"  state   {loaded.state.folder}")
     if broker.protocol != "5":
-        click.echo('  note    MQTT 3.1.1 reports a publish that the ACL refused as done; prefer protocol = "5"')
+        click.echo('  note    MQTT 3.1.1 does not report a publish that the ACL refuses; prefer protocol = "5"')
 
 
 @config.command()
 def schema() -> None:
-    """Print the file's JSON Schema, for editors."""
+    """Print the JSON Schema of the file, for editors."""
     click.echo(msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Config)), indent=2).decode())
 
 
 @config.command()
 def example() -> None:
-    """Print a commented example: every key with its default."""
+    """Print a commented example with every key and its default."""
     click.echo((resources.files("tickover.daemon") / EXAMPLE).read_text(encoding="utf-8"), nl=False)
 
 
 @config.command()
 def asyncapi() -> None:
-    """Print the AsyncAPI description of all topics and bodies, for code generators."""
+    """Print the AsyncAPI description of all topics."""
     from tickover.daemon.asyncapi import document
 
     click.echo(json.dumps(document(), indent=2))

@@ -1,4 +1,4 @@
-"""``tickover doctor``: try everything that the daemon will need, and say what to fix."""
+"""``tickover doctor``: check everything that the daemon needs, and say what to fix."""
 
 import sys
 from collections import Counter
@@ -16,12 +16,14 @@ NAME_WIDTH: Final = 16
 
 
 @click.command()
-@click.option("--config", "file", type=FILE, metavar="FILE", required=True, help="The daemon's configuration.")
+@click.option(
+    "--config", "file", type=FILE, metavar="FILE", required=True, help="Configuration file of the daemon (TOML)."
+)
 def doctor(file: Path) -> None:
-    """Try what the daemon will need, on this device and at the broker, and say what to fix.
+    """Check what the daemon needs on this device and at the broker, and say what to fix.
 
-    Run it as the daemon's user (sudo -u tickover). It takes some seconds, uses client ids of its own beside a running
-    daemon, and publishes under <base>/v1/<node>/doctor only. Exit code 1 when anything fails.
+    Run it as the daemon's user (sudo -u tickover). It takes a few seconds. It may run beside the daemon: it uses other
+    client ids and publishes under <base>/v1/<node>/doctor only. Exit code 1 when a check fails.
     """
     counts: Counter[State] = Counter()
     for check in examine(load_config(file)):

@@ -16,13 +16,14 @@ HEADINGS = ("signal", "unit", "missing", "low", "median", "high", "plausible", "
 
 @click.command()
 @click.argument("logs", metavar="LOG...", nargs=-1, required=True, type=FILE)
-@click.option("--map", "map_file", type=FILE, metavar="FILE", help="Look at the logs through this mapping.")
+@click.option("--map", "map_file", type=FILE, metavar="FILE", help="Start from this mapping instead of guessing one.")
 def inspect(logs: tuple[Path, ...], map_file: Path | None) -> None:
-    """Say what is in the LOGs, and propose a mapping: columns, units, plausible ranges, tick period.
+    """Show what the LOGs hold and propose a mapping: columns, units, plausible ranges, tick period.
 
-    A LOG is .csv, .tsv, .txt, .jsonl, .ndjson or .parquet, or such a file as .gz.
-    The findings go to stderr and the mapping to stdout: `tickover inspect trip.csv > map.toml` keeps it, and
-    `--map map.toml` gives it to the other commands.
+    A LOG is a .csv, .tsv, .txt, .jsonl, .ndjson or .parquet file; a text file may be compressed (.gz).
+
+    The findings go to standard error and the mapping to standard output: `tickover inspect trip.csv > map.toml`
+    saves it, and the option --map of the other commands reads it.
     """
     mapping, findings = propose_mapping(logs, load_mapping(map_file) if map_file else None)
     for line in describe(mapping, findings):

@@ -30,19 +30,41 @@ from tickover.transports.mqtt.client import MqttClient
 @click.command()
 @click.argument("log", type=FILE)
 @broker_options
-@click.option("--speed", callback=speed_of, default="1", metavar="N|max", help="Times as fast as recorded; default 1.")
-@click.option("--vehicle", default=VEHICLE, show_default=True, metavar="NAME", help="Whose log, unless it says so.")
-@click.option("--start", metavar="TIME|now", help="Move the log so that it begins then (ISO 8601 or epoch seconds).")
-@click.option("--map", "map_file", type=FILE, metavar="FILE", help="Mapping; without it, what `inspect` proposes.")
-@click.option("--topic", default=SIGNALS_TOPIC, show_default=True, metavar="TOPIC", help="Topic, with {vehicle} in it.")
+@click.option(
+    "--speed",
+    callback=speed_of,
+    default="1",
+    metavar="N|max",
+    help="Speed as a multiple of the recorded one. Default: 1.",
+)
+@click.option(
+    "--vehicle",
+    default=VEHICLE,
+    show_default=True,
+    metavar="NAME",
+    help="Vehicle of the log, unless a column names it.",
+)
+@click.option(
+    "--start", metavar="TIME|now", help="Shift the log so that it begins at this time (ISO 8601 or epoch seconds)."
+)
+@click.option(
+    "--map", "map_file", type=FILE, metavar="FILE", help="Mapping. Default: the one that `tickover inspect` proposes."
+)
+@click.option(
+    "--topic",
+    default=SIGNALS_TOPIC,
+    show_default=True,
+    metavar="TOPIC",
+    help="Topic to publish to; must contain {vehicle}.",
+)
 def play(
     log: Path, speed: float, vehicle: str, start: str | None, map_file: Path | None, topic: str, **broker: Any
 ) -> None:
-    """Publish the recorded LOG as a truck would: one JSON object per row, QoS 1, at the pace of its times.
+    """Publish the recorded LOG as a truck would: one JSON object per row, QoS 1, at the recorded pace.
 
-    Times stay as recorded unless --start is given; a log that counts seconds from its start begins at 1970, as in
-    `tickover replay`. A gap in the log is waited out for at most a minute. The daemon refuses readings far ahead of
-    its clock: with --start now, leave --speed at 1.
+    Times stay as recorded unless --start is given. A log that counts seconds from its start begins in 1970, as in
+    `tickover replay`. At a gap in the log the command waits for at most a minute. The daemon refuses readings that are
+    far ahead of its clock: with --start now, leave --speed at 1.
     """
     begin = _moment(start)
     mapping = load_mapping(map_file) if map_file else _proposed(log)

@@ -1,4 +1,4 @@
-"""``tickover record``: from MQTT to per-trip logs."""
+"""``tickover record``: record MQTT messages into one log per trip."""
 
 import hashlib
 import signal
@@ -31,11 +31,14 @@ MEGABYTES: Final = click.FloatRange(min=0.01)
 
 @click.command()
 @broker_options
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the logs.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write the logs to."
+)
 @click.option(
     "--topic",
     metavar="TOPIC",
-    help=f"{{vehicle}} and {{signal}} name levels; default: {SIGNALS_TOPIC}, or the inputs of --config.",
+    help=f"Topic to record, with {{vehicle}} and {{signal}} as levels. Default: {SIGNALS_TOPIC}, or the inputs of "
+    "--config.",
 )
 @click.option(
     "--format",
@@ -43,26 +46,32 @@ MEGABYTES: Final = click.FloatRange(min=0.01)
     type=click.Choice([*FORMATS]),
     default="json",
     show_default=True,
-    help="A message is an object of signals, a list of such, one signal's value, or Sparkplug B.",
+    help="Format of a message: an object of signals, a list of them, the value of one signal, or Sparkplug B.",
 )
 @click.option(
-    "--time-key", default="time", show_default=True, metavar="KEY", help="Key of the time; empty: time of arrival."
+    "--time-key",
+    default="time",
+    show_default=True,
+    metavar="KEY",
+    help="Key of the event time; empty: use the time of arrival.",
 )
 @click.option(
     "--time-unit",
     type=click.Choice(get_args(TimeUnit)),
     default="s",
     show_default=True,
-    help="Unit of the time, since the epoch; iso: ISO 8601 text.",
+    help="Unit of the event time since the epoch; iso: ISO 8601 text.",
 )
-@click.option("--as", "kind", type=click.Choice(get_args(Kind)), default="jsonl", show_default=True, help="Log format.")
+@click.option(
+    "--as", "kind", type=click.Choice(get_args(Kind)), default="jsonl", show_default=True, help="Format of the logs."
+)
 @click.option(
     "--gap",
     type=click.FloatRange(1),
     default=60,
     metavar="SECONDS",
     show_default=True,
-    help="A longer silence ends the trip.",
+    help="A gap longer than this ends the trip.",
 )
 @click.option(
     "--file-mb",
@@ -70,7 +79,7 @@ MEGABYTES: Final = click.FloatRange(min=0.01)
     default=32,
     metavar="MB",
     show_default=True,
-    help="A file ends at this size; a new one goes on.",
+    help="Start a new file at this size.",
 )
 @click.option(
     "--total-mb",
@@ -78,7 +87,7 @@ MEGABYTES: Final = click.FloatRange(min=0.01)
     default=1000,
     metavar="MB",
     show_default=True,
-    help="All files together; beyond, the oldest go.",
+    help="Limit for all files together; the oldest are deleted beyond it.",
 )
 def record(
     out: Path,
@@ -94,8 +103,8 @@ def record(
 ) -> None:
     """Record what trucks publish into OUT/<vehicle>/<start>.jsonl.gz, one file per trip, until Ctrl-C.
 
-    `tickover train OUT/*/*.gz` reads them. Messages are acknowledged once they are on disk, so a crash loses none
-    that the broker keeps; start again within an hour.
+    `tickover train OUT/*/*.gz` reads the files. A message is acknowledged once it is on disk, so a crash loses no
+    message that the broker still queues: it keeps them for an hour.
     """
     if broker["config"] and topic is None:
         inputs = load_config(broker["config"]).inputs
@@ -103,7 +112,7 @@ def record(
         inputs = (_input(topic or SIGNALS_TOPIC, payload, time_key, time_unit),)
     files = TripFiles(out, round(total_mb * MEGABYTE))
     if files.counts["repaired_files"]:
-        click.echo(f"{files.counts['repaired_files']} files had a torn end; it was cut off", err=True)
+        click.echo(f"{files.counts['repaired_files']} files had an incomplete end, which was cut off", err=True)
     listener, recorder = Listener(inputs), Recorder(files, kind, gap, round(file_mb * MEGABYTE))
     name = f"tickover-record-{hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:12]}"
     client = MqttClient(connection_of(**broker), client_id=name, session_s=SESSION_S, acknowledge=False)

@@ -64,28 +64,40 @@ def _scores_of(ctx: click.Context, param: click.Parameter, value: Path | None) -
     "--alerts",
     type=WRITABLE,
     metavar="FILE.jsonl",
-    help="Write the alerts: a CloudEvents JSON object a line.",
+    help="Write the alerts, one CloudEvents JSON object per line.",
 )
-@click.option("--scores", type=WRITABLE, callback=_scores_of, metavar="FILE.csv|.parquet", help="Write a row per tick.")
+@click.option(
+    "--scores", type=WRITABLE, callback=_scores_of, metavar="FILE.csv|.parquet", help="Write one row per tick."
+)
 @click.option(
     "--report",
     type=WRITABLE,
     metavar="FILE.html",
-    help="Write a page that draws signals, score and episodes (needs tickover[report]).",
+    help="Write a page with signals, score and episodes (needs tickover[report]).",
 )
 @click.option(
     "--state",
     type=WRITABLE,
     metavar="FILE",
-    help="Go on from this state, if it is there, and save it: as if one log.",
+    help="Continue from this state if the file exists, and save the state at the end.",
 )
-@click.option("--map", "map_file", type=FILE, metavar="FILE", help="Which column is which signal; default: by name.")
-@click.option("--vehicle", default=VEHICLE, show_default=True, metavar="NAME", help="Whose logs, unless they say so.")
+@click.option("--map", "map_file", type=FILE, metavar="FILE", help="Mapping of columns to signals. Default: by name.")
 @click.option(
-    "--start", callback=_start_of, metavar="TIME", help="When a log that counts seconds began; default 1970-01-01."
+    "--vehicle",
+    default=VEHICLE,
+    show_default=True,
+    metavar="NAME",
+    help="Vehicle of the logs, unless a column names it.",
 )
 @click.option(
-    "--speed", callback=speed_of, default="max", metavar="N|max", help="Times as fast as recorded; default max."
+    "--start", callback=_start_of, metavar="TIME", help="Start of logs that count seconds. Default: 1970-01-01."
+)
+@click.option(
+    "--speed",
+    callback=speed_of,
+    default="max",
+    metavar="N|max",
+    help="Speed as a multiple of the recorded one. Default: max.",
 )
 @click.option("--strict", is_flag=True, help="Stop at the first bad row.")
 def replay(
@@ -101,13 +113,13 @@ def replay(
     speed: float,
     strict: bool,
 ) -> None:
-    """Run MODEL.onnx over recorded logs: alerts as lines as they come, and as files.
+    """Run MODEL.onnx over the recorded LOGs; print each alert as one line, and write the files that are asked for.
 
-    A LOG is .csv, .tsv, .txt, .jsonl, .ndjson or .parquet, or such a file as .gz; its columns are called like the
-    model's signals, or --map says which is which.
+    A LOG is a .csv, .tsv, .txt, .jsonl, .ndjson or .parquet file; a text file may be compressed (.gz). Its columns
+    have the names of the model's signals, or --map says which column is which signal.
 
-    Logs are taken in the order given, as one vehicle's; one that begins before the previous one's end starts a new
-    trip. Without --state all ticks close and open episodes end at the end. Files are written whole or not at all. A
+    The logs are read in the given order, as those of one vehicle; one that begins before the end of the previous one
+    starts a new trip. Without --state, open episodes end with the last log. Files are written whole or not at all. A
     mapping may also hold [episodes] and [sensitivity], to alarm sooner or later without a new model.
     """
     detector = Detector.load(model)
@@ -144,7 +156,7 @@ def replay(
     for line in _summary(detector.manifest, pipeline, tally, len(logs)):
         click.echo(line, err=True)
     if ctrl_c.is_pressed():
-        kept = f"; {state} is as it was before" if state else ""
+        kept = f"; {state} is unchanged" if state else ""
         click.echo(f"tickover: stopped; the files hold what was replayed so far{kept}", err=True)
         sys.exit(INTERRUPTED)
 
@@ -177,7 +189,7 @@ def _how_far(tally: Tally, elapsed_s: float) -> str:
 
 
 class _BadRows:
-    """Says the first bad rows; the rest are only counted."""
+    """Prints the first bad rows; the rest are only counted."""
 
     def __init__(self) -> None:
         self._said = 0

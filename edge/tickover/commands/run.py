@@ -14,7 +14,7 @@ PRIORITY: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, loggin
 
 
 class _Format(logging.Formatter):
-    """One line a record: ``level=warning logger=tickover message``; with journald's priority under systemd."""
+    """One line per record: ``level=warning logger=tickover message``; with journald's priority under systemd."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = f"level={record.levelname.lower()} logger={record.name} {super().format(record)}".replace("\n", " | ")
@@ -22,12 +22,12 @@ class _Format(logging.Formatter):
 
 
 @click.command()
-@click.option("--config", "path", required=True, type=FILE, metavar="FILE", help="The configuration (TOML).")
-@click.option("--verbose", is_flag=True, help="Log more.")
+@click.option("--config", "path", required=True, type=FILE, metavar="FILE", help="Configuration file (TOML).")
+@click.option("--verbose", is_flag=True, help="Also log debug messages.")
 def run(path: Path, verbose: bool) -> None:
-    """Read sensor streams from MQTT, detect, publish alerts, until SIGTERM.
+    """Run the daemon until SIGTERM: read sensor streams from MQTT, detect anomalies, publish alerts.
 
-    SIGHUP reloads the configuration. Exit code 0 after SIGTERM, 78 for a wrong configuration, 1 for anything else.
+    SIGHUP reloads the configuration. Exit code 0 after SIGTERM, 78 for a wrong configuration, 1 for any other failure.
     """
     from tickover.daemon.runner import Runner
 

@@ -1,4 +1,4 @@
-"""``tickover simulate``: endless seeded trucks."""
+"""``tickover simulate``: publish simulated trucks, each from its seed, without end."""
 
 import heapq
 import time
@@ -25,23 +25,36 @@ from tickover.transports.mqtt.client import MqttClient
 @click.command()
 @broker_options
 @click.option(
-    "--vehicles", type=click.IntRange(1, 10_000), default=1, show_default=True, metavar="N", help="How many trucks."
+    "--vehicles", type=click.IntRange(1, 10_000), default=1, show_default=True, metavar="N", help="Number of trucks."
 )
-@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Truck k drives with seed + k.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Seed of truck-1; the next truck has the next seed.",
+)
 @click.option(
     "--period",
     type=click.FloatRange(0.01, 60),
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="Between two rows.",
+    help="Time between two rows.",
 )
-@click.option("--speed", callback=speed_of, default="1", metavar="N|max", help="Times as fast as life; default 1.")
-@click.option("--faults", is_flag=True, help="Let the trucks break now and then.")
 @click.option(
-    "--count", type=click.IntRange(1), metavar="N", help="Stop after this many messages; otherwise at Ctrl-C."
+    "--speed", callback=speed_of, default="1", metavar="N|max", help="Speed as a multiple of real time. Default: 1."
 )
-@click.option("--topic", default=SIGNALS_TOPIC, show_default=True, metavar="TOPIC", help="Topic, with {vehicle} in it.")
+@click.option("--faults", is_flag=True, help="Let faults occur at random.")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="Stop after this many messages. Default: at Ctrl-C.")
+@click.option(
+    "--topic",
+    default=SIGNALS_TOPIC,
+    show_default=True,
+    metavar="TOPIC",
+    help="Topic to publish to; must contain {vehicle}.",
+)
 def simulate(
     vehicles: int,
     seed: int,
@@ -52,10 +65,11 @@ def simulate(
     topic: str,
     **broker: Any,
 ) -> None:
-    """Publish endless streams of simulated trucks, called truck-1, truck-2 and so on; QoS 1.
+    """Publish streams of simulated trucks (truck-1, truck-2, ...) without end; QoS 1.
 
-    Equal seeds give equal values. At --speed 1 the times begin now; at any other speed on 2026-03-02, because the
-    daemon refuses readings far ahead of its clock. Between rounds a truck is parked for 25 to 60 minutes and silent.
+    Equal seeds give equal values. At --speed 1 the times begin now; at any other speed on 2026-03-02, because
+    the daemon refuses readings that are far ahead of its clock. Between two rounds a truck is parked for 25 to 60
+    minutes and publishes nothing.
     """
     start = round(time.time()) * SECOND if speed == 1 else START
     trucks = [_truck(number, seed + number, period, start, faults) for number in range(vehicles)]

@@ -1,4 +1,4 @@
-"""``tickover watch``: the alerts of one truck or a fleet, as they come."""
+"""``tickover watch``: the alerts of one truck or a fleet as they arrive."""
 
 import os
 import sys
@@ -26,16 +26,16 @@ TOPICS: Final = ("alert/+", "alarm/+", "status")
 
 @click.command()
 @broker_options
-@click.option("--vehicle", default="+", metavar="NAME", help="Only this truck; default: all.")
+@click.option("--vehicle", default="+", metavar="NAME", help="Show only this truck. Default: all.")
 @click.option(
-    "--base", metavar="TOPIC", help=f"First level of the daemon's topics; default: {BASE_TOPIC}, or as in --config."
+    "--base", metavar="TOPIC", help=f"First level of the daemon's topics. Default: {BASE_TOPIC}, or as in --config."
 )
-@click.option("--json", "as_json", is_flag=True, help="JSON Lines in a terminal too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, also in a terminal.")
 def watch(vehicle: str, base: str | None, as_json: bool, **broker: Any) -> None:
-    """Watch the alerts of one truck or a fleet until Ctrl-C.
+    """Show the alerts of one truck or a fleet as they arrive, until Ctrl-C.
 
     In a terminal: open episodes, the worst first, and recent alerts (needs tickover[watch]). In a pipe: JSON Lines,
-    each new alert and notice once, as published.
+    each new alert and notice once, as it was published.
     """
     base = base or _base(broker["config"])
     board = Board(base)

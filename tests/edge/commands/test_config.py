@@ -77,7 +77,7 @@ def test_a_good_file_is_told_in_words(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ("client_id", "client_idd", "unknown key 'broker.client_idd'; did you mean 'client_id'?"),
-        ('path = "/etc/tickover/truck.onnx"', 'path = "/nowhere.onnx"', "no file /nowhere.onnx"),
+        ('path = "/etc/tickover/truck.onnx"', 'path = "/nowhere.onnx"', "expected an existing file, got /nowhere.onnx"),
         ("port = 8883", "port = 0", "broker.port"),
         ('# detector = "anomaly"', 'detector = "durability"', "a detector's name that no notice has, got durability"),
         ("\n[broker.tls]", "\n[broker.tlss]", "unknown key 'broker.tlss'"),

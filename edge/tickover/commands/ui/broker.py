@@ -26,16 +26,16 @@ BASE_TOPIC: Final = "tickover"
 ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\s:\[\]/]+)(:(?P<port>[0-9]{1,5}))?")
 
 OPTIONS: Final = (
-    click.option("--broker", metavar="HOST[:PORT]", help="Port 1883, with TLS 8883, unless given."),
+    click.option("--broker", metavar="HOST[:PORT]", help="Broker to connect to. Default port: 1883, with TLS 8883."),
+    click.option("--config", type=FILE, metavar="FILE", help="Use the broker of this daemon configuration instead."),
     click.option(
-        "--config", type=FILE, metavar="FILE", help="Take the broker from the daemon's configuration instead."
+        "--ca", type=READABLE, help="Certificate authority (PEM) that signed the broker's certificate; turns on TLS."
     ),
-    click.option("--ca", type=READABLE, help="Certificate authority of the broker; turns TLS on."),
-    click.option("--cert", "certificate", type=READABLE, help="Client certificate."),
-    click.option("--key", type=READABLE, help="Key of the client certificate."),
-    click.option("--username", help=f"User name; the password comes from --password-file or ${ENV_PASSWORD}."),
+    click.option("--cert", "certificate", type=READABLE, help="Client certificate (PEM); turns on TLS."),
+    click.option("--key", type=READABLE, help="Private key of the client certificate (PEM)."),
+    click.option("--username", help=f"User name. The password comes from --password-file or ${ENV_PASSWORD}."),
     click.option("--password-file", type=READABLE, help="File that holds the password."),
-    click.option("--plaintext", is_flag=True, help="Allow a broker off this machine without TLS."),
+    click.option("--plaintext", is_flag=True, help="Allow a broker on another machine without TLS."),
 )
 
 

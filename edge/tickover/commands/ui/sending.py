@@ -57,12 +57,15 @@ class Sender:
         counts = self._client.counts
         self._line.show(f"{word}: {many(counts['published'], 'message')} acknowledged, {self._passed()}", last=True)
         if counts["unheard"]:
-            click.echo(f"{counts['unheard']:,} of them had no subscriber: is the daemon's topic the same?", err=True)
+            click.echo(
+                f"{counts['unheard']:,} of them had no subscriber; check the topic in the daemon's configuration",
+                err=True,
+            )
         if counts["reconnected"]:
             click.echo(f"connected again {many(counts['reconnected'], 'time')}", err=True)
         if counts["refused"]:
             raise BrokerError(
-                f"the broker refused {counts['refused']:,} messages: {self._client.refusal}; see the broker's ACL"
+                f"the broker refused {counts['refused']:,} messages: {self._client.refusal}; check the broker's ACL"
             )
         if not complete:
             raise BrokerError(f"{self._sent - counts['published']:,} messages were not acknowledged")
