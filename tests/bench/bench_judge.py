@@ -31,9 +31,11 @@ import numpy as np
 from tickover.logs.mapping import mapping_of
 from tickover.model.detector import Detector
 from tickover_train.data import load_trips
-from tickover_train.evaluation.evaluate import judge, set_up
-from tickover_train.evaluation.faults import KINDS, habits_of, plan
-from tickover_train.evaluation.study import beside
+from tickover_train.evaluation.baselines import beside
+from tickover_train.evaluation.bench import bench_of
+from tickover_train.evaluation.faults import KINDS
+from tickover_train.evaluation.habits import habits_of
+from tickover_train.evaluation.judge import judge
 
 LEFT_OUT = "Messfehler"
 SPLITS = ("season", "mixed", "all")
@@ -42,7 +44,7 @@ RETUNED_ON = 6
 Row = dict[str, Any]
 FAULTS_SEED = 0
 """Every model meets the same faults: the spread over seeds is the training's."""
-FIGURES = ("kept", "ranked", "chance", "in_alarm", "vus_pr")
+FIGURES = ("recall_at_limit", "recall_at_rate", "chance", "in_alarm", "vus_pr")
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,7 @@ def learnt_alike(one: Work, model: Path, learn: list[Path], test: list[Path]) ->
     manifest = Detector.load(model).manifest
     learnt, trips = ([t.values for t in load_trips(p, mapping_of(manifest), Counter(), print)] for p in (learn, test))
     habits, period, budget = habits_of(trips), manifest.tick_period_s, manifest.false_alarms.per_hour
-    planned = plan([len(trip) for trip in trips], habits, period, FAULTS_SEED, list(KINDS), Counter())
-    bench = set_up(trips, planned, manifest.signals, habits, period, Counter())
+    bench = bench_of(trips, manifest.signals, habits, period, FAULTS_SEED, list(KINDS), Counter())
     verdict = judge(beside(bench, budget, FAULTS_SEED, learnt)[0], bench, budget)
     return row_of(one, "judged, whole, pca of the training trips", msgspec.to_builtins(verdict))
 

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import skab_benchmark as skab
 import torch
 from msgspec import structs
 
@@ -39,7 +40,6 @@ from tickover_train.config import (
     TrainConfig,
 )
 from tickover_train.data import Trip, fit_scaler
-from tickover_train.evaluation import skab
 from tickover_train.evaluation.baselines import PcaScorer
 from tickover_train.evaluation.metrics import Floats
 from tickover_train.evaluation.scorers import ModelScorer
@@ -212,7 +212,7 @@ def show(result: dict[str, object]) -> None:
             delay = "-" if one["delay_s"] is None else f"{one['delay_s']:.0f} s"
             print(
                 f"{name:<46}{one['f1']:>7.3f}{100 * one['far']:>8.1f}{100 * one['mar']:>8.1f}{one['nab']:>7.1f}"
-                f"{one['caught']:>5}/{one['events']:<3}{delay:>7}{one['false_onsets']['per_hour']:>10.2f}"
+                f"{one['detected']:>5}/{one['events']:<3}{delay:>7}{one['false_onsets']['per_hour']:>10.2f}"
                 f"{one['vus_pr']:>8.3f}{one['vus_pr_pooled']:>8.3f}"
             )
     print("published (not causal):")

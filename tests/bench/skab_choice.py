@@ -24,6 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import skab_benchmark as skab
 import torch
 from msgspec import structs
 from skab import AUTOENCODER, FORECASTER, REACH, Member, detector_of, job_of, judge
@@ -31,14 +32,9 @@ from skab import AUTOENCODER, FORECASTER, REACH, Member, detector_of, job_of, ju
 from tickover.core.manifest import Signal
 from tickover_export.spec import ChartBank
 from tickover_train.config import DEFAULT_BANKS
-from tickover_train.evaluation import skab
-from tickover_train.evaluation.faults import (
-    Case,
-    habits_of,
-    inject,
-    kind,
-    plan,
-)
+from tickover_train.evaluation.faults import Case, kind
+from tickover_train.evaluation.habits import habits_of
+from tickover_train.evaluation.injection import inject, plan
 from tickover_train.pipeline import Fold, fit_folds
 
 RUN_ROWS = 1150

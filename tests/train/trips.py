@@ -55,3 +55,11 @@ def tiny(cell: str = "gru", arch: str = "autoencoder", **fit: object) -> TrainCo
         charts=ChartsConfig(warm_up_s=20.0),
         calibration=CalibrationConfig(folds=2),
     )
+
+
+def linked_trip(seed: int = 0, ticks: int = 900) -> np.ndarray:
+    """Float32 ``[ticks, 3]``: a wave, a random walk, and a redundant sensor of the wave."""
+    rng = np.random.default_rng(seed)
+    a = 20 + 5 * np.sin(np.arange(ticks) / 11) + 0.1 * rng.standard_normal(ticks)
+    b = np.cumsum(rng.standard_normal(ticks)) * 0.3
+    return np.stack((a, b, 2 * a + 0.01 * rng.standard_normal(ticks)), axis=1).astype(np.float32)

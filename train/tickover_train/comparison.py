@@ -20,15 +20,12 @@ from tickover_export.package import manifest_of, package
 from tickover_train.calibration.rates import Rate
 from tickover_train.config import TrainConfig
 from tickover_train.data import Trip
-from tickover_train.evaluation.evaluate import (
-    Bench,
-    Verdict,
-    judge,
-    set_up,
-)
-from tickover_train.evaluation.faults import KINDS, habits_of, plan
+from tickover_train.evaluation.baselines import beside
+from tickover_train.evaluation.bench import Bench, bench_of
+from tickover_train.evaluation.faults import KINDS
+from tickover_train.evaluation.habits import habits_of
+from tickover_train.evaluation.judge import Verdict, judge
 from tickover_train.evaluation.scorers import ModelScorer
-from tickover_train.evaluation.study import beside
 from tickover_train.fitting.horizon import horizons
 from tickover_train.pipeline import (
     Job,
@@ -48,15 +45,15 @@ TIMED_TICKS: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One cell in one architecture; shares and rates on the test trips, ``tick_us`` per single tick on one core."""
+    """One cell in one architecture, judged on the test trips; ``tick_us`` is one tick on one core."""
 
     cell: str
     arch: str
     parameters: int
     train_s: float
     loss: float
-    kept: float
-    ranked: float
+    recall_at_limit: float
+    recall_at_rate: float
     false_alarms: Rate
     in_alarm: float
     vus_pr: float
@@ -78,9 +75,9 @@ class Comparison:
 
 def split(trips: Sequence[Trip]) -> tuple[list[Trip], list[Trip]]:
     """Trips to train on, and trips to judge on: every ``TEST_EVERY``-th, or else the last; a lone trip is both."""
-    kept = range(TEST_EVERY - 1, len(trips), TEST_EVERY) or range(len(trips) - 1, len(trips))
-    training = [trip for number, trip in enumerate(trips) if number not in kept]
-    return training or list(trips), [trips[number] for number in kept]
+    held_out = range(TEST_EVERY - 1, len(trips), TEST_EVERY) or range(len(trips) - 1, len(trips))
+    training = [trip for number, trip in enumerate(trips) if number not in held_out]
+    return training or list(trips), [trips[number] for number in held_out]
 
 
 def compare(
@@ -102,7 +99,7 @@ def compare(
         job = new_job(settings, mapping, training)
         product = finish(job, fit_folds(job))
         entry = _judged(job, product, bench, time.monotonic() - began)
-        tell(f"{cell} {arch}: {100 * entry.ranked:.0f} % caught ranked, {entry.train_s:.0f} s")
+        tell(f"{cell} {arch}: recall {100 * entry.recall_at_rate:.0f} % at the budgeted rate, {entry.train_s:.0f} s")
         entries.append(entry)
     budget = config.budget.per_hour
     return Comparison(entries, [judge(one, bench, budget) for one in beside(bench, budget, config.seed)], bench.hours)
@@ -112,8 +109,7 @@ def _bench(mapping: Mapping, test: Sequence[Trip], seed: int) -> Bench:
     """The test trips with their faults, the same for all."""
     values, period = [trip.values for trip in test], mapping.ticks.period_s
     habits = habits_of(values)
-    planned = plan([len(x) for x in values], habits, period, seed, list(KINDS), Counter())
-    return set_up(values, planned, mapping.manifest_signals(), habits, period, Counter())
+    return bench_of(values, mapping.manifest_signals(), habits, period, seed, list(KINDS), Counter())
 
 
 def _judged(job: Job, product: Product, bench: Bench, seconds: float) -> Entry:
@@ -128,8 +124,8 @@ def _judged(job: Job, product: Product, bench: Bench, seconds: float) -> Entry:
         parameters=manifest.network.parameters,
         train_s=seconds,
         loss=product.folds[0].fitted.best_loss,
-        kept=verdict.kept,
-        ranked=verdict.ranked,
+        recall_at_limit=verdict.recall_at_limit,
+        recall_at_rate=verdict.recall_at_rate,
         false_alarms=verdict.false_alarms,
         in_alarm=verdict.in_alarm,
         vus_pr=verdict.vus_pr,

@@ -113,7 +113,7 @@ def test_labels_may_be_packed(model_file, logs, tmp_path):
     file.write_bytes(gzip.compress(f"log,start,end\n{logs[0]},300,420\n".encode()))
     result = CliRunner().invoke(evaluate, [str(model_file), "--clean", *map(str, logs), "--labels", str(file)])
     assert result.exit_code == 0, result.output
-    assert " of 1 events kept" in result.output
+    assert " of 1 events detected at the limit" in result.output
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,14 @@ from tickover_train.calibration.scoring import chart_trips
 from tickover_train.commands.evaluate import evaluate
 from tickover_train.data import Trip
 from tickover_train.evaluation.baselines import FLOORS, FloorScorer, PcaScorer
-from tickover_train.evaluation.evaluate import Sweep, judge, set_up
-from tickover_train.evaluation.faults import (
-    KINDS,
-    habits_of,
-    inject,
-    plan,
-)
+from tickover_train.evaluation.bench import set_up
+from tickover_train.evaluation.faults import KINDS
+from tickover_train.evaluation.habits import habits_of
+from tickover_train.evaluation.injection import inject, plan
+from tickover_train.evaluation.judge import judge
 from tickover_train.evaluation.scorers import ModelScorer, Track
 from tickover_train.evaluation.study import run
+from tickover_train.evaluation.sweep import Sweep
 from tickover_train.pages.evaluation import render
 
 
@@ -86,20 +85,20 @@ class Oracle:
 
 def test_an_oracle_catches_everything_and_cries_never(bench):
     verdict = judge(Oracle(bench, late=7), bench, per_hour=1.0)
-    assert (verdict.kept, verdict.ranked, verdict.false_alarms.count) == (1.0, 1.0, 0)
-    assert verdict.kept_delay_s == verdict.ranked_delay_s == 7.0
+    assert (verdict.recall_at_limit, verdict.recall_at_rate, verdict.false_alarms.count) == (1.0, 1.0, 0)
+    assert verdict.delay_at_limit_s == verdict.delay_at_rate_s == 7.0
     assert verdict.chance == 0.0
 
 
 def test_an_alarm_that_is_always_on_catches_nothing(bench):
     verdict = judge(FloorScorer("always on", 1.0, 0, 1.0), bench, per_hour=1.0)
-    assert (verdict.kept, verdict.ranked, verdict.in_alarm) == (0.0, 0.0, 1.0)
+    assert (verdict.recall_at_limit, verdict.recall_at_rate, verdict.in_alarm) == (0.0, 0.0, 1.0)
 
 
 def test_random_catches_what_chance_gives(bench):
     verdict = judge(FloorScorer("random", 1.0, 0, 60.0), bench, per_hour=60.0)
-    assert verdict.kept == pytest.approx(verdict.chance, abs=0.1)
-    assert verdict.ranked_false_alarms.per_hour <= 60.0
+    assert verdict.recall_at_limit == pytest.approx(verdict.chance, abs=0.1)
+    assert verdict.false_alarms_at_rate.per_hour <= 60.0
 
 
 def test_the_sweep_finds_the_lowest_level_within_the_budget():
@@ -159,8 +158,8 @@ def test_the_command_tells_the_same_in_table_json_and_page(model_file, logs, tmp
     assert [one["name"] for one in study["whole"]] == ["model", "pca residual", *FLOORS]
     assert {cell["kind"] for cell in model["cells"]} == {*KINDS, "<b>mine"}
     assert study["labelled"]["events"] == 1
-    assert f"{100 * model['kept']:.0f} %" in page
-    assert f"{100 * model['kept']:.0f} %" in result.output
+    assert f"{100 * model['recall_at_limit']:.0f} %" in page
+    assert f"{100 * model['recall_at_limit']:.0f} %" in result.output
     assert "<b>mine" not in page
     assert html.escape("<b>mine") in page
     assert "http" not in page.replace("http://www.w3.org", "")

@@ -7,16 +7,10 @@ import pytest
 
 from tickover.core.manifest import Signal
 from tickover.errors import ConfigError
-from tickover_train.evaluation.faults import (
-    KINDS,
-    MAGNITUDES,
-    Injection,
-    habits_of,
-    inject,
-    load_kinds,
-    plan,
-)
-from tickover_train.evaluation.glitches import find_glitches
+from tickover_train.evaluation.faults import KINDS, load_kinds
+from tickover_train.evaluation.habits import habits_of
+from tickover_train.evaluation.injection import MAGNITUDES, Injection, inject, plan
+from train.trips import linked_trip
 
 SIGNALS = tuple(Signal(name=name, low=-100.0, high=100.0) for name in ("a", "b", "twin_of_a"))
 KINDS_WANTED = {
@@ -25,16 +19,9 @@ KINDS_WANTED = {
 }  # fmt: skip
 
 
-def make_trip(seed=0, ticks=900):
-    rng = np.random.default_rng(seed)
-    a = 20 + 5 * np.sin(np.arange(ticks) / 11) + 0.1 * rng.standard_normal(ticks)
-    b = np.cumsum(rng.standard_normal(ticks)) * 0.3
-    return np.stack((a, b, 2 * a + 0.01 * rng.standard_normal(ticks)), axis=1).astype(np.float32)
-
-
 @pytest.fixture(scope="module")
 def trip():
-    return make_trip()
+    return linked_trip()
 
 
 @pytest.fixture(scope="module")
@@ -155,12 +142,3 @@ def test_a_user_adds_a_kind_with_one_function(tmp_path, trip, habits, monkeypatc
     empty.write_text("x = 1\n")
     with pytest.raises(ConfigError, match="found none"):
         load_kinds(empty)
-
-
-def test_natural_glitches_are_found_and_steps_are_not(habits):
-    trip = make_trip(seed=5)
-    trip[300, 1] += 60.0
-    trip[500:502, 1] -= 60.0
-    trip[700:, 1] += 60.0
-    found = find_glitches([make_trip(seed=6), trip], habits.spread.astype(np.float32), 1.0)
-    assert [(g.trip, g.signal, g.tick, g.ticks) for g in found] == [(1, 1, 300, 1), (1, 1, 500, 2)]

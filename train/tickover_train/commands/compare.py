@@ -19,10 +19,10 @@ from tickover_train.pages.words import number, percent
 
 if TYPE_CHECKING:
     from tickover_train.comparison import Comparison, Entry
-    from tickover_train.evaluation.evaluate import Verdict
+    from tickover_train.evaluation.judge import Verdict
 
 EPOCHS = 8
-"""Enough to rank; ``tickover train`` goes further."""
+"""Enough to compare; ``tickover train`` goes further."""
 
 
 @click.command()
@@ -81,7 +81,7 @@ def small(config: TrainConfig, epochs: int, seed: int) -> TrainConfig:
 def table(found: "Comparison") -> str:
     """The entries as text, in the order in which they ran, then the baseline and the floors."""
     lines = [
-        f"{'':<20}{'kept':>7}{'ranked':>8}{'false alarms/h':>16}{'in alarm':>10}{'VUS-PR':>8}{'memory':>9}"
+        f"{'':<20}{'at limit':>10}{'at rate':>9}{'false alarms/h':>16}{'in alarm':>10}{'VUS-PR':>8}{'memory':>9}"
         f"{'weights':>9}{'tick':>9}{'training':>10}"
     ]
     for one in found.entries:
@@ -90,11 +90,15 @@ def table(found: "Comparison") -> str:
             f"{one.horizon_s:>7.0f} s{one.parameters:>9}{one.tick_us:>6.0f} us{one.train_s:>8.0f} s"
         )
     lines += [f"{one.name:<20}{_shares(one)}" for one in found.beside]
-    return "\n".join([*lines, "", f"judged on {found.hours:.1f} h that no network was trained on"])
+    remarks = [
+        f"recall on {found.hours:.1f} h that no network was trained on; at limit: with the limits that training set,",
+        "at rate: at the level that leaves the budgeted rate of false alarms on those trips",
+    ]
+    return "\n".join([*lines, "", *remarks])
 
 
 def _shares(one: "Entry | Verdict") -> str:
     return (
-        f"{percent(one.kept):>7}{percent(one.ranked):>8}{number(one.false_alarms.per_hour):>16}"
+        f"{percent(one.recall_at_limit):>10}{percent(one.recall_at_rate):>9}{number(one.false_alarms.per_hour):>16}"
         f"{percent(one.in_alarm):>10}{number(one.vus_pr):>8}"
     )

@@ -1,4 +1,4 @@
-"""``tickover evaluate``: what a model would catch, and how often it would cry."""
+"""``tickover evaluate``: which faults a model detects, and how many false alarms it raises."""
 
 from collections import Counter
 from pathlib import Path
@@ -13,8 +13,8 @@ from tickover.logs.reading import load_mapping
 from tickover.model.detector import Detector
 from tickover_train.commands.files import LOGS, warn, write
 from tickover_train.data import expand, load_trips
-from tickover_train.evaluation.evaluate import Verdict
 from tickover_train.evaluation.faults import load_kinds
+from tickover_train.evaluation.judge import Verdict
 from tickover_train.evaluation.labels import load_labelled
 from tickover_train.evaluation.study import Study, run
 from tickover_train.pages.evaluation import render
@@ -68,16 +68,16 @@ def table(study: Study) -> str:
         f"{study.model}: {study.trips} clean trips, {study.hours:.1f} h, "
         f"{study.injections} injected faults, seed {study.seed}",
         "",
-        f"{'kind':<14}{'size':>6}{'events':>8}{'kept':>8}{'ranked':>8}{'delay':>9}{'VUS-PR':>8}",
+        f"{'kind':<14}{'size':>6}{'events':>8}{'at limit':>10}{'at rate':>9}{'delay':>9}{'VUS-PR':>8}",
     ]
     for cell in model.cells:
         size = "" if cell.magnitude is None else number(cell.magnitude)
         lines.append(
-            f"{cell.kind:<14}{size:>6}{cell.events:>8}{percent(cell.kept):>8}{percent(cell.ranked):>8}"
-            f"{seconds(cell.kept_delay_s):>9}{number(cell.vus_pr):>8}"
+            f"{cell.kind:<14}{size:>6}{cell.events:>8}{percent(cell.recall_at_limit):>10}"
+            f"{percent(cell.recall_at_rate):>9}{seconds(cell.delay_at_limit_s):>9}{number(cell.vus_pr):>8}"
         )
     for title, verdicts in study.tables:
-        shares = f"{title:<24}{'kept':>7}{'ranked':>8}{'chance':>8}"
+        shares = f"{title:<24}{'at limit':>9}{'at rate':>9}{'chance':>8}"
         lines += ["", f"{shares}   {'false alarms/h (95 %)':<24}{'in alarm':>9}{'delay':>8}{'VUS-PR':>8}"]
         lines += [_line(verdict) for verdict in verdicts]
     lines += ["", *_remarks(study)]
@@ -88,17 +88,17 @@ def _line(one: Verdict) -> str:
     rate = one.false_alarms
     interval = f"{number(rate.per_hour)} ({number(rate.low)} - {number(rate.high)})"
     return (
-        f"{one.name:<24}{percent(one.kept):>7}{percent(one.ranked):>8}{percent(one.chance):>8}   {interval:<24}"
-        f"{percent(one.in_alarm):>9}{seconds(one.kept_delay_s):>8}{number(one.vus_pr):>8}"
+        f"{one.name:<24}{percent(one.recall_at_limit):>9}{percent(one.recall_at_rate):>9}{percent(one.chance):>8}"
+        f"   {interval:<24}{percent(one.in_alarm):>9}{seconds(one.delay_at_limit_s):>8}{number(one.vus_pr):>8}"
     )
 
 
 def _remarks(study: Study) -> list[str]:
-    level = study.whole[0].ranked_level
+    level = study.whole[0].level_at_rate
     remarks = [
-        "kept: own limits and episodes. ranked: the level that leaves "
+        "at limit: recall with the model's own limits and episodes. at rate: recall at the level that leaves "
         f"{number(study.budget_per_hour)} false alarms/h on these trips (for the model {number(level)}).",
-        "chance: events whose clean twin also had an episode begin in that time. "
+        "chance: share of events in whose clean twin an episode begins in the same time. "
         "in alarm: share of the clean time with an episode open.",
     ]
     remarks += [
@@ -111,8 +111,9 @@ def _remarks(study: Study) -> list[str]:
     if study.labelled:
         one = study.labelled
         remarks.append(
-            f"labelled: {one.kept} of {one.events} events kept, {one.ranked} ranked; F1 {one.points.f1:.3f}, "
-            f"FAR {percent(one.points.far)}, MAR {percent(one.points.mar)}, VUS-PR {number(one.vus_pr)}"
+            f"labelled: {one.detected_at_limit} of {one.events} events detected at the limit, {one.detected_at_rate} "
+            f"at the rate; F1 {one.points.f1:.3f}, FAR {percent(one.points.far)}, MAR {percent(one.points.mar)}, "
+            f"VUS-PR {number(one.vus_pr)}"
         )
     return remarks
 

@@ -1,4 +1,4 @@
-"""The baseline and the floors beside every result: a result that does not beat the clock is no result."""
+"""The baseline and the floors that stand beside every result, because one that does not beat them says nothing."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -8,28 +8,44 @@ import numpy.typing as npt
 from scipy.signal import lfilter
 
 from tickover.core.values import FloatArray
+from tickover_train.evaluation.bench import Bench
 from tickover_train.evaluation.metrics import Floats
-from tickover_train.evaluation.scorers import Span, Track
+from tickover_train.evaluation.scorers import Scorer, Span, Track
+from tickover_train.evaluation.sweep import Sweep
 
 PCA_KEPT: Final = 0.9
 """Share of the variance that the PCA's components explain."""
 PCA_SMOOTH_S: Final = 30.0
-"""Span of the EWMA over the PCA's residual: without it the baseline would be a straw man."""
+"""Span of the EWMA over the PCA's residual; without it the baseline is far weaker."""
 CLOCK_S: Final = 600.0
-"""The clock alarms from this long after a trip's start, whatever it sees."""
+"""The clock alarms from this long after a trip's start, whatever the data are."""
 FLOORS: Final = ("random", "always on", "clock")
 
 LimitRule = Callable[[Sequence[Floats]], float]
 """Says which level keeps clean scores within the budget."""
 
 
+def beside(bench: Bench, budget: float, seed: int, learnt: Sequence[FloatArray] = ()) -> list[Scorer]:
+    """The baseline and the floors for ``budget`` false alarms an hour.
+
+    The baseline is fitted to ``learnt``, or else to the trips that are judged (see ``PcaScorer``).
+    """
+
+    def limit(scores: Sequence[Floats]) -> float:
+        hours = sum(map(len, scores)) * bench.period_s / 3600.0
+        return Sweep(scores, bench.merge, hours).level(budget)
+
+    floors = [FloorScorer(name, bench.period_s, seed, budget) for name in FLOORS]
+    return [PcaScorer(bench.period_s, limit, learnt), *floors]
+
+
 class PcaScorer:
     """The residual of a principal component model (Q statistic, Jackson and Mudholkar 1979), smoothed.
 
-    It is fitted on half of the clean trips and judges the other half, and the other way round (even and odd numbers),
-    because the trips behind the model are not with the model. Its limit is the level with ``budget`` false onsets an
-    hour on the half it was fitted on. It so has seen trips of the same season as those it judges; the model need not.
-    With ``learnt`` it is fitted on those trips instead, and has seen no more than a model of the same trips.
+    It is fitted to half of the clean trips and judges the other half, and the other way round (even and odd numbers),
+    because the model's training trips are not in the model file. Its limit is what ``limit_of`` says of the half to
+    which it was fitted. So it has seen trips of the same season as those it judges, which the model need not have.
+    With ``learnt`` it is fitted to those trips instead, and has seen no more than a model of the same trips.
     """
 
     name = "pca residual"

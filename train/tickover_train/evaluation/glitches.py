@@ -37,6 +37,16 @@ class Glitch:
     jump: float
 
 
+@dataclass(frozen=True, slots=True)
+class GlitchCount:
+    """Natural glitches of one signal; ``trips`` is in how many trips, ``largest`` the largest jump, in its unit."""
+
+    signal: str
+    glitches: int
+    trips: int
+    largest: float
+
+
 def find_glitches(trips: Sequence[FloatArray], spread: FloatArray, period_s: float) -> list[Glitch]:
     """All glitches of the trips, float32 ``[T, F]`` each; ``spread`` ``[F]`` in the signals' units."""
     longest = max(round(LONGEST_S / period_s), 1)
@@ -51,6 +61,17 @@ def find_glitches(trips: Sequence[FloatArray], spread: FloatArray, period_s: flo
         for number, column in enumerate(columns):
             found += [Glitch(number, signal, *where) for where in _excursions(column, least, longest)]
     return sorted(found, key=lambda glitch: (glitch.trip, glitch.tick))
+
+
+def count_glitches(glitches: Sequence[Glitch], names: Sequence[str]) -> list[GlitchCount]:
+    """The glitches of each signal that has any; ``names`` are the signals' names, in the order of the columns."""
+    found = []
+    for place, name in enumerate(names):
+        own = [glitch for glitch in glitches if glitch.signal == place]
+        if own:
+            largest = max((glitch.jump for glitch in own), key=abs)
+            found.append(GlitchCount(name, len(own), len({glitch.trip for glitch in own}), largest))
+    return found
 
 
 def _least_jump(columns: Sequence[FloatArray], spread: float) -> float:

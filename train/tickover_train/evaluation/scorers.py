@@ -1,4 +1,4 @@
-"""What can be judged, and the model as the first of it.
+"""Scorers, which can be judged: what one must do, and the model file as one.
 
 A scorer runs over clean trips once, and then over *spans*: faulty ticks in the place of clean ones, from a fault's
 onset to the end of its grace. The past of a span is the clean trip.
@@ -54,7 +54,7 @@ class Scorer(Protocol):
     name: str
 
     def clean(self, trips: Sequence[FloatArray], marks: Sequence[Sequence[int]]) -> list[Track]:
-        """Run over clean trips ``[T, F]``; ``marks`` are, per trip, the ticks at which spans will start."""
+        """Run over clean trips ``[T, F]``; ``marks`` are, per trip, the ticks at which spans start later."""
 
     def spans(self, spans: Sequence[Span]) -> list[Track]:
         """Run each span from the clean past of its trip."""
@@ -111,8 +111,9 @@ class ModelScorer:
         return tracks
 
     def spans(self, spans: Sequence[Span]) -> list[Track]:
-        """Run spans in batches; shorter ones are filled up with missing ticks, whose scores are thrown away."""
+        """Run spans in batches; shorter ones are filled up with missing ticks, whose scores are left out."""
         tracks: list[Track] = [Track(np.empty(0), np.empty(0, dtype=bool))] * len(spans)
+        # By length, so that a batch holds little filling.
         order = sorted(range(len(spans)), key=lambda place: len(spans[place].values))
         episodes = self._episodes()
         for begin in range(0, len(order), BATCH):
@@ -138,7 +139,7 @@ class ModelScorer:
         return [((a.time - first) // period, a) for a in self.alerts[number] if a.phase is Phase.START]
 
     def _episodes(self) -> Episodes:
-        """The device's episodes; what only decorates a message is kept small, it has no part in opening or closing."""
+        """The device's episodes. Freeze-frames and updates are kept small: they play no part in opening or closing."""
         policy = structs.replace(self.manifest.episodes, freeze_frame_ticks=1, update_every_s=NEVER_S)
         return Episodes(self.manifest, self.detector.digest, VEHICLE, policy=policy)
 

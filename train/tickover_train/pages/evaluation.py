@@ -8,8 +8,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tickover_train.evaluation.evaluate import Cell, CurvePoint
-from tickover_train.evaluation.study import FalseAlarm, Study
+from tickover_train.evaluation.false_alarms import FalseAlarm
+from tickover_train.evaluation.judge import Cell, CurvePoint
+from tickover_train.evaluation.study import Study
 from tickover_train.pages.words import number, percent, seconds
 
 WIDTH: Final = 320
@@ -73,14 +74,14 @@ def _curve_x(rate: float) -> float:
 
 
 def _curve(points: Sequence[CurvePoint]) -> str:
-    """SVG points of caught share over false onsets an hour (logarithmic)."""
+    """SVG points of recall over false onsets an hour (logarithmic)."""
     return " ".join(
-        f"{_curve_x(p.allowed):.1f},{CURVE[1] * (1 - p.caught):.1f}" for p in points if np.isfinite(p.caught)
+        f"{_curve_x(p.allowed):.1f},{CURVE[1] * (1 - p.recall):.1f}" for p in points if np.isfinite(p.recall)
     )
 
 
 def _pictures(alarm: FalseAlarm) -> list[dict[str, Any]]:
-    """One small picture of the score, and one per signal to blame."""
+    """One small picture of the score, and one of each signal that the alert names."""
     score = _picture(alarm, "score", "", [alarm.score, np.ones(len(alarm.score))])
     return [score, *(_picture(alarm, t.signal, t.unit, [t.observed, t.expected]) for t in alarm.traces)]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tickover_train.evaluation import skab
+from bench import skab_benchmark as skab
 
 SENSORS = [f"s {n}" for n in range(8)]
 
@@ -47,11 +47,11 @@ def test_files_are_read_in_order_with_their_labels(folder):
 def test_a_perfect_and_a_silent_detector(folder):
     files = skab.read_files(folder)
     perfect = judge(files, lambda file: file.anomaly.astype(np.float32) * 2)
-    assert (perfect.f1, perfect.far, perfect.mar, perfect.caught) == (1.0, 0.0, 0.0, 2)
+    assert (perfect.f1, perfect.far, perfect.mar, perfect.detected) == (1.0, 0.0, 0.0, 2)
     assert perfect.nab == pytest.approx(100.0)
     assert perfect.vus_pr > 0.95
     silent = judge(files, lambda file: np.zeros(len(file.values), np.float32))
-    assert (silent.f1, silent.far, silent.mar, silent.caught, silent.nab) == (0.0, 0.0, 1.0, 0, 0.0)
+    assert (silent.f1, silent.far, silent.mar, silent.detected, silent.nab) == (0.0, 0.0, 1.0, 0, 0.0)
 
 
 def fronts(folder, files):

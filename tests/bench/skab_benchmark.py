@@ -15,18 +15,19 @@ import numpy as np
 from tickover.core.values import FloatArray
 from tickover.errors import LogError
 from tickover_train.calibration.rates import Rate, poisson_rate
-from tickover_train.evaluation.evaluate import GRACE_S, label_ranges
+from tickover_train.evaluation.bench import GRACE_S
 from tickover_train.evaluation.metrics import (
     MERGE_S,
     Bools,
     Floats,
     Ints,
-    caught_at,
+    detected_at,
+    label_ranges,
     nab,
     onsets,
     points,
 )
-from tickover_train.evaluation.metrics import vus_pr as _vus_pr
+from tickover_train.evaluation.vus_pr import vus_pr
 
 TRAIN_ROWS: Final = 400
 FRONT_ROWS: Final = 600
@@ -80,7 +81,7 @@ class Figures:
     mar: float
     nab: float
     events: int
-    caught: int
+    detected: int
     delay_s: float | None
     false_onsets: Rate
     vus_pr: float
@@ -201,7 +202,7 @@ def figures(judged: Sequence[Judged]) -> Figures:
     for one in judged:
         allowed = one.anomaly.copy()
         for first, end in label_ranges(one.anomaly).tolist():
-            begun = caught_at(one.alarm, first, end - 1 + int(GRACE_S), int(MERGE_S))
+            begun = detected_at(one.alarm, first, end - 1 + int(GRACE_S), int(MERGE_S))
             found.append(None if begun is None else begun - first)
             allowed[first : end + int(GRACE_S)] = True
         false += int((~allowed[onsets(one.alarm, int(MERGE_S))]).sum())
@@ -214,9 +215,9 @@ def figures(judged: Sequence[Judged]) -> Figures:
         mar=pointwise.mar,
         nab=nab([one.changes for one in judged], switches, NAB_WINDOW),
         events=len(found),
-        caught=len(delays),
+        detected=len(delays),
         delay_s=float(np.median(delays)) if delays else None,
         false_onsets=poisson_rate(false, hours),
-        vus_pr=float(np.nanmean([_vus_pr([label], [score]) for label, score in zip(labels, scores, strict=True)])),
-        vus_pr_pooled=_vus_pr(labels, scores),
+        vus_pr=float(np.nanmean([vus_pr([label], [score]) for label, score in zip(labels, scores, strict=True)])),
+        vus_pr_pooled=vus_pr(labels, scores),
     )

@@ -1,0 +1,85 @@
+"""What every scorer is judged on: clean trips, and the spans of them that hold an injected fault."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from tickover.core.manifest import Signal
+from tickover.core.values import FloatArray
+from tickover_train.evaluation.habits import Habits
+from tickover_train.evaluation.injection import Injection, inject, plan
+from tickover_train.evaluation.metrics import MERGE_S
+from tickover_train.evaluation.scorers import Span
+
+GRACE_S: Final = 60.0
+"""An event is detected when an alarm begins no later than this after its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The trips with their planned faults: what every scorer is judged on."""
+
+    trips: list[FloatArray]
+    injections: list[Injection]
+    spans: list[Span]
+    period_s: float
+
+    @property
+    def merge(self) -> int:
+        """Ticks within which onsets are one."""
+        return max(round(MERGE_S / self.period_s), 1)
+
+    @property
+    def hours(self) -> float:
+        """Hours of clean ticks."""
+        return sum(len(trip) for trip in self.trips) * self.period_s / 3600.0
+
+    @property
+    def marks(self) -> list[list[int]]:
+        """Per trip, the ticks at which its spans start."""
+        marks: list[list[int]] = [[] for _ in self.trips]
+        for span in self.spans:
+            marks[span.trip].append(span.start)
+        return marks
+
+
+def bench_of(
+    trips: Sequence[FloatArray],
+    signals: Sequence[Signal],
+    habits: Habits,
+    period_s: float,
+    seed: int,
+    kinds: Iterable[str],
+    counts: Counter[str],
+) -> Bench:
+    """The trips with one seeded fault for each kind, magnitude and trip; ``counts`` says what was not injected."""
+    planned = plan([len(trip) for trip in trips], habits, period_s, seed, kinds, counts)
+    return set_up(trips, planned, signals, habits, period_s, counts)
+
+
+def set_up(
+    trips: Sequence[FloatArray],
+    planned: Iterable[Injection],
+    signals: Sequence[Signal],
+    habits: Habits,
+    period_s: float,
+    counts: Counter[str],
+) -> Bench:
+    """Make the faulty spans, each with its grace behind it; faults that change nothing are counted as ``no_effect``."""
+    injections, spans = [], []
+    grace = round(GRACE_S / period_s)
+    for injection in planned:
+        trip = trips[injection.trip]
+        faulty = inject(injection, trip, signals, habits, period_s)
+        if faulty is None:
+            counts["no_effect"] += 1
+            continue
+        # The grace is clean again: an alarm that comes late is still in the span, and is judged with it.
+        end = injection.onset + injection.duration
+        values = np.concatenate((faulty, trip[end : end + grace]))
+        injections.append(injection)
+        spans.append(Span(injection.trip, injection.onset, values))
+    return Bench(list(trips), injections, spans, period_s)
