@@ -28,7 +28,7 @@ from tickover.core.values import (
     Scores,
     TickBlock,
 )
-from tickover.jobs.log_segments import Lap, Laps
+from tickover.jobs.log_segments import Segment, Segments
 from tickover.report import Report
 
 MODEL = paths.MODELS / "gru_autoencoder.onnx"
@@ -56,9 +56,9 @@ def episode(number: int, length: int, vehicle: str = "van") -> list[tuple[int, A
     ]
 
 
-def draw(report: Report, laps: Iterable[Lap]) -> None:
-    for lap in laps:
-        named = lap.under_its_name()
+def draw(report: Report, segments: Iterable[Segment]) -> None:
+    for segment in segments:
+        named = segment.under_its_name()
         report.add(named.scored, named.alerts)
 
 
@@ -86,19 +86,19 @@ def test_the_page_is_that_of_each_log_added_by_itself(lengths: list[int], block:
         told = [replace(one, vehicle=name) for _, one in episode(number, length)]
         apart.add(replace(mine, ticks=replace(mine.ticks, vehicle=name)), told)
         alerts += [(begin + tick, one) for tick, one in episode(number, length)]
-    laps = Laps()
+    segments = Segments()
     for number, cut in outputs(lengths, block, late):
         told = [one for tick, one in alerts if cut.start <= tick < cut.stop]
-        draw(together, laps.cut(whole.at(cut), told, f"{number}.csv"))
+        draw(together, segments.cut(whole.at(cut), told, f"{number}.csv"))
     assert together.html() == apart.html()
 
 
 def test_an_end_that_is_told_with_the_next_log_stays_with_its_own() -> None:
     report = Report(MANIFEST, each="log")
-    laps = Laps()
-    draw(report, laps.cut(ticks_of([20]), [episode(0, 20)[0][1]], "a.csv"))
+    segments = Segments()
+    draw(report, segments.cut(ticks_of([20]), [episode(0, 20)[0][1]], "a.csv"))
     late = replace(episode(0, 20)[1][1], time=120 * SECOND)
-    draw(report, laps.cut(ticks_of([5]), [late], "b.csv"))
+    draw(report, segments.cut(ticks_of([5]), [late], "b.csv"))
     [story] = report.episodes
     assert (story.vehicle, story.end) == ("a.csv", late.end)
 
@@ -142,9 +142,9 @@ def drawn(page: str) -> list[str]:
 
 def test_the_page_speaks_of_logs() -> None:
     report = Report(MANIFEST, each="log")
-    laps = Laps()
+    segments = Segments()
     for number in range(2):
-        draw(report, laps.cut(ticks_of([20]), [one for _, one in episode(number, 20)], f"{number}.csv"))
+        draw(report, segments.cut(ticks_of([20]), [one for _, one in episode(number, 20)], f"{number}.csv"))
     page = report.html()
     assert drawn(page) == ["0.csv", "1.csv"]
     assert '<th scope="col">Log</th>' in page

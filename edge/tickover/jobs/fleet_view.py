@@ -1,4 +1,4 @@
-"""What a watcher knows: open episodes, recent alerts and who is there. No clock, no network, bounded memory."""
+"""What a watcher knows: episodes, alerts, notices, daemons by status. No clock, no network, bounded memory."""
 
 from collections import Counter, OrderedDict, deque
 from typing import Final
@@ -10,20 +10,23 @@ from tickover.messages.alerts import AlertError, decode_alert
 from tickover.messages.notices import TYPE as NOTICE
 
 RECENT: Final = 200
-"""Alerts kept for the view."""
+"""Alerts that are kept for the view."""
 REMEMBERED: Final = 20_000
-"""Alert ids kept to recognise a message that comes twice."""
+"""Ids that are kept to recognise a message that is received twice."""
 REMARKS: Final = 3
+"""Notices without a retained alarm that are kept: the latest."""
 MOST_VEHICLES: Final = 10_000
+"""Bound of each table: anyone who may publish could invent vehicles."""
 SEVERITIES: Final = tuple(Severity)
+LONGEST_STATUS: Final = 20
 
 
 class Board:
-    """Takes messages, topic and payload, and holds what they say.
+    """Takes messages (topic and payload) and keeps what they say.
 
-    ``open``: the last alert of each open episode. ``recent``: alerts, newest first. ``notices``: what is wrong with a
-    daemon or its inputs now, by vehicle and kind. ``remarks``: the latest of what daemons said happened. ``status``:
-    the last word of each vehicle's daemon. ``counts``: alerts, notices, duplicates, not_an_alert, not_shown.
+    ``open``: the last alert of each open episode. ``recent``: alerts, newest first. ``notices``: the active ones that
+    are retained, by vehicle and kind. ``remarks``: the latest of those that are not retained. ``status``: the last
+    status of each vehicle's daemon. ``counts``: alerts, notices, duplicates, not_an_alert, not_shown.
     """
 
     def __init__(self, base: str) -> None:
@@ -54,7 +57,7 @@ class Board:
         return sorted(self.open.values(), key=lambda a: (-SEVERITIES.index(a.severity), -a.peak, a.vehicle))
 
     def _event(self, vehicle: str, payload: bytes, news: bool) -> bool:
-        """An alert or a notice: what happened (``news``), or what stands (a retained alarm)."""
+        """An alert or a notice, new (``news``, from an alert topic) or still active (from an alarm topic, retained)."""
         try:
             notice = msgspec.json.decode(payload, type=_NoticeEvent)
             alert = None if notice.type == NOTICE else decode_alert(payload)
@@ -82,7 +85,7 @@ class Board:
         return True
 
     def _notice(self, key: tuple[str, str], notice: "_Notice", news: bool) -> None:
-        """What stands comes as a retained alarm; what is only told, as news."""
+        """A notice with a retained alarm is listed until it is over; every one is among the latest for a while."""
         if not notice.active:
             self.notices.pop(key, None)
             self.remarks.pop(key, None)
@@ -114,7 +117,7 @@ class _Notice(msgspec.Struct, frozen=True):
 
 
 class _NoticeEvent(msgspec.Struct, frozen=True):
-    """What alerts and notices share, and a notice's own data."""
+    """What is read of both, and of a notice's data: few keys, so that bodies of earlier releases are read too."""
 
     id: str
     type: str
@@ -124,8 +127,8 @@ class _NoticeEvent(msgspec.Struct, frozen=True):
 def status_word(payload: bytes) -> str:
     """``online``, ``stopped`` or ``offline``, from plain text or from a JSON object's ``state``."""
     try:
-        said = msgspec.json.decode(payload)
+        body = msgspec.json.decode(payload)
     except (msgspec.DecodeError, RecursionError):
-        said = payload.decode("utf-8", "replace")
-    word = said.get("state", "?") if isinstance(said, dict) else said
-    return str(word)[:20]
+        body = payload.decode("utf-8", "replace")
+    word = body.get("state", "?") if isinstance(body, dict) else body
+    return str(word)[:LONGEST_STATUS]

@@ -17,25 +17,25 @@ from tickover.core.values import (
 )
 
 
-class Lap(NamedTuple):
-    """A part of a log: some of its ticks (perhaps none) and the alerts of its episodes."""
+class Segment(NamedTuple):
+    """Part of a log: some of its ticks (possibly none) and the alerts of its episodes."""
 
     log: str
     scored: ScoredTicks
     alerts: list[Alert]
 
-    def under_its_name(self) -> "Lap":
-        """The same with the log in the vehicle's place, for what tells vehicles apart."""
+    def under_its_name(self) -> "Segment":
+        """The same with the log's name as the vehicle, for a report that draws vehicles apart."""
         ticks = replace(self.scored.ticks, vehicle=self.log)
         named = [replace(alert, vehicle=self.log) for alert in self.alerts]
-        return Lap(self.log, replace(self.scored, ticks=ticks), named)
+        return Segment(self.log, replace(self.scored, ticks=ticks), named)
 
 
-class Laps:
-    """Cuts the outputs of a replay where one log follows another.
+class Segments:
+    """Cuts the outputs of a replay where one log ends and the next begins.
 
-    A log is over where time falls back: its last ticks may come out together with the next one's first. An episode
-    stays with the log in which it began.
+    A log is over where time falls back: the pipeline closes a tick late, so the last ticks of a log may be in one
+    block with the first of the next. An episode belongs to the log in which it began, even when it ends in the next.
     """
 
     def __init__(self) -> None:
@@ -43,29 +43,29 @@ class Laps:
         self._name: dict[str, str] = {}
         self._home: dict[str, str] = {}
 
-    def cut(self, scored: ScoredTicks, alerts: list[Alert], name: str) -> Iterator[Lap]:
-        """A block of one vehicle's ticks and its alerts, in order, as laps; ``name`` is the log being read."""
+    def cut(self, scored: ScoredTicks, alerts: list[Alert], name: str) -> Iterator[Segment]:
+        """A block of one vehicle's ticks and its alerts, in order, as segments; ``name`` is the log being read."""
         falls = self._falls(scored.ticks)
         before = self._name.setdefault(scored.ticks.vehicle, name)
         names = [before, *(name for _ in falls)]
         self._name[scored.ticks.vehicle] = names[-1]
-        told = self._told(alerts, _parts_of(alerts, scored.ticks.time, falls), names)
-        laps = [
-            Lap(home, scored.at(slice(first, end)), told.pop(home, []))
+        by_log = self._by_log(alerts, _parts_of(alerts, scored.ticks.time, falls), names)
+        segments = [
+            Segment(home, scored.at(slice(first, end)), by_log.pop(home, []))
             for home, first, end in zip(names, [0, *falls], [*falls, len(scored.ticks.time)], strict=True)
         ]
-        yield from (Lap(home, scored.at(slice(0)), left) for home, left in told.items())
-        yield from laps
+        yield from (Segment(home, scored.at(slice(0)), left) for home, left in by_log.items())
+        yield from segments
 
-    def _told(self, alerts: list[Alert], parts: Iterator[int], names: list[str]) -> dict[str, list[Alert]]:
+    def _by_log(self, alerts: list[Alert], parts: Iterator[int], names: list[str]) -> dict[str, list[Alert]]:
         """The alerts of each log."""
-        told: defaultdict[str, list[Alert]] = defaultdict(list)
+        by_log: defaultdict[str, list[Alert]] = defaultdict(list)
         for alert, part in zip(alerts, parts, strict=True):
             home = self._home.setdefault(alert.episode_id, names[part])
-            told[home].append(alert)
+            by_log[home].append(alert)
             if alert.phase is Phase.END:
                 del self._home[alert.episode_id]
-        return told
+        return by_log
 
     def _falls(self, ticks: TickBlock) -> list[int]:
         """The rows at which time falls back."""

@@ -7,7 +7,7 @@ from typing import BinaryIO, Protocol
 
 from tickover.core.pipeline import Output
 from tickover.core.values import Alert, ScoredTicks
-from tickover.jobs.log_segments import Lap, Laps
+from tickover.jobs.log_segments import Segment, Segments
 from tickover.logs.score_writer import Writer
 from tickover.messages.alerts import alert_line, encode_alert
 
@@ -31,7 +31,7 @@ class Outputs:
         self.scores: Writer | None = None
         self.picture: Picture | None = None
         self._say = say
-        self._laps = Laps() if apart else None
+        self._segments = Segments() if apart else None
         self._headed = ""
         alone = Counter(log.name for log in logs)
         self._names = {log: log.name if alone[log.name] == 1 else str(log) for log in logs}
@@ -40,19 +40,19 @@ class Outputs:
         """One output; ``log`` is the one being read, None before the first."""
         if self.scores and len(output.scored.ticks.time):
             self.scores.add(output.scored)
-        if self._laps and log:
-            for lap in self._laps.cut(output.scored, output.alerts, self._names[log]):
-                self._take_lap(lap)
+        if self._segments and log:
+            for segment in self._segments.cut(output.scored, output.alerts, self._names[log]):
+                self._take_segment(segment)
         else:
             self._tell(output.alerts)
             self._draw(output.scored, output.alerts)
 
-    def _take_lap(self, lap: Lap) -> None:
-        if lap.alerts and lap.log != self._headed:
-            self._say(f"{lap.log}:")
-            self._headed = lap.log
-        self._tell(lap.alerts)
-        named = lap.under_its_name()
+    def _take_segment(self, segment: Segment) -> None:
+        if segment.alerts and segment.log != self._headed:
+            self._say(f"{segment.log}:")
+            self._headed = segment.log
+        self._tell(segment.alerts)
+        named = segment.under_its_name()
         self._draw(named.scored, named.alerts)
 
     def _tell(self, alerts: list[Alert]) -> None:

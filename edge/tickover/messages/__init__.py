@@ -1,1 +1,1 @@
-"""The bodies and topics of all that is published, in one envelope."""
+"""The bodies and topics of what the daemon publishes; alerts and notices share one envelope."""

@@ -1,7 +1,7 @@
 """Alerts in their envelope, and as one readable line.
 
-docs/alerts.md explains every key; docs/alert.schema.json is :func:`schema`. Decoding is strict: what this module did
-not write, it refuses.
+docs/alerts.md explains every key; docs/alert.schema.json is :func:`schema`. Decoding is strict: it refuses bytes that
+this module did not write.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -27,7 +27,7 @@ SCHEMA_VERSION: Final = 1
 SCHEMA_URN: Final = "urn:tickover:alert:v1"
 MAX_ALERT_BYTES: Final = 16 << 20
 LINE_SHARE: Final = 0.1
-"""A line leaves out signals with a smaller share than this."""
+"""Signals with a smaller share are left out of a line."""
 
 ERRATIC_FMI: Final = 2
 FMI: Final[dict[tuple[str, Severity], int]] = {
@@ -45,7 +45,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class SignalData(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """One signal to blame. ``spn`` and ``fmi`` only when the model knows the signal's SPN."""
+    """One signal's part in the alert. ``spn`` and ``fmi`` only when the model knows the signal's SPN."""
 
     signal: Name
     unit: str
@@ -106,7 +106,7 @@ class AlertEvent(Envelope, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class AlertError(TickoverError):
-    """Bytes that were to be an alert are none."""
+    """The bytes are not an alert."""
 
 
 def encode_alert(alert: Alert) -> bytes:
@@ -149,7 +149,7 @@ def encode_alert(alert: Alert) -> bytes:
 
 
 def decode_alert(data: bytes) -> Alert:
-    """The alert in an event written by :func:`encode_alert`; AlertError says what is wrong."""
+    """The alert in an event that :func:`encode_alert` wrote; AlertError names the key that is wrong."""
     if len(data) > MAX_ALERT_BYTES:
         raise AlertError(f"alert: expected at most {MAX_ALERT_BYTES} bytes, got {len(data)}")
     try:
@@ -160,15 +160,15 @@ def decode_alert(data: bytes) -> Alert:
 
 
 def alert_line(alert: Alert) -> str:
-    """One line for people: time, phase, severity, score and who is to blame, in UTC."""
+    """One line for people: time (UTC), phase, severity, vehicle, score and the signals with their shares."""
     moment = f"{clock(alert.time, relative=False)}  {alert.phase.value.upper():<6}  {alert.severity.value:<8}"
     if alert.phase is Phase.END:
         lasted = (alert.time - alert.start) / SECOND
-        told = f"peak {alert.peak:.1f}  {alert.reason.value if alert.reason else ''} after {lasted:.0f} s"
+        outcome = f"peak {alert.peak:.1f}  {alert.reason.value if alert.reason else ''} after {lasted:.0f} s"
     else:
-        told = "score -" if alert.score is None else f"score {alert.score:.1f}"
-    blamed = ", ".join(_blame(part) for part in alert.signals if part.share >= LINE_SHARE)
-    return f"{moment}  {alert.vehicle}  {told}  {blamed}".rstrip()
+        outcome = "score -" if alert.score is None else f"score {alert.score:.1f}"
+    signals = ", ".join(_attribution(part) for part in alert.signals if part.share >= LINE_SHARE)
+    return f"{moment}  {alert.vehicle}  {outcome}  {signals}".rstrip()
 
 
 def schema() -> dict[str, Any]:
@@ -181,7 +181,7 @@ def fmi(direction: str, severity: Severity) -> int:
     return FMI.get((direction, severity), ERRATIC_FMI)
 
 
-def _blame(part: Contribution) -> str:
+def _attribution(part: Contribution) -> str:
     """``thr 19.2 % (expected 88.1, low, 71 %)``."""
     observed = "missing" if part.observed is None else f"{part.observed:.5g} {part.unit}".rstrip()
     expected = "unknown" if part.expected is None else f"{part.expected:.5g}"

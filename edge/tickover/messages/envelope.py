@@ -1,4 +1,4 @@
-"""The envelope of all that is told of a vehicle: CloudEvents 1.0 structured JSON, the same for alerts and notices.
+"""The envelope of alerts and notices: CloudEvents 1.0 structured JSON.
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 """

@@ -1,6 +1,6 @@
-"""What the daemon has to say of itself and of its inputs: notices, on when something is wrong and off when it is over.
+"""Notices: the daemon's messages about itself and its inputs, active while something is wrong.
 
-They travel like alerts: ``alert/<kind>`` for each change, ``alarm/<kind>`` retained while on.
+They use the topics of alerts: ``alert/<kind>`` for each change, ``alarm/<kind>`` retained while active.
 """
 
 import uuid
@@ -17,7 +17,7 @@ SCHEMA_URN: Final = "urn:tickover:notice:v1"
 
 
 class Kind(StrEnum):
-    """The kinds of notice, and the name of their topics."""
+    """The kinds of notice; each is the last level of its topics."""
 
     STALE_SIGNAL = "stale_signal"
     DATA_QUALITY = "data_quality"
@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """One change: ``active`` when it begins or changes, not active when it is over; ``time`` in microseconds."""
+    """One change: ``active`` when the condition begins or changes, else it is over; ``time`` in microseconds."""
 
     vehicle: str
     kind: Kind
@@ -42,12 +42,12 @@ class Notice(msgspec.Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """The same for the same notice, whoever makes it."""
+        """UUIDv5 of all fields: a notice that is made again has the same id."""
         return str(uuid.uuid5(NAMESPACE, f"{self.vehicle}:{self.kind}:{self.active}:{self.time}:{self.text}"))
 
 
 class NoticeData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``active`` when it begins or changes, false when it is over."""
+    """``active``: true when the condition begins or changes, false when it is over."""
 
     kind: Kind
     active: bool

@@ -35,7 +35,7 @@ EPISODES: Final = 500
 
 @dataclass(slots=True)
 class Story:
-    """One episode as the table tells it; ``signals`` are those of its alert with the highest score."""
+    """One row of the episode table; ``signals`` are those of the alert with the highest score."""
 
     vehicle: str
     start: int
@@ -83,9 +83,9 @@ class Track:
 class Contents:
     """What one page shows.
 
-    ``add`` takes the pipeline's outputs as they come; memory does not grow with their number. ``title`` heads the
-    page, ``digest`` is the model's, ``each`` the word for what is drawn apart: a vehicle, or a log (``Laps``). Vehicles
-    beyond ``VEHICLES`` and episodes beyond ``EPISODES`` are counted.
+    ``add`` takes the pipeline's outputs one after another; memory does not grow with their number. ``title`` is the
+    page's heading, ``digest`` the model's, ``each`` the word for what is drawn apart: a vehicle, or a log
+    (``jobs.log_segments``). Vehicles beyond ``VEHICLES`` and episodes beyond ``EPISODES`` are counted only.
     """
 
     def __init__(

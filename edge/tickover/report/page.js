@@ -254,8 +254,8 @@ function layOutSignals() {
   const home = $("signals");
   for (const element of [...panels.keys()]) if (home.contains(element)) { watcher.unobserve(element); panels.delete(element); visible.delete(element); }
   home.replaceChildren();
-  const blamed = chosen === null ? [] : data.episodes[chosen].signals;
-  const rank = (number) => (blamed.includes(data.signals[number].name) ? Infinity : peakOf(number));
+  const named = chosen === null ? [] : data.episodes[chosen].signals;
+  const rank = (number) => (named.includes(data.signals[number].name) ? Infinity : peakOf(number));
   const order = data.signals.map((_, number) => number).sort((a, b) => (rank(b) > rank(a)) - (rank(b) < rank(a)) || a - b);
   for (const number of order) {
     const box = document.createElement("div");
@@ -314,7 +314,7 @@ function stamp(time) {
   if (!data.relative) return text.slice(0, 19).replace("T", " ");
   return Math.floor((time - data.shift) / 3600000) + text.slice(13, 19);
 }
-// Zooms to an episode and puts the signals that it blames first; null: all time, the highest charts first.
+// Zooms to an episode and puts the signals of its alert first; null: all time, the highest charts first.
 function choose(number) {
   const episode = number === null ? null : data.episodes[number];
   if (episode && episode.vehicle === null) return;

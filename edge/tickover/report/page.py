@@ -121,11 +121,11 @@ def _row(report: Contents, story: Story) -> dict[str, Any]:
         "severity": story.severity.value,
         "peak": story.peak,
         "reason": REASONS[story.reason],
-        "signals": [_blame(part) for part in story.signals],
+        "signals": [_attribution(part) for part in story.signals],
     }
 
 
-def _blame(part: Contribution) -> dict[str, Any]:
+def _attribution(part: Contribution) -> dict[str, Any]:
     return {
         "name": part.signal,
         "unit": part.unit,

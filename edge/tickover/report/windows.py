@@ -1,4 +1,4 @@
-"""Full resolution around episodes: a bounded number of ticks.
+"""Full resolution around episodes, within a bounded number of ticks.
 
 When there are too many, the longest windows lose their second half; when all are short, those of the lowest peaks go.
 """
@@ -71,7 +71,7 @@ class Window:
         self.take(whole)
 
     def whole(self) -> Ticks:
-        """All ticks of the window, in the order in which they came."""
+        """All ticks of the window, in the order in which they were added."""
         return Ticks(
             np.concatenate([part.time for part in self.parts]),
             np.concatenate([part.score for part in self.parts]),

@@ -1,4 +1,4 @@
-"""A seeded delivery truck: physically linked signals, sensor noise and labelled faults, endless and in constant memory.
+"""A simulated delivery truck: linked signals, sensor noise and labelled faults, from a seed, in constant memory.
 
 >>> from tickover.simulator import Fault, Truck
 >>> truck = Truck(seed=7, faults=[Fault("boost_leak", start_s=600, end_s=900)])

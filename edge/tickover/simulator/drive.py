@@ -109,10 +109,11 @@ class DriveTrain:
     def _move(self, dt: float, acceleration: float, auxiliary: float) -> None:
         """Engine and brakes share the force; what the engine cannot give is not gained in speed."""
         resistance = MASS * GRAVITY * (ROLLING + self.slope.grade) + DRAG * self.speed * self.speed
+        # At a standstill the brakes hold the truck: the engine does not work against slope and rolling resistance.
         if self.speed < STANDING and acceleration <= 0:
             resistance, acceleration = 0.0, -self.speed / dt
         force = MASS * INERTIA * acceleration + resistance
-        at_wheel = max(self.speed, 1.0)
+        at_wheel = max(self.speed, 1.0)  # force is power over speed, which at rest would have no limit
         limit = full_power(self.rpm) if self.gear and self._since_shift >= SHIFT_S else FRICTION
         available = max(0.0, limit - FRICTION - auxiliary) * DRIVELINE
         drag = ENGINE_BRAKE * self.rpm / RATED_RPM if self.gear else 0.0

@@ -1,4 +1,4 @@
-"""Faults that the truck can have: physical damage and failing sensors, each labelled with start, end and signals."""
+"""Faults of the truck: physical damage and failing sensors, each labelled with start, end and signals."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ NAN: Final = float("nan")
 
 @dataclass(slots=True)
 class Damage:
-    """How broken the truck is. Factors are 1 and rates 0 when it is sound."""
+    """What is damaged. Without damage, factors are 1 and rates 0."""
 
     radiator: float = 1.0
     """Factor on the radiator's cooling."""
@@ -39,9 +39,9 @@ Values = list[float]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of fault: what it is, the signals to blame, and what it does at full strength.
+    """A kind of fault: what it is, the signals that show it, and what it does at full strength.
 
-    ``damage`` changes the truck, ``sensor`` the values that are about to be reported; both are told the strength
+    ``damage`` changes the truck, ``sensor`` the values before they are reported; both take the strength
     (0 to 1). ``sensor`` also gets the values at the fault's start and the noise of its own generator (sigma 1).
     """
 
@@ -132,7 +132,7 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"fault: expected one of {', '.join(KINDS)}; got {self.kind!r}")
+            raise ValueError(f"fault: expected one of {', '.join(KINDS)}, got {self.kind!r}")
         if not 0 <= self.start_s < self.end_s:
             raise ValueError(f"fault {self.kind}: expected 0 <= start < end, got {self.start_s} .. {self.end_s} s")
 
@@ -142,8 +142,8 @@ class Fault:
         return Label(self.kind, signals, start + round(self.start_s * SECOND), start + round(self.end_s * SECOND))
 
 
-class Workshop:
-    """Which faults are present, from a sequence ordered by start (it may be endless: one fault is read ahead)."""
+class FaultSchedule:
+    """Which faults are active, from a sequence in order of start (it may be endless: one fault is read ahead)."""
 
     def __init__(self, faults: Iterator[Fault], rng: Random) -> None:
         self._coming = faults
@@ -153,7 +153,8 @@ class Workshop:
         self.damage = SOUND
 
     def advance(self, now_s: float, values: Values) -> None:
-        """Move to a time; ``values`` are the last ones reported (a stuck sensor keeps them)."""
+        """Move to a time; ``values`` are the last reported ones (a stuck sensor repeats them)."""
+        # One fault is read ahead, because the sequence may be endless; this is also where its order can be checked.
         while self._next is not None and self._next.start_s <= now_s:
             self._present.append((self._next, list(values)))
             following = next(self._coming, None)
@@ -172,7 +173,7 @@ class Workshop:
         return damage
 
     def disturb(self, now_s: float, values: Values) -> None:
-        """Let failing sensors change the values that are about to be reported."""
+        """Let failing sensors change the values before they are reported."""
         for fault, kept in self._present:
             change = KINDS[fault.kind].sensor
             if change is not None:
@@ -184,7 +185,7 @@ def _strength(fault: Fault, now_s: float) -> float:
 
 
 def random_faults(seed: int, every_s: float = 7200.0, lasting_s: float = 600.0) -> Iterator[Fault]:
-    """Faults without end: one after another, sound for about ``every_s`` and broken for about ``lasting_s`` seconds."""
+    """Faults without end, one after another: about ``every_s`` seconds without, then about ``lasting_s`` with one."""
     rng = Random(f"{seed}:faults")
     end = 0.0
     while True:

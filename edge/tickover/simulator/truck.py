@@ -1,4 +1,4 @@
-"""The truck: route, drive train, body and sensors joined, one tick at a time."""
+"""The truck: route, drive train, body and sensors together, one tick at a time."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ import numpy as np
 from tickover.core.values import SECOND, Readings
 from tickover.simulator.body import Body, Weather
 from tickover.simulator.drive import DriveTrain
-from tickover.simulator.faults import Fault, Values, Workshop
+from tickover.simulator.faults import Fault, FaultSchedule, Values
 from tickover.simulator.route import Route
 from tickover.simulator.signals import CHANNELS, SIGNALS, TYRES
 
@@ -24,11 +24,9 @@ NAMES: Final = tuple(signal.name for signal in SIGNALS)
 class Truck:
     """One vehicle's endless readings, a row per tick while the ignition is on.
 
-    Equal seeds give equal readings. Route, physics, sensor noise and faults draw from generators of their own, so a
-    truck with faults is equal to its sound twin up to the first of them. During a break (25 to 60 minutes after
-    each round) nothing is reported: the clock jumps and a new trip begins. ``faults`` must be ordered by start
-    and may be endless. ``outside`` fixes the mean outside temperature in C. Python's ``random`` is used for its
-    promise of equal sequences across versions and machines.
+    Equal seeds give equal readings. During a break (25 to 60 minutes after each round) nothing is reported: the clock
+    jumps and a new trip begins. ``faults`` must be in order of start and may be endless. ``outside`` fixes the mean
+    outside temperature in C.
     """
 
     def __init__(
@@ -49,13 +47,16 @@ class Truck:
         self._steps = max(1, math.ceil(period_s / LONGEST_STEP_S))
         self._dt = period_s / self._steps
         self._tick = 0
+        # A generator for each purpose: a fault that draws noise leaves route and physics as they are without it, so a
+        # truck with faults equals the same truck without them up to the first fault. Python's Random and not numpy's,
+        # because it promises equal sequences across versions and machines; the bundled recording is rebuilt from them.
         physics = Random(f"{seed}:physics")
         self._weather = Weather(physics, outside)
         self._body = Body(physics, self._weather.at(start / SECOND))
         self._drive = DriveTrain(physics)
         self._route = Route(Random(f"{seed}:route"))
         self._noise = Random(f"{seed}:noise")
-        self._workshop = Workshop(iter(faults), Random(f"{seed}:sensors"))
+        self._schedule = FaultSchedule(iter(faults), Random(f"{seed}:sensors"))
         self._last: Values = self._sense()
 
     def tick(self) -> tuple[int, Values]:
@@ -63,11 +64,11 @@ class Truck:
         self._rest()
         time = self.start + self._tick * self._period
         now_s = self._tick * self._period / SECOND
-        self._workshop.advance(now_s, self._last)
-        for _ in range(self._steps):
+        self._schedule.advance(now_s, self._last)
+        for _ in range(self._steps):  # Euler's rule is too coarse for engine speed and boost at a long tick period
             self._step(time / SECOND)
         values = self._sense()
-        self._workshop.disturb(now_s, values)
+        self._schedule.disturb(now_s, values)
         self._last = [_quantised(value, channel) for value, channel in zip(values, _STEPS, strict=True)]
         self._tick += 1
         return time, list(self._last)
@@ -92,14 +93,14 @@ class Truck:
             self._body.rest(seconds, self._weather.at(now))
 
     def _step(self, time_s: float) -> None:
-        damage = self._workshop.damage
+        damage = self._schedule.damage
         outside = self._weather.at(time_s)
         target = self._route.step(self._dt, self._drive.speed)
         self._drive.step(self._dt, target, self._body.auxiliary, damage)
         self._body.step(self._dt, self._drive, outside, self._route.door_open, damage)
 
     def _sense(self) -> Values:
-        drive, body, damage = self._drive, self._body, self._workshop.damage
+        drive, body, damage = self._drive, self._body, self._schedule.damage
         exact = (
             drive.speed * 3.6,
             drive.rpm,
@@ -129,4 +130,5 @@ def _quantised(value: float, step: tuple[float, int, float, float]) -> float:
     if math.isnan(value):
         return value
     resolution, decimals, low, high = step
+    # Rounded twice: a multiple of 0.1 has float noise in its last digit. The 0.0 turns -0.0 into 0.0, as logs show it.
     return round(round(min(high, max(low, value)) / resolution) * resolution, decimals) + 0.0

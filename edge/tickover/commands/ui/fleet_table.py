@@ -1,4 +1,4 @@
-"""The live view of ``tickover watch`` (rich): open episodes, recent alerts, who is there."""
+"""The live view of ``tickover watch`` (rich): open episodes, recent alerts, notices, daemons by status."""
 
 from collections import Counter
 from typing import Final
@@ -19,12 +19,12 @@ from tickover.core.values import (
 from tickover.jobs.fleet_view import Board
 
 STYLES: Final = {Severity.WARNING: "yellow", Severity.MAJOR: "bold dark_orange", Severity.CRITICAL: "bold red"}
-PHASES: Final = {Phase.START: "opens", Phase.UPDATE: "goes on", Phase.END: "ends"}
+PHASES: Final = {Phase.START: "opens", Phase.UPDATE: "update", Phase.END: "ends"}
 STATUS_STYLES: Final = {"online": "green", "stopped": "yellow", "offline": "red"}
 FRAME_LINES: Final = 9
-"""Lines of the view that are no rows: borders, headings, the last line."""
+"""Lines of the view that are not rows: borders, headings, the last line."""
 LEAST_ROWS: Final = 3
-BLAMED: Final = 3
+MOST_SIGNALS: Final = 3
 MOST_NOTICES: Final = 5
 
 
@@ -57,14 +57,14 @@ def _notice(vehicle: str, kind: str, text: str) -> Text:
 
 
 def plain(text: str) -> str:
-    """The text without what a terminal would obey: it comes from whoever may publish."""
+    """The text without control characters: a terminal would obey them, and any publisher may send them."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _episodes(episodes: list[Alert], of: int) -> RenderableType:
     if not episodes:
         return Text("none", style="green")
-    table = _table("vehicle", "severity", "since (UTC)", "for", "score", "peak", "to blame: seen (expected)")
+    table = _table("vehicle", "severity", "since (UTC)", "for", "score", "peak", "signals: observed (expected)")
     for alert in episodes:
         table.add_row(
             Text(plain(alert.vehicle)),
@@ -73,7 +73,7 @@ def _episodes(episodes: list[Alert], of: int) -> RenderableType:
             stopwatch(alert.time - alert.start),
             "-" if alert.score is None else f"{alert.score:.1f}",
             f"{alert.peak:.1f}",
-            Text(blamed(alert)),
+            Text(attribution(alert)),
         )
     if of > len(episodes):
         table.add_row("", "", f"and {of - len(episodes)} more")
@@ -83,7 +83,7 @@ def _episodes(episodes: list[Alert], of: int) -> RenderableType:
 def _recent(alerts: list[Alert]) -> RenderableType:
     if not alerts:
         return Text("none yet", style="dim")
-    table = _table("time (UTC)", "vehicle", "", "severity", "peak", "to blame: seen (expected)")
+    table = _table("time (UTC)", "vehicle", "", "severity", "peak", "signals: observed (expected)")
     for alert in alerts:
         ended = f"{_ended(alert.reason)} after {stopwatch(alert.time - alert.start)}"
         table.add_row(
@@ -92,17 +92,17 @@ def _recent(alerts: list[Alert]) -> RenderableType:
             PHASES[alert.phase],
             Text(alert.severity.value, STYLES[alert.severity]),
             f"{alert.peak:.1f}",
-            Text(ended, "dim") if alert.phase is Phase.END else Text(blamed(alert)),
+            Text(ended, "dim") if alert.phase is Phase.END else Text(attribution(alert)),
         )
     return table
 
 
-def blamed(alert: Alert) -> str:
-    """``coolant_temp 118 C (92), oil_temp 131 C (104)``: what was seen and what the model expected."""
-    return plain(", ".join(_seen(part) for part in alert.signals[:BLAMED]))
+def attribution(alert: Alert) -> str:
+    """``coolant_temp 118 C (92), oil_temp 131 C (104)``: observed values, and those that the model expected."""
+    return plain(", ".join(_observed(part) for part in alert.signals[:MOST_SIGNALS]))
 
 
-def _seen(part: Contribution) -> str:
+def _observed(part: Contribution) -> str:
     observed = "missing" if part.observed is None else f"{part.observed:.4g} {part.unit}".rstrip()
     return f"{part.signal} {observed}" + ("" if part.expected is None else f" ({part.expected:.4g})")
 
@@ -113,9 +113,9 @@ def _ended(reason: EndReason | None) -> str:
 
 def _last_line(board: Board, where: str, connected: bool) -> Text:
     line = Text(f"{where}: ", "dim")
-    line.append("connected" if connected else "no connection, trying again", "green" if connected else "bold red")
+    line.append("connected" if connected else "not connected, reconnecting", "green" if connected else "bold red")
     for word, number in Counter(board.status.values()).most_common():
         line.append("  ")
         line.append(plain(f"{number} {word}"), STATUS_STYLES.get(word, "dim"))
-    told = [f"{number:,} {name.replace('_', ' ')}" for name, number in board.counts.items() if number]
-    return line.append("  " + ", ".join([*told, "Ctrl-C ends"]), "dim")
+    counts = [f"{number:,} {name.replace('_', ' ')}" for name, number in board.counts.items() if number]
+    return line.append("  " + ", ".join([*counts, "Ctrl-C to quit"]), "dim")
