@@ -61,3 +61,13 @@ def mutate(rng: random.Random, text: bytearray) -> bytearray:
         )
         text[place : place + rng.choice([0, 1, length])] = piece * rng.choice([1, 1, 1, length])
     return text
+
+
+def install(folder: Path, name: str, source: str, entries: dict[str, str], version: str = "1.0") -> None:
+    """An installed distribution of one module, as an installer leaves it; ``entries``: suffix to log format."""
+    (folder / f"{name.replace('-', '_')}.py").write_text(source, encoding="utf-8")
+    about = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    lines = [f"{suffix} = {where}" for suffix, where in entries.items()]
+    (about / "entry_points.txt").write_text("\n".join(["[tickover.log_formats]", *lines, ""]))

@@ -13,11 +13,10 @@ import numpy as np
 from tickover.core.resample import Ticks, join
 from tickover.core.values import SECOND, FloatArray, TickBlock
 from tickover.errors import LogError
-from tickover.logs.formats.registry import LOG_FORMATS
+from tickover.logs.formats.registry import log_suffixes
 from tickover.logs.mapping import Mapping
 from tickover.logs.reading import read_log
 
-LOG_SUFFIXES: Final = tuple(suffix + packed for suffix in LOG_FORMATS for packed in ("", ".gz"))
 SHORTEST_TRIP: Final = 120
 """Trips of fewer ticks are left out: the warm-up and a fault with room on both sides need more."""
 
@@ -44,11 +43,12 @@ class Scaler:
 def expand(paths: Iterable[Path]) -> list[Path]:
     """Files as they are, folders as the logs inside them in order of name; LogError when nothing is there."""
     logs: list[Path] = []
+    suffixes = tuple(suffix + packed for suffix in log_suffixes() for packed in ("", ".gz"))
     for path in paths:
         if path.is_dir():
-            found = sorted(item for item in path.rglob("*") if item.name.endswith(LOG_SUFFIXES))
+            found = sorted(item for item in path.rglob("*") if item.name.endswith(suffixes))
             if not found:
-                raise LogError(f"{path}: expected logs ({', '.join(LOG_SUFFIXES)}), found none")
+                raise LogError(f"{path}: expected logs ({', '.join(suffixes)}), got none")
             logs += found
         else:
             logs.append(path)

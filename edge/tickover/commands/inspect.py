@@ -33,7 +33,8 @@ def inspect(logs: tuple[Path, ...], map_file: Path | None) -> None:
 
 def describe(mapping: Mapping, findings: Findings) -> list[str]:
     """The findings as lines of text."""
-    time = f"column '{findings.time_column}', {findings.time_kind}" if findings.time_column else "a fixed rate"
+    without_column = "a fixed rate" if findings.time_kind == "rate" else "the log's own"
+    time = f"column '{findings.time_column}', {findings.time_kind}" if findings.time_column else without_column
     return [
         f"{many(findings.rows, 'row')}, {many(findings.bad_rows, 'bad row')}, {findings.seconds / 3600:.2f} h, "
         f"usually a row every {findings.row_period_s:.3g} s",

@@ -14,13 +14,9 @@ import numpy as np
 from tickover.errors import LogError
 from tickover.logs import profile
 from tickover.logs.formats import times
-from tickover.logs.formats.rows import (
-    MISSING,
-    Head,
-    clean_column,
-    listed,
-    settle,
-)
+from tickover.logs.formats.base import Head
+from tickover.logs.formats.header import clean_column, listed, settle
+from tickover.logs.formats.rows import MISSING
 from tickover.logs.mapping import (
     LogLayout,
     Mapping,
@@ -110,15 +106,17 @@ def _first_guess(heads: Sequence[tuple[str | Path, Head]], notes: list[str]) -> 
         if absent and not its_head.sparse:
             notes.append(f"{other}: has no {listed(absent)}: left out")
             columns = [column for column in columns if column in its_columns]
-    log = _layout(columns)
-    time = _time(columns, head, str(path))
+    # A format with times of its own has channels, not columns of which one may be the time or the vehicle.
+    log = LogLayout() if head.own_time else _layout(columns)
+    time = TimeColumn() if head.own_time else _time(columns, head, str(path))
     names = _long_signals(head, log) if log.layout == "long" else _wide_signals(columns, head, time, log, notes)
+    units = {clean_column(column): unit for column, unit in head.units.items()}
     signals: dict[str, SignalColumn] = {}
     for column in names:
         name, unit = clean_name(column, signals)
-        signals[name] = SignalColumn(column="" if name == column else column, unit=unit)
+        signals[name] = SignalColumn(column="" if name == column else column, unit=units.get(column, unit))
     if not signals:
-        raise LogError(f"{path}: expected columns of numbers besides the time, came {listed(columns)}")
+        raise LogError(f"{path}: expected columns of numbers besides the time, got {listed(columns)}")
     return Mapping(signals=signals, time=time, log=log)
 
 
@@ -138,7 +136,7 @@ def _time(columns: Sequence[str], head: Head, name: str) -> TimeColumn:
     found = (times.called_time(columns) + dated)[:1]
     if not found:
         raise LogError(
-            f"{name}:1: expected a time column; came {listed(columns)}; for rows at a fixed rate, write a mapping with "
+            f"{name}:1: expected a time column, got {listed(columns)}; for rows at a fixed rate, write a mapping with "
             '[time] kind = "rate" and rate_hz, or name the column as time.column'
         )
     kind = _kind(head, found[0])

@@ -10,8 +10,9 @@ from typing import BinaryIO, Final, cast
 
 from tickover.core.values import Readings
 from tickover.errors import ConfigError, LogError
-from tickover.logs.formats.registry import LOG_FORMATS, LogFormat, log_format
-from tickover.logs.formats.rows import Head, Job, settle
+from tickover.logs.formats.base import Head, Job, LogFormat
+from tickover.logs.formats.header import settle
+from tickover.logs.formats.registry import log_format, log_suffixes
 from tickover.logs.mapping import RELATIVE_KINDS, LogLayout, Mapping, parse_mapping
 from tickover.storage import files
 
@@ -62,9 +63,8 @@ def open_log(path: Path) -> Iterator[tuple[BinaryIO, LogFormat]]:
     packed = suffixes[-1:] == [GZIP]
     format_ = log_format("".join(suffixes[:-1][-1:] if packed else suffixes[-1:]))
     if format_ is None:
-        raise LogError(
-            f"{path}: expected a log called {', '.join('*' + suffix for suffix in LOG_FORMATS)} (or .gz of it)"
-        )
+        known = ", ".join("*" + suffix for suffix in log_suffixes())
+        raise LogError(f"{path}: expected a log called {known} (or .gz of it), got {path.name}")
     try:
         with path.open("rb") as file:
             yield (cast(BinaryIO, gzip.GzipFile(fileobj=file, mode="rb")) if packed else file), format_

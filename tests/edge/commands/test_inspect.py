@@ -153,9 +153,9 @@ def test_logs_that_differ_keep_the_columns_they_share(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "rows", "message"),
     [
-        ("a,b", ["1,2", "3,4"], ":1: expected a time column; came a, b; for rows at a fixed rate, write a mapping"),
+        ("a,b", ["1,2", "3,4"], ":1: expected a time column, got a, b; for rows at a fixed rate, write a mapping"),
         ("time,b", ["x,2", "y,4"], ":2: expected a time in column 'time'"),
-        ("time,b", ["1,x", "2,y"], ": expected columns of numbers besides the time, came time, b"),
+        ("time,b", ["1,x", "2,y"], ": expected columns of numbers besides the time, got time, b"),
         ("time,b", ["1,5", "2,5"], "expected a signal that changes; all are empty or constant: b"),
         ("time,b", [], ":2: expected a time in column 'time'"),
     ],
@@ -173,7 +173,7 @@ def test_the_command_puts_the_mapping_on_stdout_and_the_findings_on_stderr(tmp_p
     mapping = parse_mapping(result.stdout)
     assert mapping == propose_mapping([path])[0]
     assert "50 rows, 1 bad row, " in result.stderr
-    assert f"bad row: {path}:52: column 'rpm': expected a number, came 'x'" in result.stderr
+    assert f"bad row: {path}:52: column 'rpm': expected a number, got 'x'" in result.stderr
     assert "rpm" in result.stderr
 
 

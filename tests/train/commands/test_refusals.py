@@ -119,7 +119,7 @@ def test_labels_may_be_packed(model_file, logs, tmp_path):
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
-        ("", ": expected a header and rows, came an empty file"),
+        ("", ": expected a header and rows, got an empty file"),
         ("log,start,end\n", ": expected labelled rows, came none"),
         ("t_s,a,b,twin,anomaly\n", ": expected labelled rows, came none"),
         ("log,start,end\nx.csv,noon,1\n", ":2: expected ISO 8601 times or seconds, came 'noon' and '1'"),

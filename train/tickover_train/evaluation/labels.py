@@ -25,7 +25,7 @@ from tickover.core.values import (
 )
 from tickover.errors import ConfigError
 from tickover.logs.formats.csv import DELIMITERS
-from tickover.logs.formats.rows import clean_column
+from tickover.logs.formats.header import clean_column
 from tickover.logs.formats.text import decode
 from tickover.logs.mapping import Mapping, SignalColumn
 from tickover.logs.reading import open_log, read_head

@@ -11,18 +11,10 @@ import numpy as np
 from tickover.core.values import Readings
 from tickover.errors import LogError
 from tickover.logs.formats import csv_fast
-from tickover.logs.formats.rows import (
-    MAX_COLUMNS,
-    SAMPLE_ROWS,
-    BadRowError,
-    Collector,
-    Head,
-    Job,
-    Row,
-    keys_of,
-    parse_row,
-    rate_stamp,
-)
+from tickover.logs.formats.base import MAX_COLUMNS, SAMPLE_ROWS, Head, Job
+from tickover.logs.formats.collector import Collector
+from tickover.logs.formats.header import keys_of
+from tickover.logs.formats.rows import BadRowError, Row, parse_row, rate_stamp
 from tickover.logs.formats.text import TextRows, blocks, decode
 from tickover.logs.mapping import LogLayout
 
@@ -87,7 +79,7 @@ class _Reader:
         while len(cells) > self._width and not cells[-1].strip():
             cells.pop()
         if len(cells) != self._width:
-            raise BadRowError(f"expected {self._width} cells, came {len(cells)}")
+            raise BadRowError(f"expected {self._width} cells, got {len(cells)}")
         return parse_row(cells.__getitem__, self._keys, self._job, index, self._collector.fold)  # type: ignore[arg-type]
 
 
@@ -104,12 +96,12 @@ def _open(stream: BinaryIO, layout: LogLayout, name: str) -> tuple[Iterator[byte
         text = decode(first, layout.encoding).lstrip("\ufeff").rstrip("\r")
         delimiter = layout.delimiter or max(DELIMITERS, key=text.count)
         return lines, skipped + 1, _header(text, delimiter, name), delimiter, rest
-    raise LogError(f"{name}: expected a header and rows, came an empty file")
+    raise LogError(f"{name}: expected a header and rows, got an empty file")
 
 
 def _header(text: str, delimiter: str, name: str) -> tuple[str, ...]:
     if "\r" in text:
-        raise LogError(f"{name}:1: expected lines that end in LF or CRLF, came CR alone")
+        raise LogError(f"{name}:1: expected lines that end in LF or CRLF, got CR alone")
     try:
         cells = [cell.strip() for cell in _cells(text, delimiter)]
     except BadRowError as error:
@@ -117,7 +109,7 @@ def _header(text: str, delimiter: str, name: str) -> tuple[str, ...]:
     while cells and not cells[-1]:
         cells.pop()
     if not 1 <= len(cells) <= MAX_COLUMNS:
-        raise LogError(f"{name}:1: expected a header of 1 to {MAX_COLUMNS} columns, came {len(cells)}")
+        raise LogError(f"{name}:1: expected a header of 1 to {MAX_COLUMNS} columns, got {len(cells)}")
     return tuple(cells)
 
 

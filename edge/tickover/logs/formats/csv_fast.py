@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from tickover.core.values import SECOND, DoubleArray, TimeArray
 from tickover.logs.formats import times
-from tickover.logs.formats.rows import Keys
+from tickover.logs.formats.header import Keys
 from tickover.logs.mapping import Mapping, TimeKind
 
 Bytes = npt.NDArray[np.uint8]

@@ -7,17 +7,10 @@ import msgspec
 
 from tickover.core.values import Readings
 from tickover.errors import LogError
-from tickover.logs.formats.rows import (
-    SAMPLE_ROWS,
-    BadRowError,
-    Collector,
-    Head,
-    Job,
-    Row,
-    names_of,
-    parse_row,
-    shown,
-)
+from tickover.logs.formats.base import SAMPLE_ROWS, Head, Job
+from tickover.logs.formats.collector import Collector
+from tickover.logs.formats.header import names_of, shown
+from tickover.logs.formats.rows import BadRowError, Row, parse_row
 from tickover.logs.formats.text import TextRows, blocks, decode
 from tickover.logs.mapping import LogLayout
 
@@ -31,9 +24,9 @@ def head(stream: BinaryIO, layout: LogLayout, name: str) -> Head:
         if isinstance(table, dict):
             tables.append(table)
         elif line.strip() and not tables:
-            raise LogError(f"{name}:1: expected one JSON object per line, came {shown(text)}")
+            raise LogError(f"{name}:1: expected one JSON object per line, got {shown(text)}")
     if not tables:
-        raise LogError(f"{name}: expected one JSON object per line, came an empty file")
+        raise LogError(f"{name}: expected one JSON object per line, got an empty file")
     columns = tuple(dict.fromkeys(key for table in tables for key in table))
     return Head(columns, [tuple(_text(table.get(column)) for column in columns) for table in tables], sparse=True)
 
@@ -45,7 +38,7 @@ def read(stream: BinaryIO, job: Job) -> Iterator[Readings]:
     def parse(text: str, index: int) -> Row | None:
         table = _table(text)
         if not isinstance(table, dict):
-            raise BadRowError(f"expected a JSON object, came {shown(text)}")
+            raise BadRowError(f"expected a JSON object, got {shown(text)}")
         return parse_row(table.get, keys, job, index, collector.fold)
 
     rows = TextRows(job, parse)

@@ -12,22 +12,10 @@ from tickover.core.time_format import EARLIEST, LATEST
 from tickover.core.values import DoubleArray, Readings, TimeArray
 from tickover.errors import LogError
 from tickover.logs.formats import times
-from tickover.logs.formats.rows import (
-    BLOCK_ROWS,
-    MAX_COLUMNS,
-    SAMPLE_ROWS,
-    BadRowError,
-    Collector,
-    Fold,
-    Head,
-    Job,
-    Keys,
-    Row,
-    clean_column,
-    names_of,
-    parse_row,
-    rate_stamp,
-)
+from tickover.logs.formats.base import BLOCK_ROWS, MAX_COLUMNS, SAMPLE_ROWS, Head, Job
+from tickover.logs.formats.collector import Collector
+from tickover.logs.formats.header import Keys, clean_column, names_of
+from tickover.logs.formats.rows import BadRowError, Fold, Row, parse_row, rate_stamp
 from tickover.logs.mapping import LogLayout
 
 MAX_ROW_GROUP: Final = 4 << 30
@@ -112,11 +100,11 @@ def _open(stream: BinaryIO, name: str) -> Any:
         raise LogError(f"{name}: expected a Parquet file: {error}") from error
     columns = len(file.schema_arrow.names)
     if not 1 <= columns <= MAX_COLUMNS:
-        raise LogError(f"{name}: expected 1 to {MAX_COLUMNS} columns, came {columns}")
+        raise LogError(f"{name}: expected 1 to {MAX_COLUMNS} columns, got {columns}")
     for group in range(file.num_row_groups):
         size = file.metadata.row_group(group).total_byte_size
         if size > MAX_ROW_GROUP:
-            raise LogError(f"{name}: row group {group}: expected at most {MAX_ROW_GROUP} bytes, came {size}")
+            raise LogError(f"{name}: row group {group}: expected at most {MAX_ROW_GROUP} bytes, got {size}")
     return file
 
 

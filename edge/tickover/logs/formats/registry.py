@@ -1,26 +1,14 @@
-"""Log and payload formats: they take bytes and values, never paths or sockets.
+"""Which log formats there are: a new one is a file beside this one, and a line in ``LOG_FORMATS``.
 
-``LOG_FORMATS`` is the registry: a new format joins by one line here and one in tests/edge/logs/test_log_formats.py.
+Other distributions add theirs through entry points, see ``plugins``. The suite that every format passes is
+tests/edge/logs/test_log_formats.py, where a new one joins by a line too.
 """
 
 import importlib
-from collections.abc import Iterator
-from typing import BinaryIO, Final, Protocol, cast
+from typing import Final, cast
 
-from tickover.core.values import Readings
-from tickover.logs.formats.rows import Head, Job
-from tickover.logs.mapping import LogLayout
-
-
-class LogFormat(Protocol):
-    """What each log format's module offers."""
-
-    def head(self, stream: BinaryIO, layout: LogLayout, name: str) -> Head:
-        """The columns and the first rows; LogError when it is not a log of this format."""
-
-    def read(self, stream: BinaryIO, job: Job) -> Iterator[Readings]:
-        """Blocks of readings, flat memory; LogError for what cannot be read at all."""
-
+from tickover.logs.formats import plugins
+from tickover.logs.formats.base import LogFormat
 
 LOG_FORMATS: Final[dict[str, str]] = {
     ".csv": "tickover.logs.formats.csv",
@@ -34,6 +22,12 @@ LOG_FORMATS: Final[dict[str, str]] = {
 
 
 def log_format(suffix: str) -> LogFormat | None:
-    """The format of a suffix such as ``.csv``; None when there is none."""
-    module = LOG_FORMATS.get(suffix.lower())
-    return cast(LogFormat, importlib.import_module(module)) if module else None
+    """The format of a suffix such as ``.csv``; None when there is none. LogError when a plug-in cannot be loaded."""
+    suffix = suffix.lower()
+    module = LOG_FORMATS.get(suffix)
+    return cast(LogFormat, importlib.import_module(module)) if module else plugins.find(suffix)
+
+
+def log_suffixes() -> tuple[str, ...]:
+    """The suffixes of all formats, plug-ins included; nothing is loaded."""
+    return tuple(dict.fromkeys((*LOG_FORMATS, *plugins.suffixes())))

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final
 
 from tickover.errors import LogError
-from tickover.logs.formats.rows import BadRowError, Job, Row
+from tickover.logs.formats.base import Job
+from tickover.logs.formats.rows import BadRowError, Row
 
 READ_BYTES: Final = 256 << 10
 """One block: small enough that one odd row sends only a few thousand rows the slow way."""
@@ -34,7 +35,7 @@ def blocks(stream: BinaryIO, name: str) -> Iterator[bytes]:
         else:
             rest += data
         if len(rest) > MAX_LINE:
-            raise LogError(f"{name}: expected lines of at most {MAX_LINE} bytes, came a longer one")
+            raise LogError(f"{name}: expected lines of at most {MAX_LINE} bytes, got a longer one")
     if rest:
         yield rest + b"\n"
 
@@ -42,13 +43,13 @@ def blocks(stream: BinaryIO, name: str) -> Iterator[bytes]:
 def check_text(start: bytes, name: str) -> None:
     """LogError when the first bytes are not text."""
     if start.startswith(_UTF16):
-        raise LogError(f"{name}: expected text in UTF-8 or a one-byte encoding, came UTF-16; convert it to UTF-8")
+        raise LogError(f"{name}: expected text in UTF-8 or a one-byte encoding, got UTF-16; convert it to UTF-8")
     for magic, kind in _MAGIC.items():
         if start.startswith(magic):
-            raise LogError(f"{name}: expected text, came {kind} data; is the file's suffix right?")
+            raise LogError(f"{name}: expected text, got {kind} data; is the file's suffix right?")
     line = start.partition(b"\n")[0]
     if line.translate(None, _BINARY) != line:
-        raise LogError(f"{name}: expected text, came binary data (control characters in the first line)")
+        raise LogError(f"{name}: expected text, got binary data (control characters in the first line)")
 
 
 def decode(data: bytes, encoding: str = "") -> str:

@@ -1,0 +1,81 @@
+"""The contract of log formats: what a format says of a log, the job of reading one, and what comes out.
+
+A format is a module (or an object) with the two functions of `LogFormat`. It takes an open stream and never a path, so
+that the same code reads a file, an unpacked file and bytes in a test. Formats of rows share ``header``, ``rows`` and
+``text``; a binary format needs none of them. All of them make their readings with ``collector.Collector``.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import BinaryIO, Final, Literal, NamedTuple, Protocol
+
+from tickover.core.values import Readings
+from tickover.errors import LogError
+from tickover.logs.mapping import LogLayout
+from tickover.logs.mapping import Mapping as LogMapping
+
+BLOCK_ROWS: Final = 16_384
+"""Rows in a block of readings, at most."""
+SAMPLE_ROWS: Final = 256
+"""Rows read ahead to tell what a column holds."""
+MAX_VEHICLES: Final = 10_000
+MAX_COLUMNS: Final = 4_096
+
+
+class Head(NamedTuple):
+    """What a log holds, told before it is read.
+
+    ``columns``: the columns of its rows, or its channels. ``samples``: the first rows as text, a cell per column (an
+    empty text is no value); a format whose channels are all numbers needs none. ``sparse``: rows name their own
+    columns, so one may first appear later than in the samples. ``units``: a column's unit, where the format says it.
+
+    ``own_time``: None when a column holds the time. A format with times of its own says what they count from: ``iso``
+    since 1970, ``seconds`` since the log's start. Its stamps are microseconds in both cases.
+    """
+
+    columns: tuple[str, ...]
+    samples: Sequence[tuple[str, ...]] = ()
+    sparse: bool = False
+    units: Mapping[str, str] = MappingProxyType({})
+    own_time: Literal["iso", "seconds"] | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One log to read. ``mapping``: its time column and kind are settled by `header.settle`. ``start``: microseconds
+    since the epoch. ``vehicle``: whose log it is when no column says so.
+    """
+
+    name: str
+    mapping: LogMapping
+    vehicle: str = ""
+    start: int = 0
+    strict: bool = False
+    counts: Counter[str] = field(default_factory=Counter)
+    on_bad: Callable[[str], None] = lambda message: None
+
+    def bad(self, place: int | str, problem: object) -> None:
+        """Count and report what cannot be read; LogError when strict.
+
+        ``place``: the line or row, from 1; a binary format says in words where it is (``byte 4096``).
+        """
+        message = f"{self.name}:{place}: {problem}"
+        if self.strict:
+            raise LogError(message)
+        self.counts["bad_rows"] += 1
+        self.on_bad(message)
+
+
+class LogFormat(Protocol):
+    """What each log format offers; the suite in ``tests/edge/logs/test_log_formats.py`` checks all of them."""
+
+    def head(self, stream: BinaryIO, layout: LogLayout, name: str) -> Head:
+        """What the log holds; LogError when it is not a log of this format. ``name`` stands for the log in errors."""
+
+    def read(self, stream: BinaryIO, job: Job) -> Iterator[Readings]:
+        """Blocks of readings, in flat memory: the signals of ``job.mapping`` in order, NaN where there is no reading.
+
+        LogError for what cannot be read at all; the rest that cannot be read goes to ``job.bad``.
+        """

@@ -1,0 +1,139 @@
+"""The same four rows in every log format: what the suite in ``edge/logs/test_log_formats.py`` runs over."""
+
+import csv
+import gzip
+import io
+import json
+import math
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from logs import START
+from tickover.logs.mapping import LogLayout, Mapping, SignalColumn
+
+NAN = math.nan
+SIGNALS = ("rpm", "coolant")
+ROWS = [(0, 850.0, 80.5), (1_000_000, 851.25, NAN), (2_500_000, NAN, 81.0), (4_000_000, -3.0e-2, 1e6)]
+"""Microseconds after START, and a value for each signal: what every format's test file says."""
+
+WIDE = Mapping(signals={"rpm": SignalColumn(column="Engine [rpm]"), "coolant": SignalColumn(column="T °C")})
+LONG = Mapping(
+    signals=WIDE.signals,
+    log=LogLayout(layout="long", vehicle_column="truck", signal_column="what", value_column="how_much"),
+)
+
+
+def iso(offset: int) -> str:
+    return str(np.datetime64(START + offset, "us")) + "Z"
+
+
+def cell(value: float) -> str:
+    return "" if math.isnan(value) else repr(value)
+
+
+def wide_csv(delimiter: str = ",", end: str = "\n", trailing: str = "", decimal: str = ".") -> str:
+    header = delimiter.join(["time", "Engine [rpm]", "unused", "T °C"]) + trailing
+    lines = [
+        delimiter.join([iso(t), cell(a).replace(".", decimal), "x y", cell(b).replace(".", decimal)]) + trailing
+        for t, a, b in ROWS
+    ]
+    return end.join([header, *lines]) + end
+
+
+def long_rows() -> list[dict[str, object]]:
+    return [
+        {"time": iso(t), "truck": "van-1", "what": name, "how_much": value}
+        for t, *values in ROWS
+        for name, value in zip(("Engine [rpm]", "T °C"), values, strict=True)
+        if not math.isnan(value)
+    ]
+
+
+def wide_objects() -> list[dict[str, object]]:
+    return [
+        {"time": iso(t)} | {k: v for k, v in (("Engine [rpm]", a), ("T °C", b)) if not math.isnan(v)}
+        for t, a, b in ROWS
+    ]
+
+
+def lines_of(rows: list[dict[str, object]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def long_csv() -> bytes:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, ["time", "truck", "what", "how_much"])
+    writer.writeheader()
+    writer.writerows(long_rows())
+    return out.getvalue().encode()
+
+
+def parquet(rows: list[dict[str, object]]) -> bytes:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    table = pa.Table.from_pylist(rows)
+    moments = pa.array([np.datetime64(str(row["time"]).rstrip("Z"), "ns") for row in rows])
+    out = io.BytesIO()
+    pq.write_table(table.set_column(0, "time", moments), out, row_group_size=2)
+    return out.getvalue()
+
+
+def trace(rows: list[tuple[int, float, float]], start: int = START) -> bytes:
+    """A log of the third-party format in ``plugins/acme_trace.py``; ``start`` -1: without a clock."""
+    channels = (("Engine [rpm]", "1/min"), ("unused", ""), ("T °C", ""))
+    table = b"".join(bytes([len(text.encode())]) + text.encode() for channel in channels for text in channel)
+    records = [
+        struct.pack("<HId", channel, t // 1000, value)
+        for t, *values in rows
+        for channel, value in zip((0, 2), values, strict=True)
+        if not math.isnan(value)
+    ]
+    return b"TRACE1\n" + struct.pack("<qH", start, len(channels)) + table + b"".join(records)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One log of ROWS: its file's name, the mapping that fits it, its bytes; ``lines``: a row is a line of text."""
+
+    name: str
+    mapping: Mapping
+    content: Callable[[], bytes]
+    lines: bool = True
+
+
+FORMATS = {
+    "csv": Case("log.csv", WIDE, lambda: wide_csv().encode()),
+    "csv semicolon": Case("log.csv", WIDE, lambda: wide_csv(";").encode()),
+    "csv txt": Case("log.txt", WIDE, lambda: wide_csv("|").encode()),
+    "csv tab": Case("log.tsv", WIDE, lambda: wide_csv("\t").encode()),
+    "csv crlf, bom": Case("log.csv", WIDE, lambda: b"\xef\xbb\xbf" + wide_csv(end="\r\n").encode()),
+    "csv trailing": Case("log.csv", WIDE, lambda: wide_csv(trailing=",").encode()),
+    "csv trailing rows only": Case(
+        "log.csv",
+        WIDE,
+        lambda: wide_csv(trailing=",").encode().replace("T °C,".encode(), "T °C".encode()),
+    ),
+    "csv no last newline": Case("log.csv", WIDE, lambda: wide_csv().rstrip("\n").encode()),
+    "csv latin-1": Case("log.csv", WIDE, lambda: wide_csv().encode("latin-1")),
+    "csv mojibake": Case("log.csv", WIDE, lambda: wide_csv().replace("°", "Â°").encode()),
+    "csv quoted": Case("log.csv", WIDE, lambda: wide_csv().replace("x y", '"x,""y"').encode()),
+    "csv blank lines": Case("log.csv", WIDE, lambda: b"\n" + wide_csv(end="\n\n").encode()),
+    "csv decimal comma": Case(
+        "log.csv",
+        Mapping(signals=WIDE.signals, log=LogLayout(decimal=",")),
+        lambda: wide_csv(";", decimal=",").encode(),
+    ),
+    "csv gz": Case("log.csv.gz", WIDE, lambda: gzip.compress(wide_csv().encode())),
+    "csv long": Case("log.csv", LONG, long_csv),
+    "jsonl": Case("log.jsonl", WIDE, lambda: lines_of(wide_objects())),
+    "jsonl gz": Case("log.ndjson.gz", WIDE, lambda: gzip.compress(lines_of(wide_objects()))),
+    "jsonl long": Case("log.jsonl", LONG, lambda: lines_of(long_rows())),
+    "parquet": Case("log.parquet", WIDE, lambda: parquet(wide_objects()), lines=False),
+    "parquet long": Case("log.parquet", LONG, lambda: parquet(long_rows()), lines=False),
+    "third party": Case("log.trace", WIDE, lambda: trace(ROWS), lines=False),
+}
+"""Every log format in its varieties; a new format joins by one line."""
