@@ -1,4 +1,4 @@
-"""The errors a user meets. Each says what was expected, what came and where.
+"""The errors that a user sees. Each says what was expected, what was got and where.
 
 The exit codes are those of the command line: 1 failed, 2 wrong usage, 78 bad configuration
 (``EX_CONFIG`` of sysexits.h).
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 
 class TickoverError(Exception):
-    """Base of every error that is answered with one clear message instead of a traceback."""
+    """Base of every error that is shown as one clear message instead of a traceback."""
 
     exit_code = 1
 

@@ -19,8 +19,9 @@ from tickover.jobs.fleet_view import Board
 from tickover.transports.mqtt.client import MqttClient
 
 WAIT_S: Final = 0.25
-"""How long to wait for a message before the view is renewed."""
+"""How long to wait for a message before the view is drawn again."""
 RENEW_S: Final = 0.25
+"""With many messages: how often the view is drawn again."""
 TOPICS: Final = ("alert/+", "alarm/+", "status")
 
 
@@ -53,6 +54,7 @@ def watch(vehicle: str, base: str | None, as_json: bool, **broker: Any) -> None:
         except KeyboardInterrupt:
             pass
         except BrokenPipeError:
+            # The reader is gone: Python flushes standard output at exit, which would fail once more with a traceback.
             sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
     _say_counts(board)
 
@@ -62,7 +64,7 @@ def _base(config: Path | None) -> str:
 
 
 def _print_lines(client: MqttClient, board: Board) -> None:
-    """Each new alert or notice as it was published, a line each (JSON has line breaks between tokens only)."""
+    """Each new alert or notice as it was published, one per line (JSON has line breaks between tokens only)."""
     while True:
         message = client.receive(WAIT_S)
         if message is not None and board.take(message.topic, message.payload):
@@ -71,7 +73,7 @@ def _print_lines(client: MqttClient, board: Board) -> None:
 
 
 class _Screen:
-    """The live view; made before connecting so that a missing package is said first."""
+    """The live view; made before connecting, so that a missing package is reported first."""
 
     def __init__(self, board: Board, where: str) -> None:
         from rich.console import Console

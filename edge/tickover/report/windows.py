@@ -94,7 +94,7 @@ class Windows:
         """Take in a block of ticks and the alerts that it caused."""
         ticks = Ticks(scored.ticks.time, scored.scores.score, scored.ticks.values, scored.scores.expected)
         opened = [self._open(alert) for alert in alerts if alert.phase is Phase.START]
-        for window in opened:
+        for window in opened:  # its lead, and often its start, are in blocks that have passed
             for recent in self._recent:
                 window.take(recent)
         self._follow(alerts)
@@ -110,7 +110,10 @@ class Windows:
         return [window.whole() for window in windows]
 
     def shrink(self, budget: int) -> None:
-        """Halve and drop windows until at most ``budget`` ticks are kept."""
+        """Halve the longest windows, then drop those of the lowest peaks, until at most ``budget`` ticks are kept.
+
+        The start of an episode is what explains it: halving keeps it for all, where dropping loses some entirely.
+        """
         windows = self._by_episode
         while windows and sum(window.size for window in windows.values()) > budget:
             longest = max(windows.values(), key=lambda window: window.size)

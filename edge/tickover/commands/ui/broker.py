@@ -1,4 +1,4 @@
-"""The options that every command with a broker shares, and how such a command is stopped."""
+"""The options that all commands with a broker share, and how such a command is stopped."""
 
 import os
 import re
@@ -20,9 +20,9 @@ from tickover.transports.mqtt.connection import (
 from tickover.transports.mqtt.settings import ENV_PASSWORD
 
 SIGNALS_TOPIC: Final = "trucks/{vehicle}/signals"
-"""Where a truck's readings are published unless told otherwise; the sample config subscribes to it."""
+"""Default topic of a truck's readings; the sample configuration subscribes to it."""
 BASE_TOPIC: Final = "tickover"
-"""First level of the daemon's own topics unless told otherwise."""
+"""Default first level of the daemon's own topics."""
 ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\s:\[\]/]+)(:(?P<port>[0-9]{1,5}))?")
 
 OPTIONS: Final = (
@@ -59,11 +59,13 @@ def connection_of(
 ) -> Connection:
     """The connection that the options describe; UsageError names the option that is wrong."""
     if (broker is None) == (config is None):
-        raise click.UsageError("expected --broker HOST:PORT or --config FILE, one of them")
+        raise click.UsageError(
+            f"expected either --broker HOST:PORT or --config FILE, got {'both' if broker else 'neither'}"
+        )
     if config is not None:
         return configured(load_config(config).broker)
     if key and not certificate:
-        raise click.UsageError("--key: expected --cert as well")
+        raise click.UsageError("--key: expected --cert with it, got --key alone")
     host, port = split_address(str(broker), TLS_PORT if ca or certificate else PORT)
     tls = port == TLS_PORT or ca is not None or certificate is not None
     password = password_file.read_text().strip() if password_file else os.environ.get(ENV_PASSWORD)
@@ -89,7 +91,7 @@ def split_address(text: str, port: int) -> tuple[str, int]:
 
 
 def stop_like_ctrl_c() -> None:
-    """Let SIGTERM end the command as Ctrl-C does, so that files are closed and counts are told."""
+    """Let SIGTERM end the command as Ctrl-C does, so that files are closed and counts are printed."""
 
     def stop(number: int, frame: object) -> NoReturn:
         raise KeyboardInterrupt

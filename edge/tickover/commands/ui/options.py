@@ -1,4 +1,4 @@
-"""What the options and arguments of several commands share."""
+"""Options and arguments that several commands share."""
 
 import contextlib
 import errno
@@ -24,15 +24,15 @@ class OutputFile(click.Path):
 
 
 READABLE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
-"""A file that a foreign library opens; what is opened here says itself why it cannot be read."""
+"""A file that a foreign library opens, so click checks it; for a ``FILE`` our own readers name the problem."""
 FILE: Final = click.Path(path_type=Path)
 WRITABLE: Final = OutputFile(dir_okay=False, path_type=Path)
 VEHICLE: Final = "truck-1"
-"""Whose log it is unless told otherwise."""
+"""Default vehicle of a log."""
 
 
 def speed_of(ctx: click.Context, param: click.Parameter, value: str) -> float:
-    """The number that --speed says; ``max`` is infinity."""
+    """The number given to --speed; ``max`` is infinity."""
     try:
         speed = math.inf if value == "max" else float(value)
     except ValueError:
@@ -44,7 +44,7 @@ def speed_of(ctx: click.Context, param: click.Parameter, value: str) -> float:
 
 @contextlib.contextmanager
 def write_errors_named() -> Iterator[None]:
-    """A full disk and the like as one clear message; a closed pipe is left to click."""
+    """Turn a failed write into one clear message; a closed pipe is left to click."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What ``play`` and ``simulate`` share: sending rows as a truck and saying how far it is."""
+"""What ``play`` and ``simulate`` share: they publish rows as a truck and show how far they are."""
 
 import time
 from typing import Final
@@ -18,11 +18,11 @@ LOG_EVERY_S: Final = 30.0
 """How often a line is written where standard error is no terminal."""
 DRAIN_LIMIT_S: Final = 10.0
 LIVELY: Final = 10
-"""A pace from here on is told in whole numbers."""
+"""A pace of this or more is shown in whole numbers."""
 
 
 class Sender:
-    """Publishes messages to each vehicle's topic and tells on standard error how far it is."""
+    """Publishes messages to each vehicle's topic and shows progress on standard error."""
 
     def __init__(self, client: MqttClient, topic: str) -> None:
         if "{vehicle}" not in topic or "+" in topic or "#" in topic:
@@ -36,7 +36,7 @@ class Sender:
         self._sent = 0
 
     def send(self, vehicle: str, moment: int, payload: bytes) -> None:
-        """Publish one message; waits while the broker owes too many acknowledgements.
+        """Publish one message; waits while too many are unacknowledged.
 
         LogError for a vehicle whose name cannot be a level of a topic.
         """
@@ -52,7 +52,7 @@ class Sender:
             self._line.show(f"{many(self._sent, 'message')}, {self._passed()}, now at {self._now()}")
 
     def finish(self, word: str) -> None:
-        """Wait for the last acknowledgements and say what came of it; BrokerError when messages were refused."""
+        """Wait for the last acknowledgements and print the result; BrokerError when messages were refused."""
         complete = self._client.drain(DRAIN_LIMIT_S)
         counts = self._client.counts
         self._line.show(f"{word}: {many(counts['published'], 'message')} acknowledged, {self._passed()}", last=True)
@@ -71,7 +71,7 @@ class Sender:
             raise BrokerError(f"{self._sent - counts['published']:,} messages were not acknowledged")
 
     def _passed(self) -> str:
-        """How much event time passed, in how much time, and how many times as fast that is."""
+        """How much event time was sent, in how much time, and the ratio of the two."""
         driven = self._moment - (self._first or 0) if self._sent else 0
         took = max(round((time.monotonic() - self._began) * SECOND), 1)
         pace = f"{driven / took:,.0f}" if driven >= LIVELY * took else f"{driven / took:.2g}"

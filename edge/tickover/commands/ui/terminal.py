@@ -1,4 +1,4 @@
-"""The person at the terminal: Ctrl-C, and a line that says how far a long job is."""
+"""Ctrl-C, and the lines that show how far a long command is."""
 
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""Counts and tables as a terminal shows them."""
+"""Counts and tables as text."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
