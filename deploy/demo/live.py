@@ -2,7 +2,7 @@
 
     python deploy/demo/live.py [--speed N]
 
-Prints the alerts as they reach the subscriber. Needs Mosquitto; says how to get it when it is not there.
+Prints the alerts that the subscriber receives. Needs Mosquitto; without it, prints how to install it.
 """
 
 import argparse
@@ -24,10 +24,10 @@ from tickover.transports.mqtt.client import Connection, MqttClient
 HERE = Path(__file__).resolve().parent
 VEHICLE = "truck-1"
 SPEED = 1200.0
-"""Of the recording's 2.6 hours: some 8 seconds."""
+"""The recording's 2.6 hours take about 8 seconds."""
 START_LIMIT_S = 20.0
 QUIET_S = 2.0
-"""The demo ends when the truck is done and no alert has come for this long."""
+"""The demo ends when the truck is done and no alert was received for this long."""
 PLACES = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/sbin"
 
 GET_MOSQUITTO = """The live demo needs the MQTT broker Mosquitto, which is not installed:
@@ -64,11 +64,11 @@ def main() -> int:
     if mosquitto is None:
         click.echo(GET_MOSQUITTO)
         return 0
-    click.echo("\nNow live: a truck publishes the same recording over MQTT, the daemon answers with alerts.")
+    click.echo("\nLive: a truck publishes the same recording over MQTT, and the daemon publishes alerts.")
     with tempfile.TemporaryDirectory(prefix="tickover-live-") as folder, contextlib.ExitStack() as stack:
         port = start_broker(stack, mosquitto, Path(folder))
         alerts = drive(stack, port, Path(folder), speed)
-    click.echo(f"{alerts} alerts arrived over MQTT. (A replay may tell one more: the end of its log ends an episode.)")
+    click.echo(f"{alerts} alerts arrived over MQTT. (A replay may print one more: the end of its log ends an episode.)")
     return 0 if alerts else 1
 
 
@@ -102,7 +102,7 @@ def drive(stack: contextlib.ExitStack, port: int, folder: Path, speed: float) ->
     stack.enter_context(process(tickover("run", "--config", str(config)), folder / "daemon.log"))
     if client.receive(START_LIMIT_S) is None:
         click.echo((folder / "daemon.log").read_text(), err=True)
-        raise SystemExit("the daemon did not come up")
+        raise SystemExit(f"expected the daemon to be online within {START_LIMIT_S:g} s, got no message from it")
     click.echo(f"daemon: online; truck: plays {HERE / 'trip.csv.gz'} at {speed:g} times its pace")
     play = ["play", str(HERE / "trip.csv.gz"), "--map", str(HERE / "mapping.toml"), "--vehicle", VEHICLE]
     truck = stack.enter_context(
@@ -135,7 +135,7 @@ def tickover(*args: str) -> list[str]:
 
 @contextlib.contextmanager
 def process(command: list[str], log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that ends with the block; what it says goes to ``log``."""
+    """A process that ends with the block; its output goes to ``log``."""
     with contextlib.ExitStack() as files:
         out = files.enter_context(log.open("wb")) if log else subprocess.DEVNULL
         started = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)

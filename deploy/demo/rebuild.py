@@ -1,7 +1,7 @@
 """Make the demo's files again: ``rebuild.py data`` the recording from its seed, ``rebuild.py model`` the model.
 
-The model is trained on sound trips of other trucks (other seeds) by the project's own ``tickover train``; the
-recording is never seen in training.
+The model is trained with ``tickover train`` on trips without faults of other trucks (other seeds); the recording is not
+among them.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def write_data() -> None:
 
 
 def write_model(out: Path) -> None:
-    """Simulate sound trips, train, export."""
+    """Simulate trips without faults, train, export."""
     out.mkdir(parents=True, exist_ok=True)
     logs = []
     for seed in TRAINING_SEEDS:
