@@ -1,19 +1,27 @@
-"""The pages of ``evaluate`` and ``compare`` in a real browser: nothing is cut off on a desk, little on a phone."""
+"""The workshop's pages in a real browser: nothing is cut off on a desk, little on a phone; and what each may load."""
 
 import html
 import json
 import re
 import subprocess
+from dataclasses import replace
 
+import jinja2
 import pytest
 
 import chromium
 from tickover.model.detector import Detector
+from tickover_train.comparison import ARCHITECTURES, CELLS, Comparison, Entry
 from tickover_train.data import Trip
 from tickover_train.evaluation.study import run
-from tickover_train.pages.evaluation import render, render_comparison
+from tickover_train.fitting.horizon import horizons
+from tickover_train.pages import comparison as comparison_page
+from tickover_train.pages import evaluation as evaluation_page
+from tickover_train.pages import training as training_page
+from tickover_train.pages.template import fill
+from tickover_train.pipeline import finish, fit_folds, new_job
+from train import trips as made_up
 
-pytest.importorskip("torch")
 DESK, PHONE = 1100, 400
 MEASURE = """<script>onload = () => {
 const told = [...document.querySelectorAll("iframe")].map(frame => {
@@ -21,6 +29,8 @@ const told = [...document.querySelectorAll("iframe")].map(frame => {
   return {
     page: page.documentElement.scrollWidth - frame.clientWidth,
     tables: [...page.querySelectorAll(".scroll")].map(one => one.scrollWidth - one.clientWidth),
+    drawn: [...page.querySelectorAll(".main-svg")].every(
+      one => one.getBoundingClientRect().right <= frame.clientWidth && one.getBoundingClientRect().width > 100),
     named: [...page.querySelectorAll(".scroll")].every(one => {
       one.scrollLeft = 1000;
       const name = one.querySelector("tbody td").getBoundingClientRect();
@@ -40,13 +50,6 @@ def study(model_file, trips):
 
 @pytest.fixture(scope="module")
 def comparison(study):
-    from tickover_train.comparison import (
-        ARCHITECTURES,
-        CELLS,
-        Comparison,
-        Entry,
-    )
-
     model = study.whole[0]
     entries = [
         Entry(
@@ -70,10 +73,18 @@ def comparison(study):
     return Comparison(entries, study.whole[1:], study.hours)
 
 
+@pytest.fixture(scope="module")
+def training_run():
+    """The page of a small training run."""
+    job = new_job(made_up.tiny(epochs=1), made_up.MAPPING, made_up.trips(3))
+    product = finish(job, fit_folds(job))
+    return training_page.render(job, product, horizons(product.network, job.normalised, 0))
+
+
 @pytest.mark.skipif(chromium.CHROMIUM is None, reason="there is no browser")
-def test_tables_fit_a_desk_and_keep_their_names_on_a_phone(study, comparison, tmp_path):
+def test_tables_fit_a_desk_and_keep_their_names_on_a_phone(study, comparison, training_run, tmp_path):
     """How much wider than their room are the page and its tables, and are rows named when scrolled to the end?"""
-    pages = [render_comparison(comparison, 40, 8, 0), render(study)]
+    pages = [comparison_page.render(comparison, 40, 8, 0), evaluation_page.render(study), training_run]
     frames = [
         f'<iframe style="border:0" width="{width}" height="2000" srcdoc="{html.escape(page)}"></iframe>'
         for width in (DESK, PHONE)
@@ -87,8 +98,24 @@ def test_tables_fit_a_desk_and_keep_their_names_on_a_phone(study, comparison, tm
     dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     told = json.loads(re.search(r"<output>(.*?)</output>", dom, re.DOTALL)[1])
     assert max(one["page"] for one in told) <= 0
-    compared, evaluated, _, phone = told
+    compared, evaluated, trained, _, phone, trained_on_a_phone = told
     assert compared["tables"] == [0]
     assert set(evaluated["tables"]) == {0}
+    assert trained["tables"] == trained_on_a_phone["tables"] == [0]
     assert phone["tables"][0] == 0, "the kinds of faults fit a phone"
-    assert all(one["named"] for one in told)
+    assert all(one["named"] and one["drawn"] for one in told)
+
+
+def test_a_page_loads_nothing_and_runs_only_what_it_brings(study, comparison, training_run):
+    without_script = [comparison_page.render(comparison, 40, 8, 0), evaluation_page.render(study)]
+    for page in without_script:
+        assert "content=\"default-src 'none'; style-src 'unsafe-inline'\"" in page
+        assert "<script" not in page
+    assert "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'" in training_run
+
+
+def test_what_a_page_is_given_is_escaped_and_may_not_be_missing(study):
+    hostile = replace(study, model="<script>alert(1)</script>")
+    assert "<script" not in evaluation_page.render(hostile)
+    with pytest.raises(jinja2.UndefinedError):
+        fill("evaluation.html.j2", study=study)

@@ -14,7 +14,7 @@ from tickover.logs.reading import load_mapping
 from tickover_train.commands.files import LOGS, warn, write
 from tickover_train.config import TrainConfig, load_config
 from tickover_train.data import expand, load_trips
-from tickover_train.pages.evaluation import render_comparison
+from tickover_train.pages.comparison import render
 from tickover_train.pages.words import number, percent
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def compare(
     if json_file:
         write(json_file, msgspec.json.format(msgspec.json.encode(found)))
     if page:
-        write(page, render_comparison(found, len(trips), epochs, seed).encode())
+        write(page, render(found, len(trips), epochs, seed).encode())
         click.echo(f"page: {page}")
 
 

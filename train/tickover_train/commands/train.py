@@ -15,7 +15,7 @@ from tickover.logs.inspection import propose_mapping
 from tickover.logs.mapping import Mapping
 from tickover.logs.reading import load_mapping
 from tickover_train import cell_choice, run_folder
-from tickover_train.commands.files import LOGS
+from tickover_train.commands.files import LOGS, write
 from tickover_train.config import TrainConfig, load_config, parse_budget
 from tickover_train.data import Trip, expand, load_trips
 from tickover_train.fitting import checkpoint
@@ -33,6 +33,7 @@ from tickover_train.pipeline import (
 CELLS = ("rnn", "gru", "lstm", "auto")
 ARCHITECTURES = ("autoencoder", "seq2seq", "forecaster")
 BAD_ROWS_SHOWN = 5
+REPORT_FILE = "report.html"
 STOPPING = "stopping: keeping the best so far (Ctrl-C again to end at once)"
 
 
@@ -81,7 +82,7 @@ def train(
     product = finish(job, fitted)
     horizon = horizons(product.network, job.normalised, settings.seed)
     run_folder.write(out, job, product, horizon)
-    training.write(out / "report.html", job, product, horizon)
+    write(out / REPORT_FILE, training.render(job, product, horizon).encode())
     click.echo(summary(out, job, product, horizon))
 
 

@@ -1,8 +1,7 @@
-"""The study as one self-contained HTML page, light and dark. Pictures are SVG: no script, nothing loaded."""
+"""The page of ``tickover evaluate``: the study, light and dark. Pictures are SVG: no script, nothing loaded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +10,8 @@ import numpy.typing as npt
 from tickover_train.evaluation.false_alarms import FalseAlarm
 from tickover_train.evaluation.judge import Cell, CurvePoint
 from tickover_train.evaluation.study import Study
-from tickover_train.pages.words import number, percent, seconds
+from tickover_train.pages.template import fill
+from tickover_train.pages.words import number
 
 WIDTH: Final = 320
 HEIGHT: Final = 90
@@ -29,8 +29,9 @@ class Row:
 
 
 def render(study: Study) -> str:
-    """The page's HTML; everything from outside is escaped by the template."""
-    page: str = _template("evaluation.html.j2").render(
+    """The page; everything from outside is escaped by the template."""
+    return fill(
+        "evaluation.html.j2",
         study=study,
         model=study.whole[0],
         tables=[(title.capitalize(), verdicts) for title, verdicts in study.tables],
@@ -43,20 +44,6 @@ def render(study: Study) -> str:
         alarms=[(alarm, _pictures(alarm)) for alarm in study.worst],
         size=(WIDTH, HEIGHT),
     )
-    return page
-
-
-def _template(name: str) -> Any:
-    """A page's template; everything that is put into it is escaped."""
-    from jinja2 import DictLoader, Environment, select_autoescape
-
-    folder = files(__package__)
-    pages = {one: folder.joinpath(one).read_text(encoding="utf-8") for one in ("style.css", name)}
-    environment = Environment(
-        loader=DictLoader(pages), autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(percent=percent, seconds=seconds, number=number)
-    return environment.get_template(name)
 
 
 def _magnitudes(cells: Sequence[Cell]) -> list[float]:
@@ -117,9 +104,3 @@ def _path(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> str:
         parts.append(f"{pen}{a:.1f} {b:.1f}")
         pen = "L"
     return " ".join(parts)
-
-
-def render_comparison(found: Any, trips: int, epochs: int, seed: int) -> str:
-    """The page of ``tickover compare``; ``found`` is a ``tickover_train.comparison.Comparison``."""
-    page: str = _template("comparison.html.j2").render(found=found, trips=trips, epochs=epochs, seed=seed)
-    return page

@@ -1,44 +1,42 @@
-"""The run's report: one self-contained page with loss curves, residuals, memory horizon, limits and unseen trips."""
+"""The page of ``tickover train``: loss curves, residuals, memory horizon, limits and unseen trips. It opens offline."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
-import jinja2
 import numpy as np
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from tickover.core.values import DoubleArray
-from tickover.storage.files import replace_file
 from tickover_export.run import limits_tuple
 from tickover_train.fitting.horizon import FRACTION, Horizon, Horizons
+from tickover_train.pages.template import fill
 from tickover_train.pages.words import realised_words
 from tickover_train.pipeline import Job, Product
 
-PAGE: Final = Path(__file__).with_name("training.html.j2")
 BINS: Final = np.linspace(-6.0, 6.0, 121)
 """Of the residual histograms, in residual units; what lies beyond is in the outermost bins."""
+CLEAR: Final = "rgba(0,0,0,0)"
+GREY: Final = "#7d8790"
 
 
-def write(path: Path, job: Job, product: Product, horizon: Horizons) -> None:
-    """Write the page, whole. It opens offline."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+def render(job: Job, product: Product, horizon: Horizons) -> str:
+    """The page."""
     figures = {
         "losses": _losses(product),
         "residuals": _residuals(product),
         "horizon": _horizon(horizon, job.period_s),
         "unseen": _unseen(product, job.period_s),
     }
-    page = environment.from_string(PAGE.read_text(encoding="utf-8")).render(
+    return fill(
+        "training.html.j2",
+        name=product.spec.name,
         plotly=get_plotlyjs(),
-        figures={name: figure.to_html(full_html=False, include_plotlyjs=False) for name, figure in figures.items()},
+        figures={name: _html(figure) for name, figure in figures.items()},
         facts=_facts(job, product, horizon),
         limits=_limit_rows(product),
         banks=[bank.name for bank in product.spec.banks],
     )
-    with replace_file(path) as file:
-        file.write(page.encode())
 
 
 def _facts(job: Job, product: Product, horizon: Horizons) -> dict[str, str]:
@@ -78,8 +76,26 @@ def _figure(x: str, y: str, **layout: Any) -> go.Figure:
     figure.update_layout(
         xaxis_title=x, yaxis_title=y, template="simple_white", height=360, margin={"l": 60, "r": 20, "t": 20, "b": 50}
     )
+    # The page behind shows through, light or dark, and grey is seen on both.
+    figure.update_layout(paper_bgcolor=CLEAR, plot_bgcolor=CLEAR, font_color=GREY)
+    figure.update_xaxes(linecolor=GREY, tickcolor=GREY)
+    figure.update_yaxes(linecolor=GREY, tickcolor=GREY, exponentformat="power")
+    # Above the plot: beside it there is no room on a phone.
+    figure.update_layout(legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0.0})
     figure.update_layout(**layout)
     return figure
+
+
+def _line(dash: str) -> dict[str, Any]:
+    """A straight line across the plot; the template's own have no width."""
+    return {"line_dash": dash, "line_color": GREY, "line_width": 1, "opacity": 1.0}
+
+
+def _html(figure: go.Figure) -> str:
+    """The figure as an element that keeps to its room when the window is turned or resized."""
+    settings = {"responsive": True, "displayModeBar": False}
+    element: str = figure.to_html(full_html=False, include_plotlyjs=False, config=settings)
+    return element
 
 
 def _losses(product: Product) -> go.Figure:
@@ -109,8 +125,8 @@ def _horizon(horizon: Horizons, period_s: float) -> go.Figure:
     for name, one in (("through the inputs", horizon.memory), ("through the state", horizon.state)):
         if one is not None:
             figure.add_scatter(x=np.arange(len(one.curve)) * period_s, y=_relative(one.curve), name=name)
-            figure.add_vline(x=one.lag * period_s, line_dash="dot")
-    figure.add_hline(y=FRACTION, line_dash="dash")
+            figure.add_vline(x=one.lag * period_s, **_line("dot"))
+    figure.add_hline(y=FRACTION, **_line("dash"))
     return figure
 
 
@@ -125,5 +141,5 @@ def _unseen(product: Product, period_s: float) -> go.Figure:
     peaks = [float(np.nanmax(scores, initial=0.0)) for scores in product.limits.scores]
     hours = [f"{len(scores) * period_s / 3600:.2f} h" for scores in product.limits.scores]
     figure.add_bar(x=[trip.source for trip in product.charts], y=peaks, hovertext=hours)
-    figure.add_hline(y=1.0, line_dash="dash")
+    figure.add_hline(y=1.0, **_line("dash"))
     return figure
