@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import paths
 from broker import Broker, free_port, wait_until
 from daemon_process import START, Daemon, Truck, Watcher, drive
 from doctor_process import doctor, plain
@@ -30,6 +31,13 @@ TOPIC = "truck/t1/telemetry"
 
 def lines(daemon: Daemon, word: str) -> list[str]:
     return [line for line in daemon.text().splitlines() if word in line]
+
+
+@pytest.mark.parametrize("words", ["nobody listens", "did not answer", "hung up", "not accepted"])
+def test_a_reason_that_we_word_ourselves_has_a_remedy(words: str) -> None:
+    ours = [path.read_text() for path in (paths.ROOT / "edge" / "tickover" / "transports").rglob("*.py")]
+    assert any(words in text for text in ours), "reword messages/remedies with transports"
+    assert remedies.for_connection(f"the broker {words} at 3 o'clock")
 
 
 def test_a_dead_broker(tmp_path: Path) -> None:
