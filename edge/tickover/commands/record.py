@@ -11,10 +11,11 @@ from tickover.commands.ui.broker import SIGNALS_TOPIC, broker_options, connectio
 from tickover.commands.ui.terminal import StatusLine
 from tickover.commands.ui.words import many
 from tickover.daemon.config import load_config
-from tickover.jobs.record import Kind, Listener, Recorder
+from tickover.jobs.record import Kind, Recorder
 from tickover.jobs.recording import Session
 from tickover.logs.trip_files import TripFiles
 from tickover.payloads.base import Input, TimeUnit
+from tickover.payloads.listener import Listener
 from tickover.payloads.registry import FORMATS
 from tickover.payloads.topic_template import TopicTemplate
 from tickover.transports.mqtt.client import MqttClient

@@ -14,8 +14,8 @@ from tickover.doctor import Check, State, fail, ok, queue, warn
 from tickover.doctor.device import gate_signals
 from tickover.errors import BrokerError
 from tickover.host.certificates import read_certificate, validity
-from tickover.jobs.record import Listener
 from tickover.messages import remedies
+from tickover.payloads.listener import Listener
 from tickover.payloads.topic_template import TopicTemplate
 from tickover.transports.mqtt.client import MqttClient
 from tickover.transports.mqtt.connection import Connection, configured

@@ -7,7 +7,8 @@ from typing import Final
 
 from tickover.core.values import SECOND
 from tickover.errors import LogError
-from tickover.jobs.record import Listener, Recorder
+from tickover.jobs.record import Recorder
+from tickover.payloads.listener import Listener
 from tickover.transports.mqtt.client import RECEIVE_MAXIMUM, Message, MqttClient
 
 COMMIT_MESSAGES: Final = RECEIVE_MAXIMUM // 2

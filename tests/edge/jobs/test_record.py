@@ -17,16 +17,12 @@ from hypothesis import strategies as st
 
 from broker import Broker, broker
 from tickover.core.values import SECOND, Readings
-from tickover.jobs.record import (
-    Kind,
-    Listener,
-    Recorded,
-    Recorder,
-)
+from tickover.jobs.record import Kind, Recorder
 from tickover.logs.mapping import parse_mapping
 from tickover.logs.reading import read_log
 from tickover.logs.trip_files import TripFiles
 from tickover.payloads.base import Input
+from tickover.payloads.listener import Listener, NamedRow
 from tickover.payloads.sparkplug import Payload
 from tickover.transports.mqtt.client import MqttClient
 from tickover.transports.mqtt.connection import Connection
@@ -184,7 +180,7 @@ def test_more_signals_than_a_model_can_have_are_counted() -> None:
     assert listener.counts["unknown_signal"] == 88
 
 
-def write(folder: Path, kind: Kind, rows: list[Recorded], *, total: int = LARGE, file_bytes: int = LARGE) -> TripFiles:
+def write(folder: Path, kind: Kind, rows: list[NamedRow], *, total: int = LARGE, file_bytes: int = LARGE) -> TripFiles:
     files = TripFiles(folder, total)
     recorder = Recorder(files, kind, gap_s=60, file_bytes=file_bytes)
     for row in rows:
@@ -194,7 +190,7 @@ def write(folder: Path, kind: Kind, rows: list[Recorded], *, total: int = LARGE,
 
 
 def test_the_oldest_files_go_when_the_folder_is_full(tmp_path: Path) -> None:
-    rows = [Recorded("v", T0 + trip * 3600 * SECOND + row, {"a": row}) for trip in range(20) for row in range(5)]
+    rows = [NamedRow("v", T0 + trip * 3600 * SECOND + row, {"a": row}) for trip in range(20) for row in range(5)]
     files = write(tmp_path, "jsonl", rows, total=3_000)
     left = sorted(path.name for path in tmp_path.glob("v/*"))
     assert sum(path.stat().st_size for path in tmp_path.glob("v/*")) <= 3_000
@@ -204,7 +200,7 @@ def test_the_oldest_files_go_when_the_folder_is_full(tmp_path: Path) -> None:
 
 
 def test_a_long_trip_is_split_by_size_and_keeps_every_row(tmp_path: Path) -> None:
-    rows = [Recorded("v", T0 + row * SECOND, {"a": row}) for row in range(50)]
+    rows = [NamedRow("v", T0 + row * SECOND, {"a": row}) for row in range(50)]
     write(tmp_path, "csv", rows, file_bytes=500)
     files = list(tmp_path.glob("v/*"))
     assert len(files) > 2
@@ -219,14 +215,14 @@ def read_a(path: Path) -> list[int]:
 
 def test_a_signal_that_appears_later_begins_a_new_csv_file(tmp_path: Path) -> None:
     write(
-        tmp_path, "csv", [Recorded("v", T0, {"a": 1}), Recorded("v", T0 + 1, {"b": 2}), Recorded("v", T0 + 2, {"a": 3})]
+        tmp_path, "csv", [NamedRow("v", T0, {"a": 1}), NamedRow("v", T0 + 1, {"b": 2}), NamedRow("v", T0 + 2, {"a": 3})]
     )
     assert len(list(tmp_path.glob("v/*"))) == 2
 
 
 def test_a_vehicles_name_cannot_leave_the_folder(tmp_path: Path) -> None:
     names = ["..", ".", "...x", "a b", "a\\b", "\u202e"]
-    write(tmp_path / "out", "jsonl", [Recorded(name, T0, {"a": 1}) for name in names])
+    write(tmp_path / "out", "jsonl", [NamedRow(name, T0, {"a": 1}) for name in names])
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
     assert len(list((tmp_path / "out").glob("*/*.jsonl.gz"))) == len(names)
 
@@ -235,7 +231,7 @@ def test_a_vehicles_name_cannot_leave_the_folder(tmp_path: Path) -> None:
 @given(st.data())
 def test_a_torn_end_is_cut_off_at_the_next_start(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("torn")
-    write(folder, "jsonl", [Recorded("v", T0 + row, {"a": row}) for row in range(8)])
+    write(folder, "jsonl", [NamedRow("v", T0 + row, {"a": row}) for row in range(8)])
     [path] = folder.glob("v/*")
     whole = path.read_bytes()
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))] + data.draw(st.sampled_from([b"", b"\0" * 9])))
@@ -247,7 +243,7 @@ def test_a_torn_end_is_cut_off_at_the_next_start(tmp_path_factory: pytest.TempPa
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path, "jsonl", [Recorded("v", T0, {"a": 1})])
+    write(tmp_path, "jsonl", [NamedRow("v", T0, {"a": 1})])
     [path] = tmp_path.glob("v/*")
     before = path.read_bytes()
     files = TripFiles(tmp_path, LARGE)

@@ -8,9 +8,10 @@ import pytest
 from tickover.daemon.config import Vehicles, load_config
 from tickover.daemon.intake import Intake
 from tickover.errors import ConfigError
-from tickover.jobs.record import Listener, Recorder
+from tickover.jobs.record import Recorder
 from tickover.logs.trip_files import TripFiles
 from tickover.payloads.base import Input
+from tickover.payloads.listener import Listener
 from tickover.payloads.registry import FORMATS
 from tickover.transports.mqtt.link import Incoming
 
