@@ -1,11 +1,13 @@
 """Times and durations as people and files read them, in one home."""
 
+import re
 from datetime import datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import paths
 from tickover.core.time_format import (
     LATEST,
     clock,
@@ -111,3 +113,11 @@ def test_a_stopwatch_shows_hours_once_there_are_any(seconds: float, words: str) 
 )
 def test_settings_are_told_in_one_unit(seconds: float, words: str) -> None:
     assert span(seconds) == words
+
+
+def test_no_other_file_turns_times_into_text_or_back() -> None:
+    """One home, so that two places cannot differ: in the digits of a fraction, or in what a naive time means."""
+    sources = [path for root in ("edge", "export", "train", "deploy") for path in (paths.ROOT / root).rglob("*.py")]
+    calls = re.compile(r"\b(strftime|isoformat|fromisoformat|fromtimestamp)\(")
+    homes = [path.name for path in sources if calls.search(path.read_text(encoding="utf-8"))]
+    assert homes == ["time_format.py"]
