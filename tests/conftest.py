@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from small_disk import SmallDisk, mounted
 
@@ -20,7 +21,12 @@ def find_data() -> Path | None:
 
 
 def pytest_configure() -> None:
-    """A shell starts background jobs with SIGINT ignored, and children inherit it: tests of Ctrl-C need it back."""
+    """A shell starts background jobs with SIGINT ignored, and children inherit it: tests of Ctrl-C need it back.
+
+    Hypothesis sets no deadlines: on a machine with other work they measure that work.
+    """
+    settings.register_profile("tickover", deadline=None)
+    settings.load_profile("tickover")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -99,8 +99,10 @@ class Daemon:
             command = [sys.executable, "-m", "tickover", "run", "--config", str(self.config)]
             self.process = subprocess.Popen(command, stderr=log, stdout=log, env=env)
         if ready:
-            before = self.text().count("subscribed to")
-            wait_until(lambda: self.text().count("subscribed to") > before or self.over(), 15, "the daemon subscribes")
+            before = self.text().count("subscribed topics=")
+            wait_until(
+                lambda: self.text().count("subscribed topics=") > before or self.over(), 15, "the daemon subscribes"
+            )
             assert not self.over(), self.text()
         return self
 

@@ -19,12 +19,12 @@ from tickover.core.pipeline import Pipeline  # noqa: E402
 from tickover.daemon import events  # noqa: E402
 from tickover.daemon.committer import JOURNAL_FACTOR, JOURNAL_LEAST  # noqa: E402
 from tickover.daemon.config import State  # noqa: E402
-from tickover.daemon.dedup import IDS, Taken  # noqa: E402
 from tickover.daemon.events import Entry, rows_of  # noqa: E402
 from tickover.daemon.fleet import Fleet  # noqa: E402
 from tickover.model.detector import Detector  # noqa: E402
 from tickover.storage.store import Change, Store  # noqa: E402
-from tickover.transports.mqtt.link import Incoming  # noqa: E402
+from tickover.transports.base import Received  # noqa: E402
+from tickover.transports.mqtt.dedup import IDS, Delivery, PacketIds  # noqa: E402
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "gru_autoencoder.onnx"
 DAY_S = 86_400
@@ -47,7 +47,7 @@ def play(vehicles: int, seconds: int, every_s: float, whole_states: bool) -> dic
         store = Store(Path(folder))
         before, journal, checkpoint_size, checkpoint_at = written(), 0, 0, CHECKPOINT_S
         commits = messages = 0
-        taken = Taken()
+        deduplication = PacketIds()
         for first in np.arange(0.0, seconds, every_s):
             stamps = [round((1.7e9 + first + step) * 1e6) for step in range(max(1, round(every_s)))]
             share = vehicles if every_s >= 1 else round(vehicles * every_s)
@@ -66,13 +66,14 @@ def play(vehicles: int, seconds: int, every_s: float, whole_states: bool) -> dic
                 continue
             for _ in range(len(stamps) * share):
                 messages += 1
-                taken.note(Incoming(1, messages % (IDS - 1) + 1, 1, "t", str(messages).encode(), 0))
-            body = events.encode(Entry(names, list(batch), taken.new()))
+                token = Delivery(1, messages, messages % (IDS - 1) + 1, 1)
+                deduplication.note(Received("t", str(messages).encode(), 0, token))
+            body = events.encode(Entry(names, list(batch), deduplication.new()))
             journal += len(body)
             change = Change(journal=body)
             if journal > max(JOURNAL_LEAST, JOURNAL_FACTOR * checkpoint_size) or first >= checkpoint_at:
                 change.states = {name: fleet.state(name) for name in fleet.vehicles}
-                change.meta |= taken.pages(False)
+                change.meta |= deduplication.pages(False)
                 change.forget_journal = True
                 checkpoint_size = sum(map(len, [*change.states.values(), *change.meta.values()]))
                 journal, checkpoint_at = 0, first + CHECKPOINT_S

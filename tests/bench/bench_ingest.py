@@ -136,13 +136,14 @@ def daemon_rate(path: Path, count: int) -> Rate:
     loaded = load_config(path)
     daemon = open_daemon(loaded, open_fleet(loaded), "bench")
     end, watch = time.monotonic() + 300, None
-    while (taken := daemon.intake.counts["rows"] + daemon.intake.counts["repeated"]) < count:
+    counts = daemon.engine.intake.counts
+    while (taken := counts["rows"] + counts["repeated"]) < count:
         watch = watch or (Stopwatch(taken) if taken else None)
         daemon.turn()
         assert time.monotonic() < end
-    daemon.commit()
+    daemon.engine.commit()
     assert watch
-    assert daemon.store.durable
+    assert daemon.engine.store.durable
     rate = watch.rate(taken)
     daemon.stop(0.5)
     return rate

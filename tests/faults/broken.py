@@ -7,28 +7,29 @@ from pathlib import Path
 from typing import Any
 
 from tickover import cli
-from tickover.daemon import loop, outbox
+from tickover.daemon import outbox
 from tickover.daemon.committer import Committer
-from tickover.transports.mqtt import link
+from tickover.daemon.connection import Connection
+from tickover.transports.base import Disconnected
+from tickover.transports.mqtt.link import Link
 
 
 def acknowledge_first() -> None:
     """Inputs are acknowledged when they come, before the commit."""
-    received = Committer.received
+    begin = Committer.__init__
 
-    def early(self: Committer, message: link.Incoming) -> None:
-        received(self, message)
-        LINKS[-1].acknowledge([message])
-        time.sleep(0.001)  # the socket's thread sends it
+    def noted(self: Committer, policy: Any, source: Link, *rest: Any) -> None:
+        begin(self, policy, source, *rest)
+        received = self.received
 
-    Committer.received = early  # type: ignore[method-assign]
-    Link = loop.Link
+        def early(token: object) -> None:
+            received(token)
+            source.acknowledge([token])
+            time.sleep(0.001)  # the socket's thread sends it
 
-    def noted(*args: Any, **options: Any) -> link.Link:
-        LINKS.append(Link(*args, **options))
-        return LINKS[-1]
+        self.received = early  # type: ignore[method-assign]
 
-    loop.Link = noted  # type: ignore[assignment,misc]
+    Committer.__init__ = noted  # type: ignore[method-assign]
 
 
 def forget_first() -> None:
@@ -45,17 +46,16 @@ def forget_first() -> None:
 
 def count_silence_always() -> None:
     """A network that is away counts as a truck that is silent."""
-    lost = loop.Daemon._on_disconnected
+    lost = Connection.disconnected
 
-    def stay(self: loop.Daemon, event: link.Disconnected) -> None:
+    def stay(self: Connection, event: Disconnected) -> None:
         lost(self, event)
-        self.connected = True
+        self.up = True
 
-    loop.Daemon._on_disconnected = stay  # type: ignore[method-assign]
-    link.Link.heard = property(lambda _: time.monotonic(), lambda *_: None)  # type: ignore[assignment,method-assign]
+    Connection.disconnected = stay  # type: ignore[method-assign]
+    Link.heard = property(lambda _: time.monotonic(), lambda *_: None)  # type: ignore[assignment,method-assign]
 
 
-LINKS: list[link.Link] = []
 WAYS: dict[str, Callable[[], None]] = {
     way.__name__: way for way in (acknowledge_first, forget_first, count_silence_always)
 }

@@ -131,7 +131,7 @@ def kill_daemon(
     result = ear.compare(gateway.name, replayed_log(mapping, folder), 60)
     assert "Traceback" not in gateway.text(), gateway.text()[-3000:]
     gateway.kill()
-    usual = ("started with", "connected to", "subscribed to", "left out: missing")
+    usual = ("started models=", "connected broker=", "subscribed topics=", "left out: missing")
     troubles = [line for line in gateway.text().splitlines() if not any(words in line for words in usual)]
     troubles += [path.name for path in gateway.state.glob("*.damaged-*")]
     return Kills(done, took, result, troubles)

@@ -56,20 +56,20 @@ def make_state(folder: Path, checkpointed: bool) -> Path:
     config = write_config(folder / "config.toml", state, MODEL)
     shutil.rmtree(state, ignore_errors=True)
     with started(config) as (daemon, link):
-        daemon.connected = False
+        daemon.connection.up = False
         link.inbox.clear()
         for number, row in enumerate(drive(200)):
             link.inbox.append(message(row, number + 1))
             daemon.turn(0)
-        daemon.commit()
+        daemon.engine.commit()
         for number, row in enumerate(drive(SLEEPERS * 10), 1_000):
-            link.inbox.append(message(row, number)._replace(topic=f"in/asleep-{number % SLEEPERS}"))
+            link.inbox.append(message(row, number, topic=f"in/asleep-{number % SLEEPERS}"))
             daemon.turn(0)
         for vehicle in range(SLEEPERS):
-            daemon.committer.sleep(f"asleep-{vehicle}")
-        daemon.commit()
+            daemon.engine.committer.sleep(f"asleep-{vehicle}")
+        daemon.engine.commit()
         if checkpointed:
-            daemon.store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            daemon.engine.store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         shutil.copytree(state, image)
     return image
 
@@ -149,11 +149,12 @@ def _held(folder: Path, image: Path) -> Found:
 def _look(folder: Path) -> Found:
     with started(folder / "config.toml") as (daemon, link):
         turn_until_idle(daemon, link)
-        for vehicle in daemon.store.vehicles():
-            daemon.keeper.wake(vehicle)
-        states = frozenset(daemon.fleet.state(vehicle) for vehicle in daemon.fleet.vehicles)
+        engine = daemon.engine
+        for vehicle in engine.store.vehicles():
+            engine.keeper.wake(vehicle)
+        states = frozenset(engine.fleet.state(vehicle) for vehicle in engine.fleet.vehicles)
         said = bool(link.of("/alert/store_damaged"))
-        assert daemon.store.durable
+        assert engine.store.durable
         assert not said or list((folder / "state").glob(f"{FILE}.damaged-*")), "nothing is deleted"
         link.inbox.append(message((1_800_000_000.0, {"rpm": 49.0}), 60_000))
         turn_until_idle(daemon, link)

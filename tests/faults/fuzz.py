@@ -18,7 +18,7 @@ from tickover.daemon.intake import Intake
 from tickover.payloads.base import Input
 from tickover.payloads.sparkplug import Payload
 from tickover.payloads.values import FLOAT32_MAX, LATEST
-from tickover.transports.mqtt.link import Incoming
+from tickover.transports.base import Received
 
 COLUMNS: Final = ("rpm", "coolant", "speed")
 T: Final = 1_500_000_000
@@ -71,7 +71,7 @@ def fuzz(mutants: int, seed: int) -> Fuzzed:
     intake = Intake(INPUTS, COLUMNS, limits, lambda _: False)
     for topic, payload in mutations(mutants, random.Random(seed)):
         found.mutants += 1
-        message = Incoming(1, 1, 1, topic, payload, T * 1_000_000)
+        message = Received(topic, payload, T * 1_000_000, None)
         try:
             intake.take(message, synced=False)
         except Exception as error:

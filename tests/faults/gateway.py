@@ -159,8 +159,8 @@ class Gateway:
 
     def wait_connected(self, seconds: float = 20) -> None:
         """Until it says once more that it is connected."""
-        before = self.text().count("connected to")
-        wait_until(lambda: self.text().count("connected to") > before or self.over, seconds, "the daemon connects")
+        before = self.text().count("connected broker=")
+        wait_until(lambda: self.text().count("connected broker=") > before or self.over, seconds, "the daemon connects")
         assert not self.over, self.text()
 
     def text(self) -> str:

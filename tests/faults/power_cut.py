@@ -122,13 +122,13 @@ def cut_daemon(ops: list[Op], count: int, folder: Path, seed: int = 0) -> Verdic
         shutil.rmtree(folder / "state", ignore_errors=True)
         write_out(image, folder / "state")
         before = said[: until[moment]]
-        acknowledged = {mid for one in before for mid in one.get("acknowledged", [])}
+        acknowledged = {packet_id for one in before for packet_id in one.get("acknowledged", [])}
         told = [one["told"].encode() for one in before if "told" in one]
         with started(folder / "config.toml") as (daemon, link):
-            if daemon.store.quarantined or daemon.keeper.lost or not daemon.store.durable:
+            if daemon.engine.store.quarantined or daemon.engine.keeper.lost or not daemon.engine.store.durable:
                 verdict.unreadable.append(moment)
-            rest = ((mid, row) for mid, row in enumerate(rows, 1) if mid not in acknowledged)
-            link.inbox += [message(row, mid, again=True) for mid, row in rest]
+            rest = ((packet_id, row) for packet_id, row in enumerate(rows, 1) if packet_id not in acknowledged)
+            link.inbox += [message(row, packet_id, dup=True) for packet_id, row in rest]
             turn_until_idle(daemon, link)
             alerts = alerts_in(told + link.of("/alert/"))
         if {alert.alert_id: alert for alert in alerts} != wanted or any(a != wanted[a.alert_id] for a in alerts):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from broker import Broker as Mosquitto
 from broker import wait_until
 from faults.proxy import Proxy
-from tickover.transports.mqtt.link import Connected, Link
+from tickover.transports.base import Connected, Session
+from tickover.transports.mqtt.link import Link
 from tickover.transports.mqtt.settings import Broker
 
 
@@ -32,10 +33,10 @@ class One:
     def __init__(self, broker: Mosquitto, number: int, keepalive_s: int) -> None:
         self.proxy = Proxy(broker.port)
         settings = Broker(client_id=f"link-{number}", port=self.proxy.port, keepalive_s=keepalive_s)
-        self.link = Link(settings, [f"quiet/{number}"])
+        self.link = Link(settings)
         self.connected: list[float] = []
         self.broken = 0.0
-        self.link.start()
+        self.link.start(Session((f"quiet/{number}",)))
 
     def listen(self) -> None:
         now = time.monotonic()

@@ -15,7 +15,7 @@ from pathlib import Path
 from daemon_process import Row, drive
 from faults import scripted
 from faults.store_writer import weaken
-from tickover.transports.mqtt.link import Incoming
+from tickover.transports.mqtt.dedup import Delivery
 
 BURST = 9
 """Rows that come at once."""
@@ -29,13 +29,13 @@ def run_rows() -> list[Row]:
 class TellingLink(scripted.ScriptedLink):
     """A scripted link that tells all it gets."""
 
-    def acknowledge(self, messages: Iterable[Incoming]) -> None:
-        messages = list(messages)
-        super().acknowledge(messages)
-        say(acknowledged=[message.mid for message in messages])
+    def acknowledge(self, tokens: Iterable[Delivery]) -> None:
+        tokens = list(tokens)
+        super().acknowledge(tokens)
+        say(acknowledged=[token.packet_id for token in tokens])
 
-    def publish(self, token: object, topic: str, payload: bytes, retain: bool = False, qos: int = 1) -> None:
-        super().publish(token, topic, payload, retain, qos)
+    def publish(self, token: object, topic: str, payload: bytes, retain: bool = False) -> None:
+        super().publish(token, topic, payload, retain)
         if "/alert/" in topic:
             say(told=payload.decode())
 

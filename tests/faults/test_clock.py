@@ -6,7 +6,6 @@ import pytest
 
 from daemon_process import MODEL, START, drive
 from faults.scripted import message, started, turn_until_idle, write_config
-from tickover.daemon.health import health_report
 from tickover.model.detector import Detector
 
 YEARS_S = 10 * 365 * 86_400
@@ -28,25 +27,25 @@ def test_real_readings_are_scored_again_within_the_gap_limit(quick_folder: Path,
     limit = manifest.gap_limit_s + manifest.lateness_s + manifest.period / 1e6
     config = write_config(quick_folder / "config.toml", quick_folder / "state", MODEL, clock=clock)
     with started(config) as (daemon, link):
-        mid = 0
+        packet_id = 0
         for number, part in enumerate(leaps):
-            before = daemon.live.ticks
+            before = daemon.engine.live.ticks
             first = None
             for row in part:
-                mid += 1
-                link.inbox.append(message(row, mid))
+                packet_id += 1
+                link.inbox.append(message(row, packet_id))
                 turn_until_idle(daemon, link)
-                newest = daemon.live.snapshot("t1").get("anomaly", {}).get("time", -1) / 1e6
+                newest = daemon.engine.live.snapshot("t1").get("anomaly", {}).get("time", -1) / 1e6
                 if first is None and part[0][0] // 1 <= newest <= row[0]:
                     first = row[0] - part[0][0]
             refused = clock == "synced" and number == 2
             if refused:
-                assert daemon.live.ticks == before
-                assert daemon.intake.counts["too_far_ahead"] == len(part)
+                assert daemon.engine.live.ticks == before
+                assert daemon.engine.intake.counts["too_far_ahead"] == len(part)
                 continue
             assert first is not None, f"part {number} was never scored"
             assert first <= limit
-            assert daemon.live.ticks - before >= len(part) * 0.9
-            assert 0 <= part[-1][0] - health_report(daemon)["last_tick"] / 1e6 <= limit, "the newest tick of today"
-        assert link.acknowledged[-1] == mid
-        assert health_report(daemon)["lag_s"] > 0, "behind the clock, not ten years ahead"
+            assert daemon.engine.live.ticks - before >= len(part) * 0.9
+            assert 0 <= part[-1][0] - daemon.health.report()["last_tick"] / 1e6 <= limit, "the newest tick of today"
+        assert link.acknowledged[-1] == packet_id
+        assert daemon.health.report()["lag_s"] > 0, "behind the clock, not ten years ahead"

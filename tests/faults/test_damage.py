@@ -27,21 +27,22 @@ def test_modes_and_models_outlive_a_file_destroyed_under_the_daemon(
 ) -> None:
     config = write_config(quick_folder / "config.toml", quick_folder / "state", MODEL)
     with started(config) as (daemon, _):
-        daemon.set_mode(Mode.MUTE, "t1", 2**60)
-        daemon.commit()
-        write = daemon.store._write
+        daemon.control.set_mode(Mode.SHELVED, "t1", 2**60)
+        daemon.engine.commit()
+        store = daemon.engine.store
+        write = store._write
 
         def write_on_damage(*_: Any) -> None:
-            monkeypatch.setattr(daemon.store, "_write", write)
+            monkeypatch.setattr(store, "_write", write)
             for file in (FILE, f"{FILE}-wal"):
                 (quick_folder / "state" / file).write_bytes(b"?" * 8192)
             raise DamagedError("bits have flipped")
 
-        monkeypatch.setattr(daemon.store, "_write", write_on_damage)
-        daemon.commit()
-        daemon.commit()
-        assert daemon.store.quarantined
+        monkeypatch.setattr(store, "_write", write_on_damage)
+        daemon.engine.commit()
+        daemon.engine.commit()
+        assert store.quarantined
     with started(config) as (daemon, _):
-        assert daemon._muted("t1")
-        assert daemon.store.meta(META_MODELS)
-        assert not daemon.store.quarantined
+        assert daemon.engine.is_shelved("t1")
+        assert daemon.engine.store.meta(META_MODELS)
+        assert not daemon.engine.store.quarantined

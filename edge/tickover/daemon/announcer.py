@@ -1,19 +1,24 @@
-"""What is told where: topics, and alerts and notices turned into messages for the store."""
+"""What is published where: alerts and notices turned into messages, with their topics, for the store."""
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from tickover.core.values import Alert, Phase, Severity
+from tickover.host.clock import now_us
+from tickover.host.log_fields import fields
 from tickover.messages.alerts import encode_alert
 from tickover.messages.notices import Kind, Notice, encode_notice
 from tickover.messages.topics import Topics
 from tickover.storage.store import Change, Message
 
+logger: Final = logging.getLogger("tickover")
+
 RANK: Final = {Severity.WARNING: 1, Severity.MAJOR: 2, Severity.CRITICAL: 3}
 """Severity as the outbox orders it."""
 NOTICE_RANK: Final = 2
 OVERFLOW_RANK: Final = 4
-"""Above every alert: what says that alerts were dropped is not dropped for one."""
+"""Above every alert: the notice that alerts were dropped is not dropped for one."""
 EVENTS: Final = frozenset({Kind.STORE_DAMAGED, Kind.STATE_LOST, Kind.MODEL_CHANGED})
 """Notices of something that happened once: an alert, but no alarm that stands."""
 STANDING: Final = tuple(kind for kind in Kind if kind not in EVENTS)
@@ -21,27 +26,30 @@ STANDING: Final = tuple(kind for kind in Kind if kind not in EVENTS)
 
 
 class Announcer:
-    """Gathers what the next commit stores; ``muted`` says whose alerts are not told."""
+    """Gathers what the next commit stores.
 
-    def __init__(self, topics: Topics, muted: Callable[[str], bool]) -> None:
-        self._topics, self._muted = topics, muted
+    ``is_shelved`` says whose alerts are not published; ``shelved`` counts these alerts.
+    """
+
+    def __init__(self, topics: Topics, is_shelved: Callable[[str], bool]) -> None:
+        self._topics, self._is_shelved = topics, is_shelved
         self._messages: list[Message] = []
         self._retained: dict[str, bytes] = {}
         self._state: dict[Kind, tuple[bool, str]] = {}
         self._node = topics.status.split("/")[-2]
-        self.muted = 0
+        self.shelved = 0
 
     @property
     def waiting(self) -> bool:
-        """True when something is to be stored and told."""
+        """True when something is to be stored and published."""
         return bool(self._messages or self._retained)
 
     def alert(self, alert: Alert) -> None:
         """An alert, and the alarm topic as it leaves it."""
         ended = alert.phase is Phase.END
         topic = self._topics.of(alert.vehicle, f"alarm/{alert.detector}")
-        if self._muted(alert.vehicle):
-            self.muted += 1
+        if self._is_shelved(alert.vehicle):
+            self.shelved += 1
             if ended:
                 self._retained[topic] = b""
             return
@@ -70,13 +78,19 @@ class Announcer:
         self._retained.update(dict.fromkeys(topics, b""))
 
     def own(self, kind: Kind, active: bool, text: str, now: int) -> bool:
-        """A notice of the daemon itself, unless it is no news; True when it is."""
+        """A notice of the daemon itself, if it says something new; True when it does."""
         before = self._state.get(kind, (False, ""))
         if active == before[0] and (not active or text == before[1]):
             return False
         self._state[kind] = (active, text)
         self.notice(Notice(self._node, kind, active, now, text))
         return True
+
+    def say(self, kind: Kind, active: bool, text: str) -> None:
+        """As `own`, now; what is new is logged as well."""
+        if self.own(kind, active, text, now_us()):
+            log: Callable[..., None] = logger.error if active else logger.info
+            log("%s %s", text, fields(notice=kind.value, active=active))
 
     def settle(self, change: Change) -> dict[str, bytes]:
         """Move everything into the change; the retained topics that it changes."""

@@ -81,8 +81,11 @@ COMMANDS: Final[dict[str, Command]] = {
     "snapshot": _snapshot,
     "reset": _reset,
     "replay": _replay,
-    "mute": _mode(Mode.MUTE),
-    "workshop": _mode(Mode.WORKSHOP),
+    "shelve": _mode(Mode.SHELVED),
+    "out_of_service": _mode(Mode.OUT_OF_SERVICE),
+    # The names of these two before ISA-18.2's; they stay for who publishes them.
+    "mute": _mode(Mode.SHELVED),
+    "workshop": _mode(Mode.OUT_OF_SERVICE),
 }
 ABOUT_ALL: Final = frozenset({"status"})
 """Commands whose answer is the same for every vehicle."""

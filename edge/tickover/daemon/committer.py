@@ -1,18 +1,17 @@
 """When to commit, and what a commit holds (docs/adr: journal and checkpoint)."""
 
 import time
-from collections.abc import Iterable
 from typing import Final
 
 from tickover.daemon import events
 from tickover.daemon.announcer import Announcer
 from tickover.daemon.config import State
-from tickover.daemon.dedup import Taken
 from tickover.daemon.events import Entry, Event, Reset
 from tickover.daemon.fleet import Fleet
 from tickover.daemon.outbox import Outbox
+from tickover.storage.salvage import DEDUPLICATION
 from tickover.storage.store import Change, Store
-from tickover.transports.mqtt.link import Incoming
+from tickover.transports.base import Source
 
 IDLE_LEAST: Final = 8
 """Idle intake forces a commit from this many unacknowledged messages on: fewer than any broker's window by default,
@@ -26,15 +25,15 @@ JOURNAL_LEAST: Final = 64 * 1024
 class Committer:
     """Gathers the next transaction. All times are monotonic seconds unless they say otherwise."""
 
-    def __init__(self, policy: State, receive_maximum: int, store: Store, fleet: Fleet, outbox: Outbox) -> None:
+    def __init__(self, policy: State, source: Source, store: Store, fleet: Fleet, outbox: Outbox) -> None:
         self.change = Change()
-        self.taken = Taken()
         self.commits = 0
-        self._policy, self._most = policy, max(1, receive_maximum // 2)
+        self._policy, self._most = policy, max(1, source.about.window // 2)
+        self._deduplication = source.deduplication
         self._store, self._fleet, self._outbox = store, fleet, outbox
         self._events: list[Event] = []
-        self._received: list[Incoming] = []
-        self._committed: list[Incoming] = []
+        self._received: list[object] = []
+        self._committed: list[object] = []
         self._dirty: set[str] = set()
         self._asleep: set[str] = set()
         self._since: float | None = None
@@ -43,9 +42,9 @@ class Committer:
         self._checkpoint_at = time.monotonic() + policy.checkpoint_s
         self._retry_at = 0.0
 
-    def received(self, message: Incoming) -> None:
+    def received(self, token: object) -> None:
         """A message that is to be acknowledged after the next commit."""
-        self._received.append(message)
+        self._received.append(token)
         self._newest = time.monotonic()
         self._since = self._since or self._newest
 
@@ -63,9 +62,11 @@ class Committer:
         if vehicle in self._fleet:
             self._asleep.add(vehicle)
 
-    def states_of(self, vehicles: Iterable[str]) -> None:
-        """After recovery: these vehicles' states are in the journal only."""
-        self._dirty.update(vehicles)
+    def restore(self, journalled: bytes) -> None:
+        """After recovery: ``journalled`` is what the journal holds of the deduplication, and of all vehicles in memory
+        the state is in the journal only."""
+        self._deduplication.restore(lambda page: self._store.meta(f"{DEDUPLICATION}{page}"), journalled)
+        self._dirty.update(self._fleet.vehicles)
 
     def due(self, waiting: bool) -> bool:
         """Whether it is time to commit; ``waiting``: something is to be told."""
@@ -79,13 +80,13 @@ class Committer:
         idle = count >= IDLE_LEAST and now - self._newest >= self._policy.idle_s
         return count >= self._most or idle or now - self._since >= self._policy.commit_s
 
-    def commit(self, clock: int, teller: Announcer, checkpoint: bool = False) -> set[str]:
+    def commit(self, clock: int, announcer: Announcer, checkpoint: bool = False) -> set[str]:
         """Write everything gathered; the vehicles that may be forgotten. ``clock`` in microseconds."""
         change, self.change = self.change, Change()
         if self._events:
-            change.journal = events.encode(Entry(self._fleet.columns, self._events, self.taken.new()))
+            change.journal = events.encode(Entry(self._fleet.columns, self._events, self._deduplication.new()))
             self._journal_bytes += len(change.journal)
-        told = teller.settle(change)
+        retained = announcer.settle(change)
         self._outbox.settle(change)
         asleep, self._asleep = self._asleep, set()
         change.states |= {name: self._fleet.state(name) for name in asleep}
@@ -95,11 +96,11 @@ class Committer:
         self.commits += 1
         self._committed += self._received
         self._events, self._received, self._since = [], [], None
-        self._after(change, told)
+        self._after(change, retained)
         return asleep
 
-    def acknowledged(self) -> list[Incoming]:
-        """The messages that are safe now, in order."""
+    def acknowledged(self) -> list[object]:
+        """The tokens of the messages that are on disk now, in order of arrival."""
         committed, self._committed = self._committed, []
         return committed
 
@@ -127,16 +128,17 @@ class Committer:
         if everything:
             self._dirty.update(self._fleet.vehicles)
         change.states |= {name: self._fleet.state(name) for name in self._dirty if name in self._fleet}
-        change.meta |= self.taken.pages(everything)
+        pages = self._deduplication.pages(everything)
+        change.meta |= {f"{DEDUPLICATION}{page}": body for page, body in pages.items()}
         change.forget_journal = True
 
-    def _after(self, change: Change, told: dict[str, bytes]) -> None:
+    def _after(self, change: Change, retained: dict[str, bytes]) -> None:
         if change.forget_journal and self._store.durable and not self._store.wants_checkpoint:
             self._dirty.clear()
             self._journal_bytes = 0
             self._checkpoint_bytes = sum(map(len, [*change.states.values(), *change.meta.values()]))
             self._checkpoint_at = time.monotonic() + self._policy.checkpoint_s
-        for topic, body in told.items():
+        for topic, body in retained.items():
             self._outbox.stand(topic, body)
         if change.messages:
             self._outbox.stored()

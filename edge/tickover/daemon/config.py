@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from tickover.core.gate import Gate
 from tickover.core.policy import EpisodeOverrides, Factor
+from tickover.daemon.sources import Tables
 from tickover.errors import ConfigError
 from tickover.host import toml
+from tickover.host.toml import Seconds, SecondsOrOff
 from tickover.messages.notices import Kind
 from tickover.payloads.base import Input
-from tickover.transports.mqtt.settings import Broker, Level, Seconds, SecondsOrOff
+from tickover.transports.base import Level
 
 
 class Model(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -76,23 +78,22 @@ class Out(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
 
 
-class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Config(Tables, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file."""
 
-    broker: Broker
     inputs: Annotated[tuple[Input, ...], Meta(min_length=1)]
     models: Annotated[tuple[Model, ...], Meta(min_length=1)]
     state: State
     outbox: OutboxBounds = OutboxBounds()
     vehicles: Vehicles = Vehicles()
     out: Out = Out()
-    sensitivity: dict[str, Factor] = {}
+    sensitivity: dict[str, Factor] = field(default_factory=dict)
     episodes: EpisodeOverrides = EpisodeOverrides()
 
     @property
     def node(self) -> str:
         """The name under which the daemon speaks of itself."""
-        return self.out.node or self.broker.client_id
+        return self.out.node or self.client_id
 
 
 def load_config(path: Path) -> Config:
@@ -104,7 +105,7 @@ def load_config(path: Path) -> Config:
 
 
 def _problems(config: Config) -> list[tuple[str, str]]:
-    found = [("broker", config.broker.problem())]
+    found = config.transport_problems()
     found += [(f"inputs[{number}]", item.problem()) for number, item in enumerate(config.inputs)]
     names = [model.detector for model in config.models]
     if len(set(names)) < len(names):

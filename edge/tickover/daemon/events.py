@@ -47,11 +47,11 @@ def rows_of(vehicle: str, time: list[int], values: list[list[float]]) -> Rows:
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
     """One journal entry: the events since the last commit, the names of the columns of their rows, and the messages
-    they came in (see `tickover.daemon.dedup`)."""
+    they came in (`tickover.transports.base.Deduplication.new`)."""
 
     columns: tuple[str, ...]
     events: list[Event]
-    taken: bytes = b""
+    deduplication: bytes = b""
 
 
 def encode(entry: Entry) -> bytes:

@@ -5,28 +5,90 @@ import os
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import msgspec
 
 from tickover.core.values import SECOND
+from tickover.daemon.config import Config
+from tickover.daemon.connection import Connection
+from tickover.daemon.engine import Engine
+from tickover.daemon.outbox import Outbox
+from tickover.host.clock import now_us
+from tickover.host.log_fields import fields
 from tickover.messages import remedies
-
-if TYPE_CHECKING:
-    from tickover.daemon.loop import Daemon
+from tickover.messages.notices import Kind
 
 logger: Final = logging.getLogger("tickover.daemon.health")
-
 
 MISSING: Final = "missing"
 """Counts values that no reading filled: nothing was dropped."""
 
 
 def resident_mb() -> float:
-    """Resident memory of this process in MB (10^6 bytes); 0 where /proc is not."""
+    """Resident memory of this process in MB (10^6 bytes); 0 without /proc."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):
         return 0.0
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+class Health:
+    """Makes the report, and publishes it with what follows from it: the line of drops, the notice of late readings."""
+
+    def __init__(self, config: Config, engine: Engine, outbox: Outbox, connection: Connection) -> None:
+        self._late_share = config.vehicles.late_share
+        self._engine, self._outbox, self._connection = engine, outbox, connection
+        self._rates, self._drops = Rates(), Drops()
+        self._metrics = open_metrics(config.out.metrics_port)
+
+    def report(self) -> dict[str, Any]:
+        """Numbers of now; counts are since the start, ``outbox_dropped`` since the store began."""
+        now, engine, outbox = now_us(), self._engine, self._outbox
+        live, store = engine.live, engine.store
+        dropped = engine.intake.counts + engine.fleet.counts
+        rows = dropped.pop("rows", 0)
+        return {
+            "time": now,
+            "rows": rows,
+            "ticks": live.ticks,
+            "last_tick": live.newest or None,
+            "lag_s": round(max(0, now - live.newest) / SECOND, 3) if live.newest else None,
+            "vehicles": len(engine.fleet.vehicles),
+            "dropped": dict(dropped),
+            "muted": engine.announcer.shelved,
+            "rebirths_asked": engine.intake.requester.asked,
+            "outbox": store.depth(),
+            "outbox_bytes": store.bytes,
+            "outbox_dropped": store.dropped,
+            "delivered": outbox.delivered,
+            "remarks_lost": outbox.lost_remarks,
+            "commits": engine.committer.commits,
+            "durable": store.durable,
+            "connected": self._connection.up,
+            "clock_synced": engine.synced,
+            "memory_mb": round(resident_mb(), 1),
+        }
+
+    def publish(self) -> None:
+        """The report, the log's line of drops, and the data-quality notice."""
+        report = self.report()
+        new, seconds = self._rates.turn(Counter(report["dropped"]) + Counter(rows=report["rows"]))
+        rows = new.pop("rows", 0)
+        self._drops.log(new)
+        bad = rows > 0 and new["late"] > self._late_share * rows
+        self._engine.announcer.say(Kind.DATA_QUALITY, bad, "many readings are late" if bad else "readings are in time")
+        report["rows_per_s"] = round(rows / seconds, 1)
+        body = msgspec.json.encode({**report, "models": self._engine.opened.digests})
+        self._outbox.remark(self._engine.topics.health, body)
+        if self._metrics:
+            self._metrics.show(report)
+
+    def close(self) -> None:
+        """Serve no more metrics."""
+        if self._metrics:
+            self._metrics.close()
 
 
 class Rates:
@@ -37,52 +99,24 @@ class Rates:
         self._at = time.monotonic()
 
     def turn(self, totals: Counter[str]) -> tuple[Counter[str], float]:
-        """The counts since the last turn, and in how many seconds."""
+        """The counts since the last turn, and in how many seconds; totals never fall."""
         now = time.monotonic()
         new, seconds = totals - self._before, max(now - self._at, 1e-9)
         self._before, self._at = totals.copy(), now
         return new, seconds
 
 
-def health_report(daemon: "Daemon") -> dict[str, Any]:
-    """Numbers of now; counts are since the start, ``outbox_dropped`` since the store began."""
-    now, live, store = daemon.now(), daemon.live, daemon.store
-    dropped = daemon.intake.counts + daemon.fleet.counts
-    rows = dropped.pop("rows", 0)
-    return {
-        "time": now,
-        "rows": rows,
-        "ticks": live.ticks,
-        "last_tick": live.newest or None,
-        "lag_s": round(max(0, now - live.newest) / SECOND, 3) if live.newest else None,
-        "vehicles": len(daemon.fleet.vehicles),
-        "dropped": dict(dropped),
-        "muted": daemon.teller.muted,
-        "rebirths_asked": daemon.intake.requester.asked,
-        "outbox": store.depth(),
-        "outbox_bytes": store.bytes,
-        "outbox_dropped": store.dropped,
-        "delivered": daemon.outbox.delivered,
-        "remarks_lost": daemon.outbox.lost_remarks,
-        "commits": daemon.committer.commits,
-        "durable": store.durable,
-        "connected": daemon.connected,
-        "clock_synced": daemon.synced,
-        "memory_mb": round(resident_mb(), 1),
-    }
-
-
 class Drops:
-    """Logs what was refused or left out: one line a minute for all, and one for each reason when it is first met."""
+    """Logs what was refused or left out: one line for all, and one for each reason when it occurs first."""
 
     def __init__(self) -> None:
         self._explained: set[str] = set()
 
     def log(self, new: Counter[str]) -> None:
-        """What came since the last time."""
+        """The counts since the last line."""
         dropped = {reason: count for reason, count in sorted(new.items()) if count and reason != MISSING}
         if dropped:
-            logger.warning("left out: %s", " ".join(f"{reason}={count}" for reason, count in dropped.items()))
+            logger.warning("left out: %s", fields(**dropped))
         for reason in sorted(dropped.keys() & remedies.READINGS.keys() - self._explained):
             logger.warning(remedies.on_reading(reason))
         self._explained |= dropped.keys()
@@ -100,7 +134,7 @@ class Metrics:
         self._server, self._thread = start_http_server(port, "127.0.0.1", self._registry)
 
     def close(self) -> None:
-        """Answer no more, and leave the port to the next."""
+        """Stop serving, and free the port."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -123,12 +157,10 @@ class Metrics:
 
 
 def open_metrics(port: int) -> Metrics | None:
-    """The metrics, when a port is given and free; a port that is taken is said aloud, and detection goes on without."""
+    """The metrics, when a port is given and free; a port in use is logged, and detection goes on without metrics."""
     try:
         return Metrics(port) if port else None
     except OSError as error:
-        problem = error.strerror or error
-        logger.error(
-            "no metrics: out.metrics_port: 127.0.0.1:%d: %s; stop who has it, or choose another", port, problem
-        )
+        about = fields(address=f"127.0.0.1:{port}", error=error.strerror or error)
+        logger.error("no metrics: stop what uses the port, or set out.metrics_port to another %s", about)
         return None

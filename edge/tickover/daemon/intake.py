@@ -13,7 +13,7 @@ from tickover.daemon.events import Rows, rows_of
 from tickover.daemon.requests import Requester
 from tickover.payloads.base import TOPIC, Input, PayloadError, Row, open_decoder
 from tickover.payloads.topic_template import TopicTemplate
-from tickover.transports.mqtt.link import Incoming
+from tickover.transports.base import Received
 
 TOPICS_REMEMBERED: Final = 100_000
 """Topics whose input and fields are kept; beyond, all are worked out again."""
@@ -33,7 +33,7 @@ class _Gathered:
 class Intake:
     """Decodes messages and gathers their rows by vehicle, in order of arrival.
 
-    ``refuses`` says whether readings of a vehicle are left out at present (workshop mode). ``counts`` holds refusals
+    ``refuses`` says whether readings of a vehicle are left out at present (out of service). ``counts`` holds refusals
     and left-out values by reason, and ``rows`` taken.
     """
 
@@ -64,7 +64,7 @@ class Intake:
         """What to subscribe to."""
         return sorted({template.filter for template, _ in self._readers})
 
-    def take(self, message: Incoming, synced: bool) -> str | None:
+    def take(self, message: Received, synced: bool) -> str | None:
         """Decode one message; the reason when it was refused whole."""
         routes = self._routes(message.topic)
         if not routes:

@@ -1,4 +1,4 @@
-"""Mute and workshop mode: per vehicle, with expiry, by command; kept in the store."""
+"""Shelved and out of service, per vehicle, with expiry, by command; kept in the store. The terms are ISA-18.2's."""
 
 from enum import StrEnum
 from typing import Final
@@ -12,10 +12,13 @@ LONGEST_S: Final = 30 * 86_400
 
 
 class Mode(StrEnum):
-    """``mute``: alerts are made but not told. ``workshop``: readings are left out, nothing is detected."""
+    """Shelved: alerts are made but not published. Out of service: readings are left out, nothing is detected.
 
-    MUTE = "mute"
-    WORKSHOP = "workshop"
+    The values are the names of version 1 in the store and in the answer of the command status.
+    """
+
+    SHELVED = "mute"
+    OUT_OF_SERVICE = "workshop"
 
 
 class Modes:

@@ -5,7 +5,7 @@ from collections import deque
 from typing import Final, NamedTuple
 
 from tickover.storage.store import Change, Store
-from tickover.transports.mqtt.link import Link, Published
+from tickover.transports.base import Published, Sink
 
 WINDOW: Final = 100
 """Publishes that may be under way at once."""
@@ -34,14 +34,14 @@ class _Remark(NamedTuple):
 
 
 class Outbox:
-    """Feeds the link from the store. `Change` parts it wants committed are added by `settle`.
+    """Feeds the sink from the store. `Change` parts it wants committed are added by `settle`.
 
     A topic that the broker refused is left alone for ``refused_retry_s`` before one message tries it again: Mosquitto
     2.0.11 closes the connection at each refusal, and one forbidden topic would keep all others from going out.
     """
 
-    def __init__(self, store: Store, link: Link, refused_retry_s: float) -> None:
-        self._store, self._link, self._retry_s = store, link, refused_retry_s
+    def __init__(self, store: Store, sink: Sink, refused_retry_s: float) -> None:
+        self._store, self._sink, self._retry_s = store, sink, refused_retry_s
         self._up = False
         self._flight: set[_Stored | _Standing | _Remark] = set()
         self._cursor = 0
@@ -97,7 +97,7 @@ class Outbox:
         """New messages were committed."""
         self._more = True
 
-    def again(self) -> None:
+    def resend(self) -> None:
         """Delivered messages are to be sent again with the next commit: begin from the oldest."""
         self._cursor, self._more = 0, True
 
@@ -203,4 +203,4 @@ class Outbox:
 
     def _send(self, token: _Stored | _Standing | _Remark, topic: str, body: bytes, retain: bool) -> None:
         self._flight.add(token)
-        self._link.publish(token, topic, body, retain)
+        self._sink.publish(token, topic, body, retain)

@@ -21,7 +21,7 @@ from tickover.messages.bodies import (
     Status,
 )
 from tickover.messages.topics import Topics
-from tickover.transports.mqtt.link import Incoming, Will
+from tickover.transports.base import Will
 
 LISTEN_S: Final = 0.5
 """After connecting: how long to listen for a double before speaking; the retained status comes in this time."""
@@ -64,10 +64,10 @@ class Presence:
         """There is nobody to speak to."""
         self._speak_at, self.online = None, False
 
-    def has_double(self, message: Incoming) -> bool:
+    def has_double(self, body: bytes) -> bool:
         """Whether this status is of another instance that came after us; one that was here and left is noted."""
         try:
-            status = msgspec.json.decode(message.payload, type=dict[str, Any])
+            status = msgspec.json.decode(body, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError):
             return False
         other = status.get("instance") not in (None, self._instance)

@@ -76,7 +76,7 @@ def _columns(manifests: dict[str, Manifest], gate: Gate | None) -> tuple[str, ..
 class Keeper:
     """Wakes vehicles from the store and runs the journal again.
 
-    ``lost`` counts states that did not fit; ``taken`` are the messages in the journal (see `tickover.daemon.dedup`).
+    ``lost`` counts states that did not fit; ``deduplication`` is what the journal holds of the messages received.
     ``changed`` are the detectors whose model is another than the store's states are of, or new, or gone: until `renew`,
     what the store knows of them is left out.
     """
@@ -86,7 +86,7 @@ class Keeper:
         self.changed = _changed(store, opened.digests)
         self._included: dict[str, int] = {}
         self.lost = Counter(store.lost)
-        self.taken = b""
+        self.deduplication = b""
 
     def wake(self, vehicle: str) -> bool:
         """Bring a vehicle's state back from disk, unless it is in memory; False when nothing is known of it."""
@@ -111,7 +111,7 @@ class Keeper:
         gathered: dict[str, list[Rows]] = {}
         for number, (seq, body) in enumerate(self._store.journal(), 1):
             entry = events.decode(body)
-            self.taken += entry.taken
+            self.deduplication += entry.deduplication
             for event in entry.events:
                 self.wake(event.vehicle)
                 touched.add(event.vehicle)

@@ -13,23 +13,24 @@ from types import FrameType
 from typing import Final
 
 from tickover.daemon.config import Config, load_config
+from tickover.daemon.engine import Engine
 from tickover.daemon.loop import Daemon
 from tickover.daemon.recovery import Opened, models_change, open_fleet
+from tickover.daemon.sources import Transport, check_files, open_transport
 from tickover.errors import ConfigError, TickoverError
+from tickover.host.log_fields import fields
 from tickover.host.malloc import share_one_arena
 from tickover.host.systemd import notify, watchdog_s
 from tickover.messages.notices import Kind
 from tickover.storage.store import Bounds, Store
 from tickover.transports.backoff import LONGEST_ATTEMPT_S
-from tickover.transports.mqtt.connection import check_files
-from tickover.transports.mqtt.credentials import troubles
 
 logger: Final = logging.getLogger("tickover")
 
 STOP_S: Final = 2.0
 """How long to go on sending after the order to stop."""
-LINK_STUCK_S: Final = LONGEST_ATTEMPT_S + 20.0
-"""A socket thread that has not gone round its loop for so long counts as stuck: no more watchdog pings."""
+SOURCE_STUCK_S: Final = LONGEST_ATTEMPT_S + 20.0
+"""A source whose thread has given no sign of life for so long counts as stuck: no more watchdog pings."""
 
 
 class Runner:
@@ -51,7 +52,8 @@ class Runner:
             with locked(Path(config.state.folder)):
                 daemon = open_daemon(config, opened, self._instance)
                 notify("READY=1")
-                logger.info("started with %s", ", ".join(f"{n} {d[:12]}" for n, d in opened.digests.items()))
+                models = ",".join(f"{name}:{digest[:12]}" for name, digest in opened.digests.items())
+                logger.info("started %s", fields(models=models))
                 config, opened = self._turn_until_told(daemon, config)
                 notify("STOPPING=1" if self._stop else "RELOADING=1")
                 daemon.stop(STOP_S)
@@ -63,7 +65,7 @@ class Runner:
         while not self._stop:
             daemon.turn()
             now = time.monotonic()
-            if every and now >= ping_at and now - daemon.link.beat < LINK_STUCK_S:
+            if every and now >= ping_at and now - daemon.source.beat < SOURCE_STUCK_S:
                 ping_at = now + every
                 notify("WATCHDOG=1")
             if self._reload:
@@ -71,18 +73,17 @@ class Runner:
                 new = self._reloaded(Path(config.state.folder))
                 if new:
                     return new
-        return config, daemon.opened
+        return config, daemon.engine.opened
 
     def _read(self) -> tuple[Config, Opened]:
-        """Configuration, models and the broker's files, checked before anything connects."""
+        """Configuration, models and the transport's files, checked before anything connects."""
         config = load_config(self._path)
-        check_files(config.broker)
-        for trouble in troubles(config.broker):
+        for trouble in check_files(config):
             logger.warning(trouble)
         return config, open_fleet(config)
 
     def _reloaded(self, held: Path) -> tuple[Config, Opened] | None:
-        """The configuration and models as the files say now; None, said aloud, when they are wrong.
+        """The configuration and models as the files say now; None, and logged, when they are wrong.
 
         Another state folder than the one held is tried before that one is left.
         """
@@ -92,7 +93,7 @@ class Runner:
             with locked(folder) if folder.resolve() != held.resolve() else nullcontext():
                 return new
         except TickoverError as error:
-            logger.error("reload refused, going on as before: %s", error)
+            logger.error("reload refused, the daemon goes on as before %s", fields(error=error))
             return None
 
     def _on_stop(self, _: int, __: FrameType | None) -> None:
@@ -120,32 +121,37 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def open_daemon(config: Config, opened: Opened, instance: str) -> Daemon:
-    """Store and daemon, started; what other models knew is put aside and their episodes ended."""
-    with suppress(OSError):  # the store says so, and goes on in memory
+def open_daemon(config: Config, opened: Opened, instance: str, transport: Transport | None = None) -> Daemon:
+    """Store and daemon, started; what other models knew is put aside and their episodes ended.
+
+    ``transport`` None: the one that the configuration describes.
+    """
+    with suppress(OSError):  # the store reports it, and goes on in memory
         Path(config.state.folder).mkdir(parents=True, exist_ok=True)
     bounds = Bounds(config.outbox.rows, config.outbox.bytes, config.outbox.keep_s)
     store = Store(Path(config.state.folder), bounds)
-    daemon = Daemon(config, opened, store, instance)
+    daemon = Daemon(config, opened, store, transport or open_transport(config), instance)
     daemon.start()
-    daemon.committer.change.settled = True
-    if daemon.keeper.changed:
-        _take_up_models(daemon)
+    engine = daemon.engine
+    engine.committer.change.settled = True
+    if engine.keeper.changed:
+        _take_up_models(engine)
     else:
-        daemon.committer.change.meta |= models_change(opened.digests).meta
-        daemon.commit()
+        engine.committer.change.meta |= models_change(opened.digests).meta
+        engine.commit()
     return daemon
 
 
-def _take_up_models(daemon: Daemon) -> None:
+def _take_up_models(engine: Engine) -> None:
     """The changed models start afresh. What says so is one transaction: a crash before it changes nothing."""
-    changed, store = daemon.keeper.changed, daemon.store
+    changed, store = engine.keeper.changed, engine.store
     aside = store.copy_aside(f"model-{store.seq}")
-    asleep, ends = daemon.keeper.renew()
+    asleep, ends = engine.keeper.renew()
     store.commit(asleep)
     for alert in ends:
-        daemon.teller.alert(alert)
+        engine.announcer.alert(alert)
     kept = f"the store before that is kept as {aside.name}" if aside else "the store before that could not be kept"
-    daemon.notice(Kind.MODEL_CHANGED, True, f"another model for {', '.join(sorted(changed))}: starting afresh; {kept}")
-    daemon.committer.change.meta |= models_change(daemon.opened.digests).meta
-    daemon.commit(checkpoint=True)
+    text = f"another model for {', '.join(sorted(changed))}: starting afresh; {kept}"
+    engine.announcer.say(Kind.MODEL_CHANGED, True, text)
+    engine.committer.change.meta |= models_change(engine.opened.digests).meta
+    engine.commit(checkpoint=True)

@@ -15,9 +15,10 @@ from tickover.daemon.committer import IDLE_LEAST
 from tickover.daemon.config import Config
 from tickover.doctor import Check, fail, ok, warn
 from tickover.errors import BrokerError
+from tickover.transports.base import Received, Session, Subscribed
 from tickover.transports.mqtt.client import MqttClient
 from tickover.transports.mqtt.connection import configured
-from tickover.transports.mqtt.link import Incoming, Link, Subscribed
+from tickover.transports.mqtt.link import Link
 from tickover.transports.mqtt.settings import Broker
 
 QUEUED: Final = 2_000
@@ -60,21 +61,21 @@ def _end_session(broker: Broker) -> None:
 
 @contextmanager
 def _link(broker: Broker, topic: str) -> Iterator[Link]:
-    link = Link(broker, [topic])
-    link.start()
+    link = Link(broker)
+    link.start(Session((topic,)))
     try:
         yield link
     finally:
         link.stop(OPEN_S)
 
 
-def _opened(link: Link) -> list[Incoming]:
+def _opened(link: Link) -> list[Received]:
     """What comes until the subscription stands; BrokerError when it does not."""
-    came: list[Incoming] = []
+    came: list[Received] = []
     deadline = time.monotonic() + OPEN_S
     while (left := deadline - time.monotonic()) > 0:
         events = link.receive(left, QUEUED)
-        came += [event for event in events if isinstance(event, Incoming)]
+        came += [event for event in events if isinstance(event, Received)]
         answers = [event for event in events if isinstance(event, Subscribed)]
         if answers and not answers[0].refused:
             return came
@@ -92,13 +93,13 @@ def _count(link: Link) -> tuple[int, int]:
     """How many messages come before the first acknowledgement, and how many in all."""
     first = _opened(link)
     while len(first) < QUEUED and (events := link.receive(NEXT_S, QUEUED)):
-        first += [event for event in events if isinstance(event, Incoming)]
+        first += [event for event in events if isinstance(event, Received)]
     kept = {message.payload for message in first}
-    link.acknowledge(first)
+    link.acknowledge(message.token for message in first)
     while len(kept) < QUEUED and (events := link.receive(NEXT_S, QUEUED)):
-        more = [event for event in events if isinstance(event, Incoming)]
+        more = [event for event in events if isinstance(event, Received)]
         kept |= {message.payload for message in more}
-        link.acknowledge(more)
+        link.acknowledge(message.token for message in more)
     return len(first), len(kept)
 
 

@@ -1,13 +1,19 @@
-"""Whether the kernel says that the clock is synchronised (``adjtimex``, Linux; elsewhere: yes)."""
+"""The clock, and whether the kernel says that it is synchronised (``adjtimex``, Linux; elsewhere: yes)."""
 
 import ctypes
 import functools
+import time
 from typing import Any, Final
 
 TIME_ERROR: Final = 5
 """``adjtimex`` returns this while the clock is not synchronised."""
 TIMEX_BYTES: Final = 512
 """More than ``struct timex`` takes; all zero: read only."""
+
+
+def now_us() -> int:
+    """The time of this clock, microseconds since 1970-01-01 UTC."""
+    return time.time_ns() // 1000
 
 
 @functools.cache

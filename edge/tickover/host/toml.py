@@ -7,13 +7,18 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from tickover.errors import ConfigError, suggestion
 
 T = TypeVar("T", bound=msgspec.Struct)
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
+"""A span that a configuration names, up to a year."""
+SecondsOrOff = Annotated[float, Meta(ge=0, le=31_536_000)]
+"""The same; 0 switches off what it is for."""
 Scalar = str | int | float | bool | tuple[Any, ...]
 
 

@@ -29,10 +29,10 @@ from tickover.storage.database import (
 
 SETTLED: Final = "settled"
 """The named value that says that somebody has dealt with what a new or salvaged file does not know."""
-TAKEN: Final = "taken/"
-"""Named values that begin so tell which messages the states and the journal include."""
+DEDUPLICATION: Final = "taken/"
+"""Named values that begin so say which messages the states and the journal include."""
 TOLD: Final = ("outbox", "retained")
-_OF_STATES: Final = ("seq", TAKEN)
+_OF_STATES: Final = ("seq", DEDUPLICATION)
 """How named values begin that mean nothing without the states."""
 
 

@@ -66,7 +66,7 @@ class Change:
     meta: dict[str, bytes] = field(default_factory=dict)
     settled: bool = False
     """What a store that was not `Store.settled` does not know of is dealt with."""
-    again: list[tuple[int, str]] = field(default_factory=list)
+    resend: list[tuple[int, str]] = field(default_factory=list)
     """Send again what was delivered since this clock time (microseconds) under topics that begin so."""
 
 
@@ -161,7 +161,7 @@ class Store:
             keep = round(self._bounds.keep_s * 1e6)
             db.executemany("UPDATE outbox SET delivered = ? WHERE n = ?", ((time, n) for n in change.delivered))
             self._delete(db, "delivered <= ?", (time - keep,))
-        for since, start in change.again:
+        for since, start in change.resend:
             db.execute(f"UPDATE outbox SET delivered = NULL WHERE {KEPT}", (since, len(start), start))
         if self.rows > self._bounds.rows or self.bytes > self._bounds.bytes:
             self._evict(db)
@@ -236,7 +236,7 @@ class Store:
         return int(self._db.execute("SELECT count(*) FROM outbox WHERE delivered IS NULL").fetchone()[0])
 
     def kept(self, since: int, start: str) -> int:
-        """How many delivered messages are kept that `Change.again` would send again."""
+        """How many delivered messages are kept that `Change.resend` would send again."""
         found = self._db.execute(f"SELECT count(*) FROM outbox WHERE {KEPT}", (since, len(start), start))
         return int(found.fetchone()[0])
 

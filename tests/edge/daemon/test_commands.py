@@ -55,7 +55,7 @@ def ask(name: str, payload: bytes, target: str = "t1") -> tuple[dict[str, Any], 
 def test_a_command_to_the_node_is_for_every_vehicle() -> None:
     answer, done = ask("mute", b'{"id": 7, "for_s": 60}', target="gateway")
     assert answer == {"command": "mute", "id": 7, "result": {"until": NOW + 60_000_000}, "ok": True}
-    assert done == [(Mode.MUTE, EVERYONE, NOW + 60_000_000)]
+    assert done == [(Mode.SHELVED, EVERYONE, NOW + 60_000_000)]
 
 
 @pytest.mark.parametrize(

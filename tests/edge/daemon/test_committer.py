@@ -17,6 +17,7 @@ from tickover.messages.topics import Topics
 from tickover.payloads.base import Input
 from tickover.storage.database import DamagedError
 from tickover.storage.store import FILE, Store
+from tickover.transports.mqtt.link import Link
 from tickover.transports.mqtt.settings import Broker
 
 TRUCKS = ("quiet", "busy")
@@ -37,8 +38,8 @@ def test_a_file_found_damaged_by_a_checkpoint_gets_every_state_again(
 ) -> None:
     store, fleet = Store(tmp_path), open_fleet(config).fleet
     outbox = Outbox(store, None, refused_retry_s=60)  # type: ignore[arg-type]
-    committer = Committer(config.state, 100, store, fleet, outbox)
-    teller = Announcer(Topics("base", "node"), lambda _: False)
+    committer = Committer(config.state, Link(config.broker), store, fleet, outbox)
+    announcer = Announcer(Topics("base", "node"), lambda _: False)
 
     def drive(truck: str, second: int) -> None:
         event = Advance(truck, second * SECOND)
@@ -47,7 +48,7 @@ def test_a_file_found_damaged_by_a_checkpoint_gets_every_state_again(
 
     for truck in TRUCKS:
         drive(truck, 1)
-    committer.commit(0, teller, checkpoint=True)
+    committer.commit(0, announcer, checkpoint=True)
     drive("busy", 2)
     write = store._write
 
@@ -58,11 +59,11 @@ def test_a_file_found_damaged_by_a_checkpoint_gets_every_state_again(
         raise DamagedError("bits have flipped")
 
     monkeypatch.setattr(store, "_write", write_on_damage)
-    committer.commit(0, teller, checkpoint=True)
+    committer.commit(0, announcer, checkpoint=True)
     assert store.durable
     assert store.vehicles() == ["busy"], "the quiet truck had no news"
     assert committer.due(waiting=False)
-    committer.commit(0, teller)
+    committer.commit(0, announcer)
     assert store.vehicles() == sorted(TRUCKS)
     assert not committer.due(waiting=False)
     store.close()

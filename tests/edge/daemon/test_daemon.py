@@ -223,7 +223,7 @@ def test_sighup_reloads_and_a_wrong_file_changes_nothing(run, truck: Truck, watc
     wait_until(lambda: "reload refused" in daemon.text(), 10, "refused")
     daemon.write_config(episodes={"update_every_s": 10})
     daemon.hang_up()
-    wait_until(lambda: daemon.text().count("subscribed to") == 2, 15, "subscribed again")
+    wait_until(lambda: daemon.text().count("subscribed topics=") == 2, 15, "subscribed again")
     truck.send(rows[100:])
     before = replayed(rows)
     after = replayed(rows, policy=EpisodeOverrides(update_every_s=10))
@@ -260,14 +260,18 @@ def test_a_second_daemon_with_the_same_client_id_gets_the_field(run, truck: Truc
     first = run(broker=wait)
     wait_until(lambda: bool(watcher.of("gateway/status")), 10, "online")
     second = run(name="second", broker=wait)
-    wait_until(lambda: "another client uses the client id" in first.text(), 10, "recognised")
+    wait_until(lambda: "another client uses this client ID" in first.text(), 10, "recognised")
     rows = drive(200)
     truck.send(rows)
     watcher.expect(as_told(replayed(rows)))
     assert "another client uses" not in second.text()
     assert json.loads(watcher.of("gateway/status")[-1])["state"] == "online"
     wait_until(lambda: watcher.notices("taken_over") == [True], 10, "the one that stays says it too")
-    assert "another daemon uses the client id gateway" in second.text()
+    told = (
+        "another client with this client ID was disconnected and will reconnect; "
+        "give each daemon its own broker.client_id (client_id gateway)"
+    )
+    assert told in second.text()
     first.kill()
     wait_until(lambda: watcher.notices("taken_over") == [True, False], 20, "no double comes any more")
 
@@ -304,6 +308,6 @@ def test_prometheus_text_on_loopback_goes_on_after_a_reload(run, truck: Truck, w
     assert "tickover_durable 1.0" in text
     assert "tickover_memory_mb" in text
     daemon.hang_up()
-    wait_until(lambda: daemon.text().count("subscribed to") == 2, 15, "subscribed again")
+    wait_until(lambda: daemon.text().count("subscribed topics=") == 2, 15, "subscribed again")
     truck.send(drive(20))
     wait_until(lambda: "tickover_vehicles 1.0" in metrics(port), 10, "the figures of the new daemon")

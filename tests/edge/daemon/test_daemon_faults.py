@@ -79,7 +79,7 @@ def test_alerts_wait_while_the_broker_is_away(daemon: Daemon, broker: Broker, wa
     daemon.start().kill()
     truck.send(rows)
     daemon.start(ready=False)
-    wait_until(lambda: daemon.text().count("started with") == 2, 10, "started")
+    wait_until(lambda: daemon.text().count("started models=") == 2, 10, "started")
     broker.stop()
     time.sleep(0.5)
     assert daemon.stop() == 0, "SIGTERM works without a broker"

@@ -86,4 +86,4 @@ def test_a_refused_subscription_raises_an_alarm(tmp_path: Path) -> None:
         wait_until(lambda: watcher.notices("subscription_refused") == [True], 5, "raised")
         told = json.loads(watcher.of("/alarm/subscription_refused")[-1])
         assert told["data"]["text"] == "the broker refused: truck/+/telemetry"
-        assert "subscribed to tickover/v1/+/cmd/+/request\n" in daemon.text()
+        assert "subscribed topics=tickover/v1/+/cmd/+/request\n" in daemon.text()

@@ -60,7 +60,7 @@ def test_what_is_to_be_told_again_is_pending_in_order_on_disk_and_kept_anew(tmp_
     store.commit(Change(delivered=[1, 2, 3]), time=5_000_000)
     assert store.kept(5_000_001, "") == 0
     assert store.kept(5_000_000, "tickover/v1/t1/") == 1, "t10 is another vehicle"
-    store.commit(Change(again=[(0, "")]), time=6_000_000)
+    store.commit(Change(resend=[(0, "")]), time=6_000_000)
     store.close()
     again = Store(tmp_path, Bounds(keep_s=10))
     assert [message.id for message in again.pending()] == ["id1", "id2", "id10"]
@@ -74,6 +74,6 @@ def test_what_is_to_be_told_again_is_pending_in_order_on_disk_and_kept_anew(tmp_
 def test_a_delivery_and_the_wish_for_it_in_one_commit_send_it_again(tmp_path: Path, delivered_too: bool) -> None:
     store = Store(tmp_path, Bounds(keep_s=10))
     store.commit(Change(messages=[Message("id1", "t", b"x")]))
-    store.commit(Change(delivered=[1] if delivered_too else [], again=[(0, "")]), time=1)
+    store.commit(Change(delivered=[1] if delivered_too else [], resend=[(0, "")]), time=1)
     assert [message.id for message in store.pending()] == ["id1"]
     store.close()

@@ -103,11 +103,11 @@ def test_a_socket_thread_that_is_stuck_stops_the_pings(manager: Manager, monkeyp
 
     def turn() -> None:
         number = next(turns)
-        link.beat = time.monotonic() - (runner.LINK_STUCK_S + 1 if number >= 3 else 0)
+        link.beat = time.monotonic() - (runner.SOURCE_STUCK_S + 1 if number >= 3 else 0)
         one._stop = number == 5
         time.sleep(EVERY_S * 1.1)
 
-    daemon = SimpleNamespace(turn=turn, link=link, opened=None)
+    daemon = SimpleNamespace(turn=turn, source=link, engine=SimpleNamespace(opened=None))
     one._turn_until_told(daemon, None)  # type: ignore[arg-type]
     assert manager.pings() == 3
 

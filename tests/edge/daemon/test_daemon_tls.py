@@ -110,7 +110,7 @@ def test_what_the_broker_or_we_refuse_is_said_aloud_and_tried_again(
         wait_until(lambda: said in daemon.text(), 10, said)
         assert not daemon.over()
         assert "wrong" not in daemon.text(), "the password stays out of the log"
-        assert "connected to" not in daemon.text()
+        assert "connected broker=" not in daemon.text()
         start = time.monotonic()
         assert daemon.stop() == 0
         assert time.monotonic() - start < 5
@@ -121,7 +121,7 @@ def test_plaintext_to_another_machine_needs_the_switch(tmp_path: Path) -> None:
     assert f"plaintext to {ELSEWHERE}: expected [broker.tls], or allow_plaintext = true" in text
     daemon = Daemon(tmp_path / "yes", 1883, broker={"host": ELSEWHERE, "allow_plaintext": True})
     with daemon.start(ready=False):
-        wait_until(lambda: "started with" in daemon.text(), 10, "started")
+        wait_until(lambda: "started models=" in daemon.text(), 10, "started")
         assert daemon.stop() == 0
 
 
@@ -130,8 +130,8 @@ def test_without_a_certificate_the_broker_hangs_up(secured: SecuredBroker, tmp_p
     tables["broker.tls"] = {"ca": tables["broker.tls"]["ca"]}
     daemon = Daemon(tmp_path, secured.port, **tables)
     with daemon.start(ready=False):
-        wait_until(lambda: "no connection to localhost" in daemon.text(), 10, "said")
-        assert "connected to localhost" not in daemon.text()
+        wait_until(lambda: "no connection broker=localhost" in daemon.text(), 10, "said")
+        assert "connected broker=localhost" not in daemon.text()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from tickover.daemon.outbox import WINDOW, Outbox
 from tickover.storage.store import Change, Message, Store
-from tickover.transports.mqtt.link import Published
+from tickover.transports.base import Published
 
 ALARMS, ALERTS = 150, 300
 
@@ -19,7 +19,7 @@ class TouchyBroker:
         self.most = 0
         self._way: list[tuple[object, str, bytes]] = []
 
-    def publish(self, token: object, topic: str, payload: bytes, retain: bool = False, qos: int = 1) -> None:
+    def publish(self, token: object, topic: str, payload: bytes, retain: bool = False) -> None:
         self._way.append((token, topic, payload))
 
     def answer(self, outbox: Outbox) -> None:

@@ -13,7 +13,7 @@ from tickover.daemon.intake import Intake
 from tickover.daemon.requests import AT_ONCE, PAUSE_S
 from tickover.payloads.base import Input
 from tickover.payloads.sparkplug import Payload
-from tickover.transports.mqtt.link import Incoming
+from tickover.transports.base import Received
 
 NODE = "spBv1.0/plant/{kind}/{vehicle}"
 COLUMNS = ("coolant", "rpm", "speed")
@@ -41,7 +41,7 @@ class Heard:
         self.now = 1000.0
 
     def take(self, topic: str, payload: bytes = b"") -> None:
-        self.intake.take(Incoming(1, 1, 0, topic, payload, 10**15), synced=False)
+        self.intake.take(Received(topic, payload, 10**15, None), synced=False)
 
     def asked(self, after: float = PAUSE_S) -> list[str]:
         self.now += after

@@ -1,7 +1,7 @@
 """A small synchronous MQTT client for the commands that people run: play, simulate, record, watch, doctor.
 
-paho's network thread only hands over: received messages go into a bounded queue, acknowledged ones give their place
-in the window back. The daemon's own client, with its outbox behind it, is in ``io/mqtt.py``.
+paho's network thread only hands over: received messages go into a bounded queue, and each acknowledgement makes room
+in the window for another publish. The daemon's own client is `tickover.transports.mqtt.link.Link`.
 """
 
 import queue

@@ -39,7 +39,7 @@ def exposed(broker: Broker) -> Iterator[Exposed]:
 
 
 def troubles(broker: Broker) -> Iterator[str]:
-    """One line each, with what to do; for files that were read before (`io.mqtt_connection.check_files`)."""
+    """One line each, with what to do; for files that `connection.check_files` has read before."""
     yield from (f"{file.seen}: {file.fix}" for file in exposed(broker))
     for name in (broker.tls.ca, broker.tls.certificate) if broker.tls else ():
         if name:

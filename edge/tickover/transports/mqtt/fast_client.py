@@ -1,8 +1,10 @@
-"""paho's client with a fast lane past it for the two packets that come by the thousand (`formats.mqtt_packets`).
+"""paho's client, with code of our own for the packets that come by the thousand (`tickover.transports.mqtt.packets`).
 
 It reads 64 KiB at a time (paho itself reads byte by byte), hands over the publishes that lie whole in the buffer,
-and acknowledges many in one write. Everything rare goes paho's way. It also says what a loop of one's own needs to
-know: whether bytes wait that ``poll`` cannot see, and when to look at the keepalive next.
+and acknowledges many in one write. paho handles everything else. The client also offers what an external loop needs:
+whether bytes wait that ``poll`` cannot see, and when to check the keepalive next.
+
+It uses private attributes of paho; ``tests/edge/transports/mqtt/test_paho_private.py`` lists them.
 """
 
 import socket
@@ -27,6 +29,7 @@ class FastClient(paho.Client):
     """When bytes last came (monotonic seconds)."""
 
     def _sock_recv(self, bufsize: int) -> bytes:
+        # All of paho's reads go through this method: it asks for a few bytes at a time, and is served from the buffer.
         if self._at >= len(self._buffer):
             self._buffer, self._at = super()._sock_recv(READ_BYTES), 0
             if self._buffer:
@@ -42,15 +45,15 @@ class FastClient(paho.Client):
         publishes, self._at = whole_publishes(self._buffer, self._at, self._protocol == paho.MQTTv5)
         return publishes
 
-    def acknowledge(self, mids: list[int]) -> None:
+    def acknowledge(self, packet_ids: list[int]) -> None:
         """Acknowledge in order, as one write."""
-        self._packet_queue(paho.PUBACK, pubacks(mids), mids[-1], QOS)
+        self._packet_queue(paho.PUBACK, pubacks(packet_ids), packet_ids[-1], QOS)
 
     def next_look(self) -> float:
-        """When `loop_misc` has something to do next (monotonic seconds): ask for a sign of life, or give up.
+        """When `loop_misc` has something to do next (monotonic seconds): send a ping, or give up.
 
-        Silence is noticed at twice the keepalive after the last sign of life: one keepalive until paho asks, one
-        until it gives up.
+        A dead connection is noticed at twice the keepalive after the last bytes came: one keepalive until paho pings,
+        one until it gives up.
         """
         moments = [self._last_msg_out, self._last_bytes_received]
         return min([*moments, self._ping_t] if self._ping_t else moments) + self._keepalive
@@ -71,7 +74,7 @@ class FastClient(paho.Client):
         return len(self._out_packet)
 
     def close_socket(self) -> None:
-        """Close without a word, if it is still open."""
+        """Close the socket, if it is still open, without a DISCONNECT."""
         sock = self.socket()
         if sock is not None:
             sock.close()

@@ -1,9 +1,8 @@
-"""The daemon's connection to its broker. With ``mqtt_client.py`` (for commands), ``mqtt_fast.py`` and
-``mqtt_connection.py`` it is the only code that imports paho.
+"""The daemon's connection to its broker: source and sink at once (`tickover.transports.base`).
 
 One thread owns the paho client and its socket, by paho's interface for external loops. The caller hands it commands
 and takes events; paho's callbacks only hand over. Each connection gets a new client object with the same client
-id: the session lives at the broker (clean start off, with an expiry) and the backlog in the caller's outbox, so paho
+id: the broker keeps the session (no clean start, with an expiry) and the caller's outbox the backlog, so paho
 has nothing to remember, to repeat or to reorder.
 """
 
@@ -15,16 +14,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, cast
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from tickover.host.clock import now_us
 from tickover.transports.backoff import Waits, attempt_s
+from tickover.transports.base import About, Connected, Disconnected, Event, Published, Received, Session, Subscribed
 from tickover.transports.mqtt.connection import configured, session
+from tickover.transports.mqtt.dedup import Delivery, PacketIds
 from tickover.transports.mqtt.fast_client import QOS, FastClient
 from tickover.transports.mqtt.ordered_acks import Receipts
 from tickover.transports.mqtt.packets import Publish
@@ -32,87 +33,31 @@ from tickover.transports.mqtt.settings import Broker
 
 QUEUE_LIMIT: Final = 20_000
 """Events that may wait for the caller; beyond, the thread stops reading and TCP holds the broker back."""
-COMPANY: Final = 100
-"""So many events are company enough."""
+MANY: Final = 100
+"""With so many events at hand, `Link.receive` does not wait for more."""
 FULL_S: Final = 0.01
-"""How long to leave the socket alone while the caller has more than enough."""
+"""How long the thread leaves the socket alone while the queue is full."""
 TURN_S: Final = 1.0
 """The thread goes round at least this often."""
 TAKEN_OVER: Final = 0x8E
 """MQTT 5 reason code: another client connected with this client id."""
 FAILURE: Final = 0x80
-"""Reason codes from here on say no."""
-
-
-class Incoming(NamedTuple):
-    """A message of the broker; ``arrival`` in microseconds; acknowledge it with `Link.acknowledge`.
-
-    ``again``: the broker sent it before and has no acknowledgement. ``place``: its number in the connection.
-    """
-
-    connection: int
-    mid: int
-    qos: int
-    topic: str
-    payload: bytes
-    arrival: int
-    again: bool = False
-    place: int = 0
-
-
-class Connected(NamedTuple):
-    """The broker said yes; ``resumed``: it kept our session."""
-
-    resumed: bool
-
-
-class Disconnected(NamedTuple):
-    """The connection is gone, or could not be made; nothing that was in flight is known to have arrived."""
-
-    reason: str
-    taken_over: bool
-
-
-class Published(NamedTuple):
-    """What became of one publish: ``refused`` is the broker's reason, or empty when it has the message."""
-
-    token: object
-    refused: str
-
-
-class Subscribed(NamedTuple):
-    """The filters that the broker refused; empty when all went well."""
-
-    refused: tuple[str, ...]
-
-
-Event = Incoming | Connected | Disconnected | Published | Subscribed
-
-
-@dataclass(frozen=True)
-class Will:
-    """What the broker publishes, retained, when this client vanishes."""
-
-    topic: str
-    payload: bytes
+"""Reason codes from here on are refusals."""
 
 
 class Link:
     """A connection that is kept up. All methods may be called from one other thread.
 
-    Retained messages are old news and never handed over, except those of the topics ``retained``.
+    Retained messages are news of before and left out, but for the topics ``Session.retained``.
     """
 
-    def __init__(
-        self, broker: Broker, filters: Iterable[str], will: Will | None = None, retained: Iterable[str] = ()
-    ) -> None:
-        self.beat = time.monotonic()
-        """When the thread last went round its loop (monotonic seconds)."""
-        self.heard = self.beat
-        """When the broker was last heard, by a message or by its answer to a ping (monotonic seconds)."""
-        self._broker, self._will = broker, will
-        self._retained = frozenset(retained)
-        self._filters = [*filters, *self._retained]
+    def __init__(self, broker: Broker) -> None:
+        address = f"{broker.host}:{broker.port}"
+        self.about = About(address, broker.client_id, broker.taken_over_wait_s, broker.receive_maximum)
+        self.deduplication = PacketIds()
+        self.beat = self.heard = time.monotonic()
+        self._broker, self._session = broker, Session(())
+        self._filters: tuple[str, ...] = ()
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._commands: deque[Callable[[FastClient], None]] = deque()
         self._tokens: dict[int, object] = {}
@@ -122,13 +67,16 @@ class Link:
         self._up_since: float | None = None
         self._lost: Disconnected | None = None
         self._stopping = threading.Event()
+        # The thread waits in poll(), which a command cannot interrupt: a byte through this pair of sockets does.
         self._awake, self._alarm = socket.socketpair()
         self._awake.setblocking(False)
         self._alarm.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
-    def start(self) -> None:
+    def start(self, session: Session) -> None:
         """Begin to connect; returns at once."""
+        self._session = session
+        self._filters = (*session.filters, *session.retained)
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
@@ -138,31 +86,35 @@ class Link:
         self._thread.join(timeout)
 
     def receive(self, timeout: float, limit: int, gather: float = 0.0) -> list[Event]:
-        """What happened, in order; waits up to ``timeout`` seconds for the first, and ``gather`` more for company."""
+        """What happened, in order; waits up to ``timeout`` seconds for the first, and ``gather`` more for others."""
         events: list[Event] = []
         with suppress(Empty):
             events.append(self._events.get(timeout=timeout) if timeout > 0 else self._events.get_nowait())
-            if gather and self._events.qsize() < COMPANY:
+            if gather and self._events.qsize() < MANY:
                 time.sleep(gather)
             while len(events) < limit:
                 events.append(self._events.get_nowait())
         return events
 
-    def acknowledge(self, messages: Iterable[Incoming]) -> None:
-        """Tell the broker that these are safe, when all that came before them are too (`Receipts`).
+    def acknowledge(self, tokens: Iterable[object]) -> None:
+        """Send PUBACK for these, in order of arrival: each when all that came before it are given (`Receipts`).
 
-        Those of an earlier connection are left to come again.
+        Messages of an earlier connection are left out: the broker repeats them.
         """
-        places = [(message.connection, message.place) for message in messages if message.qos]
-        if places:
-            self._command(lambda client: self._acknowledge(client, places))
+        deliveries = [token for token in cast(Iterable[Delivery], tokens) if token.qos]
+        if deliveries:
+            self._command(lambda client: self._acknowledge(client, deliveries))
 
-    def publish(self, token: object, topic: str, payload: bytes, retain: bool = False, qos: int = QOS) -> None:
-        """Publish; a `Published` with the token follows, or a `Disconnected` (nothing when the token is None)."""
-        self._command(lambda client: self._publish(client, token, topic, payload, retain, qos))
+    def publish(self, token: object, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Publish at QoS 1; a `Published` with the token follows, or a `Disconnected`."""
+        self._command(lambda client: self._publish(client, token, topic, payload, retain, QOS))
+
+    def send(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Publish at QoS 0: without an answer."""
+        self._command(lambda client: self._publish(client, None, topic, payload, retain, 0))
 
     def back_off(self, reason: str) -> None:
-        """Leave, and stay away for the time that another client with our id is given."""
+        """Disconnect and stay away for ``broker.taken_over_wait_s``, since another client has our client id."""
 
         def leave(client: FastClient) -> None:
             self._lost = Disconnected(reason, True)
@@ -190,17 +142,19 @@ class Link:
     def _connect_and_serve(self) -> float:
         """One connection from beginning to end; how many seconds the broker had accepted it for."""
         self._connection += 1
+        # What was given for the connection before is not carried over: the outbox publishes its messages again, and the
+        # broker sends again what it has no acknowledgement of.
         self._tokens.clear()
         self._commands.clear()
         self._receipts = Receipts()
         self._lost, self._up_since = None, None
         self.beat = began = time.monotonic()
         try:
-            client = _new_client(self._broker, self._will, self)
+            client = _new_client(self._broker, self._session, self)
             _connect(client, self._broker)
             client.send_at_once()
             self._serve(client, began + attempt_s(self._broker.keepalive_s))
-        except Exception as error:  # noqa: BLE001 - paho's or ours: a thread that ends is deaf for ever
+        except Exception as error:  # noqa: BLE001 - paho's or ours: without this thread nothing is received any more
             self._lost = self._lost or Disconnected(f"{type(error).__name__}: {error}", False)
         since, self._up_since = self._up_since, None
         return time.monotonic() - since if since else 0.0
@@ -219,18 +173,22 @@ class Link:
 
     def _turn(self, client: FastClient, sock: Any, until: float) -> None:
         """Wait for the socket or a command, but not longer than ``until``; read, obey, write."""
-        hungry = self._events.qsize() < QUEUE_LIMIT
+        # A full queue means that the daemon does not keep up. When nothing is read, TCP stops the broker, and the
+        # broker's own queue, which is on its disk, takes what comes.
+        reads = self._events.qsize() < QUEUE_LIMIT
         poll = select.poll()
         poll.register(self._awake, select.POLLIN)
-        poll.register(sock, (select.POLLIN if hungry else 0) | (select.POLLOUT if client.want_write() else 0))
-        wait = min(TURN_S, max(0.0, until - time.monotonic())) if hungry else FULL_S
-        ready = {number for number, _ in poll.poll(0 if hungry and client.buffered() else math.ceil(wait * 1000))}
+        poll.register(sock, (select.POLLIN if reads else 0) | (select.POLLOUT if client.want_write() else 0))
+        wait = min(TURN_S, max(0.0, until - time.monotonic())) if reads else FULL_S
+        # Rounded up: with 0 ms for the last fraction of a millisecond the thread would spin.
+        ready = {number for number, _ in poll.poll(0 if reads and client.buffered() else math.ceil(wait * 1000))}
         if self._awake.fileno() in ready:
             self._obey(client)
-        if hungry and (sock.fileno() in ready or client.buffered()):
+        if reads and (sock.fileno() in ready or client.buffered()):
             self._read(client)
             self.heard = max(self.heard, client.heard)
         while client.want_write() and self._lost is None:
+            # A socket that takes no more leaves as many packets as before; `poll` says when it takes some again.
             before = client.waiting()
             client.loop_write()
             if client.waiting() >= before:
@@ -256,11 +214,11 @@ class Link:
         self._wake()
 
     def _wake(self) -> None:
-        with suppress(BlockingIOError):  # a full pipe is reason enough to wake up
+        with suppress(BlockingIOError):  # a full buffer wakes the thread as well
             self._alarm.send(b"!")
 
-    def _acknowledge(self, client: FastClient, places: list[tuple[int, int]]) -> None:
-        due = self._receipts.done(place for connection, place in places if connection == self._connection)
+    def _acknowledge(self, client: FastClient, deliveries: Iterable[Delivery]) -> None:
+        due = self._receipts.done(one.place for one in deliveries if one.connection == self._connection)
         if due:
             client.acknowledge(due)
 
@@ -279,8 +237,10 @@ class Link:
             return
         self._up_since = time.monotonic()
         self._events.put(Connected(bool(flags.session_present)))
+        # Also when the broker kept the session: the configuration may name other topics than before.
         if self._filters:
-            client.subscribe([_subscription(self._broker, topic, topic in self._retained) for topic in self._filters])
+            retained = self._session.retained
+            client.subscribe([_subscription(self._broker, topic, topic in retained) for topic in self._filters])
 
     def _on_subscribe(self, _: Any, __: Any, ___: int, codes: list[Any], ____: Any) -> None:
         pairs = zip(self._filters, codes, strict=False)
@@ -289,40 +249,38 @@ class Link:
     def _on_disconnect(self, _: Any, __: Any, ___: Any, code: Any, ____: Any) -> None:
         self._lost = self._lost or Disconnected(str(code), code.value == TAKEN_OVER)
 
-    def _on_publish(self, _: Any, __: Any, mid: int, code: Any, ___: Any) -> None:
-        token = self._tokens.pop(mid, None)
+    def _on_publish(self, _: Any, __: Any, packet_id: int, code: Any, ___: Any) -> None:
+        token = self._tokens.pop(packet_id, None)
         if token is not None:
             self._events.put(Published(token, str(code) if code.value >= FAILURE else ""))
 
     def _on_message(self, client: Any, _: Any, message: Any) -> None:
-        """What paho has read itself. ``topic`` None: not UTF-8, which no broker should send."""
+        """A message that paho has read itself. ``topic`` None: not UTF-8, which no broker should send."""
         topic = None
         with suppress(UnicodeDecodeError):
             topic = message.topic
         if message.qos == QOS:
             self._take(client, message.mid, topic, bytes(message.payload), message.dup, message.retain)
-        elif topic is not None and (not message.retain or topic in self._retained):
-            self._events.put(Incoming(self._connection, 0, 0, topic, bytes(message.payload), _now()))
+        elif topic is not None and (not message.retain or topic in self._session.retained):
+            token = Delivery(self._connection, 0, 0, 0)
+            self._events.put(Received(topic, bytes(message.payload), now_us(), token))
 
-    def _take(self, client: FastClient, mid: int, topic: str | None, payload: bytes, again: bool, retain: bool) -> None:
-        """Hand over one message, or acknowledge it in its turn when it is old news or has no name."""
-        place = self._receipts.came(mid)
-        if topic is None or (retain and topic not in self._retained):
-            self._acknowledge(client, [(self._connection, place)])
+    def _take(
+        self, client: FastClient, packet_id: int, topic: str | None, payload: bytes, dup: bool, retain: bool
+    ) -> None:
+        """Hand over one message; one without a topic, or retained and not wanted, is only acknowledged, in its turn."""
+        token = Delivery(self._connection, self._receipts.came(packet_id), packet_id, QOS, dup)
+        if topic is None or (retain and topic not in self._session.retained):
+            self._acknowledge(client, [token])
         else:
-            self._events.put(Incoming(self._connection, mid, QOS, topic, payload, _now(), again, place))
+            self._events.put(Received(topic, payload, now_us(), token))
 
     def _hand_over(self, client: FastClient, publishes: list[Publish]) -> None:
-        for mid, topic, payload, again, retain in publishes:
-            self._take(client, mid, topic, payload, again, retain)
+        for packet_id, topic, payload, dup, retain in publishes:
+            self._take(client, packet_id, topic, payload, dup, retain)
 
 
-def _now() -> int:
-    """The clock, microseconds."""
-    return time.time_ns() // 1000
-
-
-def _new_client(broker: Broker, will: Will | None, link: Link) -> FastClient:
+def _new_client(broker: Broker, wanted: Session, link: Link) -> FastClient:
     five = broker.protocol == "5"
     client = FastClient(
         CallbackAPIVersion.VERSION2,
@@ -333,14 +291,14 @@ def _new_client(broker: Broker, will: Will | None, link: Link) -> FastClient:
         manual_ack=True,
     )
     client.connect_timeout = attempt_s(broker.keepalive_s)
-    client.max_inflight_messages_set(0)
+    client.max_inflight_messages_set(0)  # no limit of paho's: the outbox has its own, and paho would queue in RAM
     configured(broker).introduce(client)
-    if will:
-        client.will_set(will.topic, will.payload, QOS, retain=True)
+    if wanted.will:
+        client.will_set(wanted.will.topic, wanted.will.payload, QOS, retain=True)
     client.on_connect, client.on_disconnect = link._on_connect, link._on_disconnect
     client.on_message, client.on_publish = link._on_message, link._on_publish
     client.on_subscribe = link._on_subscribe
-    client.on_socket_register_write = _nothing  # tells paho to leave writing to our loop
+    client.on_socket_register_write = _nothing  # with a callback here, paho leaves writing to our loop
     return client
 
 

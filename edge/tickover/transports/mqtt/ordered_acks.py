@@ -1,4 +1,4 @@
-"""Acknowledgements leave in the order in which the messages came, whatever the order in which they are given.
+"""Acknowledgements are sent in the order in which the messages arrived, whatever the order in which they are given.
 
 MQTT asks for it (version 5, 4.6.0-2), and readings depend on it: Mosquitto 2.0.11 counts an acknowledgement that is
 further back in its list of messages in flight than the receive maximum as room for another message, and sends the
@@ -17,13 +17,13 @@ class Receipts:
         self._first = 0
         self._done: set[int] = set()
 
-    def came(self, mid: int) -> int:
-        """A message with this packet id came; its place."""
-        self._waiting.append(mid)
+    def came(self, packet_id: int) -> int:
+        """A message with this packet identifier arrived; its place."""
+        self._waiting.append(packet_id)
         return self._first + len(self._waiting) - 1
 
     def done(self, places: Iterable[int]) -> list[int]:
-        """These may be acknowledged; the packet ids whose turn it is now, in order."""
+        """These may be acknowledged; the packet identifiers whose turn it is now, in order."""
         self._done.update(place for place in places if place >= self._first)
         due: list[int] = []
         while self._first in self._done:

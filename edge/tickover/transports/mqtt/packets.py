@@ -10,8 +10,8 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 PUBLISH: Final = 0x30
-"""High half of the first byte; below it: again (0x08), QoS (0x06), retain (0x01)."""
-TYPE, AGAIN, QOS, QOS_1, RETAIN = 0xF0, 0x08, 0x06, 0x02, 0x01
+"""High half of the first byte; below it: DUP (0x08), QoS (0x06), retain (0x01)."""
+TYPE, DUP, QOS, QOS_1, RETAIN = 0xF0, 0x08, 0x06, 0x02, 0x01
 MORE: Final = 0x80
 """In a number of variable length: another byte follows."""
 _PUBACK: Final = Struct(">BBH")
@@ -20,12 +20,12 @@ _PUBACK_HEAD: Final = (0x40, 2)
 
 
 class Publish(NamedTuple):
-    """A message at QoS 1: packet id, topic, payload, ``again`` (sent before), ``retain`` (old news)."""
+    """A message at QoS 1; ``dup``: the broker sent it before, ``retain``: it was retained before we subscribed."""
 
-    mid: int
+    packet_id: int
     topic: str
     payload: bytes
-    again: bool
+    dup: bool
     retain: bool
 
 
@@ -45,20 +45,20 @@ def whole_publishes(data: bytes, start: int, five: bool) -> tuple[list[Publish],
             if five:
                 skipped, payload = _number(data, payload)
                 payload += skipped
-            mid = data[topic_end] << 8 | data[topic_end + 1]
-            if end > len(data) or payload > end or topic_end == body + 2 or not mid:
+            packet_id = data[topic_end] << 8 | data[topic_end + 1]
+            if end > len(data) or payload > end or topic_end == body + 2 or not packet_id:
                 break
             topic = str(data[body + 2 : topic_end], "utf-8")
-            found.append(Publish(mid, topic, data[payload:end], bool(first & AGAIN), bool(first & RETAIN)))
+            found.append(Publish(packet_id, topic, data[payload:end], bool(first & DUP), bool(first & RETAIN)))
             start = end
     except (IndexError, UnicodeDecodeError):
         pass
     return found, start
 
 
-def pubacks(mids: Iterable[int]) -> bytes:
+def pubacks(packet_ids: Iterable[int]) -> bytes:
     """The packets that acknowledge these, in order."""
-    return b"".join([_PUBACK.pack(*_PUBACK_HEAD, mid) for mid in mids])
+    return b"".join([_PUBACK.pack(*_PUBACK_HEAD, packet_id) for packet_id in packet_ids])
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""``[broker]`` of the configuration: where the MQTT broker is, and how the daemon speaks to it."""
+"""``[broker]`` of the configuration: where the MQTT broker is, and how the daemon connects to it."""
 
 import ipaddress
 import os
@@ -8,12 +8,11 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from tickover.host import toml
+from tickover.host.toml import Seconds
+from tickover.transports.base import Level
 
 ENV_USERNAME: Final = "TICKOVER_MQTT_USERNAME"
 ENV_PASSWORD: Final = "TICKOVER_MQTT_PASSWORD"  # the variable's name
-Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
-SecondsOrOff = Annotated[float, Meta(ge=0, le=31_536_000)]
-Level = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^+#/\x00]+$")]
 
 
 class Tls(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -10,16 +10,8 @@ import pytest
 
 from broker import Broker as Mosquitto
 from broker import Listener, free_port, wait_until
-from tickover.transports.mqtt.link import (
-    Connected,
-    Disconnected,
-    Event,
-    Incoming,
-    Link,
-    Published,
-    Subscribed,
-    Will,
-)
+from tickover.transports.base import Connected, Disconnected, Event, Published, Received, Session, Subscribed, Will
+from tickover.transports.mqtt.link import Link
 from tickover.transports.mqtt.settings import Broker
 
 GREETING = b"\x20\x03\x00\x00\x00"
@@ -30,9 +22,9 @@ class Tap:
     """A link whose events are collected."""
 
     def __init__(self, settings: Broker, filters: tuple[str, ...] = ("in/#",), retained: tuple[str, ...] = ()) -> None:
-        self.link = Link(settings, filters, Will("status", b"gone"), retained)
+        self.link = Link(settings)
         self.events: list[Event] = []
-        self.link.start()
+        self.link.start(Session(filters, retained, Will("status", b"gone")))
 
     def until(self, condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
         wait_until(lambda: self.events.extend(self.link.receive(0.02, 1000)) or condition(), seconds, what)
@@ -66,15 +58,19 @@ def send(mosquitto: Mosquitto, count: int, first: int = 0, retain: bool = False)
 
 
 def payloads(tap: Tap) -> list[int]:
-    return [int(message.payload) for message in tap.of(Incoming)]
+    return [int(message.payload) for message in tap.of(Received)]
+
+
+def tokens(tap: Tap) -> list[object]:
+    return [message.token for message in tap.of(Received)]
 
 
 def test_messages_arrive_in_order_with_topic_and_time(tap: Tap, broker: Mosquitto) -> None:
     send(broker, 500)
     tap.until(lambda: len(payloads(tap)) == 500, "all messages")
     assert payloads(tap) == list(range(500))
-    message = tap.of(Incoming)[7]
-    assert (message.topic, message.qos) == ("in/7", 1)
+    message = tap.of(Received)[7]
+    assert (message.topic, message.token.qos) == ("in/7", 1)
     assert abs(message.arrival / 1e6 - time.time()) < 10
 
 
@@ -82,7 +78,7 @@ def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(broker: Mos
     first = Tap(settings_of(broker)).ready()
     send(broker, 10)
     first.until(lambda: len(payloads(first)) == 10, "all messages")
-    first.link.acknowledge(first.of(Incoming)[:6])
+    first.link.acknowledge(tokens(first)[:6])
     time.sleep(0.3)
     first.link.stop(2)
     send(broker, 5, first=10)
@@ -97,7 +93,7 @@ def test_an_acknowledgement_of_an_earlier_connection_is_not_sent(broker: Mosquit
     tap = Tap(settings_of(broker)).ready()
     send(broker, 3)
     tap.until(lambda: len(payloads(tap)) == 3, "all messages")
-    old = tap.of(Incoming)
+    old = tokens(tap)
     broker.stop()
     broker.start()
     tap.until(lambda: len(tap.of(Connected)) == 2, "connected again")
@@ -118,10 +114,10 @@ def test_nothing_overtakes_a_backlog_whatever_is_acknowledged_first(broker: Mosq
     tap = Tap(settings).ready()
     for count, done in ((10, slice(0, 1)), (20, slice(1, 2)), (30, slice(24, 25))):
         tap.until(lambda least=count: len(payloads(tap)) >= least, "a window of messages")
-        tap.link.acknowledge(tap.of(Incoming)[done])
+        tap.link.acknowledge(tokens(tap)[done])
     time.sleep(0.3)  # the broker reads the last acknowledgement, if it gets it
     send(broker, 1, first=200)
-    tap.until(lambda: tap.link.acknowledge(tap.of(Incoming)) or len(payloads(tap)) == 201, "the rest")
+    tap.until(lambda: tap.link.acknowledge(tokens(tap)) or len(payloads(tap)) == 201, "the rest")
     assert payloads(tap) == list(range(201))
     tap.link.stop(2)
 
@@ -133,7 +129,7 @@ def test_unwanted_retained_messages_wait_for_their_turn_to_be_acknowledged(broke
     tap = Tap(settings).ready()
     send(broker, 3, first=10)
     tap.until(lambda: len(payloads(tap)) == 3, "the fresh messages")
-    tap.link.acknowledge(tap.of(Incoming))
+    tap.link.acknowledge(tokens(tap))
     time.sleep(0.3)
     tap.link.stop(2)
     assert payloads(tap) == [10, 11, 12]

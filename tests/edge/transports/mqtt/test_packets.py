@@ -27,9 +27,9 @@ def number(value: int) -> bytes:
 
 def encoded(publish: Publish, properties: bytes | None, qos: int = 1) -> bytes:
     name = publish.topic.encode()
-    head = struct.pack(">H", len(name)) + name + (struct.pack(">H", publish.mid) if qos else b"")
+    head = struct.pack(">H", len(name)) + name + (struct.pack(">H", publish.packet_id) if qos else b"")
     rest = head + (b"" if properties is None else number(len(properties)) + properties) + publish.payload
-    return bytes([0x30 | publish.again << 3 | qos << 1 | publish.retain]) + number(len(rest)) + rest
+    return bytes([0x30 | publish.dup << 3 | qos << 1 | publish.retain]) + number(len(rest)) + rest
 
 
 @given(
@@ -58,7 +58,7 @@ ONE = Publish(7, "a/b", b"x", False, False)
         PINGRESP,
         encoded(ONE, b"", qos=0),
         encoded(ONE, b"", qos=2),
-        encoded(ONE._replace(mid=0), b""),
+        encoded(ONE._replace(packet_id=0), b""),
         encoded(ONE._replace(topic=""), b""),
         encoded(ONE, b"").replace(b"a/b", b"a/\xff"),
         b"\x32\x80\x80\x80\x80\x01",

@@ -1,0 +1,100 @@
+"""The daemon's connection as its source reports it: up and down, subscriptions, and other clients of the same name."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from tickover.daemon.engine import Engine
+from tickover.daemon.outbox import Outbox
+from tickover.daemon.presence import Presence, info
+from tickover.daemon.sources import Transport
+from tickover.host.clock import now_us
+from tickover.host.log_fields import fields
+from tickover.messages import remedies
+from tickover.messages.notices import Kind
+from tickover.transports.base import Connected, Disconnected, Received, Session, Subscribed
+
+logger: Final = logging.getLogger("tickover")
+
+DOUBLE_WAITS: Final = 2
+"""A double that has not come back for so many times the span that it stays away is gone."""
+
+
+class Connection:
+    """``up``: whether there is a connection. ``presence`` announces the daemon on it."""
+
+    def __init__(self, transport: Transport, instance: str, engine: Engine, outbox: Outbox) -> None:
+        self.up = False
+        self.presence = Presence(engine.topics, instance)
+        self._source, self._sink = transport
+        self._engine, self._outbox = engine, outbox
+        self._topics = (*engine.intake.filters, engine.topics.requests)
+        self._info = info(engine.opened.manifests, engine.opened.digests)
+        self._reason = ""
+
+    def start(self) -> None:
+        """Begin to connect."""
+        status = self._engine.topics.status
+        self._source.start(Session(self._topics, retained=(status,), will=self.presence.will))
+
+    def connected(self, event: Connected) -> None:
+        """The peer accepted the connection."""
+        logger.info(
+            "connected %s",
+            fields(broker=self._source.about.address, session="resumed" if event.resumed else "new"),
+        )
+        self.up = True
+        # Nobody could be heard meanwhile: each vehicle's silence begins now.
+        self._engine.heard = dict.fromkeys(self._engine.heard, time.monotonic())
+        if not event.resumed:
+            self._source.deduplication.forget()
+
+    def subscribed(self, event: Subscribed) -> None:
+        """The subscriptions are in force; those refused raise a notice."""
+        refused = [topic for topic in event.refused if topic != self._engine.topics.status]
+        text = f"the broker refused: {', '.join(refused) or 'nothing'}"
+        self._engine.announcer.say(Kind.SUBSCRIPTION_REFUSED, bool(refused), text)
+        granted = [topic for topic in self._topics if topic not in refused]
+        logger.info("subscribed %s", fields(topics=",".join(granted) or "none"))
+        self.presence.subscribed()
+        self._engine.hints.subscribed()
+
+    def disconnected(self, event: Disconnected) -> None:
+        """The connection ended, or could not be made; each new reason is logged once."""
+        about = self._source.about
+        log: Callable[..., None] = logger.warning if self.up or event.reason != self._reason else logger.debug
+        why = {"fix": fix} if (fix := remedies.for_connection(event.reason)) else {}
+        log("no connection %s", fields(broker=about.address, reason=event.reason, **why))
+        self.up, self._reason = False, event.reason
+        self.presence.disconnected()
+        self._outbox.disconnected()
+        if event.taken_over:
+            text = f"another client uses this client ID: this daemon stays disconnected for {about.away_s:g} s"
+            self._announce_double(True, text)
+
+    def hear_status(self, message: Received) -> None:
+        """A message on the daemon's own status topic, which is committed: another daemon may use the same name."""
+        if self.presence.has_double(message.payload):
+            topic, farewell = self._engine.topics.status, self.presence.status("stopped", now_us())
+            self._sink.send(topic, farewell, retain=True)
+            self.presence.disconnected()
+            self._source.back_off("another daemon with this client ID is connected")
+
+    def announce_when_due(self) -> bool:
+        """Publish everything retained again, then the backlog; True when that was now."""
+        announced = self.presence.announce_when_due(self._outbox, self._info, now_us())
+        if announced:
+            self.check_double()
+        return announced
+
+    def check_double(self) -> None:
+        """Whether the name is ours alone: a double that left comes back after its wait, unless that was mended."""
+        met = self.presence.met_within(DOUBLE_WAITS * self._source.about.away_s)
+        left = "another client with this client ID was disconnected and will reconnect"
+        self._announce_double(met, left if met else "no other client uses this client ID")
+
+    def _announce_double(self, active: bool, text: str) -> None:
+        name = f"(client_id {self._source.about.client_id})"
+        cure = "; give each daemon its own broker.client_id" if active else ""
+        self._engine.announcer.say(Kind.TAKEN_OVER, active, f"{text}{cure} {name}")

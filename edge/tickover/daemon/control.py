@@ -1,0 +1,66 @@
+"""What the commands do to the daemon (`tickover.daemon.commands.Commanded`)."""
+
+from typing import Any, Final
+
+from tickover.daemon.commands import CommandError
+from tickover.daemon.config import Config
+from tickover.daemon.engine import Engine
+from tickover.daemon.health import Health
+from tickover.daemon.modes import EVERYONE, Mode
+from tickover.daemon.outbox import Outbox
+from tickover.host.clock import now_us
+
+SNAPSHOT_MOST: Final = 100
+"""The most vehicles in one snapshot."""
+
+
+class Control:
+    """What a command changes is durable with the next commit."""
+
+    def __init__(self, config: Config, engine: Engine, outbox: Outbox, health: Health) -> None:
+        self._keep_s = config.outbox.keep_s
+        self._engine, self._outbox, self._health = engine, outbox, health
+
+    def now(self) -> int:
+        """The clock, microseconds."""
+        return now_us()
+
+    def has_seen(self, vehicle: str) -> bool:
+        """Whether the vehicle has reported, in this run or in one that the store remembers."""
+        engine = self._engine
+        return vehicle in engine.fleet or vehicle in engine.intake.vehicles or engine.store.has_seen(vehicle)
+
+    def vehicles(self) -> list[str]:
+        """Every vehicle that has a state, in memory or on disk, in order."""
+        return sorted({*self._engine.fleet.vehicles, *self._engine.store.vehicles()})
+
+    def status_report(self) -> dict[str, Any]:
+        """The health report, the models and the modes."""
+        engine = self._engine
+        return {**self._health.report(), "models": engine.opened.digests, "modes": engine.modes.report()}
+
+    def snapshot(self, vehicle: str) -> dict[str, Any]:
+        """The newest tick of a vehicle, or of all."""
+        chosen = self._engine.fleet.vehicles if vehicle == EVERYONE else (vehicle,)
+        return {name: self._engine.live.snapshot(name) for name in chosen[:SNAPSHOT_MOST]}
+
+    def set_mode(self, mode: Mode, vehicle: str, until: int) -> None:
+        """Enter or leave a mode."""
+        self._engine.modes.set(mode, vehicle, until)
+        self._engine.keep_modes()
+
+    def reset(self, vehicle: str) -> None:
+        """Forget all that is known of a vehicle, or of all; open episodes end with reason reset."""
+        for name in self.vehicles() if vehicle == EVERYONE else (vehicle,):
+            self._engine.reset(name)
+
+    def replay(self, vehicle: str, since: int) -> int:
+        """Send again what was delivered since then (microseconds of the clock); how many messages."""
+        if not self._keep_s:
+            raise CommandError("delivered alerts are not kept: outbox.keep_s is 0")
+        engine = self._engine
+        engine.commit()
+        start = "" if vehicle == EVERYONE else engine.topics.of(vehicle, "")
+        engine.committer.change.resend.append((since, start))
+        self._outbox.resend()
+        return engine.store.kept(since, start)

@@ -1,0 +1,170 @@
+"""From received messages to durable alerts: readings through the fleet, one transaction, then the acknowledgements.
+
+Nothing is acknowledged and nothing is published before it is committed.
+"""
+
+import logging
+import time
+from typing import Final
+
+from tickover.daemon.announcer import STANDING, Announcer
+from tickover.daemon.committer import Committer
+from tickover.daemon.config import Config
+from tickover.daemon.events import Event, Reset, Rows
+from tickover.daemon.intake import Intake
+from tickover.daemon.latest import Live
+from tickover.daemon.modes import Mode, Modes
+from tickover.daemon.outbox import Outbox
+from tickover.daemon.recovery import Keeper, Opened, models_change
+from tickover.daemon.startup_hints import FirstReadings
+from tickover.host.clock import is_synced, now_us
+from tickover.host.log_fields import fields
+from tickover.messages import remedies
+from tickover.messages.notices import Kind
+from tickover.messages.topics import Topics
+from tickover.storage.store import Store
+from tickover.transports.base import Received, Source
+
+logger: Final = logging.getLogger("tickover")
+
+PAYLOAD_SHOWN: Final = 80
+"""Bytes of a refused payload in the log."""
+NAMES_SHOWN: Final = 10
+"""The most vehicles that a notice names."""
+META_MODES: Final = "modes"
+META_LEARNT: Final = "decoders"
+
+
+class Engine:
+    """Built from a checked configuration, an opened fleet and a store.
+
+    ``heard``: when each vehicle awake was last heard (monotonic seconds). ``synced``: whether the clock is.
+    """
+
+    def __init__(self, config: Config, opened: Opened, store: Store, source: Source, outbox: Outbox) -> None:
+        self.opened, self.store, self.fleet = opened, store, opened.fleet
+        self.topics = Topics(config.out.base, config.node)
+        self.modes = Modes(store.meta(META_MODES))
+        self.intake = Intake(config.inputs, self.fleet.columns, config.vehicles, self._is_out_of_service)
+        if learnt := store.meta(META_LEARNT):
+            self.intake.restore(learnt)
+        self.announcer = Announcer(self.topics, self.is_shelved)
+        self.announcer.resume(store.retained())
+        self.committer = Committer(config.state, source, store, self.fleet, outbox)
+        self.keeper = Keeper(store, opened)
+        self.live = Live({name: manifest.names for name, manifest in opened.manifests.items()})
+        self.hints = FirstReadings(self.intake.filters)
+        self.heard: dict[str, float] = {}
+        self.synced = is_synced(config.vehicles.clock)
+        self._source = source
+        self._own_alarms = self.topics.alarms(config.node, STANDING)
+
+    def start(self) -> None:
+        """Run the journal again, and announce what was wrong with the store."""
+        self.heard = dict.fromkeys(self.keeper.replay_journal(), time.monotonic())
+        self.committer.restore(self.keeper.deduplication)
+        self.announcer.clear(self.keeper.ownerless(self._own_alarms))
+        self._announce_damage(0)
+
+    def read(self, message: Received) -> None:
+        """Take one input, unless it repeats one that was taken before."""
+        deduplication, counts = self._source.deduplication, self.intake.counts
+        if deduplication.is_repeat(message):
+            counts["repeated"] += 1
+            return
+        deduplication.note(message)
+        refused = self.intake.take(message, self.synced)
+        if refused and counts[refused] == 1:
+            shown = fields(topic=message.topic, payload=message.payload[:PAYLOAD_SHOWN])
+            why = remedies.on_reading(refused)
+            logger.warning("refused a message %s: %s (logged once for each reason)", shown, why)
+
+    def run(self) -> None:
+        """Apply what was gathered, run the models, and gather what is to be announced."""
+        now = time.monotonic()
+        for rows in self.intake.drain():
+            self._take(rows, now)
+        outcome = self.fleet.pump()
+        self.live.note(outcome.outputs)
+        for alert in outcome.alerts:
+            self.announcer.alert(alert)
+        for notice in outcome.notices:
+            self.announcer.notice(notice)
+        if self.keeper.lost:
+            self._announce_lost()
+
+    def apply(self, event: Event) -> None:
+        """Bring one event to the fleet and into the journal."""
+        self.keeper.wake(event.vehicle)
+        self.fleet.apply(event)
+        self.committer.journal(event)
+
+    def commit(self, checkpoint: bool = False) -> None:
+        """One transaction; then the messages in it are acknowledged."""
+        self.run()
+        if learnt := self.intake.learnt():
+            self.committer.change.meta[META_LEARNT] = learnt
+        dropped, damaged = self.store.dropped, len(self.store.quarantined)
+        asleep = self.committer.commit(now_us(), self.announcer, checkpoint)
+        self._source.acknowledge(self.committer.acknowledged())
+        for vehicle in asleep:
+            self.fleet.forget(vehicle)
+            self.live.forget(vehicle)
+        if len(self.store.quarantined) > damaged:
+            # The file that took the damaged one's place knows only what is written from now on.
+            self.keep_modes()
+            self.committer.change.meta |= models_change(self.opened.digests).meta
+            self._announce_damage(damaged)
+        if self.store.dropped > dropped:
+            text = "the outbox is full: messages of the lowest severity, of these the oldest, are dropped"
+            self.announcer.say(Kind.OUTBOX_OVERFLOW, True, text)
+
+    def commit_when_due(self) -> None:
+        """Commit when the committer or something to be announced asks for it."""
+        if self.committer.due(self.announcer.waiting):
+            self.commit()
+
+    def sleep(self, vehicle: str) -> None:
+        """Put a vehicle's state to disk with the next commit, and forget it then."""
+        self.heard.pop(vehicle, None)
+        self.committer.sleep(vehicle)
+
+    def reset(self, vehicle: str) -> None:
+        """Forget all that is known of a vehicle; its open episodes end with reason reset."""
+        self.apply(Reset(vehicle))
+        self.live.forget(vehicle)
+
+    def keep_modes(self) -> None:
+        """Write the modes with the next commit."""
+        self.committer.change.meta[META_MODES] = self.modes.encode()
+
+    def is_shelved(self, vehicle: str) -> bool:
+        """Whether the vehicle's alerts are not published at present."""
+        return self.modes.active(Mode.SHELVED, vehicle, now_us())
+
+    def _is_out_of_service(self, vehicle: str) -> bool:
+        return self.modes.active(Mode.OUT_OF_SERVICE, vehicle, now_us())
+
+    def _take(self, rows: Rows, now: float) -> None:
+        vehicle, is_new = rows.vehicle, rows.vehicle not in self.heard
+        self.heard[vehicle] = now
+        if not self.keeper.wake(vehicle):
+            # Alarms of a life that nothing is known of may stand at the broker; nobody else would ever end them.
+            self.announcer.clear(self.topics.alarms(vehicle, (*self.opened.manifests, Kind.STALE_SIGNAL)))
+        self.apply(rows)
+        if is_new:
+            self.hints.met(vehicle, self.fleet.newest(vehicle), now_us())
+
+    def _announce_damage(self, before: int) -> None:
+        """Of every store put aside but those ``before``."""
+        kept = len({*self.store.vehicles(), *self.fleet.vehicles})
+        for aside in self.store.quarantined[before:]:
+            text = f"the store was damaged and renamed to {aside.name}; states of {kept} vehicles are kept"
+            self.announcer.say(Kind.STORE_DAMAGED, True, text)
+
+    def _announce_lost(self) -> None:
+        lost = ", ".join(sorted(self.keeper.lost)[:NAMES_SHOWN])
+        lost += f" and {more} more" if (more := len(self.keeper.lost) - NAMES_SHOWN) > 0 else ""
+        text = f"no usable state of {lost}: they start anew, open alarms are cleared"
+        self.announcer.say(Kind.STATE_LOST, True, text)
+        self.keeper.lost.clear()

@@ -1,0 +1,54 @@
+"""The transports: what the configuration says of them, and how their source and sink are made.
+
+The rest of the daemon knows `tickover.transports.base` only. A new transport is a module in ``tickover.transports``,
+its table in `Tables`, and a line in `open_transport`.
+"""
+
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from tickover.transports.base import Sink, Source
+from tickover.transports.mqtt.credentials import troubles
+from tickover.transports.mqtt.settings import Broker
+
+
+class Tables(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The tables of the configuration that describe transports."""
+
+    broker: Broker
+
+    @property
+    def client_id(self) -> str:
+        """The name that the daemon has where it publishes."""
+        return self.broker.client_id
+
+    def transport_problems(self) -> list[tuple[str, str | None]]:
+        """What types alone cannot say: where, and what is wrong there (None: nothing)."""
+        return [("broker", self.broker.problem())]
+
+
+class Transport(NamedTuple):
+    """Both ends of what carries the daemon's messages; they may be one object."""
+
+    source: Source
+    sink: Sink
+
+
+def open_transport(tables: Tables) -> Transport:
+    """The source and the sink that the configuration describes; nothing connects before `Source.start`."""
+    from tickover.transports.mqtt.link import Link  # paho, 40 ms: the commands read configurations without it
+
+    link = Link(tables.broker)
+    return Transport(link, link)
+
+
+def check_files(tables: Tables) -> list[str]:
+    """Read credentials and certificates as connecting will; ConfigError names what cannot be used.
+
+    What else is wrong with them, such as files that others may read, one line each.
+    """
+    from tickover.transports.mqtt import connection
+
+    connection.check_files(tables.broker)
+    return list(troubles(tables.broker))

@@ -1,0 +1,167 @@
+"""What the daemon asks of a transport: a source of messages, a sink for its own, and nothing of how either works.
+
+Topics have levels with ``/`` between them; in a filter ``+`` is any one level, ``#`` all that follow. A transport is a
+module that offers source and sink (`tickover.transports.mqtt.link.Link` is both), and a line in
+`tickover.daemon.sources`.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple, Protocol
+
+from msgspec import Meta
+
+Level = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^+#/\x00]+$")]
+"""One level of a topic, as a configuration names it."""
+
+
+class Received(NamedTuple):
+    """A message; ``arrival`` in microseconds of the clock.
+
+    ``token`` is the source's own: the daemon hands it to `Source.acknowledge` once the message is on disk.
+    """
+
+    topic: str
+    payload: bytes
+    arrival: int
+    token: object
+
+
+class Connected(NamedTuple):
+    """The peer accepted the connection; ``resumed``: it kept our session, and repeats what was not acknowledged."""
+
+    resumed: bool
+
+
+class Disconnected(NamedTuple):
+    """The connection ended, or could not be made. Nothing that was in flight is known to have arrived.
+
+    ``taken_over``: another client uses our name; the source stays away for `About.away_s`.
+    """
+
+    reason: str
+    taken_over: bool
+
+
+class Published(NamedTuple):
+    """What became of the message published with ``token``; ``refused`` is the peer's reason, empty when it took it."""
+
+    token: object
+    refused: str
+
+
+class Subscribed(NamedTuple):
+    """The subscriptions are in force, but for the filters ``refused``."""
+
+    refused: tuple[str, ...]
+
+
+Event = Received | Connected | Disconnected | Published | Subscribed
+
+
+class Will(NamedTuple):
+    """What is published in our name, retained, when the connection ends without a goodbye."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the daemon wants of a source.
+
+    ``filters``: the topics to receive, without messages retained from before. ``retained``: the topics to receive with
+    them.
+    """
+
+    filters: tuple[str, ...]
+    retained: tuple[str, ...] = ()
+    will: Will | None = None
+
+
+class About(NamedTuple):
+    """What the daemon needs to know of a transport.
+
+    ``address``: of the peer, for messages. ``client_id``: our name there; two clients of one name cut each other off.
+    ``away_s``: how long the source stays away when that happened (seconds). ``window``: how many messages may be
+    unacknowledged; the peer may wait when there are more.
+    """
+
+    address: str
+    client_id: str
+    away_s: float
+    window: int
+
+
+class Deduplication(Protocol):
+    """Which messages were received before, for a peer that repeats those that it has not seen acknowledged.
+
+    It is as durable as the messages: `new` goes into the journal with them, `pages` into each checkpoint, and after a
+    restart `restore` gets both.
+    """
+
+    def is_repeat(self, message: Received) -> bool:
+        """Whether this message was noted before."""
+
+    def note(self, message: Received) -> None:
+        """The daemon uses this message."""
+
+    def new(self) -> bytes:
+        """The messages noted since the last call."""
+
+    def pages(self, everything: bool) -> dict[str, bytes]:
+        """Name to body of what has changed since the last call, or of all."""
+
+    def restore(self, stored: Callable[[str], bytes | None], journalled: bytes) -> None:
+        """Continue with the newest pages, by name, and all that `new` gave after them."""
+
+    def forget(self) -> None:
+        """The peer began a new session and repeats nothing."""
+
+
+class Source(Protocol):
+    """Messages in. One thread calls all methods; a source may have threads of its own behind them."""
+
+    @property
+    def about(self) -> About:
+        """What does not change."""
+
+    @property
+    def deduplication(self) -> Deduplication:
+        """Which messages were received before."""
+
+    @property
+    def beat(self) -> float:
+        """When the source's own thread last gave a sign of life (monotonic seconds)."""
+
+    @property
+    def heard(self) -> float:
+        """When the peer was last heard (monotonic seconds)."""
+
+    def start(self, session: Session) -> None:
+        """Begin to connect, and connect again whenever the connection ends; returns at once."""
+
+    def stop(self, timeout: float) -> None:
+        """Say goodbye, so that no will is published, within ``timeout`` seconds."""
+
+    def receive(self, timeout: float, limit: int, gather: float = 0.0) -> list[Event]:
+        """What happened, in order, at most ``limit`` events.
+
+        Waits up to ``timeout`` seconds for the first, and ``gather`` seconds more when there are few.
+        """
+
+    def acknowledge(self, tokens: Iterable[object]) -> None:
+        """These messages are on disk, in order of arrival; those of an earlier connection will be repeated."""
+
+    def back_off(self, reason: str) -> None:
+        """Disconnect and stay away for `About.away_s`, since another client has our name."""
+
+
+class Sink(Protocol):
+    """Messages out, on the connection of the source."""
+
+    def publish(self, token: object, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Publish; a `Published` with the token follows from the source, or a `Disconnected`."""
+
+    def send(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Publish without an answer: the message may be lost."""
