@@ -37,7 +37,7 @@ class Transport(NamedTuple):
 
 def open_transport(tables: Tables) -> Transport:
     """The source and the sink that the configuration describes; nothing connects before `Source.start`."""
-    from tickover.transports.mqtt.link import Link  # paho, 40 ms: the commands read configurations without it
+    from tickover.transports.mqtt.link import Link  # paho takes 0.1 s, and commands read configurations
 
     link = Link(tables.broker)
     return Transport(link, link)

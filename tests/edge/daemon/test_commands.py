@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tickover.commands.run import _Format
 from tickover.daemon.commands import COMMANDS, obey
-from tickover.daemon.modes import EVERYONE, LONGEST_S, Mode
+from tickover.daemon.modes import EVERYONE, LONGEST_S, Mode, Modes
 
 NOW = 1_700_000_000_000_000
 
@@ -121,3 +121,29 @@ def test_lines_carry_their_priority_under_systemd_only(monkeypatch: pytest.Monke
     assert _Format().format(record) == "level=error logger=tickover a | b"
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")
     assert _Format().format(record) == "<3>level=error logger=tickover a | b"
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("shelve", Mode.SHELVED),
+        ("mute", Mode.SHELVED),
+        ("out_of_service", Mode.OUT_OF_SERVICE),
+        ("workshop", Mode.OUT_OF_SERVICE),
+    ],
+)
+def test_the_names_of_isa_18_2_and_those_before_do_the_same(name: str, mode: Mode) -> None:
+    answer, done = ask(name, b'{"for_s": 60}')
+    assert answer == {"command": name, "id": None, "result": {"until": NOW + 60_000_000}, "ok": True}
+    assert done == [(mode, "t1", NOW + 60_000_000)]
+
+
+def test_modes_that_an_earlier_version_stored_hold() -> None:
+    """Version 1 writes ``{"mute": {vehicle: until}, "workshop": {…}}``, and the answer of status shows it so."""
+    stored = bytes.fromhex("82a46d75746581a27431cf000fffffffffffffa8776f726b73686f7081a12ace3b9aca00")
+    modes = Modes(stored)
+    assert modes.active(Mode.SHELVED, "t1", NOW)
+    assert not modes.active(Mode.SHELVED, "t2", NOW)
+    assert modes.active(Mode.OUT_OF_SERVICE, "t9", 999_999_999)
+    assert modes.encode() == stored
+    assert modes.report() == {"mute": {"t1": 2**52 - 1}, "workshop": {EVERYONE: 10**9}}

@@ -13,7 +13,7 @@ from tickover.logs.trip_files import TripFiles
 from tickover.payloads.base import Input
 from tickover.payloads.listener import Listener
 from tickover.payloads.registry import FORMATS
-from tickover.transports.mqtt.link import Incoming
+from tickover.transports.base import Received
 
 SPEC = Input(topic="plant/{depot}/{vehicle}", format="key_value", signals={"N": "rpm"})
 
@@ -23,8 +23,8 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FORMATS, "key_value", "key_value_payload:KeyValue")
 
 
-def incoming(topic: str, payload: bytes) -> Incoming:
-    return Incoming(1, 1, 0, topic, payload, 10**15)
+def incoming(topic: str, payload: bytes) -> Received:
+    return Received(topic, payload, 10**15, None)
 
 
 def test_the_daemon_takes_it_in_asks_its_senders_and_overhears_its_neighbours() -> None:
