@@ -65,11 +65,11 @@ class Oracle:
             if present[f]:
                 scaled = (x[f] - w["scaler.center"][f]) / w["scaler.scale"][f]
                 normalised[f] = min(max(scaled, -spec.input_clip), spec.input_clip)
-        if spec.climate:
-            outside = normalised - np.clip(normalised, spec.climate.low, spec.climate.high)
+        if spec.input_drift:
+            outside = normalised - np.clip(normalised, spec.input_drift.low, spec.input_drift.high)
             moved = self.moved
             normalised = np.where(present, normalised - moved, 0.0)
-            self.moved = np.where(present, moved + self.rate(spec.climate.span_s) * (outside - moved), moved)
+            self.moved = np.where(present, moved + self.rate(spec.input_drift.span_s) * (outside - moved), moved)
         else:
             moved = np.zeros(self.signals)
         expected = self.network(np.concatenate([normalised, present]))
@@ -102,8 +102,8 @@ class Oracle:
             return sums[:, f].max()
         means = self.means[bank.name]
         if valid:
-            means[f] += self.rate(bank.span_s) * ((r * r if bank.kind == "energy" else r) - means[f])
-        return math.sqrt(means[f]) if bank.kind == "energy" else abs(means[f])
+            means[f] += self.rate(bank.span_s) * ((r * r if bank.kind == "ewms" else r) - means[f])
+        return math.sqrt(means[f]) if bank.kind == "ewms" else abs(means[f])
 
     def network(self, x):
         """Expected normalised values; advances the network."""

@@ -34,7 +34,7 @@ def manifest(names: Sequence[str], banks: Sequence[str], *, unit: str = "kPa", t
         states=(),
         warm_up_ticks=30,
         charts=tuple(
-            Chart(name=f"{name}.{bank}", signal=name, kind="ewma", limit=1.0, bound=8.0, clears_s=9.0)
+            Chart(name=f"{name}.{bank}", signals=(name,), kind="ewma", limit=1.0, bound=8.0, clears_s=9.0)
             for bank in banks
             for name in names
         ),

@@ -5,24 +5,27 @@ from pathlib import Path
 import numpy as np
 
 from tickover.core.manifest import (
+    ARCHITECTURES,
+    CELLS,
     Budget,
     EpisodePolicy,
     Network,
     Signal,
 )
+from tickover_export.charts.cusum import Cusum
+from tickover_export.charts.ewma import Ewma
+from tickover_export.charts.ewms import Ewms
 from tickover_export.graph import build, weight_shapes
 from tickover_export.package import manifest_of, package
-from tickover_export.spec import ChartBank, GraphSpec
+from tickover_export.spec import GraphSpec
 
-CELLS = ("rnn", "gru", "lstm")
-ARCHITECTURES = ("autoencoder", "seq2seq", "forecaster")
 COMBINATIONS = [(cell, arch) for cell in CELLS for arch in ARCHITECTURES]
 
 BANKS = (
-    ChartBank(name="fast", kind="ewma", span_s=5.0),
-    ChartBank(name="sum", kind="cusum", allowance=0.5, saturation=40.0),
-    ChartBank(name="energy", kind="energy", span_s=30.0),
-    ChartBank(name="slow", kind="ewma", span_s=60.0),
+    Ewma(name="fast", span_s=5.0),
+    Cusum(name="sum", allowance=0.5, saturation=40.0),
+    Ewms(name="energy", span_s=30.0),
+    Ewma(name="slow", span_s=60.0),
 )
 SIGNALS = (
     Signal(name="coolant", unit="degC", low=-40.0, high=150.0, hold_s=5.0),
@@ -69,7 +72,7 @@ def random_weights(spec, seed=0):
 
 def limits_of(spec, off=(1,)):
     """Limits between 2 and 4; the charts named by place are off."""
-    limits = np.linspace(2.0, 4.0, len(spec.banks) * len(spec.signals)).astype(np.float32)
+    limits = np.linspace(2.0, 4.0, len(spec.charts)).astype(np.float32)
     limits[list(off)] = np.inf
     return limits
 
@@ -98,7 +101,7 @@ def model_bytes(spec, weights=None, limits=None):
         spec,
         limits,
         budget=Budget(episodes=1.0, per_s=3600.0),
-        episodes=EpisodePolicy(close_after_s=5.0, cool_down_s=5.0),
+        episodes=EpisodePolicy(close_after_s=5.0, hold_off_s=5.0),
         versions={"made by": "tests/small_models.py"},
     )
     return package(build(weights, spec, limits), manifest)

@@ -19,29 +19,23 @@ from tickover.core.manifest import (
 )
 from tickover.core.values import FloatArray
 from tickover_export.cells import Weights, gates
-from tickover_export.charts.graph import (
-    BASELINE,
-    ages,
-    bound,
-    charts,
-    cold_spread,
-    held_mean,
-    warm,
-)
-from tickover_export.networks import ARCHITECTS, NORMALISED, delay
+from tickover_export.charts.base import ResidualTensors
+from tickover_export.charts.fused import charts
+from tickover_export.networks import ARCHITECTS, NORMALISED
 from tickover_export.nodes import Nodes
-from tickover_export.spec import ChartBank, Climate, GraphSpec, decay
+from tickover_export.slow_means import baseline, input_drift
+from tickover_export.spec import GraphSpec, InputDrift
+from tickover_export.trip_age import ages, cold_spread, warm
 
 OPSET: Final = 18
 IR_VERSION: Final = 9
 """What onnx 1.14 wrote with opset 18; every onnxruntime from 1.15 reads it."""
 
 PRODUCER: Final = "tickover"
-CLIMATE: Final = "climate"
 
 
 def build(weights: Weights, spec: GraphSpec, limits: FloatArray) -> onnx.ModelProto:
-    """The model without its metadata. ``limits`` ``[C]``, bank-major, then signal; inf switches a chart off.
+    """The model without its metadata. ``limits`` ``[C]`` in the order of ``spec.charts``; inf switches a chart off.
 
     ValueError when a weight or limit is missing, misshapen or not finite, or the spec makes no sense.
     """
@@ -62,19 +56,19 @@ def states_of(spec: GraphSpec) -> tuple[StateTensor, ...]:
     nodes = Nodes()
     zeros = {name: np.zeros(shape, np.float32) for name, shape in weight_shapes(spec).items()}
     scales = {name: np.ones_like(value) if name.endswith(".scale") else value for name, value in zeros.items()}
-    _detector(nodes, spec, scales, np.zeros(len(spec.signals) * len(spec.banks), np.float32))
+    _detector(nodes, spec, scales, np.zeros(len(spec.charts), np.float32))
     return tuple(nodes.states)
 
 
 def _detector(nodes: Nodes, spec: GraphSpec, weights: Weights, scales: FloatArray) -> None:
     mask, normalised = _normalise(nodes, spec, weights)
-    if spec.climate:
-        moved = _climate(nodes, spec, spec.climate, normalised, mask)
+    if spec.input_drift:
+        moved = input_drift(nodes, spec, spec.input_drift, normalised, mask)
         shifted = nodes.add("Sub", normalised, moved, name="climate/taken_off")
         normalised = nodes.add("Mul", shifted, mask, name=NORMALISED)
     network_input = nodes.add("Concat", normalised, mask, name="network/input", axis=-1)
     expected = ARCHITECTS[spec.network.arch](nodes, spec, weights, network_input)
-    restored = nodes.add("Add", expected, moved, name="expected/restored") if spec.climate else expected
+    restored = nodes.add("Add", expected, moved, name="expected/restored") if spec.input_drift else expected
     in_units = nodes.add("Mul", restored, "scaler.scale", name="expected/scaled")
     nodes.add("Add", in_units, "scaler.center", name=EXPECTED)
     age = ages(nodes, mask, len(spec.signals)) if spec.warm_up_ticks or spec.cold else None
@@ -83,7 +77,8 @@ def _detector(nodes: Nodes, spec: GraphSpec, weights: Weights, scales: FloatArra
     if age and spec.cold:
         off = nodes.add("Div", off, cold_spread(nodes, spec, age), name="residual/aged")
     residual = _residual(nodes, spec, off, valid)
-    raw = charts(nodes, spec, residual, valid)
+    tensors = ResidualTensors(residual, valid, tuple(signal.name for signal in spec.signals))
+    raw = charts(nodes, spec.banks, tensors, spec.tick_period_s)
     nodes.add("Mul", raw, nodes.floats("chart.scale", scales), name=CHART)
     _score(nodes, mask)
 
@@ -96,7 +91,7 @@ def _normalise(nodes: Nodes, spec: GraphSpec, weights: Weights) -> tuple[str, st
     center, scale = (nodes.floats(name, weights[name]) for name in ("scaler.center", "scaler.scale"))
     filled = nodes.add("Where", present, INPUT, center, name="x/filled")
     normalised = nodes.add("Div", nodes.add("Sub", filled, center, name="x/centred"), scale, name="x/scaled")
-    name = "x/bounded" if spec.climate else NORMALISED
+    name = "x/bounded" if spec.input_drift else NORMALISED
     return mask, _clip(nodes, normalised, spec.input_clip, name=name)
 
 
@@ -110,35 +105,10 @@ def _standard(nodes: Nodes, weights: Weights, normalised: str, expected: str) ->
 def _residual(nodes: Nodes, spec: GraphSpec, raw: str, valid: str) -> str:
     """The standardised residual ``[T, B, F]``, less its baseline, clipped, 0 where not valid."""
     if spec.baseline_span_s is not None:
-        raw = nodes.add("Sub", raw, _baseline(nodes, spec, raw, valid), name="residual/levelled")
+        clipped = _clip(nodes, raw, spec.clip, name="baseline/clipped")
+        raw = nodes.add("Sub", raw, baseline(nodes, spec, clipped, valid), name="residual/levelled")
     clipped = _clip(nodes, raw, spec.clip, name="residual/clipped")
     return nodes.add("Mul", clipped, valid, name="residual")
-
-
-def _climate(nodes: Nodes, spec: GraphSpec, climate: Climate, normalised: str, mask: str) -> str:
-    """The slow mean of how far each signal was outside its usual range, up to the tick before, ``[T, B, F]``."""
-    zero = nodes.floats("nil", 0.0)
-    over = nodes.add("Sub", normalised, nodes.floats("climate.high", climate.high), name="climate/over")
-    under = nodes.add("Sub", nodes.floats("climate.low", climate.low), normalised, name="climate/under")
-    above, below = (nodes.add("Max", x, zero, name=f"{x}_part") for x in (over, under))
-    outside = nodes.add("Mul", nodes.add("Sub", above, below, name="climate/outside"), mask, name="climate/valid")
-    return _slow_mean(nodes, CLIMATE, outside, mask, decay(climate.span_s, spec.tick_period_s), len(spec.signals))
-
-
-def _slow_mean(nodes: Nodes, name: str, values: str, valid: str, kept: float, signals: int) -> str:
-    """The running mean of ``values`` ``[T, B, F]``, 0 where not ``valid``, up to the tick before."""
-    x = nodes.add("Concat", values, valid, name=f"{name}/input", axis=-1)
-    one, nought = np.eye(signals, dtype=np.float32), np.zeros((signals, signals), np.float32)
-    share = np.float32(1.0 - kept)
-    means = held_mean(nodes, name, x, np.hstack([nought, share * one]), np.hstack([one, nought]))
-    return delay(nodes, name, means, name=f"{name}/before")
-
-
-def _baseline(nodes: Nodes, spec: GraphSpec, raw: str, valid: str) -> str:
-    """Each signal's slow mean residual up to the tick before, ``[T, B, F]``."""
-    bounded = nodes.add("Mul", _clip(nodes, raw, spec.clip, name="baseline/clipped"), valid, name="baseline/valid")
-    kept = decay(spec.baseline_span_s or 0.0, spec.tick_period_s)
-    return _slow_mean(nodes, BASELINE, bounded, valid, kept, len(spec.signals))
 
 
 def _score(nodes: Nodes, mask: str) -> None:
@@ -161,11 +131,10 @@ def _floats(nodes: Nodes, weights: Weights, name: str) -> str:
 def _scales(spec: GraphSpec, limits: FloatArray) -> FloatArray:
     """What each chart of the graph is multiplied with: its unit over its limit; 0 switches it off."""
     limits = np.asarray(limits, dtype=np.float64)
-    charts_ = len(spec.banks) * len(spec.signals)
-    if limits.shape != (charts_,) or not (limits > 0).all():
-        raise ValueError(f"limits: expected {charts_} positive numbers, got shape {limits.shape}: {limits.tolist()}")
-    units = [bound(bank, spec.clip) if bank.kind == "cusum" else 1.0 for bank in spec.banks]
-    scales: FloatArray = (np.repeat(units, len(spec.signals)) / limits).astype(np.float32)
+    units = [chart.bank.unit for chart in spec.charts]
+    if limits.shape != (len(units),) or not (limits > 0).all():
+        raise ValueError(f"limits: expected {len(units)} positive numbers, got shape {limits.shape}: {limits.tolist()}")
+    scales: FloatArray = (np.array(units) / limits).astype(np.float32)
     return scales
 
 
@@ -209,23 +178,18 @@ def check_spec(spec: GraphSpec) -> None:
         raise ValueError("spec: expected at least one signal and one bank of charts")
     if spec.cold and len(spec.cold) != len(spec.signals):
         raise ValueError(f"spec: expected a cold start for each of {len(spec.signals)} signals, got {len(spec.cold)}")
-    if spec.climate:
-        _check_climate(spec.climate, len(spec.signals))
-    for bank in spec.banks:
-        _check_bank(bank)
+    if spec.input_drift:
+        _check_input_drift(spec.input_drift, len(spec.signals))
     names = [bank.name for bank in spec.banks]
     if len(set(names)) < len(names):
         raise ValueError(f"spec: bank names must be unique, got {names}")
+    known = {signal.name for signal in spec.signals}
+    for chart in spec.charts:
+        if unknown := sorted(set(chart.signals) - known):
+            raise ValueError(f"spec: bank {chart.bank.name}: expected signals of the model, got {unknown}")
 
 
-def _check_bank(bank: ChartBank) -> None:
-    needed = {"allowance", "saturation"} if bank.kind == "cusum" else {"span_s"}
-    given = {name for name in ("span_s", "allowance", "saturation") if getattr(bank, name) is not None}
-    if given != needed:
-        raise ValueError(f"spec: bank {bank.name}: {bank.kind} needs {sorted(needed)}, got {sorted(given)}")
-
-
-def _check_climate(climate: Climate, signals: int) -> None:
-    ranges = list(zip(climate.low, climate.high, strict=False))
-    if len(climate.low) != signals or len(climate.high) != signals or any(low > high for low, high in ranges):
+def _check_input_drift(drift: InputDrift, signals: int) -> None:
+    ranges = list(zip(drift.low, drift.high, strict=False))
+    if len(drift.low) != signals or len(drift.high) != signals or any(low > high for low, high in ranges):
         raise ValueError(f"spec: expected a usual range low <= high for each of {signals} signals, got {ranges}")

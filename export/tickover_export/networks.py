@@ -83,10 +83,10 @@ def _windows(nodes: Nodes, spec: GraphSpec, x: str) -> str:
     """Every tick's window side by side, ``[W, T*B, 2F]``; writes the window state's successor."""
     window, width = spec.network.window or 0, 2 * len(spec.signals)
     past = nodes.state(WINDOW, (window - 1) * width, "trip")
-    lanes_first = nodes.add(
+    batch_first = nodes.add(
         "Reshape", past, nodes.integers("window/rows", [-1, window - 1, width]), name="window/lanes"
     )
-    time_first = nodes.add("Transpose", lanes_first, name="window/past", perm=[1, 0, 2])
+    time_first = nodes.add("Transpose", batch_first, name="window/past", perm=[1, 0, 2])
     joined = nodes.add("Concat", time_first, x, name="window/joined", axis=0)  # [W-1+T, B, 2F]
     _keep(nodes, joined, window, width)
     rows = nodes.add("Gather", joined, _rows(nodes, window, x), name="window/by_tick", axis=0)  # [W, T, B, 2F]
@@ -97,9 +97,9 @@ def _keep(nodes: Nodes, joined: str, window: int, width: int) -> None:
     """The last W-1 rows become the next call's window state."""
     start, end = nodes.integers("window/start", [1 - window]), nodes.integers("window/end", [FAR])
     kept = nodes.add("Slice", joined, start, end, nodes.shared("time/axis", [0]), name="window/kept")
-    lanes_first = nodes.add("Transpose", kept, name="window/kept_lanes", perm=[1, 0, 2])
+    batch_first = nodes.add("Transpose", kept, name="window/kept_lanes", perm=[1, 0, 2])
     nodes.add(
-        "Reshape", lanes_first, nodes.integers("window/state", [1, -1, (window - 1) * width]), name=next_of(WINDOW)
+        "Reshape", batch_first, nodes.integers("window/state", [1, -1, (window - 1) * width]), name=next_of(WINDOW)
     )
 
 

@@ -16,15 +16,13 @@ from tickover.core.manifest import (
     Manifest,
     Parity,
     Training,
-    encode,
 )
+from tickover.core.manifest_codec import encode
 from tickover.core.values import FloatArray
 from tickover.model.file import golden
 from tickover.model.file.golden import Golden
 from tickover.model.file.seal import seal
 from tickover.model.session import start_session
-from tickover_export.charts.clearing import clearing_ticks
-from tickover_export.charts.graph import bound
 from tickover_export.graph import states_of, weight_shapes
 from tickover_export.spec import GraphSpec, Horizons
 
@@ -60,6 +58,7 @@ def manifest_of(
         warm_up_ticks=spec.warm_up_ticks,
         cold=spec.cold,
         charts=charts_of(spec, limits),
+        kinds={bank.kind: bank.WORDS for bank in spec.banks},
         false_alarms=budget,
         episodes=episodes or EpisodePolicy(),
         network=structs.replace(spec.network, parameters=parameters),
@@ -72,20 +71,18 @@ def manifest_of(
 
 
 def charts_of(spec: GraphSpec, limits: FloatArray) -> tuple[Chart, ...]:
-    """The charts in the order of the output's columns: bank-major, then signal."""
-    pairs = [(bank, signal) for bank in spec.banks for signal in spec.signals]
+    """The charts in the order of the output's columns."""
     return tuple(
         Chart(
-            name=f"{signal.name}.{bank.name}",
-            signal=signal.name,
+            name=name,
+            signals=signals,
             kind=bank.kind,
             limit=float(limit) if np.isfinite(limit) else None,
-            bound=bound(bank, spec.clip),
-            clears_s=clearing_ticks(bank, float(limit), spec.clip, spec.tick_period_s) * spec.tick_period_s,
-            span_s=bank.span_s,
-            allowance=bank.allowance,
+            bound=bank.bound(spec.clip),
+            clears_s=bank.clearing_ticks(float(limit), bank.bound(spec.clip), spec.tick_period_s) * spec.tick_period_s,
+            settings=bank.settings,
         )
-        for (bank, signal), limit in zip(pairs, limits, strict=True)
+        for (bank, name, signals), limit in zip(spec.charts, limits, strict=True)
     )
 
 

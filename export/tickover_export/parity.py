@@ -19,10 +19,10 @@ TOLERANCE: Final = 1e-4
 """Largest difference of a score from torch's, relative to it where it is over 1."""
 CHART_TOLERANCE: Final = 1e-2
 """The same of any chart: below the score, a sum over thousands of ticks may wander by its rounding."""
-LANES: Final = (1, 2, 3, 4, 7, 8, 16, 31, 64, 128, 256)
-"""The widths of batches that are proven."""
+BATCH_SIZES: Final = (1, 2, 3, 4, 7, 8, 16, 31, 64, 128, 256)
+"""The sizes of batches that are proven."""
 BATCH_TICKS: Final = 512
-"""How many ticks the batches of all widths are run over."""
+"""How many ticks the batches of all sizes are run over."""
 
 Tell = Callable[[int, int], None]
 
@@ -39,8 +39,8 @@ def prove(model: bytes, parity: ParityTicks, *, tiled: bool = False, tell: Tell 
     chunks = detector.run(parity.x, parity.trip_start)
     error = _error("in chunks", chunks, parity)
     _same("ticks", _by_tick(detector, parity, tell), chunks)
-    for lanes in LANES:
-        _same(f"a batch of {lanes}", _in_batch(detector, parity, lanes), chunks.at(np.s_[:BATCH_TICKS]))
+    for size in BATCH_SIZES:
+        _same(f"a batch of {size}", _in_batch(detector, parity, size), chunks.at(np.s_[:BATCH_TICKS]))
     return Parity(ticks=ticks, error=error, tiled=tiled)
 
 
@@ -80,19 +80,19 @@ def _by_tick(detector: Detector, parity: ParityTicks, tell: Tell) -> Scores:
     return Scores(*(np.concatenate([getattr(row, name) for row in rows]) for name in ("score", "chart", "expected")))
 
 
-def _in_batch(detector: Detector, parity: ParityTicks, lanes: int) -> Scores:
-    """The first ticks in every lane of a batch; RunError unless all lanes agree."""
-    states = np.tile(detector.new_state(), (lanes, 1))
+def _in_batch(detector: Detector, parity: ParityTicks, size: int) -> Scores:
+    """The first ticks in every row of a batch; RunError unless all rows agree."""
+    states = np.tile(detector.new_state(), (size, 1))
     parts = []
     for start, end in _trips(parity.trip_start[:BATCH_TICKS]):
         states = detector.reset_trip(states) if parity.trip_start[start] else states
-        states, scores = detector.run_batch(states, _lanes(parity.x[start:end], lanes))
+        states, scores = detector.run_batch(states, _batch_of(parity.x[start:end], size))
         parts.append(scores)
     whole = Scores(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in ("score", "chart", "expected"))
     )
-    for lane in range(1, lanes):
-        _same(f"lane {lane} in a batch of {lanes}", whole.at(np.s_[:, lane]), whole.at(np.s_[:, 0]))
+    for row in range(1, size):
+        _same(f"row {row} in a batch of {size}", whole.at(np.s_[:, row]), whole.at(np.s_[:, 0]))
     return whole.at(np.s_[:, 0])
 
 
@@ -100,5 +100,5 @@ def _trips(starts: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
     return pairwise([0, *(np.flatnonzero(starts[1:]) + 1).tolist(), len(starts)])
 
 
-def _lanes(x: FloatArray, lanes: int) -> FloatArray:
-    return np.repeat(x[:, None], lanes, axis=1)
+def _batch_of(x: FloatArray, size: int) -> FloatArray:
+    return np.repeat(x[:, None], size, axis=1)

@@ -18,20 +18,25 @@ from tickover.core.manifest import (
     Training,
 )
 from tickover.core.values import FloatArray
+from tickover.errors import ModelError
 from tickover.model.session import open_bytes
-from tickover_export.charts.clearing import clearing_ticks
+from tickover_export.charts.base import ChartKind
+from tickover_export.charts.registry import bank_of
 from tickover_export.package import package
-from tickover_export.spec import ChartBank
 
 LIMITS: Final = "chart.scale"
 SCALING: Final = ("scaler.center", "scaler.scale", "residual.center", "residual.scale")
 
 
 class Retuned:
-    """A model file opened for retuning; ModelError when it would not load."""
+    """A model file opened for retuning; ModelError when it would not load, or has charts of a kind not known here."""
 
     def __init__(self, data: bytes) -> None:
         self.manifest: Manifest = open_bytes(data).manifest
+        try:
+            self._banks = [bank_of(chart) for chart in self.manifest.charts]
+        except ValueError as error:
+            raise ModelError(f"manifest: {error}") from error
         self._proto = onnx.load_from_string(data)
         self._constants = {item.name: item for item in self._proto.graph.initializer}
 
@@ -62,10 +67,13 @@ class Retuned:
         if limits.shape != self.bounds.shape or not (limits > 0).all():
             raise ValueError(f"limits: expected {len(self.bounds)} positive numbers, got {limits.tolist()}")
         charts = self.manifest.charts
-        units = np.array([chart.bound if chart.kind == "cusum" else 1.0 for chart in charts])
+        units = np.array([bank.unit for bank in self._banks])
         self._write(LIMITS, (units / limits.astype(np.float64)).astype(np.float32))
         period_s = self.manifest.tick_period_s
-        changed = tuple(_limited(*pair, period_s) for pair in zip(charts, limits.tolist(), strict=True))
+        changed = tuple(
+            _limited(chart, bank, limit, period_s)
+            for chart, bank, limit in zip(charts, self._banks, limits.tolist(), strict=True)
+        )
         manifest = structs.replace(
             self.manifest, charts=changed, false_alarms=budget, training=training or self.manifest.training
         )
@@ -80,14 +88,7 @@ class Retuned:
         self._constants[name].CopyFrom(made)
 
 
-def _limited(chart: Chart, limit: float, period_s: float) -> Chart:
+def _limited(chart: Chart, bank: ChartKind, limit: float, period_s: float) -> Chart:
     """The chart with another limit, and with how long it then takes to clear."""
-    bank = ChartBank(
-        name=chart.name,
-        kind=chart.kind,
-        span_s=chart.span_s,
-        allowance=chart.allowance,
-        saturation=chart.bound if chart.kind == "cusum" else None,
-    )
-    clears_s = clearing_ticks(bank, limit, chart.bound, period_s) * period_s
+    clears_s = bank.clearing_ticks(limit, chart.bound, period_s) * period_s
     return structs.replace(chart, limit=limit if np.isfinite(limit) else None, clears_s=clears_s)

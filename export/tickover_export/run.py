@@ -26,6 +26,7 @@ from tickover.core.manifest import (
 )
 from tickover.core.values import FloatArray
 from tickover.errors import RunError
+from tickover.host.renamed import renew
 from tickover.storage.files import read_bytes, replace_file
 from tickover_export.graph import check_spec, check_weights
 from tickover_export.spec import GraphSpec, Horizons
@@ -33,13 +34,15 @@ from tickover_export.spec import GraphSpec, Horizons
 RUN_FILE: Final = "run.json"
 WEIGHTS_FILE: Final = "weights.safetensors"
 PARITY_FILE: Final = "parity.npz"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+FIRST_FORMAT: Final = 1
+"""What tickover 0.1 wrote: the same under older names, see ``renamed``."""
 MAX_BYTES: Final = 256 * 1024 * 1024
 """The largest file of a run folder that is read."""
 
 
 class RunFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``run.json``. ``limits`` are bank-major, then signal; None switches a chart off.
+    """``run.json``. ``limits`` are in the order of ``spec.charts``; None switches a chart off.
 
     ``parity_tiled`` says that ``parity.npz`` repeats fewer real ticks, with seeded gaps.
     """
@@ -116,14 +119,38 @@ def read_run(folder: str | Path) -> Run:
 
 def _read_file(path: Path) -> RunFile:
     try:
-        file = msgspec.json.decode(_read(path), type=RunFile)
+        file = _decode(_read(path))
         check_spec(file.spec)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise RunError(f"{path}: {error}") from error
-    charts = len(file.spec.banks) * len(file.spec.signals)
+    charts = len(file.spec.charts)
     if len(file.limits) != charts:
-        raise RunError(f"{path}: limits: expected {charts} (banks times signals), got {len(file.limits)}")
+        raise RunError(f"{path}: limits: expected {charts}, one for each chart, got {len(file.limits)}")
     return file
+
+
+class _Head(Struct):
+    format_version: int
+
+
+class _FirstSpec(Struct):
+    banks: list[dict[str, Any]]
+
+
+class _FirstFile(Struct):
+    spec: _FirstSpec
+
+
+def _decode(data: bytes) -> RunFile:
+    """Read ``run.json`` of either format."""
+    if msgspec.json.decode(data, type=_Head).format_version != FIRST_FORMAT:
+        return msgspec.json.decode(data, type=RunFile)
+    banks = msgspec.json.decode(data, type=_FirstFile).spec.banks
+    raw = msgspec.json.decode(data) | {"format_version": FORMAT_VERSION}
+    # A bank of format 1 has a key for every setting of every kind, null where its own kind has no such setting.
+    raw["spec"]["banks"] = [{key: value for key, value in bank.items() if value is not None} for bank in banks]
+    renew(raw, RunFile, lambda old, new: None)
+    return msgspec.convert(raw, RunFile)
 
 
 def _read_weights(path: Path, spec: GraphSpec) -> Mapping[str, FloatArray]:

@@ -22,13 +22,11 @@ G gates (rnn 1; gru 3 in torch's order r, z, n; lstm 4 in torch's order i, f, g,
   emits the window in reverse order, so that its first step is the current tick: the graph runs just that step.
 """
 
-from typing import Annotated
+from typing import Annotated, ClassVar, NamedTuple
 
-import numpy as np
 from msgspec import Meta, Struct
 
 from tickover.core.manifest import (
-    ChartKind,
     ColdStart,
     Name,
     Network,
@@ -36,37 +34,28 @@ from tickover.core.manifest import (
     Positive,
     Signal,
 )
+from tickover_export.charts.registry import Bank
 
 
-class ChartBank(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One chart per signal, named ``<signal>.<bank name>``, in residual units (residuals are clipped to +-clip).
-
-    - ``ewma``: |E|, E' = E + a (r - E), a = 2 / (span_s / period + 1); bound = clip.
-    - ``energy``: sqrt(E), E' = E + a (r^2 - E), same a; bound = clip.
-    - ``cusum``: max(S+, S-), S+' = clamp(S+ + r - allowance, 0, saturation), S-' likewise with -r
-      (Page 1954); bound = saturation.
-
-    A missing signal holds its charts. ``span_s`` is for ewma and energy; the other two for cusum.
-    """
-
-    name: Name
-    kind: ChartKind
-    span_s: Positive | None = None
-    allowance: Positive | None = None
-    saturation: Positive | None = None
-
-
-class Climate(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class InputDrift(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Each signal's usual range ``low`` to ``high``, normalised, and the span of a slow mean of how far it is outside.
 
-    That mean, per vehicle, never reset and held while missing, is taken off the normalised values before the network
-    sees them; each tick uses the mean of the tick before. So a winter that the network has not met is moved back to
-    where it knows the signals, and inside the usual range nothing changes.
+    That mean, per vehicle, never reset and held while missing, is subtracted from the normalised values before the
+    network sees them; each tick uses the mean of the tick before. So a winter that the network has not met is moved
+    back to where it knows the signals, and inside the usual range nothing changes.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
     span_s: Positive
+
+
+class PlannedChart(NamedTuple):
+    """One chart of the graph's output: the bank that makes it, its name, and the signals that it looks at."""
+
+    bank: Bank
+    name: str
+    signals: tuple[str, ...]
 
 
 class GraphSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -81,6 +70,8 @@ class GraphSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     counted: what a network cannot know yet is not held against the signal. Baseline and charts see the quotient.
     """
 
+    OLD_KEYS: ClassVar[dict[str, str]] = {"climate": "input_drift"}
+
     name: Name
     signals: tuple[Signal, ...]
     network: Network
@@ -88,12 +79,18 @@ class GraphSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     gap_limit_s: Positive
     lateness_s: NotNegative
     warm_up_ticks: Annotated[int, Meta(ge=0)]
-    banks: tuple[ChartBank, ...]
+    banks: tuple[Bank, ...]
     clip: Positive = 8.0
     input_clip: Positive = 10.0
     baseline_span_s: Positive | None = None
     cold: tuple[ColdStart, ...] = ()
-    climate: Climate | None = None
+    input_drift: InputDrift | None = None
+
+    @property
+    def charts(self) -> tuple[PlannedChart, ...]:
+        """The charts in the order of the graph's output: bank by bank."""
+        names = [signal.name for signal in self.signals]
+        return tuple(PlannedChart(bank, *chart) for bank in self.banks for chart in bank.charts(names))
 
 
 class Horizons(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -101,12 +98,3 @@ class Horizons(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     memory_s: NotNegative | None = None
     state_s: NotNegative | None = None
-
-
-def decay(span_s: float, period_s: float) -> float:
-    """What an EWMA keeps of itself at a tick: ``1 - 2 / (span_s / period_s + 1)``, as the float32 that the graph holds.
-
-    ``E' = decay * E + (1 - decay) * new``, in float32 and in this order, which is that of a GRU. A span of one tick or
-    less keeps nothing.
-    """
-    return float(np.float32(max(0.0, 1.0 - 2.0 / (span_s / period_s + 1.0))))

@@ -27,7 +27,7 @@ from broker import Broker, wait_until  # noqa: E402
 from daemon_process import Daemon  # noqa: E402
 from small_models import model_bytes, random_weights, small_spec  # noqa: E402
 from tickover.messages.alerts import decode_alert  # noqa: E402
-from tickover_export.spec import ChartBank  # noqa: E402
+from tickover_export.charts.ewma import Ewma  # noqa: E402
 
 NORMAL = {"coolant": 27.3, "rpm": 49.2, "speed": 39.0}
 STEP, STEP_TICKS, LIMIT = 100.0, 3, 3.0
@@ -36,7 +36,7 @@ WARM_UP_S = 4
 
 def model(rate: int) -> bytes:
     """Ticks at the truck's rate; one quick chart a signal."""
-    bank = ChartBank(name="fast", kind="ewma", span_s=2.0 / rate)
+    bank = Ewma(name="fast", span_s=2.0 / rate)
     spec = small_spec(banks=(bank,), tick_period_s=1.0 / rate, lateness_s=1.0 / rate, gap_limit_s=10.0)
     return model_bytes(spec, random_weights(spec), np.full(3, LIMIT, np.float32))
 
@@ -71,7 +71,7 @@ def measure(rate: int, seconds: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "model.onnx"
         path.write_bytes(model(rate))
-        episodes = {"close_after_s": 3.0 / rate, "cool_down_s": 0.0}
+        episodes = {"close_after_s": 3.0 / rate, "hold_off_s": 0.0}
         with Broker(Path(name) / "broker") as broker:
             listener, truck = broker.client(), broker.client()
             listener.on_message = lambda _, __, m: arrived.append((time.monotonic(), bytes(m.payload)))

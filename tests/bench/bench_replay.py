@@ -38,7 +38,7 @@ from tickover.logs.reading import read_log
 from tickover.model.binding import CHUNK
 from tickover.model.detector import Detector
 from tickover.model.session import open_bytes
-from tickover_export.spec import ChartBank
+from tickover_export.charts.ewma import Ewma
 
 SIGNALS: Final = 16
 HIDDEN: Final = 32
@@ -58,7 +58,7 @@ def detector() -> Detector:
     from small_models import model_bytes, small_spec
 
     signals = tuple(Signal(name=f"s{place}", low=-1e6, high=1e6, hold_s=5.0) for place in range(SIGNALS))
-    banks = tuple(ChartBank(name=f"mean{span_s}", kind="ewma", span_s=float(span_s)) for span_s in SPANS_S)
+    banks = tuple(Ewma(name=f"mean{span_s}", span_s=float(span_s)) for span_s in SPANS_S)
     spec = small_spec(signals=signals, hidden=HIDDEN, banks=banks, warm_up_ticks=30, baseline_span_s=1800.0)
     limits = np.full(SIGNALS * len(banks), LIMIT, np.float32)
     return Detector(open_bytes(model_bytes(spec, limits=limits)))

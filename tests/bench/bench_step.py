@@ -17,13 +17,14 @@ from small_models import many_signals, model_bytes, random_weights, small_spec, 
 from tickover.model.binding import CHUNK
 from tickover.model.detector import Detector
 from tickover.model.session import open_bytes
-from tickover_export.spec import ChartBank
+from tickover_export.charts.cusum import Cusum
+from tickover_export.charts.ewma import Ewma
 
 BANKS = (
-    ChartBank(name="fast", kind="ewma", span_s=5.0),
-    ChartBank(name="middle", kind="ewma", span_s=30.0),
-    ChartBank(name="slow", kind="ewma", span_s=120.0),
-    ChartBank(name="sum", kind="cusum", allowance=0.5, saturation=40.0),
+    Ewma(name="fast", span_s=5.0),
+    Ewma(name="middle", span_s=30.0),
+    Ewma(name="slow", span_s=120.0),
+    Cusum(name="sum", allowance=0.5, saturation=40.0),
 )
 ROUNDS = 40
 STEPS = 2_000

@@ -28,9 +28,10 @@ from tickover.core.values import FloatArray
 from tickover.logs.mapping import Mapping, SignalColumn, TickRule
 from tickover.model.detector import Detector
 from tickover.model.session import open_bytes
+from tickover_export.charts.ewma import Ewma
+from tickover_export.charts.ewms import Ewms
 from tickover_export.graph import build
 from tickover_export.package import manifest_of, package
-from tickover_export.spec import ChartBank
 from tickover_train.config import (
     CalibrationConfig,
     ChartsConfig,
@@ -73,13 +74,13 @@ class Member:
     episodes: bool
 
 
-ENERGY = ChartBank(name="energy", kind="energy", span_s=30.0)
-EWMA = ChartBank(name="ewma", kind="ewma", span_s=30.0)
+ENERGY = Ewms(name="energy", span_s=30.0)
+EWMA = Ewma(name="ewma", span_s=30.0)
 AUTOENCODER = Member(
     TrainConfig(
         name="skab",
         network=NetworkConfig(cell="gru", arch="autoencoder", hidden=16, bottleneck=2),
-        fit=FitConfig(epochs=60, lanes=4, chunk=50, patience=10, device="cpu"),
+        fit=FitConfig(epochs=60, batch_rows=4, chunk=50, patience=10, device="cpu"),
         charts=ChartsConfig(banks=(ENERGY, EWMA), baseline_span_s=0.0),
         calibration=CalibrationConfig(folds=len(HALVES), false_alarms=f"2/{skab.TRAIN_ROWS}s"),
     ),

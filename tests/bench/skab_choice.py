@@ -30,7 +30,9 @@ from msgspec import structs
 from skab import AUTOENCODER, FORECASTER, REACH, Member, detector_of, job_of, judge
 
 from tickover.core.manifest import Signal
-from tickover_export.spec import ChartBank
+from tickover_export.charts.ewma import Ewma
+from tickover_export.charts.ewms import Ewms
+from tickover_export.charts.registry import Bank
 from tickover_train.config import DEFAULT_BANKS
 from tickover_train.evaluation.faults import Case, kind
 from tickover_train.evaluation.habits import habits_of
@@ -70,16 +72,16 @@ def rough(case: Case) -> None:
         case.values[:, signal] += amount * case.rng.standard_normal(len(case.values))
 
 
-def energy(span_s: float) -> ChartBank:
-    return ChartBank(name="energy", kind="energy", span_s=span_s)
+def energy(span_s: float) -> Bank:
+    return Ewms(name="energy", span_s=span_s)
 
 
-def ewma(span_s: float) -> ChartBank:
-    return ChartBank(name="ewma", kind="ewma", span_s=span_s)
+def ewma(span_s: float) -> Bank:
+    return Ewma(name="ewma", span_s=span_s)
 
 
 def autoencoder(
-    *banks: ChartBank, reach: float = REACH, bottleneck: int = 2, budget: str = "1/400s", clip: float = 16.0
+    *banks: Bank, reach: float = REACH, bottleneck: int = 2, budget: str = "1/400s", clip: float = 16.0
 ) -> Member:
     """What is not named is as in ``skab.AUTOENCODER``."""
     config = structs.replace(

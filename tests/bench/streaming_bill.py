@@ -32,7 +32,7 @@ from tickover.model.session import open_bytes, start_session
 from tickover_export.cells import carry, run
 from tickover_export.networks import autoencoder
 from tickover_export.nodes import Nodes
-from tickover_export.spec import Climate, GraphSpec
+from tickover_export.spec import GraphSpec, InputDrift
 from tickover_train.config import ChartsConfig, NetworkConfig
 
 SIGNALS: Final = 16
@@ -96,7 +96,7 @@ def product_spec(hidden: int) -> GraphSpec:
         warm_up_ticks=round(charts.warm_up_s),
         baseline_span_s=charts.baseline_span_s,
         cold=(ColdStart(excess=1.0, fades_s=60.0),) * SIGNALS,
-        climate=Climate(low=(-2.0,) * SIGNALS, high=(2.0,) * SIGNALS, span_s=charts.climate_span_s),
+        input_drift=InputDrift(low=(-2.0,) * SIGNALS, high=(2.0,) * SIGNALS, span_s=charts.input_drift_span_s),
     )
     network = structs.replace(spec.network, hidden=hidden, bottleneck=SIZES[hidden][0])
     whole: GraphSpec = structs.replace(spec, network=network)

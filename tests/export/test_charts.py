@@ -6,7 +6,6 @@ import pytest
 from small_models import BANKS, model_bytes, random_weights, small_spec
 from tickover.model.detector import Detector
 from tickover.model.session import open_bytes
-from tickover_export.charts.clearing import clearing_ticks
 
 HOUR = 3600
 LIMIT = 2.0
@@ -53,7 +52,7 @@ def test_bounds_hold_for_any_input():
 @pytest.mark.parametrize("bank", BANKS, ids=lambda bank: bank.name)
 @pytest.mark.parametrize("limit", [np.inf, 1000.0])
 def test_a_chart_that_cannot_alarm_has_nothing_to_clear(bank, limit):
-    assert clearing_ticks(bank, limit, 8.0, 1.0) == 0
+    assert bank.clearing_ticks(limit, bank.bound(8.0), 1.0) == 0
 
 
 def test_cusum_falls_back_within_minutes_not_hours():

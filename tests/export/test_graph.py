@@ -16,19 +16,23 @@ from small_models import (
     small_spec,
     ticks_of,
 )
-from tickover.core.manifest import ColdStart, decode, encode
+from tickover.core.manifest import ColdStart
+from tickover.core.manifest_codec import decode, encode
 from tickover.errors import ModelError
 from tickover.model.detector import Detector
 from tickover.model.session import open_bytes
+from tickover_export.charts.cusum import Cusum
+from tickover_export.charts.ewma import Ewma
+from tickover_export.charts.ewms import Ewms
 from tickover_export.graph import OPSET, build, states_of
-from tickover_export.spec import ChartBank, Climate
+from tickover_export.spec import InputDrift
 
 SUMMED = 3e-4
 """A CUSUM adds up float32 rounding over hundreds of ticks; the oracle counts in float64. In units of the limit."""
 ALL = pytest.mark.parametrize(("cell", "arch"), COMBINATIONS)
 
 
-CLIMATE = Climate(low=(-0.3, -1.0, 0.1), high=(0.5, 0.0, 1.0), span_s=20.0)
+DRIFT = InputDrift(low=(-0.3, -1.0, 0.1), high=(0.5, 0.0, 1.0), span_s=20.0)
 
 
 def cold_starts(number):
@@ -52,9 +56,9 @@ def equal(got, wanted):
         {"warm_up_ticks": 0},
         {"baseline_span_s": 300.0},
         {"cold": cold_starts(3), "tick_period_s": 0.5},
-        {"climate": CLIMATE},
+        {"input_drift": DRIFT},
     ],
-    ids=["warm", "at once", "base", "cold", "climate"],
+    ids=["warm", "at once", "base", "cold", "input drift"],
 )
 def test_graph_says_what_the_slow_oracle_says(cell, arch, changes):
     spec = small_spec(cell, arch, **changes)
@@ -75,9 +79,9 @@ def test_graph_says_what_the_slow_oracle_says(cell, arch, changes):
 @ALL
 def test_ticks_chunks_and_batches_are_bit_equal(cell, arch):
     signals = many_signals(16)
-    climate = Climate(low=(-0.5,) * len(signals), high=(0.5,) * len(signals), span_s=60.0)
+    drift = InputDrift(low=(-0.5,) * len(signals), high=(0.5,) * len(signals), span_s=60.0)
     cold = cold_starts(len(signals))
-    spec = small_spec(cell, arch, baseline_span_s=300.0, hidden=32, signals=signals, cold=cold, climate=climate)
+    spec = small_spec(cell, arch, baseline_span_s=300.0, hidden=32, signals=signals, cold=cold, input_drift=drift)
     weights = random_weights(spec)
     x, _ = ticks_of(spec, weights, 600)
     detector = detector_of(spec, weights)
@@ -91,26 +95,26 @@ def test_ticks_chunks_and_batches_are_bit_equal(cell, arch):
             type(one)(chunks.score[tick : tick + 1], chunks.chart[tick : tick + 1], chunks.expected[tick : tick + 1]),
         )
     assert detector.state() == state
-    for lanes in (1, 3, 8, 256):
-        states, batch = detector.run_batch(np.tile(detector.new_state(), (lanes, 1)), x[:64, None].repeat(lanes, 1))
-        for lane in range(lanes):
-            np.testing.assert_array_equal(batch.chart[:, lane], chunks.chart[:64])
-            np.testing.assert_array_equal(batch.expected[:, lane], chunks.expected[:64])
-            np.testing.assert_array_equal(batch.score[:, lane], chunks.score[:64])
+    for size in (1, 3, 8, 256):
+        states, batch = detector.run_batch(np.tile(detector.new_state(), (size, 1)), x[:64, None].repeat(size, 1))
+        for row in range(size):
+            np.testing.assert_array_equal(batch.chart[:, row], chunks.chart[:64])
+            np.testing.assert_array_equal(batch.expected[:, row], chunks.expected[:64])
+            np.testing.assert_array_equal(batch.score[:, row], chunks.score[:64])
         assert (states == states[0]).all()
 
 
 @ALL
-def test_lanes_of_a_batch_do_not_touch_each_other(cell, arch):
+def test_rows_of_a_batch_do_not_touch_each_other(cell, arch):
     spec = small_spec(cell, arch)
     weights = random_weights(spec)
-    lanes = [ticks_of(spec, weights, 80, seed=seed)[0] for seed in range(5)]
+    rows = [ticks_of(spec, weights, 80, seed=seed)[0] for seed in range(5)]
     detector = detector_of(spec, weights)
-    states, batch = detector.run_batch(np.tile(detector.new_state(), (5, 1)), np.stack(lanes, axis=1))
-    for lane, x in enumerate(lanes):
+    states, batch = detector.run_batch(np.tile(detector.new_state(), (5, 1)), np.stack(rows, axis=1))
+    for row, x in enumerate(rows):
         detector.reset(trip_only=False)
-        np.testing.assert_array_equal(batch.chart[:, lane], detector.run(x).chart)
-        np.testing.assert_array_equal(states[lane], detector._state)
+        np.testing.assert_array_equal(batch.chart[:, row], detector.run(x).chart)
+        np.testing.assert_array_equal(states[row], detector._state)
 
 
 @ALL
@@ -195,9 +199,9 @@ def test_one_bank_alone_is_a_detector(bank):
 @pytest.mark.parametrize("signals", [3, 40], ids=["whole", "blocks"])
 def test_neighbouring_banks_of_one_kind_keep_their_order(signals):
     others = (
-        ChartBank(name="middle", kind="ewma", span_s=20.0),
-        ChartBank(name="wide", kind="cusum", allowance=1.0, saturation=20.0),
-        ChartBank(name="brief", kind="energy", span_s=4.0),
+        Ewma(name="middle", span_s=20.0),
+        Cusum(name="wide", allowance=1.0, saturation=20.0),
+        Ewms(name="brief", span_s=4.0),
     )
     banks = tuple(sorted((*BANKS, *others), key=lambda bank: bank.kind))
     spec = small_spec(signals=many_signals(signals), banks=banks)
@@ -249,7 +253,6 @@ def test_limits_that_do_not_fit_are_refused(limits):
 @pytest.mark.parametrize(
     ("banks", "message"),
     [
-        ((ChartBank(name="a", kind="ewma", allowance=1.0),), r"bank a: ewma needs \['span_s'\]"),
         ((BANKS[0], BANKS[0]), "bank names must be unique"),
         ((), "at least one signal and one bank"),
     ],
@@ -261,7 +264,7 @@ def test_a_spec_that_makes_no_sense_is_refused(banks, message):
 
 def test_a_cold_network_is_heard_more_softly_until_its_trip_is_old():
     """The same residual gives a smaller chart at a trip's start, and the same one in the end."""
-    cold = small_spec(warm_up_ticks=0, banks=(ChartBank(name="now", kind="ewma", span_s=1.0),), cold=cold_starts(3))
+    cold = small_spec(warm_up_ticks=0, banks=(Ewma(name="now", span_s=1.0),), cold=cold_starts(3))
     plain = structs.replace(cold, cold=())
     weights = random_weights(cold)
     x, _ = ticks_of(cold, weights, 3000)
@@ -283,9 +286,9 @@ def test_cold_starts_are_one_for_each_signal():
         decode(encode(structs.replace(manifest, cold=cold_starts(1))))
 
 
-def test_a_climate_changes_nothing_inside_the_usual_range():
+def test_an_input_drift_correction_changes_nothing_inside_the_usual_range():
     plain = small_spec()
-    wide = structs.replace(plain, climate=Climate(low=(-20.0,) * 3, high=(20.0,) * 3, span_s=60.0))
+    wide = structs.replace(plain, input_drift=InputDrift(low=(-20.0,) * 3, high=(20.0,) * 3, span_s=60.0))
     weights = random_weights(plain)
     x, starts = ticks_of(plain, weights, 300)
     equal(*(detector_of(spec, weights).run(x, starts) for spec in (wide, plain)))
@@ -293,7 +296,7 @@ def test_a_climate_changes_nothing_inside_the_usual_range():
 
 def test_a_season_outside_the_usual_range_is_soon_seen_as_its_edge_and_a_jump_is_not():
     """``expected`` comes back in the season's own units, and the charts see how far a tick is from the season."""
-    spec = small_spec(warm_up_ticks=0, climate=Climate(low=(-1.0,) * 3, high=(1.0,) * 3, span_s=100.0))
+    spec = small_spec(warm_up_ticks=0, input_drift=InputDrift(low=(-1.0,) * 3, high=(1.0,) * 3, span_s=100.0))
     weights = random_weights(spec)
     low = weights["scaler.center"] - weights["scaler.scale"]
     edge, cold = (np.tile(low - depth * weights["scaler.scale"], (1500, 1)).astype(np.float32) for depth in (0, 5))
@@ -306,7 +309,7 @@ def test_a_season_outside_the_usual_range_is_soon_seen_as_its_edge_and_a_jump_is
 
 
 @pytest.mark.parametrize("high", [(1.0, 1.0), (1.0, 1.0, -2.0)], ids=["too few", "upside down"])
-def test_a_climate_has_a_range_for_each_signal(high):
-    climate = Climate(low=(-1.0,) * 3, high=high, span_s=60.0)
+def test_an_input_drift_correction_has_a_range_for_each_signal(high):
+    drift = InputDrift(low=(-1.0,) * 3, high=high, span_s=60.0)
     with pytest.raises(ValueError, match="a usual range low <= high for each of 3 signals"):
-        build(random_weights(small_spec()), small_spec(climate=climate), limits_of(small_spec()))
+        build(random_weights(small_spec()), small_spec(input_drift=drift), limits_of(small_spec()))

@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 from small_models import FILES, FOLDER, limits_of, model_bytes, random_weights, small_spec, spec_of_file, ticks_of
-from tickover.core import manifest
+from tickover.core import manifest, manifest_codec
 from tickover.model.detector import Detector
 from tickover.model.file.check import IR_VERSIONS, OPSETS, Structure
 from tickover.model.file.proto import _MESSAGES, parse
@@ -40,7 +40,7 @@ def test_the_sealed_file_is_one_onnx_model():
         manifest.KEY_GOLDEN,
         manifest.KEY_SEAL,
     }
-    assert manifest.decode(model.metadata_props[0].value) == open_bytes(data).manifest
+    assert manifest_codec.decode(model.metadata_props[0].value) == open_bytes(data).manifest
 
 
 @pytest.mark.parametrize(("cell", "arch"), [("gru", "autoencoder"), ("lstm", "seq2seq"), ("rnn", "forecaster")])
@@ -107,4 +107,4 @@ def test_chart_names_and_limits_follow_the_banks():
     charts = open_bytes(model_bytes(spec, limits=limits)).manifest.charts
     assert [chart.name for chart in charts[:4]] == ["coolant.fast", "rpm.fast", "speed.fast", "coolant.sum"]
     assert [chart.limit for chart in charts][:3] == [2.0, None, pytest.approx(float(limits[2]))]
-    assert {chart.kind: chart.bound for chart in charts} == {"ewma": 8.0, "cusum": 40.0, "energy": 8.0}
+    assert {chart.kind: chart.bound for chart in charts} == {"ewma": 8.0, "cusum": 40.0, "ewms": 8.0}

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from msgspec import structs
 
 from oracle import Oracle
 from small_models import limits_of, random_weights, small_spec, ticks_of
@@ -16,7 +17,7 @@ from tickover.core.manifest import Budget, EpisodePolicy, Training
 from tickover.errors import RunError
 from tickover.model.session import open_model
 from tickover_export.run import ParityTicks, Run, RunFile, limits_tuple, read_run, write_run
-from tickover_export.spec import Horizons
+from tickover_export.spec import Horizons, InputDrift
 
 TICKS = 10_000
 
@@ -65,6 +66,52 @@ def test_what_is_written_is_read(run, folder):
         np.testing.assert_array_equal(again.weights[name], array)
     for name in ParityTicks.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(again.parity, name), getattr(run.parity, name))
+
+
+def in_first_format(file):
+    """``run.json`` as tickover 0.1 wrote it."""
+    raw = msgspec.to_builtins(file) | {"format_version": 1}
+    raw["policy"]["cool_down_s"] = raw["policy"].pop("hold_off_s")
+    raw["spec"]["climate"] = raw["spec"].pop("input_drift")
+    settings = {"span_s": None, "allowance": None, "saturation": None}
+    raw["spec"]["banks"] = [settings | bank for bank in raw["spec"]["banks"]]
+    for bank in raw["spec"]["banks"]:
+        bank["kind"] = "energy" if bank["kind"] == "ewms" else bank["kind"]
+    return raw
+
+
+@pytest.mark.parametrize("drift", [None, InputDrift(low=(-1.0,) * 3, high=(1.0,) * 3, span_s=60.0)])
+def test_a_run_of_the_first_format_is_read(run, folder, drift):
+    file = structs.replace(run.file, spec=structs.replace(run.file.spec, input_drift=drift))
+    raw = in_first_format(file)
+    assert raw["spec"]["banks"][2]["kind"] == "energy"
+    (folder / "run.json").write_bytes(msgspec.json.encode(raw))
+    assert read_run(folder).file == file
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"spec": {"banks": 3}}, "Expected `array`, got `int`"),
+        ({"spec": {"banks": [3]}}, "Expected `object`, got `int`"),
+        ({"spec": {"banks": [{"kind": "new"}]}}, r"Invalid value 'new' - at `\$\.spec\.banks\[0\]\.kind`"),
+        ({"policy": {"cool_down_s": 1.0, "hold_off_s": 1.0}}, "expected 'policy.hold_off_s' alone"),
+    ],
+)
+def test_a_wrong_run_of_the_first_format_is_refused(run, folder, change, message):
+    raw = in_first_format(run.file)
+    for key, value in change.items():
+        raw[key] = raw[key] | value
+    (folder / "run.json").write_bytes(msgspec.json.encode(raw))
+    with pytest.raises(RunError, match=message):
+        read_run(folder)
+
+
+def test_the_second_format_has_no_old_names(run, folder):
+    raw = in_first_format(run.file) | {"format_version": 2}
+    (folder / "run.json").write_bytes(msgspec.json.encode(raw))
+    with pytest.raises(RunError, match=r"run\.json: Object contains unknown field|Invalid value 'energy'"):
+        read_run(folder)
 
 
 def test_export_writes_a_proven_model(run, folder, tmp_path):
@@ -152,8 +199,8 @@ def test_pickled_arrays_are_not_unpickled(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"limits": [1.0]}, r"limits: expected 12 \(banks times signals\), got 1"),
-        ({"format_version": 2}, "format_version"),
+        ({"limits": [1.0]}, "limits: expected 12, one for each chart, got 1"),
+        ({"format_version": 3}, "format_version"),
         ({"more": 1}, "unknown field `more`"),
     ],
 )

@@ -11,15 +11,18 @@ from tickover.core.manifest import (
     Network,
     Signal,
 )
+from tickover_export.charts.cusum import Cusum
+from tickover_export.charts.ewma import Ewma
+from tickover_export.charts.ewms import Ewms
 from tickover_export.graph import build, weight_shapes
 from tickover_export.package import manifest_of, package
-from tickover_export.spec import ChartBank, GraphSpec
+from tickover_export.spec import GraphSpec
 
 SIGNALS = tuple(Signal(name=name, unit="V", low=-500.0, high=500.0, hold_s=3.0) for name in ("a", "b", "twin"))
 BANKS = (
-    ChartBank(name="fast", kind="ewma", span_s=10.0),
-    ChartBank(name="energy", kind="energy", span_s=30.0),
-    ChartBank(name="cusum", kind="cusum", allowance=0.5, saturation=100.0),
+    Ewma(name="fast", span_s=10.0),
+    Ewms(name="energy", span_s=30.0),
+    Cusum(name="cusum", allowance=0.5, saturation=100.0),
 )
 
 
@@ -45,7 +48,7 @@ def make_model(path: Path, limits: float = 2.5) -> Path:
     chart_limits = np.full(len(BANKS) * len(SIGNALS), limits, np.float32)
     chart_limits[-3:] *= 20
     budget = Budget(episodes=1.0, per_s=3600.0)
-    policy = EpisodePolicy(close_after_s=10.0, cool_down_s=20.0)
+    policy = EpisodePolicy(close_after_s=10.0, hold_off_s=20.0)
     manifest = manifest_of(spec, chart_limits, budget=budget, episodes=policy)
     path.write_bytes(package(build(weights, spec, chart_limits), manifest))
     return path

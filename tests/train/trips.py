@@ -47,7 +47,7 @@ def write_logs(folder: Path, number: int = 5, ticks: int = 400) -> Path:
 
 def tiny(cell: str = "gru", arch: str = "autoencoder", **fit: object) -> TrainConfig:
     """A configuration that trains in a second or so."""
-    settings = {"epochs": 2, "lanes": 4, "chunk": 64, "threads": 1, "device": "cpu"} | fit
+    settings = {"epochs": 2, "batch_rows": 4, "chunk": 64, "threads": 1, "device": "cpu"} | fit
     return TrainConfig(
         network=NetworkConfig(cell=cell, arch=arch, hidden=8, bottleneck=3, window_s=8.0),  # type: ignore[arg-type]
         fit=FitConfig(**settings),  # type: ignore[arg-type]

@@ -35,8 +35,6 @@ from tickover_train.pipeline import (
     new_job,
 )
 
-CELLS: Final[tuple[Cell, ...]] = ("rnn", "gru", "lstm")
-ARCHITECTURES: Final[tuple[Architecture, ...]] = ("autoencoder", "forecaster", "seq2seq")
 TEST_EVERY: Final = 4
 """Every fourth trip is kept for judging."""
 TIMED_TICKS: Final = 2000

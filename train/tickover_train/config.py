@@ -6,7 +6,7 @@ The defaults come from the experiments in ``docs/training.md``.
 
 import re
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -21,7 +21,9 @@ from tickover.core.manifest import (
 )
 from tickover.errors import ConfigError
 from tickover.host import toml
-from tickover_export.spec import ChartBank
+from tickover_export.charts.ewma import Ewma
+from tickover_export.charts.ewms import Ewms
+from tickover_export.charts.registry import Bank
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1, le=100_000)]
@@ -43,14 +45,16 @@ class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class FitConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[fit]``: optimisation.
 
-    Trips run side by side in ``lanes``, ``chunk`` ticks at a time, state carried over; Adam with ``learning_rate``
+    Trips run side by side in ``batch_rows``, ``chunk`` ticks at a time, state carried over; Adam with ``learning_rate``
     falling along a half cosine over at most ``epochs``; the gradient is clipped to ``gradient_clip``; stops after
     ``patience`` epochs without a better held-out loss. The loss is Huber's with its corner at ``huber``
     standard deviations. ``held_out`` is the share of the trips kept from the weights. ``device``: cpu, cuda, or auto.
     """
 
+    OLD_KEYS: ClassVar[dict[str, str]] = {"lanes": "batch_rows"}
+
     epochs: Count = 20
-    lanes: Count = 16
+    batch_rows: Count = 16
     chunk: Count = 64
     learning_rate: Positive = 4e-3
     gradient_clip: Positive = 1.0
@@ -76,27 +80,30 @@ class CorruptionConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     span_s: Positive = 60.0
 
 
-DEFAULT_BANKS: Final = (
-    ChartBank(name="fast", kind="ewma", span_s=10.0),
-    ChartBank(name="slow", kind="ewma", span_s=120.0),
-    ChartBank(name="energy", kind="energy", span_s=30.0),
+DEFAULT_BANKS: Final[tuple[Bank, ...]] = (
+    Ewma(name="fast", span_s=10.0),
+    Ewma(name="slow", span_s=120.0),
+    Ewms(name="ewms", span_s=30.0),
 )
 
 
 class ChartsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``[charts]`` and ``[[charts.banks]]``: one chart per signal and bank, see ``ChartBank``.
+    """``[charts]`` and ``[[charts.banks]]``: control charts; the kinds are in ``tickover_export.charts``.
 
     ``warm_up_s``: residuals of a trip's first ticks are ignored. Residuals are clipped to ``clip``, inputs to
     ``input_clip``. ``baseline_span_s`` subtracts a slow per-vehicle mean of each residual; 0 turns it off.
-    ``climate_span_s`` subtracts a slow per-vehicle mean of how far each signal is outside its usual range; likewise.
+    ``input_drift_span_s`` subtracts a slow per-vehicle mean of how far each signal is outside its usual range;
+    likewise.
     """
 
-    banks: Annotated[tuple[ChartBank, ...], Meta(min_length=1)] = DEFAULT_BANKS
+    OLD_KEYS: ClassVar[dict[str, str]] = {"climate_span_s": "input_drift_span_s"}
+
+    banks: Annotated[tuple[Bank, ...], Meta(min_length=1)] = DEFAULT_BANKS
     warm_up_s: NotNegative = 30.0
     clip: Positive = 16.0
     input_clip: Positive = 10.0
     baseline_span_s: NotNegative = 1800.0
-    climate_span_s: NotNegative = 1800.0
+    input_drift_span_s: NotNegative = 1800.0
 
 
 class CalibrationConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -150,4 +157,10 @@ def load_config(path: Path | None) -> TrainConfig:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: expected a readable UTF-8 file: {error}") from error
-    return toml.decode(text, TrainConfig, str(path))
+    config = toml.decode(text, TrainConfig, str(path))
+    names = [bank.name for bank in config.charts.banks]
+    if len(set(names)) < len(names):
+        raise ConfigError(
+            f"{path}: key 'charts.banks': expected a name of its own for each bank, got {', '.join(names)}"
+        )
+    return config

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -18,14 +19,13 @@ from msgspec import structs
 from tickover.core.manifest import Network
 from tickover.core.values import FloatArray
 from tickover.logs.mapping import Mapping
-from tickover_export.charts.graph import bound
 from tickover_export.spec import GraphSpec
-from tickover_train.calibration.input_drift import climate_of, moved_by
+from tickover_train.calibration.input_drift import drift_taken, usual_ranges
 from tickover_train.calibration.legs import cut_legs
 from tickover_train.calibration.limits import Limits, ScoredTrip, calibrate
 from tickover_train.calibration.residuals import cold_starts, standard
 from tickover_train.calibration.scoring import chart_trips, open_unlimited
-from tickover_train.config import TrainConfig
+from tickover_train.config import FitConfig, TrainConfig
 from tickover_train.data import Scaler, Trip, digest, fit_scaler, folds
 from tickover_train.fitting import checkpoint
 from tickover_train.fitting.fit import (
@@ -43,6 +43,9 @@ from tickover_train.fitting.network import (
     weights_of,
 )
 from tickover_train.fitting.reference import expect
+
+FIRST_KEYS: Final = {new: old for old, new in FitConfig.OLD_KEYS.items()}
+"""A job is known by its keys' first names, so that a checkpoint of tickover 0.1 is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ class Job:
     @property
     def identity(self) -> str:
         """A hash of configuration and data: a checkpoint of another job is not resumed."""
-        text = msgspec.json.encode((self.config.network, self.config.fit, self.config.corruption, self.config.seed))
+        fit = {FIRST_KEYS.get(key, key): value for key, value in structs.asdict(self.config.fit).items()}
+        text = msgspec.json.encode((self.config.network, fit, self.config.corruption, self.config.seed))
         return hashlib.sha256(text + digest(self.trips).encode()).hexdigest()
 
 
@@ -180,7 +184,7 @@ def unseen_residuals(job: Job, fitted: Sequence[Fold], spec: GraphSpec) -> tuple
     residuals, legs = [], []
     for fold in fitted:
         trips = [job.normalised[i] for i in fold.unseen]
-        unseen = [a - b for a, b in zip(trips, moved_by(trips, spec.climate, job.period_s), strict=True)]
+        unseen = [a - b for a, b in zip(trips, drift_taken(trips, spec.input_drift, job.period_s), strict=True)]
         residuals += [trip - expect(fold.network, trip) for trip in unseen]
         legs += [
             leg - expect(fold.network, leg) for cut in cut_legs(unseen, job.period_s, job.config.seed) for leg in cut
@@ -203,13 +207,13 @@ def spec_of(job: Job, network: Recurrent) -> GraphSpec:
         clip=charts.clip,
         input_clip=charts.input_clip,
         baseline_span_s=charts.baseline_span_s or None,
-        climate=climate_of(job.normalised, charts.climate_span_s) if charts.climate_span_s else None,
+        input_drift=usual_ranges(job.normalised, span_s) if (span_s := charts.input_drift_span_s) else None,
     )
 
 
 def bounds(spec: GraphSpec) -> FloatArray:
-    """What each chart can reach, ``[C]``, bank-major."""
-    return np.repeat([bound(bank, spec.clip) for bank in spec.banks], len(spec.signals)).astype(np.float32)
+    """What each chart can reach, ``[C]``."""
+    return np.array([chart.bank.bound(spec.clip) for chart in spec.charts], np.float32)
 
 
 def scaling(scaler: Scaler, residual: Scaler) -> dict[str, FloatArray]:

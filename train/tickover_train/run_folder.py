@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from tickover.core.manifest import Training
 from tickover.core.values import FloatArray
 from tickover.storage.files import replace_file
 from tickover_export.run import ParityTicks, Run, RunFile, limits_tuple, write_run
+from tickover_export.spec import GraphSpec
 from tickover_export.spec import Horizons as HorizonSeconds
 from tickover_train.data import Trip, digest
 from tickover_train.fitting.horizon import Horizon, Horizons
@@ -113,10 +115,7 @@ def metrics(job: Job, product: Product, horizons: Horizons) -> dict[str, Any]:
             "scale": product.weights["residual.scale"].tolist(),
         },
         "budget": limits.budget,
-        "limits": {
-            bank.name: dict(zip(names, row, strict=True))
-            for bank, row in zip(product.spec.banks, _rows(limits.limits, len(names)), strict=True)
-        },
+        "limits": _by_bank(product.spec, limits_tuple(limits.limits)),
         "horizon": {"memory": _curve(horizons.memory), "state": horizons.state and _curve(horizons.state)},
         "unseen": [
             {"trip": charts.source, "ticks": len(scores), "peak": float(np.nanmax(scores, initial=0.0))}
@@ -133,9 +132,12 @@ def weights_digest(weights: dict[str, FloatArray]) -> str:
     return sha.hexdigest()
 
 
-def _rows(limits: FloatArray, width: int) -> list[tuple[float | None, ...]]:
-    flat = limits_tuple(limits)
-    return [flat[at : at + width] for at in range(0, len(flat), width)]
+def _by_bank(spec: GraphSpec, limits: Sequence[float | None]) -> dict[str, dict[str, float | None]]:
+    """Each chart's limit by its bank's name, then by the signals that it looks at."""
+    found: dict[str, dict[str, float | None]] = {bank.name: {} for bank in spec.banks}
+    for (bank, _, signals), limit in zip(spec.charts, limits, strict=True):
+        found[bank.name][", ".join(signals)] = limit
+    return found
 
 
 def _curve(horizon: Horizon) -> dict[str, Any]:

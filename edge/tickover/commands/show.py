@@ -8,15 +8,9 @@ import click
 
 from tickover.commands.ui.options import FILE
 from tickover.commands.ui.words import aligned
-from tickover.core.manifest import HORIZON_TICKS, Chart, Manifest
+from tickover.core.manifest import HORIZON_TICKS, Manifest
 from tickover.core.time_format import span
 from tickover.model.session import Model, open_model
-
-KINDS: Final = {
-    "ewma": "running mean of the residual",
-    "energy": "running spread of the residual",
-    "cusum": "cumulative sum of the residual",
-}
 
 WIDER: Final = 1.5
 """A residual that spreads this many times wider than usual is called cold."""
@@ -45,7 +39,7 @@ def describe(model: Model) -> Iterator[str]:
     )
     yield ""
     yield "limits, in standard residuals; a chart clears from its bound once the residual is zero again"
-    yield from _table(("chart", "kind", "limit", "bound", "clears in"), map(_chart, manifest.charts))
+    yield from _table(("chart", "kind", "limit", "bound", "clears in"), _charts(manifest))
     yield ""
     yield from _pairs(_episodes(manifest))
 
@@ -141,16 +135,17 @@ def _signals(manifest: Manifest) -> Iterator[Sequence[str]]:
         )
 
 
-def _chart(chart: Chart) -> Sequence[str]:
-    limit, clears = ("off", "-") if chart.limit is None else (f"{chart.limit:.3g}", span(chart.clears_s))
-    return chart.name, KINDS[chart.kind], limit, f"{chart.bound:g}", clears
+def _charts(manifest: Manifest) -> Iterator[Sequence[str]]:
+    for chart in manifest.charts:
+        limit, clears = ("off", "-") if chart.limit is None else (f"{chart.limit:.3g}", span(chart.clears_s))
+        yield chart.name, manifest.kinds.get(chart.kind, chart.kind), limit, f"{chart.bound:g}", clears
 
 
 def _episodes(manifest: Manifest) -> Iterator[tuple[str, str]]:
     policy = manifest.episodes
     yield "episode opens", f"after {span(policy.open_after_s)} at the limit"
     yield "closes", f"after {span(policy.close_after_s)} under {policy.close_level:g} of it"
-    yield "then shut for", span(policy.cool_down_s)
+    yield "re-alarm hold-off", span(policy.hold_off_s)
     yield "no data", f"ends it after {span(policy.no_data_s)}"
     yield "severity", f"major from {policy.major_level:g}, critical from {policy.critical_level:g} times the limit"
 

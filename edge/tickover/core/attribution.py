@@ -1,10 +1,15 @@
-"""Which signals an alert names, and how it says so."""
+"""Which signals an alert names, and how it says so.
+
+A signal's level is that of the highest chart that looks at it. A chart over several signals so raises all of them to
+the same level; among these, the one that its own charts say most about comes first.
+"""
 
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from tickover.core.chart_signals import ChartSignals
 from tickover.core.freeze_frame import Ring, number
 from tickover.core.manifest import Manifest
 from tickover.core.values import (
@@ -19,14 +24,13 @@ ONE_SIDED: Final = 0.5
 """A signal whose mean deviation is at least this part of its mean absolute deviation is high or low, else unsteady."""
 
 
-class Blame:
+class Attribution:
     """Names the signals with the largest charts at one tick."""
 
     def __init__(self, manifest: Manifest, top: int) -> None:
         self._manifest, self._top = manifest, top
-        column = {name: place for place, name in enumerate(manifest.names)}
-        self.signal_of: npt.NDArray[np.int64] = np.array([column[chart.signal] for chart in manifest.charts])
-        """For each chart the column of its signal, [C]."""
+        self._looks = ChartSignals.of(manifest).matrix
+        self._alone = self._looks & (self._looks.sum(axis=1, keepdims=True) == 1)
 
     def at(
         self, tick: int, ticks: TickBlock, scores: Scores, seen: npt.NDArray[np.bool_], ring: Ring
@@ -36,9 +40,9 @@ class Blame:
         Charts of missing signals count only when no signal is present. ``ring`` shows the same block.
         """
         chart = np.where(seen, scores.chart[tick], -np.inf) if seen.any() else scores.chart[tick]
-        level = np.full(len(self._manifest.signals), -np.inf, np.float32)
-        np.maximum.at(level, self.signal_of, chart)
-        listed = [column for column in np.argsort(-level, kind="stable")[: self._top].tolist() if level[column] > 0]
+        level, own = _levels(self._looks, chart), _levels(self._alone, chart)
+        # lexsort is stable: signals that are equal in both keep the manifest's order.
+        listed = [column for column in np.lexsort((-own, -level))[: self._top].tolist() if level[column] > 0]
         total = float(level[listed].sum())
         mean, size = ring.deviation(tick + 1)
         sided = np.where(np.abs(mean) >= ONE_SIDED * size, np.sign(mean), 0.0)
@@ -50,7 +54,7 @@ class Blame:
     def _one(
         self, column: int, chart: FloatArray, side: float, total: float, observed: FloatArray, expected: FloatArray
     ) -> Contribution:
-        largest = int(np.argmax(np.where(self.signal_of == column, chart, -np.inf)))
+        largest = int(np.argmax(np.where(self._looks[:, column], chart, -np.inf)))
         named, signal = self._manifest.charts[largest], self._manifest.signals[column]
         return Contribution(
             signal=signal.name,
@@ -63,3 +67,9 @@ class Blame:
             expected=number(expected[column]),
             spn=signal.spn,
         )
+
+
+def _levels(looks: npt.NDArray[np.bool_], chart: FloatArray) -> FloatArray:
+    """Each signal's highest chart ``[F]``, -inf where none ``looks`` ``[C, F]`` at it."""
+    levels: FloatArray = np.where(looks, chart[:, None], np.float32(-np.inf)).max(axis=0)
+    return levels

@@ -11,7 +11,7 @@ graph. An episode's *witnesses* are the charts that were fresh and at or over th
 An episode opens at a ``HIGH`` tick once that has lasted ``open_after_s`` with no ``LOW`` between, so a held chart
 alone opens nothing. It ends as ``recovered`` at the first ``LOW`` tick ``close_after_s`` or more after a ``LOW`` tick
 with no ``HIGH`` between, and as ``no_data`` once nothing was known (neither ``HIGH`` nor ``LOW``) for ``no_data_s``:
-missing ticks, a gap between trips, or a clock that was put back. It stays shut for ``cool_down_s`` after that. Peak
+missing ticks, a gap between trips, or a clock that was put back. It stays shut for ``hold_off_s`` after that. Peak
 and severity count fresh charts only. How ticks are cut into blocks never matters.
 """
 
@@ -23,7 +23,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tickover.core.attribution import Blame
+from tickover.core.attribution import Attribution
+from tickover.core.chart_signals import ChartSignals
 from tickover.core.freeze_frame import Ring, number
 from tickover.core.manifest import EpisodePolicy, Manifest
 from tickover.core.values import (
@@ -125,9 +126,11 @@ class Episodes:
         self.vehicle, self._digest, self._detector = vehicle, digest, detector
         self._policy = policy or manifest.episodes
         self._warm_up = manifest.warm_up_ticks
-        self._blame = Blame(manifest, self._policy.top_signals)
+        self._attribution = Attribution(manifest, self._policy.top_signals)
         self._ring = Ring(self._policy.freeze_frame_ticks, manifest.names)
-        weights = np.array([(sensitivity or {}).get(chart.signal, 1.0) for chart in manifest.charts], np.float32)
+        self._charts = ChartSignals.of(manifest)
+        factors = np.array([(sensitivity or {}).get(name, 1.0) for name in manifest.names], np.float32)
+        weights = self._charts.least(factors)
         self._weights = None if (weights == 1.0).all() else weights
         self._no_data = max(round(self._policy.no_data_s * SECOND), manifest.period)
         self._last_time: int | None = None
@@ -212,7 +215,7 @@ class Episodes:
                 f"state of episodes: expected vehicle {self.vehicle} and model {self._digest[:12]}, "
                 f"got {saved.vehicle} and {saved.digest[:12]}"
             )
-        if saved.current is not None and len(saved.current.witness) != len(self._blame.signal_of):
+        if saved.current is not None and len(saved.current.witness) != len(self._charts.matrix):
             raise StateError("state of episodes: damaged: it has another number of charts")
         self._ring.restore(saved.ring)
         self._last_time, self._trip, self._age, self._rewinds = saved.last_time, saved.trip, saved.age, saved.rewinds
@@ -229,7 +232,7 @@ class Episodes:
         """Which charts moved with data, [T, C]."""
         warm = self._ages(ticks) >= self._warm_up
         present: BoolArray = ~np.isnan(ticks.values) & warm[:, None]
-        return present[:, self._blame.signal_of]
+        return self._charts.fresh(present)
 
     def _walk(self, block: _Block) -> None:
         """Work through a block, leaping over ticks where nothing is open and nothing is over the limit."""
@@ -316,7 +319,7 @@ class Episodes:
         block.open[tick], current.last = True, time
         current.severity = severity
         if due:
-            named = self._blame.at(tick, block.ticks, block.scores, block.fresh[tick], self._ring)
+            named = self._attribution.at(tick, block.ticks, block.scores, block.fresh[tick], self._ring)
             block.alerts.append(self._alert(current, phase, named, tick + 1, time))
             current.told = time
 
@@ -329,7 +332,7 @@ class Episodes:
         """Name the signals at the peak, if it lies in this block."""
         if self._current is not None and block.peak_at is not None:
             at = block.peak_at
-            self._current.worst = self._blame.at(at, block.ticks, block.scores, block.fresh[at], self._ring)
+            self._current.worst = self._attribution.at(at, block.ticks, block.scores, block.fresh[at], self._ring)
         block.peak_at = None
 
     def _close(self, block: _Block, upto: int, reason: EndReason, time: int) -> None:
@@ -342,7 +345,7 @@ class Episodes:
         current, self._current = self._current, None
         if current is None or current.told is None:
             return []
-        self._shut_until = time + round(self._policy.cool_down_s * SECOND)
+        self._shut_until = time + round(self._policy.hold_off_s * SECOND)
         self._shut_rewinds = current.rewinds
         return [self._alert(current, Phase.END, current.worst, upto, time, reason)]
 

@@ -1,17 +1,15 @@
 """What a model file says of itself: the ``tickover.manifest`` metadata entry, JSON.
 
-Every number that the host uses is named here. Durations end in ``_s`` and are seconds.
+Every number that the host uses is named here. Durations end in ``_s`` and are seconds. ``manifest_codec`` reads and
+writes it.
 """
 
 import math
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
-import msgspec
 from msgspec import Meta, Struct
 
-from tickover.errors import ModelError
-
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 KEY_MANIFEST: Final = "tickover.manifest"
 KEY_GOLDEN: Final = "tickover.golden"
 KEY_SEAL: Final = "tickover.sha256"
@@ -34,10 +32,13 @@ MAX_STATE: Final = 65_536
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.\-]*$")]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
+Words = Annotated[str, Meta(max_length=200)]
 Cell = Literal["rnn", "gru", "lstm"]
-Architecture = Literal["autoencoder", "seq2seq", "forecaster"]
+Architecture = Literal["autoencoder", "forecaster", "seq2seq"]
+CELLS: Final[tuple[Cell, ...]] = get_args(Cell)
+ARCHITECTURES: Final[tuple[Architecture, ...]] = get_args(Architecture)
+"""The only lists of both; whatever has something for each is a dict whose keys a test compares with these."""
 Aggregation = Literal["last", "mean", "max"]
-ChartKind = Literal["ewma", "energy", "cusum"]
 
 
 class SignalRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -78,21 +79,20 @@ class StateTensor(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class Chart(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One control chart over one signal's residual, in residual units. ``limit`` None: the chart is off.
+    """One control chart over the residuals of one signal or of several, in residual units. ``limit`` None: it is off.
 
     ``bound`` is the largest value that the chart can reach before division by the limit; ``clears_s`` is how
-    long it takes, with a zero residual, to fall from there to under the limit. ``span_s`` (ewma, energy) and
-    ``allowance`` (cusum) are the chart's own setting.
+    long it takes, with a zero residual, to fall from there to under the limit. ``settings`` are the kind's own numbers,
+    such as the span of a mean; only ``tickover retune`` reads them.
     """
 
     name: Name
-    signal: Name
-    kind: ChartKind
+    signals: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MAX_SIGNALS)]
+    kind: Name
     limit: Positive | None
     bound: Positive
     clears_s: NotNegative
-    span_s: Positive | None = None
-    allowance: Positive | None = None
+    settings: dict[Name, Positive] = {}
 
 
 class ColdStart(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -144,15 +144,17 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When an episode opens, updates and closes. Levels are scores: 1.0 is the alarm limit.
 
-    Opens after ``open_after_s`` of ticks at or over 1.0; closes after ``close_after_s`` under ``close_level``;
-    stays shut for ``cool_down_s`` after closing; ends with ``no_data`` when its evidence has been missing for
-    ``no_data_s``. An update is sent every ``update_every_s`` of event time and when severity rises.
+    Opens after ``open_after_s`` of ticks at or over 1.0; closes after ``close_after_s`` under ``close_level``; does not
+    open again for ``hold_off_s`` after that (the re-alarm hold-off); ends with ``no_data`` when its evidence has been
+    missing for ``no_data_s``. An update is sent every ``update_every_s`` of event time and when severity rises.
     """
+
+    OLD_KEYS: ClassVar[dict[str, str]] = {"cool_down_s": "hold_off_s"}
 
     open_after_s: NotNegative = 0.0
     close_after_s: NotNegative = 30.0
     close_level: Annotated[float, Meta(gt=0, le=1)] = 0.8
-    cool_down_s: NotNegative = 60.0
+    hold_off_s: NotNegative = 60.0
     no_data_s: Positive = 120.0
     update_every_s: Positive = 300.0
     major_level: Annotated[float, Meta(ge=1)] = 2.0
@@ -195,7 +197,8 @@ class Parity(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All that the host must know to run the graph; see the module's and each part's docstring.
 
-    ``cold`` has one entry per signal, or none when residuals are not corrected for the trip's age.
+    ``cold`` has one entry per signal, or none when residuals are not corrected for the trip's age. ``kinds`` says in
+    words what the charts of each kind show: the device knows no kind by name.
     """
 
     format_version: int = FORMAT_VERSION
@@ -208,6 +211,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     warm_up_ticks: Annotated[int, Meta(ge=0, le=1_000_000)]
     cold: tuple[ColdStart, ...] = ()
     charts: tuple[Chart, ...]
+    kinds: dict[Name, Words] = {}
     false_alarms: Budget
     episodes: EpisodePolicy = EpisodePolicy()
     network: Network
@@ -226,60 +230,3 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def names(self) -> tuple[str, ...]:
         """The signals' names, in the order of the input's columns."""
         return tuple(signal.name for signal in self.signals)
-
-
-def encode(manifest: Manifest) -> str:
-    """The manifest as JSON text, stable for equal manifests."""
-    return msgspec.json.encode(manifest, order="deterministic").decode()
-
-
-def decode(text: str | bytes) -> Manifest:
-    """Read and check a manifest; ModelError says which key is wrong."""
-    try:
-        version = msgspec.json.decode(text, type=_Version).format_version
-        if version != FORMAT_VERSION:
-            raise ModelError(
-                f"manifest: expected format version {FORMAT_VERSION}, got {version}; "
-                "use a tickover that reads it, or export the model again"
-            )
-        manifest = msgspec.json.decode(text, type=Manifest)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ModelError(f"manifest: {error}") from error
-    _check(manifest)
-    return manifest
-
-
-class _Version(Struct):
-    format_version: int
-
-
-def _check(manifest: Manifest) -> None:
-    """What types alone cannot say: sizes, unique names, charts over known signals, finite ranges."""
-    names = manifest.names
-    if not 1 <= len(names) <= MAX_SIGNALS:
-        raise ModelError(f"manifest: expected 1 to {MAX_SIGNALS} signals, got {len(names)}")
-    for what, items in (
-        ("signal", names),
-        ("chart", [chart.name for chart in manifest.charts]),
-        ("state", [state.name for state in manifest.states]),
-    ):
-        twice = sorted({name for name in items if list(items).count(name) > 1})
-        if twice:
-            raise ModelError(f"manifest: {what} names must be unique; twice: {', '.join(twice)}")
-    unknown = sorted({chart.signal for chart in manifest.charts} - set(names))
-    if unknown:
-        raise ModelError(f"manifest: charts over signals that are not listed: {', '.join(unknown)}")
-    if not manifest.charts:
-        raise ModelError("manifest: expected at least one chart")
-    if manifest.cold and len(manifest.cold) != len(names):
-        raise ModelError(f"manifest: expected a cold start for each of {len(names)} signals, got {len(manifest.cold)}")
-    for signal in manifest.signals:
-        if not (math.isfinite(signal.low) and math.isfinite(signal.high) and signal.low < signal.high):
-            raise ModelError(
-                f"manifest: signal {signal.name}: expected a plausible range low < high, "
-                f"got {signal.low} .. {signal.high}"
-            )
-    if sum(state.size for state in manifest.states) > MAX_STATE:
-        raise ModelError(f"manifest: the state is larger than {MAX_STATE} numbers")
-    if manifest.period < 1000:
-        raise ModelError(f"manifest: tick period {manifest.tick_period_s} s is shorter than 1 ms")

@@ -266,9 +266,9 @@ class Pipeline:
         states, scores = self._detector.run_batch(
             np.stack([job.vehicle.state for job in batch]), np.stack(pieces, axis=1)
         )
-        for lane, job in enumerate(batch):
-            job.vehicle.state[:] = states[lane]  # a view would keep the whole batch alive
-            job.parts.append(scores.at(np.s_[:, lane]))
+        for row, job in enumerate(batch):
+            job.vehicle.state[:] = states[row]  # a view would keep the whole batch alive
+            job.parts.append(scores.at(np.s_[:, row]))
             job.done = job.ends.pop(0)
 
     def _output(self, job: _Job) -> Output:

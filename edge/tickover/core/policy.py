@@ -4,7 +4,7 @@
 charts: 2.0 alarms at half the deviation, 0.5 at twice, 0.0 mutes the signal.
 """
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -23,10 +23,12 @@ Factor = Annotated[float, Meta(ge=0, le=100)]
 class EpisodeOverrides(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """The keys of ``manifest.EpisodePolicy``; None keeps the model's own number."""
 
+    OLD_KEYS: ClassVar[dict[str, str]] = EpisodePolicy.OLD_KEYS
+
     open_after_s: NotNegative | None = None
     close_after_s: NotNegative | None = None
     close_level: Annotated[float, Meta(gt=0, le=1)] | None = None
-    cool_down_s: NotNegative | None = None
+    hold_off_s: NotNegative | None = None
     no_data_s: Positive | None = None
     update_every_s: Positive | None = None
     major_level: Annotated[float, Meta(ge=1)] | None = None

@@ -60,7 +60,7 @@ class Scores:
     expected: FloatArray
 
     def at(self, place: slice | tuple[slice, int]) -> "Scores":
-        """Those of some ticks; of a batch, ``[T, B, ...]``, those of one vehicle by ``np.s_[:, lane]``."""
+        """Those of some ticks; of a batch, ``[T, B, ...]``, those of one vehicle by ``np.s_[:, row]``."""
         return Scores(self.score[place], self.chart[place], self.expected[place])
 
 

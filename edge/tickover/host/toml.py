@@ -1,19 +1,23 @@
 """TOML in and out for configuration files: unknown keys are refused with a suggestion, errors name file and key."""
 
+import functools
 import json
+import logging
 import reprlib
 import tomllib
-import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from tickover.errors import ConfigError, suggestion
+from tickover.host import renamed
+from tickover.host.renamed import join
 
+logger: Final = logging.getLogger("tickover.config")
 T = TypeVar("T", bound=msgspec.Struct)
 Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
 """A span that a configuration names, up to a year."""
@@ -23,11 +27,18 @@ Scalar = str | int | float | bool | tuple[Any, ...]
 
 
 def decode(text: str, kind: type[T], name: str) -> T:
-    """Read ``text`` as a ``kind``; ConfigError says ``name`` (the file), the key, what was expected and what came."""
+    """Read ``text`` as a ``kind``; ConfigError says ``name`` (the file), the key, what was expected and what came.
+
+    Renamed keys are read under their old names, and logged once (see ``renamed``).
+    """
     try:
         raw = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{name}: expected TOML: {error}") from error
+    try:
+        renamed.renew(raw, kind, lambda old, new: _tell_renamed(name, old, new))
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from error
     _check(raw, kind, name, "")
     try:
         return msgspec.convert(raw, kind)
@@ -73,23 +84,51 @@ def _value(value: Scalar) -> str:
     return repr(value)
 
 
+@functools.cache
+def _tell_renamed(name: str, old: str, new: str) -> None:
+    """Log it, the first time: a daemon reads its file again at every reload."""
+    logger.warning("%s: %s is called %s now; the old name is read until version %s", name, old, new, renamed.READ_UNTIL)
+
+
 def _check(raw: object, kind: Any, name: str, path: str) -> None:
     """Walk ``raw`` along the struct's fields so that an error can name the full key."""
-    inner = _inner(kind)
-    if isinstance(inner, type) and issubclass(inner, msgspec.Struct) and isinstance(raw, dict):
-        hints = typing.get_type_hints(inner, include_extras=True)
-        fields = {field.encode_name: hints[field.name] for field in msgspec.structs.fields(inner)}
-        for key, value in raw.items():
-            if key not in fields:
-                raise ConfigError(f"{name}: unknown key '{_join(path, key)}'; {suggestion(key, fields)}")
-            _check(value, fields[key], name, _join(path, key))
-    elif typing.get_origin(inner) is dict and isinstance(raw, dict):
-        names, values = typing.get_args(inner)
-        for key, value in raw.items():
-            _check_value(key, names, name, _join(path, key))
-            _check(value, values, name, _join(path, key))
-    else:
-        _check_value(raw, kind, name, path)
+    structs = renamed.structs_in(kind)
+    if isinstance(raw, dict) and structs:
+        _check_struct(raw, structs, name, path)
+        return
+    for option in renamed.options_of(kind):
+        inner = typing.get_args(option)
+        if typing.get_origin(option) is dict and isinstance(raw, dict):
+            for key, value in raw.items():
+                _check_value(key, inner[0], name, join(path, key))
+                _check(value, inner[1], name, join(path, key))
+            return
+        if typing.get_origin(option) is tuple and isinstance(raw, list) and renamed.structs_in(inner[0]):
+            for place, item in enumerate(raw):
+                _check(item, inner[0], name, f"{path}[{place}]")
+    _check_value(raw, kind, name, path)
+
+
+def _check_struct(raw: dict[str, Any], structs: list[type[msgspec.Struct]], name: str, path: str) -> None:
+    """A table: of one struct, or of the one of several that its tag names."""
+    tag_field = structs[0].__struct_config__.tag_field
+    if tag_field:
+        tags = {struct.__struct_config__.tag: struct for struct in structs}
+        tag = raw.get(tag_field)
+        if tag not in tags:
+            expected = f"expected one of {', '.join(map(str, tags))}"
+            raise ConfigError(f"{name}: key '{join(path, tag_field)}': {expected}, got {reprlib.repr(tag)}")
+        structs = [tags[tag]]
+    hints = typing.get_type_hints(structs[0], include_extras=True)
+    fields = {field.encode_name: hints[field.name] for field in msgspec.structs.fields(structs[0])}
+    for key, value in raw.items():
+        if key == tag_field:
+            continue
+        if key not in fields:
+            raise ConfigError(f"{name}: unknown key '{join(path, key)}'; {suggestion(key, fields)}")
+        _check(value, fields[key], name, join(path, key))
+    if tag_field:
+        _check_value(raw, structs[0], name, path)
 
 
 def _check_value(raw: object, kind: Any, name: str, path: str) -> None:
@@ -98,15 +137,3 @@ def _check_value(raw: object, kind: Any, name: str, path: str) -> None:
     except (msgspec.ValidationError, OverflowError) as error:
         got = "" if ", got " in str(error) else f", got {reprlib.repr(raw)}"
         raise ConfigError(f"{name}: key '{path}': {error}{got}") from error
-
-
-def _inner(kind: Any) -> Any:
-    """The struct or dict type inside ``X | None``, or the type itself."""
-    if typing.get_origin(kind) in (types.UnionType, typing.Union):
-        options = [option for option in typing.get_args(kind) if option is not type(None)]
-        return options[0] if len(options) == 1 else kind
-    return kind
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key

@@ -44,7 +44,7 @@ class Bound:
             raise ModelError(f"onnxruntime: the model cannot run: {str(error).strip().splitlines()[0]}") from error
 
 
-def rows_of(manifest: Manifest) -> int:
+def call_size(manifest: Manifest) -> int:
     """The largest T * B of one call; less than ``CHUNK`` when a seq2seq model lays many windows side by side."""
     window = (manifest.network.window or 1) * 2 * len(manifest.signals)
     return max(1, min(CHUNK, BUDGET // window))

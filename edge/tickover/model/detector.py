@@ -11,9 +11,9 @@ import numpy.typing as npt
 from tickover.core import state_codec
 from tickover.core.manifest import Manifest
 from tickover.core.values import FloatArray, Scores
-from tickover.model.binding import rows_of
+from tickover.model.binding import call_size
 from tickover.model.session import Model, open_model
-from tickover.model.state_batch import Lanes, Room
+from tickover.model.state_batch import BatchRows, Room
 
 
 class Detector:
@@ -29,12 +29,12 @@ class Detector:
         self.digest: str = model.digest
         """Hex digits of the model file's seal."""
         self._initial = model.initial
-        self._rows = rows_of(model.manifest)
+        self._call_size = call_size(model.manifest)
         self._by_trip = _trip_places(model)
         self._signals, self._charts = len(self.manifest.signals), len(self.manifest.charts)
         self._columns = {name: place for place, name in enumerate(self.manifest.names)}
-        self._own = Lanes(model, 1)
-        self._batch: Lanes | None = None
+        self._own = BatchRows(model, 1)
+        self._batch: BatchRows | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> "Detector":
@@ -56,7 +56,7 @@ class Detector:
             raise ValueError(f"X: expected shape [T, {self._signals}], got {list(x.shape)}")
         starts = _flags(trip_start, len(x))
         scores = self._empty(len(x))
-        for start, end in _cuts(starts, self._rows):
+        for start, end in _cuts(starts, self._call_size):
             if starts[start]:
                 self.reset()
             _keep(self._own.advance(x[start:end, None]), scores, np.s_[start:end, None])
@@ -111,21 +111,21 @@ class Detector:
             )
         scores = self._empty(*x.shape[:2])
         after = np.array(states, np.float32)
-        for first in range(0, len(after), self._rows):
-            self._advance_lanes(after, x, scores, slice(first, min(first + self._rows, len(after))))
+        for first in range(0, len(after), self._call_size):
+            self._advance_rows(after, x, scores, slice(first, min(first + self._call_size, len(after))))
         return after, scores
 
-    def _advance_lanes(self, states: FloatArray, x: FloatArray, scores: Scores, lanes: slice) -> None:
-        """Advance some lanes of a batch; writes their states and scores."""
-        width = lanes.stop - lanes.start
+    def _advance_rows(self, states: FloatArray, x: FloatArray, scores: Scores, rows: slice) -> None:
+        """Advance some rows of a batch; writes their states and scores."""
+        width = rows.stop - rows.start
         if self._batch is None or self._batch.width != width:
-            self._batch = Lanes(self.model, width)
-        self._batch.load(states[lanes])
-        ticks = max(1, self._rows // width)
+            self._batch = BatchRows(self.model, width)
+        self._batch.load(states[rows])
+        ticks = max(1, self._call_size // width)
         for start in range(0, len(x), ticks):
             tick = slice(start, start + ticks)
-            _keep(self._batch.advance(x[tick, lanes]), scores, (tick, lanes))
-        states[lanes] = self._batch.states()
+            _keep(self._batch.advance(x[tick, rows]), scores, (tick, rows))
+        states[rows] = self._batch.states()
 
     @property
     def _state(self) -> FloatArray:
@@ -150,12 +150,12 @@ def _keep(room: Room, scores: Scores, place: Any) -> None:
     scores.expected[place] = room.scores.expected
 
 
-def _cuts(starts: npt.NDArray[np.bool_], rows: int) -> Iterator[tuple[int, int]]:
-    """Cut ticks at every trip's start and after ``rows`` ticks."""
+def _cuts(starts: npt.NDArray[np.bool_], most: int) -> Iterator[tuple[int, int]]:
+    """Cut ticks at every trip's start and after ``most`` ticks."""
     edges = [0, *(np.flatnonzero(starts[1:]) + 1).tolist(), len(starts)]
     for start, end in pairwise(edges):
-        for first in range(start, end, rows):
-            yield first, min(first + rows, end)
+        for first in range(start, end, most):
+            yield first, min(first + most, end)
 
 
 def _numbers(what: str, x: npt.NDArray[Any]) -> FloatArray:

@@ -11,11 +11,11 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime
 
-from tickover.core import manifest as names
-from tickover.core.manifest import Manifest
+from tickover.core import manifest_codec
+from tickover.core.manifest import KEY_GOLDEN, KEY_MANIFEST, Manifest
 from tickover.core.values import FloatArray
 from tickover.errors import ModelError
-from tickover.model.binding import rows_of
+from tickover.model.binding import call_size
 from tickover.model.file import golden
 from tickover.model.file.check import Structure
 from tickover.model.file.seal import check_seal
@@ -64,9 +64,9 @@ def open_bytes(data: bytes) -> Model:
         raise ModelError(f"size: expected at most {MAX_BYTES} bytes, got {len(data)}")
     digest = check_seal(data)
     structure = Structure(data)
-    manifest = names.decode(structure.metadata[names.KEY_MANIFEST])
-    vectors = golden.decode(structure.metadata[names.KEY_GOLDEN], len(manifest.signals))
-    session = start_session(structure.check(manifest, rows_of(manifest)))
+    manifest = manifest_codec.decode(structure.metadata[KEY_MANIFEST])
+    vectors = golden.decode(structure.metadata[KEY_GOLDEN], len(manifest.signals))
+    session = start_session(structure.check(manifest, call_size(manifest)))
     golden.check(session, manifest, vectors)
     return Model(session, manifest, digest, len(data))
 

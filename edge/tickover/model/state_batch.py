@@ -34,7 +34,7 @@ class Room:
         bound.rebind({INPUT: self.x}, answers)
 
 
-class Lanes:
+class BatchRows:
     """Two buffers of B vehicles' states: each call reads one and writes the other, then they change places."""
 
     def __init__(self, model: Model, width: int) -> None:
@@ -50,7 +50,7 @@ class Lanes:
 
     @property
     def flat(self) -> FloatArray:
-        """The buffer that holds the state now, tensor by tensor; for one lane its state ``float32[S]``."""
+        """The buffer that holds the state now, tensor by tensor; for one row its state ``float32[S]``."""
         return self._buffers[self._turn]
 
     def load(self, states: FloatArray) -> None:

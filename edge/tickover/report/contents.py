@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from tickover.core.chart_signals import ChartSignals
 from tickover.core.manifest import Manifest
 from tickover.core.values import (
     Alert,
@@ -51,9 +51,9 @@ class Story:
 class Track:
     """One vehicle: its pyramid, its windows and its counts."""
 
-    def __init__(self, manifest: Manifest, owner: npt.NDArray[np.int64]) -> None:
+    def __init__(self, manifest: Manifest, charts: ChartSignals) -> None:
         signals = len(manifest.signals)
-        self.pyramid = Pyramid(manifest.period, owner, signals, bucket_capacity(signals, 1))
+        self.pyramid = Pyramid(manifest.period, charts, bucket_capacity(signals, 1))
         self.windows = Windows(manifest.period, window_capacity(signals, 1))
         self.ticks = 0
         self.scored = 0
@@ -99,8 +99,7 @@ class Contents:
         self.undrawn: Counter[str] = Counter()
         self.unlisted = 0
         self._stories: dict[str, Story] = {}
-        numbers = {name: number for number, name in enumerate(manifest.names)}
-        self._owner = np.array([numbers[chart.signal] for chart in manifest.charts], dtype=np.int64)
+        self._charts = ChartSignals.of(manifest)
 
     @property
     def episodes(self) -> list[Story]:
@@ -113,7 +112,7 @@ class Contents:
         vehicle = scored.ticks.vehicle
         track = self.tracks.get(vehicle)
         if track is None and len(self.tracks) < VEHICLES:
-            track = self.tracks[vehicle] = Track(self.manifest, self._owner)
+            track = self.tracks[vehicle] = Track(self.manifest, self._charts)
         if track is None:
             self.undrawn[vehicle] += len(scored.ticks.time)
         else:

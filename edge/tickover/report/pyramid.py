@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from tickover.core.chart_signals import ChartSignals
 from tickover.core.values import (
     DoubleArray,
     FloatArray,
@@ -61,15 +61,14 @@ REDUCTIONS: Final[dict[str, np.ufunc]] = {
 class Pyramid:
     """One vehicle's ticks in at most ``capacity`` buckets (``SLACK`` times as many while they gather).
 
-    ``owner`` int64 ``[C]`` is the signal number of each chart. Ticks may come in any order.
+    ``charts`` says which signals each chart looks at. Ticks may come in any order.
     """
 
-    def __init__(self, period: int, owner: npt.NDArray[np.int64], signals: int, capacity: int) -> None:
+    def __init__(self, period: int, charts: ChartSignals, capacity: int) -> None:
         if capacity < 1:
             raise ValueError(f"pyramid: expected a capacity of at least 1 bucket, got {capacity}")
         self.width = period
-        self._owner = owner
-        self._signals = signals
+        self._charts = charts
         self._capacity = capacity
         self._parts: list[Buckets] = []
         self._gathered = 0
@@ -78,7 +77,7 @@ class Pyramid:
         """Take in a block of ticks."""
         if len(scored.ticks.time) == 0:
             return
-        part = _merged(_of_ticks(scored, self._owner, self._signals, self.width))
+        part = _merged(_of_ticks(scored, self._charts, self.width))
         self._parts.append(part)
         self._gathered += len(part.index)
         if self._gathered > SLACK * self._capacity:
@@ -91,7 +90,7 @@ class Pyramid:
     def buckets(self) -> Buckets:
         """All buckets so far, in order of time, of equal ``width`` (microseconds)."""
         if not self._parts:
-            return _empty(self._signals)
+            return _empty(self._charts.matrix.shape[1])
         self._compact()
         return self._parts[0]
 
@@ -105,15 +104,7 @@ class Pyramid:
         self._gathered = len(whole.index)
 
 
-def chart_levels(chart: FloatArray, owner: npt.NDArray[np.int64], signals: int) -> FloatArray:
-    """The largest chart of each signal, float32 ``[T, F]``; NaN where a signal has none."""
-    level = np.full((len(chart), signals), np.nan, dtype=np.float32)
-    for column, signal in enumerate(owner):
-        np.fmax(level[:, signal], chart[:, column], out=level[:, signal])
-    return level
-
-
-def _of_ticks(scored: ScoredTicks, owner: npt.NDArray[np.int64], signals: int, width: int) -> Buckets:
+def _of_ticks(scored: ScoredTicks, charts: ChartSignals, width: int) -> Buckets:
     """Each tick as a bucket of its own, numbered for ``width``."""
     ticks, scores = scored.ticks, scored.scores
     present = ~np.isnan(scores.expected)
@@ -122,7 +113,7 @@ def _of_ticks(scored: ScoredTicks, owner: npt.NDArray[np.int64], signals: int, w
         score=scores.score,
         low=ticks.values,
         high=ticks.values,
-        level=chart_levels(scores.chart, owner, signals),
+        level=charts.highest(scores.chart),
         expected_sum=np.where(present, scores.expected, 0.0).astype(np.float64),
         expected_count=present.astype(np.float64),
     )

@@ -1,1 +1,1 @@
-"""Control charts as recurrent operators of the graph."""
+"""Control charts: a file for each kind, and the recurrent operators of the graph that run them."""

@@ -29,7 +29,7 @@ from tickover.errors import StateError
 
 SIGNALS = ("oil", "fuel")
 POLICY = EpisodePolicy(
-    open_after_s=0, close_after_s=3, cool_down_s=5, no_data_s=6, update_every_s=8, freeze_frame_ticks=4
+    open_after_s=0, close_after_s=3, hold_off_s=5, no_data_s=6, update_every_s=8, freeze_frame_ticks=4
 )
 
 
@@ -45,9 +45,9 @@ def manifest_of(policy: EpisodePolicy = POLICY, warm_up: int = 0) -> Manifest:
         states=(StateTensor(name="h", size=2, reset="trip"),),
         warm_up_ticks=warm_up,
         charts=(
-            Chart(name="oil.slow", signal="oil", kind="ewma", **chart),
-            Chart(name="fuel.slow", signal="fuel", kind="ewma", **chart),
-            Chart(name="oil.energy", signal="oil", kind="energy", **chart),
+            Chart(name="oil.slow", signals=("oil",), kind="ewma", **chart),
+            Chart(name="fuel.slow", signals=("fuel",), kind="ewma", **chart),
+            Chart(name="oil.energy", signals=("oil",), kind="ewms", **chart),
         ),
         false_alarms=Budget(episodes=1, per_s=3600),
         episodes=policy,
@@ -151,7 +151,7 @@ class Oracle:
         now, self.now = self.now, None
         if now["told"] is not None:
             self.alerts.append(("end", reason, now["start"], time, now["last"], now["sev"]))
-            self.shut = time + self.policy.cool_down_s
+            self.shut = time + self.policy.hold_off_s
 
 
 def plain(alert):
@@ -185,7 +185,7 @@ POLICIES = st.builds(
     EpisodePolicy,
     open_after_s=st.sampled_from([0, 0, 2]),
     close_after_s=st.sampled_from([0, 3]),
-    cool_down_s=st.sampled_from([0, 5]),
+    hold_off_s=st.sampled_from([0, 5]),
     no_data_s=st.sampled_from([1, 6, 6.5]),
     update_every_s=st.sampled_from([1, 8]),
     freeze_frame_ticks=st.just(4),

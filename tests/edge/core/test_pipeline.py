@@ -45,9 +45,9 @@ class FakeDetector:
             lateness_s=1.0,
             states=(StateTensor(name="age", size=1, reset="trip"), StateTensor(name="sum", size=2, reset="never")),
             warm_up_ticks=0,
-            charts=(Chart(name="a.sum", signal="a", **chart), Chart(name="b.sum", signal="b", **chart)),
+            charts=(Chart(name="a.sum", signals=("a",), **chart), Chart(name="b.sum", signals=("b",), **chart)),
             false_alarms=Budget(episodes=1, per_s=3600),
-            episodes=EpisodePolicy(close_after_s=2, cool_down_s=3, no_data_s=4, freeze_frame_ticks=3),
+            episodes=EpisodePolicy(close_after_s=2, hold_off_s=3, no_data_s=4, freeze_frame_ticks=3),
             network=Network(cell="gru", arch="autoencoder", hidden=1, bottleneck=1),
         )
         self.calls = []

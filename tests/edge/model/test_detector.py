@@ -91,21 +91,21 @@ def test_a_chunk_is_longer_than_one_call(detector):
 
 
 def test_a_batch_is_many_detectors(detector):
-    lanes = np.stack([ticks(90, seed) for seed in range(7)], axis=1)
+    rows = np.stack([ticks(90, seed) for seed in range(7)], axis=1)
     states = np.tile(detector.new_state(), (7, 1))
     for start in (0, 50):
-        states, scores = detector.run_batch(states, lanes[start : start + 50])
-        for lane in range(7):
+        states, scores = detector.run_batch(states, rows[start : start + 50])
+        for row in range(7):
             if start == 0:
                 detector.reset(trip_only=False)
-                equal(detector.run(lanes[:50, lane]), part_of_lane(scores, lane))
+                equal(detector.run(rows[:50, row]), part_of_row(scores, row))
     detector.reset(trip_only=False)
-    detector.run(lanes[:, 6])
+    detector.run(rows[:, 6])
     np.testing.assert_array_equal(states[6], detector._state)
 
 
-def part_of_lane(scores, lane):
-    return type(scores)(scores.score[:, lane], scores.chart[:, lane], scores.expected[:, lane])
+def part_of_row(scores, row):
+    return type(scores)(scores.score[:, row], scores.chart[:, row], scores.expected[:, row])
 
 
 def test_a_batch_wider_than_one_call(detector):
@@ -114,7 +114,7 @@ def test_a_batch_wider_than_one_call(detector):
     after, scores = detector.run_batch(states, ticks(2)[:, None].repeat(wide, 1))
     assert (after == after[0]).all()
     assert not (after == states).all()
-    equal(part_of_lane(scores, wide - 1), detector.run(ticks(2)))
+    equal(part_of_row(scores, wide - 1), detector.run(ticks(2)))
 
 
 def test_run_batch_leaves_the_detector_and_its_arguments_alone(detector):

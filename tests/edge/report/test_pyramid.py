@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tickover.core.chart_signals import ChartSignals
 from tickover.core.values import (
     SECOND,
     Alert,
@@ -20,12 +21,13 @@ from tickover.core.values import (
     TickBlock,
 )
 from tickover.report.packing import MISSING, pack_values
-from tickover.report.pyramid import Pyramid, chart_levels
+from tickover.report.pyramid import Pyramid
 from tickover.report.windows import LEAD_TICKS, LENGTH_TICKS, SHORTEST_TICKS, TAIL_TICKS, Windows
 
 SIGNALS = 3
 OWNER = np.array([0, 1, 0, 1])
 """Signal 2 has no chart."""
+LOOKS = ChartSignals(np.eye(SIGNALS, dtype=bool)[OWNER])
 
 
 def scored(seconds: list[int], seed: int = 0) -> ScoredTicks:
@@ -51,7 +53,7 @@ def naive(whole: ScoredTicks, capacity: int) -> tuple[int, dict[int, dict[str, n
     width = SECOND
     while len({int(time) // width for time in whole.ticks.time}) > capacity:
         width *= 2
-    level = chart_levels(whole.scores.chart, OWNER, SIGNALS)
+    level = LOOKS.highest(whole.scores.chart)
     found = {}
     for index in sorted({int(time) // width for time in whole.ticks.time}):
         rows = [row for row, time in enumerate(whole.ticks.time) if int(time) // width == index]
@@ -80,7 +82,7 @@ def test_the_pyramid_equals_the_naive_one_however_the_ticks_were_cut(
     seconds: list[int], cuts: list[int], capacity: int, in_order: bool
 ) -> None:
     whole = scored(sorted(seconds) if in_order else seconds)
-    pyramid = Pyramid(SECOND, OWNER, SIGNALS, capacity)
+    pyramid = Pyramid(SECOND, LOOKS, capacity)
     edges = [0, *sorted(min(cut, len(seconds)) for cut in cuts), len(seconds)]
     for first, last in itertools.pairwise(edges):
         pyramid.add(whole.at(slice(first, last)))
@@ -94,15 +96,15 @@ def test_the_pyramid_equals_the_naive_one_however_the_ticks_were_cut(
 
 
 def test_an_empty_pyramid_is_empty_and_a_useless_one_is_refused() -> None:
-    pyramid = Pyramid(SECOND, OWNER, SIGNALS, 8)
+    pyramid = Pyramid(SECOND, LOOKS, 8)
     pyramid.add(scored([]))
     assert pyramid.buckets().low.shape == (0, SIGNALS)
     with pytest.raises(ValueError, match="at least 1 bucket"):
-        Pyramid(SECOND, OWNER, SIGNALS, 0)
+        Pyramid(SECOND, LOOKS, 0)
 
 
 def test_memory_does_not_grow_with_the_ticks() -> None:
-    pyramid = Pyramid(SECOND, OWNER, SIGNALS, 64)
+    pyramid = Pyramid(SECOND, LOOKS, 64)
     block = scored(list(range(256)))
     for round_ in range(200):
         ticks = TickBlock("truck", block.ticks.time + round_ * 256 * SECOND, block.ticks.trip, block.ticks.values)

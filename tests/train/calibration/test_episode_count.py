@@ -34,7 +34,7 @@ def manifest(policy: EpisodePolicy) -> Manifest:
         lateness_s=0.0,
         states=(StateTensor(name="h", size=1, reset="trip"),),
         warm_up_ticks=0,
-        charts=(Chart(name="a.fast", signal="a", kind="ewma", limit=1.0, bound=8.0, clears_s=0.0),),
+        charts=(Chart(name="a.fast", signals=("a",), kind="ewma", limit=1.0, bound=8.0, clears_s=0.0),),
         false_alarms=HOURLY,
         episodes=policy,
         network=Network(cell="gru", arch="autoencoder", hidden=1, bottleneck=1),
@@ -54,9 +54,9 @@ def counted_by_the_device(scores: np.ndarray, policy: EpisodePolicy) -> int:
     runs=st.lists(st.tuples(st.sampled_from([0.1, 0.7, 0.9, 1.0, 3.0]), st.integers(1, 12)), min_size=1, max_size=25),
     open_after=st.sampled_from([0.0, 3.0]),
     close_after=st.sampled_from([0.0, 1.0, 5.0]),
-    cool_down=st.sampled_from([0.0, 1.0, 7.0]),
+    hold_off=st.sampled_from([0.0, 1.0, 7.0]),
 )
-def test_episodes_are_counted_as_the_device_counts_them(runs, open_after, close_after, cool_down):
+def test_episodes_are_counted_as_the_device_counts_them(runs, open_after, close_after, hold_off):
     scores = np.concatenate([np.full(length, level, np.float32) for level, length in runs])
-    policy = EpisodePolicy(open_after_s=open_after, close_after_s=close_after, cool_down_s=cool_down)
+    policy = EpisodePolicy(open_after_s=open_after, close_after_s=close_after, hold_off_s=hold_off)
     assert count_episodes(scores, policy, 1.0) == counted_by_the_device(scores, policy)

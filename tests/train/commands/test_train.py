@@ -27,7 +27,7 @@ bottleneck = 3
 window_s = 8.0
 [fit]
 epochs = {epochs}
-lanes = 4
+batch_rows = 4
 chunk = 64
 threads = 1
 patience = {epochs}

@@ -130,14 +130,14 @@ def test_corruption_leaves_its_source_and_most_values_alone():
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_lanes_hold_every_tick_once_and_carry_state_only_within_a_trip(turned: bool):
+def test_batch_rows_hold_every_tick_once_and_carry_state_only_within_a_trip(turned: bool):
     values = [np.full((length, 1), number, np.float32) for number, length in enumerate((300, 70, 64, 1, 129))]
-    lanes = lay(values, values, 2, 64, np.random.default_rng(3) if turned else None)
+    rows = lay(values, values, 2, 64, np.random.default_rng(3) if turned else None)
     for number, trip in enumerate(values):
-        assert (lanes.targets == number).sum() == len(trip)
-    assert lanes.reset[0].all()
-    for chunk, lane in zip(*np.nonzero(~lanes.reset), strict=True):
-        before, here = lanes.inputs[chunk - 1, -1, lane, 0], lanes.inputs[chunk, 0, lane, 0]
+        assert (rows.targets == number).sum() == len(trip)
+    assert rows.reset[0].all()
+    for chunk, row in zip(*np.nonzero(~rows.reset), strict=True):
+        before, here = rows.inputs[chunk - 1, -1, row, 0], rows.inputs[chunk, 0, row, 0]
         assert before == here, "a carried state must come from the same trip"
 
 

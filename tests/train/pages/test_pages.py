@@ -10,8 +10,9 @@ import jinja2
 import pytest
 
 import chromium
+from tickover.core.manifest import ARCHITECTURES, CELLS
 from tickover.model.detector import Detector
-from tickover_train.comparison import ARCHITECTURES, CELLS, Comparison, Entry
+from tickover_train.comparison import Comparison, Entry
 from tickover_train.data import Trip
 from tickover_train.evaluation.study import run
 from tickover_train.fitting.horizon import horizons

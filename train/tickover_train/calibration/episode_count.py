@@ -26,7 +26,7 @@ def count_episodes(scores: FloatArray, policy: EpisodePolicy, period_s: float) -
         last = np.searchsorted(closes, opens[first])
         if last == len(closes):
             break
-        place = closes[last] + max(1, round(policy.cool_down_s / period_s))
+        place = closes[last] + max(1, round(policy.hold_off_s / period_s))
     return count
 
 

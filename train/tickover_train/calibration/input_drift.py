@@ -1,4 +1,4 @@
-"""What a season takes off the signals: the slow mean of how far each is outside its usual range. No torch."""
+"""The input drift correction: the slow mean of how far each signal is outside its usual range. No torch."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,13 +7,14 @@ import numpy as np
 from scipy.signal import lfilter
 
 from tickover.core.values import FloatArray
-from tickover_export.spec import Climate, decay
+from tickover_export.charts.base import decay
+from tickover_export.spec import InputDrift
 
 USUAL: Final = (0.01, 0.99)
 """Quantiles of the training ticks between which a signal is usual."""
 
 
-def climate_of(trips: Sequence[FloatArray], span_s: float) -> Climate:
+def usual_ranges(trips: Sequence[FloatArray], span_s: float) -> InputDrift:
     """The usual range of each signal of normalised trips ``[T, F]``; one that is never seen gets -1 to 1."""
     pooled = np.concatenate(trips)
     ranges = [(-1.0, 1.0)] * pooled.shape[1]
@@ -22,18 +23,18 @@ def climate_of(trips: Sequence[FloatArray], span_s: float) -> Climate:
         if len(seen):
             low, high = np.quantile(seen, USUAL)
             ranges[signal] = (float(low), float(high))
-    return Climate(low=tuple(low for low, _ in ranges), high=tuple(high for _, high in ranges), span_s=span_s)
+    return InputDrift(low=tuple(low for low, _ in ranges), high=tuple(high for _, high in ranges), span_s=span_s)
 
 
-def moved_by(trips: Sequence[FloatArray], climate: Climate | None, period_s: float) -> list[FloatArray]:
-    """What is taken off each tick of one vehicle's normalised trips in order, ``[T, F]``: see ``Climate``."""
-    if climate is None:
+def drift_taken(trips: Sequence[FloatArray], drift: InputDrift | None, period_s: float) -> list[FloatArray]:
+    """What is subtracted from each tick of one vehicle's normalised trips in order, ``[T, F]``: see ``InputDrift``."""
+    if drift is None:
         return [np.zeros_like(trip) for trip in trips]
     values = np.concatenate(trips)
-    kept = decay(climate.span_s, period_s)
+    kept = decay(drift.span_s, period_s)
     means = [
         _before(column - np.clip(column, low, high), kept)
-        for column, low, high in zip(values.T, climate.low, climate.high, strict=True)
+        for column, low, high in zip(values.T, drift.low, drift.high, strict=True)
     ]
     return np.split(np.stack(means, axis=1), np.cumsum([len(trip) for trip in trips])[:-1])
 

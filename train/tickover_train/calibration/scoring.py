@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tickover.core.chart_signals import ChartSignals
 from tickover.core.manifest import Budget
 from tickover.core.values import FloatArray
 from tickover.model.detector import Detector
@@ -18,7 +19,7 @@ from tickover_train.data import Trip
 
 def open_unlimited(weights: Mapping[str, FloatArray], spec: GraphSpec) -> Detector:
     """A detector whose charts come in their own units: every limit is 1."""
-    limits = np.ones(len(spec.banks) * len(spec.signals), np.float32)
+    limits = np.ones(len(spec.charts), np.float32)
     unstated = Budget(episodes=1.0, per_s=3600.0)
     proto = build(dict(weights), spec, limits)
     return Detector(open_bytes(package(proto, manifest_of(spec, limits, budget=unstated))))
@@ -43,11 +44,11 @@ def chart_trips(detector: Detector, trips: Sequence[Trip], seed: int = 0, *, set
 def charts_in_order(detector: Detector, trips: Sequence[FloatArray], *, settled: bool = False) -> list[FloatArray]:
     """Charts ``[T, C]`` in their own units of one vehicle's trips ``[T, F]``, one after the other.
 
-    Charts that a model has switched off read 0; those that are held for a missing signal read NaN.
+    Charts that a model has switched off read 0; those that are held because a signal is missing read NaN.
     """
     manifest = detector.manifest
     units = np.array([chart.limit or 0.0 for chart in manifest.charts], np.float32)
-    signal_of = [manifest.names.index(chart.signal) for chart in manifest.charts]
+    looks = ChartSignals.of(manifest)
     scored = []
     detector.reset(trip_only=False)
     for trip in trips if settled else ():
@@ -56,6 +57,6 @@ def charts_in_order(detector: Detector, trips: Sequence[FloatArray], *, settled:
     for trip in trips:
         detector.reset()
         charts = detector.run(trip).chart * units
-        charts[np.isnan(trip)[:, signal_of]] = np.nan
+        charts[~looks.fresh(~np.isnan(trip))] = np.nan
         scored.append(charts)
     return scored

@@ -9,6 +9,7 @@ import msgspec
 
 from tickover.commands.ui.options import FILE, WRITABLE
 from tickover.commands.ui.terminal import Progress
+from tickover.core.manifest import ARCHITECTURES, CELLS
 from tickover.logs.inspection import propose_mapping
 from tickover.logs.reading import load_mapping
 from tickover_train.commands.files import LOGS, warn, write
@@ -29,10 +30,8 @@ EPOCHS = 8
 @click.argument("logs", type=FILE, nargs=-1, required=True, metavar=LOGS)
 @click.option("--config", "config_file", type=FILE, help="A training configuration (TOML) that all share.")
 @click.option("--map", "mapping_file", type=FILE, help="Mapping file; without it one is proposed.")
-@click.option("--cell", "cells", multiple=True, type=click.Choice(("rnn", "gru", "lstm")), help="Only these.")
-@click.option(
-    "--arch", "archs", multiple=True, type=click.Choice(("autoencoder", "forecaster", "seq2seq")), help="Only these."
-)
+@click.option("--cell", "cells", multiple=True, type=click.Choice(CELLS), help="Only these.")
+@click.option("--arch", "archs", multiple=True, type=click.Choice(ARCHITECTURES), help="Only these.")
 @click.option("--epochs", type=click.IntRange(1), default=EPOCHS, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--json", "json_file", type=WRITABLE, help="Write every figure as JSON.")
@@ -49,7 +48,6 @@ def compare(
     page: Path | None,
 ) -> None:
     """Train every cell in every architecture on three quarters of the trips, and judge them on the rest."""
-    from tickover_train.comparison import ARCHITECTURES, CELLS
     from tickover_train.comparison import compare as run
 
     paths = expand(logs)

@@ -10,6 +10,7 @@ import torch
 
 from tickover.commands.ui.options import FILE
 from tickover.commands.ui.terminal import CtrlC, Progress
+from tickover.core.manifest import ARCHITECTURES, CELLS
 from tickover.errors import RunError
 from tickover.logs.inspection import propose_mapping
 from tickover.logs.mapping import Mapping
@@ -30,8 +31,6 @@ from tickover_train.pipeline import (
     new_job,
 )
 
-CELLS = ("rnn", "gru", "lstm", "auto")
-ARCHITECTURES = ("autoencoder", "seq2seq", "forecaster")
 BAD_ROWS_SHOWN = 5
 REPORT_FILE = "report.html"
 STOPPING = "stopping: keeping the best so far (Ctrl-C again to end at once)"
@@ -44,7 +43,7 @@ STOPPING = "stopping: keeping the best so far (Ctrl-C again to end at once)"
 )
 @click.option("--config", type=FILE, help="TOML; every key is in docs/training.md.")
 @click.option("--map", "map_", type=FILE, help="Mapping file; without it one is proposed.")
-@click.option("--cell", type=click.Choice(CELLS), help="Default gru; auto tries gru, then lstm.")
+@click.option("--cell", type=click.Choice((*CELLS, "auto")), help="Default gru; auto tries gru, then lstm.")
 @click.option("--arch", type=click.Choice(ARCHITECTURES), help="Default autoencoder.")
 @click.option("--false-alarms", metavar="N/TIME", help="Budget of false episodes: 1/1h (default), 2/1d.")
 @click.option("--seed", type=int, help="Decides weights, splits and corruption; default 0.")

@@ -16,7 +16,7 @@ from torch import Tensor
 from tickover.core.manifest import Network
 from tickover.core.values import FloatArray
 from tickover_train.config import TrainConfig
-from tickover_train.fitting.batch_rows import Lanes, lay
+from tickover_train.fitting.batch_rows import BatchRows, lay
 from tickover_train.fitting.corruption import corrupt
 from tickover_train.fitting.network import (
     Recurrent,
@@ -100,7 +100,7 @@ def fit(task: Task, checkpoint: Checkpoint | None = None) -> Checkpoint:
     if checkpoint.weights:
         load_weights(network, checkpoint.weights)
         _load_moments(optimizer, checkpoint.moments)
-    check = _lanes(task, task.held_out, VALIDATION)
+    check = _batch_rows(task, task.held_out, VALIDATION)
     while not checkpoint.finished and not task.stopped():
         trained = _epoch(task, network, optimizer, checkpoint)
         if trained is None and checkpoint.best:
@@ -115,7 +115,7 @@ def _judge(
     optimizer: torch.optim.Adam,
     checkpoint: Checkpoint,
     trained: float | None,
-    check: Lanes,
+    check: BatchRows,
 ) -> None:
     """Close an epoch: held-out loss, best so far, whether to go on, checkpoint."""
     with torch.no_grad():
@@ -139,16 +139,16 @@ def _judge(
 
 def _epoch(task: Task, network: Recurrent, optimizer: torch.optim.Adam, checkpoint: Checkpoint) -> float | None:
     """One pass over the training trips; its loss, or None when it was stopped midway."""
-    lanes = _lanes(task, task.training, checkpoint.epoch, turned=True)
+    rows = _batch_rows(task, task.training, checkpoint.epoch, turned=True)
     usual = torch.from_numpy(checkpoint.usual["error"].copy()).to(task.device)
     total, state = Errors.none(network.signals, task.device), State()
-    for number in range(len(lanes.inputs)):
+    for number in range(len(rows.inputs)):
         if task.stopped():
             return None
-        rate = _learning_rate(task, checkpoint.epoch + number / len(lanes.inputs))
+        rate = _learning_rate(task, checkpoint.epoch + number / len(rows.inputs))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        errors, state = _chunk(network, lanes, number, state, task)
+        errors, state = _chunk(network, rows, number, state, task)
         loss = (errors.mean / (usual + LEAST_ERROR)).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -161,19 +161,19 @@ def _epoch(task: Task, network: Recurrent, optimizer: torch.optim.Adam, checkpoi
     return total.loss
 
 
-def held_out_loss(network: Recurrent, lanes: Lanes, task: Task) -> float:
+def held_out_loss(network: Recurrent, rows: BatchRows, task: Task) -> float:
     """The loss over all chunks, state carried."""
     total, state = Errors.none(network.signals, task.device), State()
-    for number in range(len(lanes.inputs)):
-        errors, state = _chunk(network, lanes, number, state, task)
+    for number in range(len(rows.inputs)):
+        errors, state = _chunk(network, rows, number, state, task)
         total += errors
     return total.loss
 
 
-def _chunk(network: Recurrent, lanes: Lanes, number: int, state: State, task: Task) -> "tuple[Errors, State]":
-    keep = torch.from_numpy(~lanes.reset[number]).to(task.device)
-    x = with_mask(torch.from_numpy(lanes.inputs[number]).to(task.device))
-    target = torch.from_numpy(lanes.targets[number]).to(task.device)
+def _chunk(network: Recurrent, rows: BatchRows, number: int, state: State, task: Task) -> "tuple[Errors, State]":
+    keep = torch.from_numpy(~rows.reset[number]).to(task.device)
+    x = with_mask(torch.from_numpy(rows.inputs[number]).to(task.device))
+    target = torch.from_numpy(rows.targets[number]).to(task.device)
     state = network.restart(state, keep)
     expected, target, state = network.pairs(x, target, state)
     return Errors.of(expected, target, task.config.fit.huber), tuple(part.detach() for part in state)
@@ -225,13 +225,13 @@ class Errors:
         return float(logs.mean()) if len(logs) else 0.0
 
 
-def _lanes(task: Task, trips: Sequence[FloatArray], epoch: int, turned: bool = False) -> Lanes:
+def _batch_rows(task: Task, trips: Sequence[FloatArray], epoch: int, turned: bool = False) -> BatchRows:
     random = np.random.default_rng([task.config.seed & 0xFFFF_FFFF, task.fold, epoch])
     span = task.config.corruption.span_s / task.period_s
     order = random.permutation(len(trips))
     targets = [trips[i] for i in order]
     inputs = [corrupt(trip, task.training, random, task.config.corruption, span) for trip in targets]
-    return lay(inputs, targets, task.config.fit.lanes, task.config.fit.chunk, random if turned else None)
+    return lay(inputs, targets, task.config.fit.batch_rows, task.config.fit.chunk, random if turned else None)
 
 
 def _learning_rate(task: Task, epochs: float) -> float:

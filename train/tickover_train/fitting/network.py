@@ -1,6 +1,6 @@
 """The networks, in torch's fused cells, with the weights' names and meaning of ``tickover_export.spec``.
 
-Shapes: T ticks, B lanes, F signals, H hidden, Z bottleneck, W window. Inputs are ``[T, B, 2F]``: normalised values
+Shapes: T ticks, B batch rows, F signals, H hidden, Z bottleneck, W window. Inputs are ``[T, B, 2F]``: normalised values
 with 0 for missing, then the mask with 1 = present. Outputs are the expected normalised values ``[T, B, F]``.
 """
 
@@ -76,7 +76,7 @@ class Recurrent(nn.Module):
         return expected, target, state
 
     def restart(self, state: State, keep: Tensor) -> State:
-        """The state with the lanes that begin a trip set to a trip's start; ``keep`` bool ``[B]``."""
+        """The state with the batch rows that begin a trip set to a trip's start; ``keep`` bool ``[B]``."""
         return tuple(part * keep.to(part.dtype)[:, None] for part in state)
 
 

@@ -1,7 +1,7 @@
 """The detector in torch and NumPy, tick by tick where the graph has recurrent operators: what parity is held against.
 
 The network runs in torch's own fused cells; residuals, warm-up, baseline, charts and score are a plain float32 loop
-that shares no code with the graph builder. Formulas: ``tickover_export.spec``.
+that shares no code with the graph builder. Formulas: ``tickover_export.spec`` and each kind in ``charts``.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,9 @@ import numpy.typing as npt
 import torch
 
 from tickover.core.values import FloatArray, Scores
-from tickover_export.spec import ChartBank, GraphSpec, decay
-from tickover_train.calibration.input_drift import moved_by
+from tickover_export.charts.base import decay, smooth
+from tickover_export.spec import GraphSpec
+from tickover_train.calibration.input_drift import drift_taken
 from tickover_train.calibration.residuals import spread_of
 from tickover_train.fitting.network import Recurrent, prepare, with_mask
 
@@ -33,7 +34,7 @@ class Reference:
         trips = np.split(x, starts[starts > 0])
         center, scale = self.weights["scaler.center"], self.weights["scaler.scale"]
         bounded = [prepare(trip, center, scale, self.spec.input_clip) for trip in trips]
-        moved = moved_by(bounded, self.spec.climate, self.spec.tick_period_s)
+        moved = drift_taken(bounded, self.spec.input_drift, self.spec.tick_period_s)
         normalised = [a - b for a, b in zip(bounded, moved, strict=True)]
         expected = [expect(self.network, trip) for trip in normalised]
         charts = self._charts([a - b for a, b in zip(normalised, expected, strict=True)]) / self.limits
@@ -59,7 +60,7 @@ class Reference:
                 standard, np.float32(decay(self.spec.baseline_span_s, self.spec.tick_period_s)), self.spec.clip
             )
         clipped = np.clip(standard, -self.spec.clip, self.spec.clip)
-        return np.concatenate([run_bank(bank, clipped, self.spec.tick_period_s) for bank in self.spec.banks], axis=1)
+        return run_banks(self.spec, clipped)
 
 
 def expect(network: Recurrent, normalised: FloatArray) -> FloatArray:
@@ -71,37 +72,17 @@ def expect(network: Recurrent, normalised: FloatArray) -> FloatArray:
     return result
 
 
-def _smooth(mean: FloatArray, value: FloatArray, kept: np.float32) -> FloatArray:
-    """An EWMA's next value. Over thousands of ticks the order of float32 operations matters: this is a GRU's."""
-    return kept * mean + (np.float32(1.0) - kept) * value
-
-
 def _level(residual: FloatArray, kept: np.float32, clip: float) -> FloatArray:
     """Residuals ``[T, F]`` less their own slow mean up to the tick before."""
     mean = np.zeros(residual.shape[1], np.float32)
     levelled = np.empty_like(residual)
     for tick, row in enumerate(residual):
         levelled[tick] = row - mean
-        mean = np.where(np.isfinite(row), _smooth(mean, np.clip(row, -clip, clip), kept), mean)
+        mean = np.where(np.isfinite(row), smooth(mean, np.clip(row, -clip, clip), kept), mean)
     return levelled
 
 
-def run_bank(bank: ChartBank, residual: FloatArray, period_s: float) -> FloatArray:
-    """One bank's charts ``[T, F]`` over clipped residuals ``[T, F]``, NaN = missing: the chart holds."""
-    high = np.zeros(residual.shape[1], np.float32)
-    low = np.zeros(residual.shape[1], np.float32)
-    charts = np.empty(residual.shape, np.float32)
-    if bank.kind == "cusum":
-        allowance, top = np.float32(bank.allowance or 0.0), np.float32(bank.saturation or 0.0)
-        for tick, row in enumerate(residual):
-            here = np.isfinite(row)
-            high = np.where(here, np.clip(high + row - allowance, 0.0, top), high)
-            low = np.where(here, np.clip(low - row - allowance, 0.0, top), low)
-            charts[tick] = np.maximum(high, low)
-        return charts
-    kept = np.float32(decay(bank.span_s or 0.0, period_s))
-    for tick, row in enumerate(residual):
-        value = row * row if bank.kind == "energy" else row
-        high = np.where(np.isfinite(row), _smooth(high, value, kept), high)
-        charts[tick] = high
-    return np.sqrt(charts) if bank.kind == "energy" else np.abs(charts)
+def run_banks(spec: GraphSpec, residual: FloatArray) -> FloatArray:
+    """Every bank's charts ``[T, C]`` over clipped residuals ``[T, F]``, NaN = missing: its charts hold."""
+    names = [signal.name for signal in spec.signals]
+    return np.concatenate([bank.reference(residual, names, spec.tick_period_s) for bank in spec.banks], axis=1)

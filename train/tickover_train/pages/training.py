@@ -35,7 +35,7 @@ def render(job: Job, product: Product, horizon: Horizons) -> str:
         figures={name: _html(figure) for name, figure in figures.items()},
         facts=_facts(job, product, horizon),
         limits=_limit_rows(product),
-        banks=[bank.name for bank in product.spec.banks],
+        banks=[(bank.name, bank.WORDS) for bank in product.spec.banks],
     )
 
 
@@ -57,15 +57,21 @@ def _horizon_words(horizon: Horizon, period_s: float) -> str:
 
 
 def _limit_rows(product: Product) -> list[dict[str, Any]]:
-    """One row per signal: name, residual centre and scale in standard deviations, a limit per bank."""
-    width = len(product.spec.signals)
-    limits = limits_tuple(product.limits.limits)
+    """One row per signal: name, residual centre and scale in standard deviations, a limit per bank.
+
+    A chart over several signals stands in the row of each.
+    """
+    charts = list(zip(product.spec.charts, limits_tuple(product.limits.limits), strict=True))
+
+    def of(bank: str, signal: str) -> float | None:
+        return next((limit for chart, limit in charts if chart.bank.name == bank and signal in chart.signals), None)
+
     return [
         {
             "signal": signal.name,
             "center": float(product.weights["residual.center"][place]),
             "scale": float(product.weights["residual.scale"][place]),
-            "limits": limits[place::width],
+            "limits": [of(bank.name, signal.name) for bank in product.spec.banks],
         }
         for place, signal in enumerate(product.spec.signals)
     ]

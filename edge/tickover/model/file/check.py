@@ -53,10 +53,10 @@ class Structure:
         self._model = parse(data)
         self.metadata = _metadata(self._model)
 
-    def check(self, manifest: Manifest, rows: int) -> bytes:
+    def check(self, manifest: Manifest, call_size: int) -> bytes:
         """The model as onnxruntime may read it, without metadata; ModelError when it does not fit the manifest.
 
-        ``rows`` is the largest T * B of a call.
+        ``call_size`` is the largest T * B of a call.
         """
         _check_versions(self._model)
         graph = self._model.graph
@@ -66,8 +66,8 @@ class Structure:
         _check_values("output", graph.output, interface[1])
         nodes = [_read_node(node) for node in _limited(graph.node)]
         _check_names(nodes, [*interface[0], *constants])
-        for ticks, lanes in ((1, 1), (3, 5), (rows, 1), (1, rows)):
-            _infer(nodes, constants, interface, ticks, lanes)
+        for ticks, rows in ((1, 1), (3, 5), (call_size, 1), (1, call_size)):
+            _infer(nodes, constants, interface, ticks, rows)
         self._model.ClearField("metadata_props")
         checked: bytes = self._model.SerializeToString(deterministic=True)
         return checked
@@ -216,10 +216,10 @@ def _check_names(nodes: Sequence[_Parsed], known: Sequence[str]) -> None:
 
 
 def _infer(
-    nodes: Sequence[_Parsed], constants: Mapping[str, Value], interface: _Interface, ticks: int, lanes: int
+    nodes: Sequence[_Parsed], constants: Mapping[str, Value], interface: _Interface, ticks: int, rows: int
 ) -> None:
     """Walk the graph for one choice of T and B; ModelError when a shape, a size or the work does not fit."""
-    values = dict(constants) | {name: Value("float", shape) for name, shape in _fill(interface[0], ticks, lanes)}
+    values = dict(constants) | {name: Value("float", shape) for name, shape in _fill(interface[0], ticks, rows)}
     total = numbers = 0
     for operator, inputs, outputs, attributes in nodes:
         node = Node([values[name] if name else None for name in inputs], len(outputs), attributes)
@@ -229,11 +229,9 @@ def _infer(
             raise ModelError(f"operator {operator}: expected at most {MAX_NUMBERS} numbers in all, got {numbers}")
         total += work(operator, node, made)
         values |= {name: value for name, value in zip(outputs, made, strict=True) if name}
-    if total > MAX_WORK * ticks * lanes:
-        raise ModelError(
-            f"structure: expected at most {MAX_WORK} multiplications a tick, got {total // ticks // lanes}"
-        )
-    for name, shape in _fill(interface[1], ticks, lanes):
+    if total > MAX_WORK * ticks * rows:
+        raise ModelError(f"structure: expected at most {MAX_WORK} multiplications a tick, got {total // ticks // rows}")
+    for name, shape in _fill(interface[1], ticks, rows):
         got = values.get(name)
         if got is None or got.kind != "float" or got.shape != shape or name in interface[0]:
             raise ModelError(
@@ -252,7 +250,7 @@ def _apply(operator: str, outputs: Sequence[str], node: Node) -> list[Value]:
     return made
 
 
-def _fill(shapes: Mapping[str, tuple[str | int, ...]], ticks: int, lanes: int) -> Iterator[tuple[str, Shape]]:
-    sizes = {"T": ticks, "B": lanes}
+def _fill(shapes: Mapping[str, tuple[str | int, ...]], ticks: int, rows: int) -> Iterator[tuple[str, Shape]]:
+    sizes = {"T": ticks, "B": rows}
     for name, shape in shapes.items():
         yield name, tuple(sizes[size] if isinstance(size, str) else size for size in shape)

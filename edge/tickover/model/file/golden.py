@@ -24,7 +24,7 @@ from tickover.core.manifest import (
 )
 from tickover.core.values import FloatArray
 from tickover.errors import ModelError
-from tickover.model.binding import Bound, rows_of
+from tickover.model.binding import Bound, call_size
 
 MAX_TICKS: Final = 300
 TOLERANCE: Final = 1e-3
@@ -78,7 +78,7 @@ def answers(session: Any, manifest: Manifest, x: FloatArray, reset: int) -> tupl
     fresh = {state.name: states[state.name].copy() for state in manifest.states if state.reset == "trip"}
     if AGE in states:
         states[AGE][:] = 1.0
-    for start, end in pairwise(sorted({*range(0, ticks, rows_of(manifest)), reset, ticks})):
+    for start, end in pairwise(sorted({*range(0, ticks, call_size(manifest)), reset, ticks})):
         after = {name: np.empty_like(state) for name, state in states.items()}
         outputs = {SCORE: score[start:end], CHART: chart[start:end], EXPECTED: expected[start:end]}
         outputs |= {NEXT_PREFIX + name: state for name, state in after.items()}

@@ -329,8 +329,8 @@ ATTRIBUTES: Final[dict[str, dict[str, str]]] = {
 def work(operator: str, node: Node, made: Sequence[Value]) -> int:
     """Multiplications, or numbers written, of one node."""
     if operator in ("GRU", "LSTM", "RNN"):
-        ticks, lanes, _ = node.value(0).shape
-        return ticks * lanes * (node.value(1).size + node.value(2).size)
+        ticks, rows, _ = node.value(0).shape
+        return ticks * rows * (node.value(1).size + node.value(2).size)
     if operator == "MatMul":
         return made[0].size * node.value(1).shape[0]
     return sum(value.size for value in (*made, *filter(None, node.inputs)))
