@@ -68,7 +68,7 @@ def load_trips(
             else:
                 counts["short_trip"] += 1
     if not trips:
-        raise LogError(f"expected trips of at least {SHORTEST_TRIP} ticks, found none in {len(paths)} logs")
+        raise LogError(f"expected trips of at least {SHORTEST_TRIP} ticks, got none in {len(paths)} logs")
     return trips
 
 

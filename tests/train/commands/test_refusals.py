@@ -84,7 +84,7 @@ KIND = "from tickover_train.evaluation.faults import kind\n\n@kind('mine')\ndef 
         ("def broken(:\n", 78, ":1: SyntaxError: invalid syntax"),
         ("\nimport no_such_module\n", 78, ":2: ModuleNotFoundError: No module named 'no_such_module'"),
         (KIND + "case.values[:, 99] = 0\n", 78, ":5: kind 'mine': IndexError: index 99 is out of bounds"),
-        ("x = 1\n", 78, ": expected at least one function decorated with @kind(...), found none"),
+        ("x = 1\n", 78, ": expected at least one function decorated with @kind(...), got none"),
     ],
 )
 def test_a_faults_file_that_fails_is_named_with_its_line(judge, tmp_path, source, code, answer):
@@ -105,7 +105,7 @@ def test_a_kind_that_loses_ticks_is_refused(judge, tmp_path):
 
 
 def test_a_faults_file_that_is_not_there_is_answered_in_one_line(judge):
-    assert judge("--faults", "no.py") == (78, "tickover: no.py: expected a Python file, found none\n")
+    assert judge("--faults", "no.py") == (78, "tickover: no.py: expected a Python file, got none\n")
 
 
 def test_labels_may_be_packed(model_file, logs, tmp_path):
@@ -120,10 +120,10 @@ def test_labels_may_be_packed(model_file, logs, tmp_path):
     ("text", "answer"),
     [
         ("", ": expected a header and rows, got an empty file"),
-        ("log,start,end\n", ": expected labelled rows, came none"),
-        ("t_s,a,b,twin,anomaly\n", ": expected labelled rows, came none"),
-        ("log,start,end\nx.csv,noon,1\n", ":2: expected ISO 8601 times or seconds, came 'noon' and '1'"),
-        ("log,start,end\nx.csv,1\n", ":2: expected ISO 8601 times or seconds, came '1' and None"),
+        ("log,start,end\n", ": expected labelled rows, got none"),
+        ("t_s,a,b,twin,anomaly\n", ": expected labelled rows, got none"),
+        ("log,start,end\nx.csv,noon,1\n", ":2: expected ISO 8601 times or seconds, got 'noon' and '1'"),
+        ("log,start,end\nx.csv,1\n", ":2: expected ISO 8601 times or seconds, got '1' and None"),
         ("log,start,end\nx.csv,1,2\n", ""),
     ],
 )
@@ -143,7 +143,7 @@ def test_a_range_outside_its_log_names_the_row_and_the_logs_span(judge, logs, tm
     assert code == 78
     assert said == (
         f"tickover: {file}:4: expected a range with ticks of {logs[0]} in it, which holds 0:00:00 to 0:14:59; "
-        "came 2024-01-01 00:00:00 to 2024-01-01 00:01:00\n"
+        "got 2024-01-01 00:00:00 to 2024-01-01 00:01:00\n"
     )
 
 
@@ -151,4 +151,4 @@ def test_a_range_that_ends_before_it_starts_is_refused(judge, logs, tmp_path):
     file = tmp_path / "labels.csv"
     file.write_text(f"log,start,end\n{logs[0]},20,10\n")
     code, said = judge("--labels", file)
-    assert (code, said) == (78, f"tickover: {file}:2: expected an end at or after the start, came '20' and '10'\n")
+    assert (code, said) == (78, f"tickover: {file}:2: expected an end at or after the start, got '20' and '10'\n")

@@ -140,5 +140,5 @@ def test_a_user_adds_a_kind_with_one_function(tmp_path, trip, habits, monkeypatc
     KINDS.pop("half")
     empty = tmp_path / "empty.py"
     empty.write_text("x = 1\n")
-    with pytest.raises(ConfigError, match="found none"):
+    with pytest.raises(ConfigError, match="got none"):
         load_kinds(empty)

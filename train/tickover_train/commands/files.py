@@ -1,4 +1,4 @@
-"""What the workshop's commands share: how they take logs, how they write files, and how they tell of bad rows."""
+"""What the workshop's commands share: the name of their logs, writing files, and warnings about bad rows."""
 
 from pathlib import Path
 from typing import Final
@@ -9,15 +9,15 @@ from tickover.commands.ui.options import write_errors_named
 from tickover.storage.files import replace_file
 
 LOGS: Final = "LOG..."
-"""How usage lines call logs, and folders of them."""
+"""Logs and folders of logs in usage lines."""
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file whole; TickoverError when that cannot be done."""
+    """Write a file whole; TickoverError when it cannot be written."""
     with write_errors_named(), replace_file(path) as file:
         file.write(data)
 
 
 def warn(text: str) -> None:
-    """Say what was wrong with a row."""
+    """Print what was wrong with a row on standard error."""
     click.echo(f"tickover: {text}", err=True)

@@ -1,4 +1,4 @@
-"""``tickover retune``: the same network with limits for another truck, without torch."""
+"""``tickover retune``: the same network with limits for another truck or season, without torch."""
 
 from collections import Counter
 from pathlib import Path
@@ -25,12 +25,26 @@ from tickover_train.pages.words import realised_words
 
 @click.command()
 @click.argument("model", type=FILE)
-@click.option("--clean", "first", type=FILE, multiple=True, required=True, metavar=LOGS, help="Logs or folders.")
+@click.option(
+    "--clean",
+    "first",
+    type=FILE,
+    multiple=True,
+    required=True,
+    metavar=LOGS,
+    help="Trips without known faults: logs or folders of logs.",
+)
 @click.argument("more", type=FILE, nargs=-1, metavar="")
-@click.option("--false-alarms", default="1/1h", show_default=True, metavar="N/DURATION", help="The budget.")
-@click.option("--rescale", "rescaled", is_flag=True, help="New centre and scale of inputs and residuals, too.")
-@click.option("--map", "mapping_file", type=FILE, help="How the logs' columns map to the model's signals.")
-@click.option("--out", type=WRITABLE, required=True, help="The new model file.")
+@click.option(
+    "--false-alarms",
+    default="1/1h",
+    show_default=True,
+    metavar="N/DURATION",
+    help="False episodes allowed, such as 2/8h.",
+)
+@click.option("--rescale", "rescaled", is_flag=True, help="Set centre and scale of inputs and residuals, too.")
+@click.option("--map", "mapping_file", type=FILE, help="Mapping of columns to signals. Default: by name.")
+@click.option("--out", type=WRITABLE, required=True, help="The model file to write.")
 def retune(
     model: Path,
     first: tuple[Path, ...],
@@ -40,7 +54,11 @@ def retune(
     mapping_file: Path | None,
     out: Path,
 ) -> None:
-    """Set MODEL's limits anew from clean trips of another truck."""
+    """Set new limits for MODEL from clean trips of another truck or season; the network stays as it is.
+
+    The limits keep the budget of false episodes on trips that had no part in them. --rescale is for a truck whose
+    signals lie elsewhere or span more; it needs more trips.
+    """
     budget = parse_budget(false_alarms)
     data = read_model(model)
     try:
@@ -57,10 +75,9 @@ def retune(
 
 
 def limits_for(model: Retuned, trips: list[Trip], budget: Budget) -> Limits:
-    """Limits by cross-validation over the trips, run through the graph itself.
-
-    Another truck or season is far from where a vehicle's slow means begin. They find it once; limits are for after.
-    """
+    """Limits by cross-validation over the trips, run through the graph itself."""
+    # Slow means begin far from another truck or season. The trips are driven once before (settled), so that limits are
+    # those of a vehicle whose means have arrived: the days until then are few, the days after are not.
     charts = chart_trips(Detector(open_bytes(model.unlimited())), trips, settled=True)
     manifest = model.manifest
     floor = CalibrationConfig().floor
@@ -68,7 +85,7 @@ def limits_for(model: Retuned, trips: list[Trip], budget: Budget) -> Limits:
 
 
 def summary(budget: Budget, limits: np.ndarray, out: Path) -> str:
-    """What was set, and how sure it is."""
+    """The budget, the realised rates with their intervals, and how many charts are off."""
     off = int(np.isinf(limits).sum())
     return f"{out}: limits for {budget.per_hour:.3g} false alarms an hour: {realised_words(budget)}" + (
         f"; {off} charts are off" if off else ""

@@ -101,7 +101,7 @@ def kind(
         # A user's file may be run twice in one process and may replace its own kinds, but not those that figures are
         # compared by.
         if name in KINDS and KINDS[name].apply.__module__ == __name__:
-            raise ConfigError(f"faults: expected a new name for a kind of fault, got {name!r}, which exists")
+            raise ConfigError(f"faults: expected a new name for a kind of fault, got {name!r}, which is taken")
         KINDS[name] = Kind(name, apply, graded, needs)
         return apply
 
@@ -206,7 +206,7 @@ def load_kinds(path: Path) -> None:
     The file runs with the user's own rights: it is their choice of code.
     """
     if not path.is_file():
-        raise ConfigError(f"{path}: expected a Python file, found none")
+        raise ConfigError(f"{path}: expected a Python file, got none")
     known = set(KINDS)
     try:
         runpy.run_path(str(path))
@@ -215,7 +215,7 @@ def load_kinds(path: Path) -> None:
     except Exception as error:  # the user's code may raise anything, and the user is told where
         raise ConfigError(f"{path}{_line_in(str(path), error)}: {type(error).__name__}: {error}") from error
     if set(KINDS) == known:
-        raise ConfigError(f"{path}: expected at least one function decorated with @kind(...), found none")
+        raise ConfigError(f"{path}: expected at least one function decorated with @kind(...), got none")
 
 
 def _line_in(file: str, error: Exception) -> str:

@@ -60,7 +60,7 @@ class Range(NamedTuple):
 def load_labelled(
     path: Path, mapping: Mapping, counts: Counter[str], on_bad: Callable[[str], None]
 ) -> list[LabelledTrip]:
-    """All trips of a labels file, packed or not; ConfigError when it is of neither kind, or says nothing."""
+    """All trips of a labels file, packed or not; ConfigError when it is of neither kind, or labels nothing."""
     columns = [clean_column(column) for column in read_head(path).columns]
     if set(RANGE_COLUMNS) <= set(columns):
         trips = [
@@ -72,10 +72,10 @@ def load_labelled(
         trips = _marked(path, mapping, counts, on_bad)
     else:
         raise ConfigError(
-            f"{path}: expected the columns {', '.join(RANGE_COLUMNS)}, or a log with a column {MARK!r}; got {columns}"
+            f"{path}: expected the columns {', '.join(RANGE_COLUMNS)}, or a log with a column {MARK!r}, got {columns}"
         )
     if not trips:
-        raise ConfigError(f"{path}: expected labelled rows, came none")
+        raise ConfigError(f"{path}: expected labelled rows, got none")
     return trips
 
 
@@ -93,13 +93,13 @@ def _read_ranges(path: Path) -> dict[str, list[Range]]:
 
 
 def _range(start: str | None, end: str | None, where: str) -> Range:
-    came = f"{start!r} and {end!r}"
+    got = f"{start!r} and {end!r}"
     try:
         found = Range(parse_time(start or ""), parse_time(end or ""), where)
     except ValueError as error:
-        raise ConfigError(f"{where}: expected ISO 8601 times or seconds, came {came}") from error
+        raise ConfigError(f"{where}: expected ISO 8601 times or seconds, got {got}") from error
     if found.end < found.start:
-        raise ConfigError(f"{where}: expected an end at or after the start, came {came}")
+        raise ConfigError(f"{where}: expected an end at or after the start, got {got}")
     return found
 
 
@@ -126,7 +126,7 @@ def _nothing_in(one: Range, log: Path, trips: Sequence[TickBlock]) -> str:
     held = f"{_moment(int(trips[0].time[0]))} to {_moment(int(trips[-1].time[-1]))}" if trips else "nothing"
     return (
         f"expected a range with ticks of {log} in it, which holds {held}; "
-        f"came {_moment(one.start)} to {_moment(one.end)}"
+        f"got {_moment(one.start)} to {_moment(one.end)}"
     )
 
 

@@ -50,11 +50,13 @@ def read(folder: Path, fold: int, job: str) -> Checkpoint | None:
         head = msgspec.json.decode(path.read_bytes(), type=_Head)
         if head.job != job:
             raise RunError(
-                f"{path}: expected a checkpoint of this configuration and these logs; train without --resume"
+                f"{path}: expected a checkpoint of this configuration and these logs, got another; train without --resume"
             )
         arrays = load(_arrays(folder, fold, head.epoch).read_bytes())
     except (OSError, msgspec.DecodeError, SafetensorError) as error:
-        raise RunError(f"{path}: expected a whole checkpoint: {error}; train without --resume") from error
+        raise RunError(
+            f"{path}: expected a whole checkpoint, got a damaged one ({error}); train without --resume"
+        ) from error
     checkpoint = Checkpoint(head.epoch, head.losses, head.best_epoch, finished=head.finished)
     for key, value in arrays.items():
         group, _, name = key.partition("/")
