@@ -12,7 +12,7 @@ from tickover.core.values import SECOND, Readings
 TIME_KEY: Final = "time"
 """The key of a message that holds the event time, in seconds since the epoch."""
 LONGEST_WAIT_S: Final = 60.0
-"""A recorded gap is not waited out for longer than this: nobody wants to watch a parked truck."""
+"""A longer recorded gap is shortened to this."""
 
 
 def messages(block: Readings) -> Iterator[tuple[int, bytes]]:
@@ -26,7 +26,7 @@ def messages(block: Readings) -> Iterator[tuple[int, bytes]]:
 class Pace:
     """Waits until a message is due: ``speed`` seconds of event time pass in one second; infinity never waits.
 
-    ``longest_s`` bounds one wait, in seconds of the wall; a longer gap is shortened to it.
+    ``longest_s`` bounds one wait, in seconds of wall time; a longer gap is shortened to it.
     """
 
     def __init__(

@@ -47,7 +47,7 @@ class Recorder:
 
     @property
     def vehicles(self) -> int:
-        """How many vehicles there were rows of."""
+        """The number of vehicles with rows."""
         return len(self._trips)
 
     def add(self, row: NamedRow) -> None:

@@ -25,9 +25,9 @@ from tickover.storage.files import read_bytes, replace_file
 MAX_STATE_BYTES: Final = 1 << 30
 STATE_VERSION: Final = 1
 SPAN_TICKS: Final = 32_768
-"""A piece of a log spans at most so many ticks (or one gap), so that sparse rows do not fill the memory."""
+"""A piece of a log spans at most so many ticks (or one gap), so that a few rows far apart do not fill the memory."""
 PACED_S: Final = 0.2
-"""At a set speed, a piece of a log spans at most this many seconds of the wall."""
+"""At a set speed, a piece of a log spans at most this many seconds of wall time."""
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Which logs, and how to read them; see ``io.files.read_log``."""
+    """Which logs, and how to read them; see `tickover.logs.reading.read_log`."""
 
     logs: tuple[Path, ...]
     mapping: Mapping
@@ -78,7 +78,7 @@ def replay(
     sleep: Callable[[float], None] = time.sleep,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Output]:
-    """Run the logs through ``pipeline``, one after another; what it gives, as it comes, until ``stopped()``.
+    """Run the logs through ``pipeline``, one after another; yields its outputs until ``stopped()``.
 
     ``speed`` seconds of event time pass in one second; infinity never waits. A log that begins before its vehicle's
     previous one ended starts a new trip; after a restored state, the first log may begin earlier by the lateness, so
@@ -107,7 +107,7 @@ def replay(
 
 
 def finish(pipeline: Pipeline, tally: Tally) -> Iterator[Output]:
-    """Close all ticks and episodes: no more logs will come."""
+    """Close all ticks and episodes after the last log."""
     yield from _counted(pipeline.flush(), tally)
 
 

@@ -1,1 +1,1 @@
-"""Recorded logs: columns, units and ranges, and how readings come out of a file and scores go into one."""
+"""Recorded logs: their columns, units and ranges; reading readings from files, and writing scores to files."""

@@ -42,7 +42,7 @@ VALUE_NAMES: Final = frozenset(("value", "reading", "val"))
 """Column names, in lower case, that say what a column holds."""
 
 NOT_NEGATIVE: Final = frozenset(("rpm", "1/min", "km/h", "mph", "kpa", "bar", "g/s", "kg/h", "l/h", "l", "%", "v"))
-"""Units, lower case, of what is not below zero on a vehicle: the proposed range starts there if no reading is below."""
+"""Units, lower case, of what is never negative on a vehicle: the proposed range starts at 0 if no reading is below."""
 
 GAP_LIMIT_S: Final = 30.0
 GAP_LIMIT_PERIODS: Final = 30
@@ -104,7 +104,7 @@ def _first_guess(heads: Sequence[tuple[str | Path, Head]], notes: list[str]) -> 
         its_columns = {clean_column(column) for column in its_head.columns}
         absent = [column for column in columns if column not in its_columns]
         if absent and not its_head.sparse:
-            notes.append(f"{other}: has no {listed(absent)}: left out")
+            notes.append(f"{other}: has no {listed(absent)}; left out")
             columns = [column for column in columns if column in its_columns]
     # A format with times of its own has channels, not columns of which one may be the time or the vehicle.
     log = LogLayout() if head.own_time else _layout(columns)
@@ -172,11 +172,11 @@ def _wide_signals(columns: Sequence[str], head: Head, time: TimeColumn, log: Log
         cells = _cells(head, column)
         numeric = sum(times.parse_number(cell) is not None for cell in cells)
         if column.lower() in LABELS:
-            notes.append(f"column '{column}': called like a label, left out: a detector must not see it")
+            notes.append(f"column '{column}': named like a label, left out: a detector must not learn it")
         elif numeric < NUMERIC_SHARE * len(cells):
             notes.append(f"column '{column}': not numbers, left out")
         elif columns.count(column) > 1:
-            notes.append(f"column '{column}': there more than once, left out")
+            notes.append(f"column '{column}': occurs more than once, left out")
         else:
             signals.append(column)
     return signals
@@ -249,17 +249,18 @@ def _low(unit: str, seen: SignalStatistics) -> float:
 
 
 def _refine(mapping: Mapping, findings: Findings) -> tuple[Mapping, Findings]:
-    """Ranges, hold limits and tick period into the first guess; signals that say nothing are left out."""
+    """Ranges, hold limits and tick period into the first guess; signals that are empty or constant are left out."""
     period = profile.tick_period(list(findings.signals.values()), findings.row_period_s)
-    dumb = [name for name, seen in findings.signals.items() if seen.empty or seen.constant]
+    constant = [name for name, seen in findings.signals.items() if seen.empty or seen.constant]
     signals = {
         name: _with_rules(column, findings.signals[name], period)
         for name, column in mapping.signals.items()
-        if name not in dumb
+        if name not in constant
     }
     if not signals:
-        raise LogError(f"expected a signal that changes; all are empty or constant: {listed(dumb)}")
-    notes = (*findings.notes, *([f"left out, for they say nothing here: {', '.join(dumb)}"] if dumb else []))
+        raise LogError(f"expected a signal that changes; all are empty or constant: {listed(constant)}")
+    left_out = [f"left out, empty or constant in these logs: {', '.join(constant)}"] if constant else []
+    notes = (*findings.notes, *left_out)
     ticks = TickRule(
         period_s=period,
         gap_limit_s=max(GAP_LIMIT_S, GAP_LIMIT_PERIODS * period),

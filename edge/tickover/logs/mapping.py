@@ -33,12 +33,12 @@ CELL_KEYS: Final = ("column", "unit", "scale", "offset")
 
 
 class TimeColumn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """Where a row's time stands.
+    """Where the time of a row is.
 
     ``column`` empty: found by its name (``formats.times.TIME_NAMES``). ``kind``: ``iso`` (without a zone it is
     UTC), ``epoch_s``, ``epoch_ms``, ``time_of_day`` (passes midnight; the date comes from ``--start``), ``seconds``
-    (counts from ``--start``), ``rate`` (no time column: row k is at k / ``rate_hz``), ``auto`` (told by the first
-    value).
+    (counts from ``--start``), ``rate`` (no time column: row k is at k / ``rate_hz``), ``auto`` (detected from the
+    first values).
     """
 
     column: str = ""
@@ -47,7 +47,7 @@ class TimeColumn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, 
 
 
 class LogLayout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """How the rows lie.
+    """How the rows are laid out.
 
     ``layout``: ``wide`` (a column per signal) or ``long`` (a row per reading, with ``signal_column`` and
     ``value_column``). ``vehicle_column``: empty when the log is of one vehicle. ``delimiter``: empty = found in the
@@ -74,7 +74,7 @@ class TickRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class SignalColumn(SignalRules, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """One signal: ``value = cell * scale + offset``, in ``unit``; the rest as in a manifest.
 
-    ``column`` empty: the column is called like the signal (in a long log: the text in ``signal_column``).
+    ``column`` empty: the column has the name of the signal (in a long log: the text in ``signal_column``).
     """
 
     column: str = ""
@@ -85,7 +85,7 @@ class SignalColumn(SignalRules, frozen=True, forbid_unknown_fields=True, kw_only
 class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A whole mapping; the order of ``signals`` is the order of the values in ``Readings``.
 
-    ``episodes`` and ``sensitivity`` are the tables of ``settings.Settings``: only `replay` heeds them.
+    ``episodes`` and ``sensitivity`` are the tables of ``core.policy.Settings``; only `replay` uses them.
     """
 
     signals: dict[Name, SignalColumn]
@@ -127,7 +127,7 @@ def parse_mapping(text: str, name: str = "mapping") -> Mapping:
 
 
 def mapping_of(manifest: Manifest) -> Mapping:
-    """The mapping for a log whose columns are called like the model's signals; its time column is found."""
+    """The mapping for a log whose columns have the names of the model's signals; its time column is found by name."""
     signals = {signal.name: SignalColumn(**signal.rules()) for signal in manifest.signals}
     ticks = TickRule(period_s=manifest.tick_period_s, gap_limit_s=manifest.gap_limit_s, lateness_s=manifest.lateness_s)
     return Mapping(signals=signals, ticks=ticks)

@@ -190,11 +190,14 @@ def _runs(time: TimeArray, value: FloatArray) -> tuple[TimeArray, FloatArray]:
 
 def _lasting_range(runs: Sequence[tuple[TimeArray, FloatArray]], values: FloatArray) -> tuple[float, float]:
     """The range of all values that lasted, and of the usual ones."""
+    # What counts as a jump is learnt from the signal itself: the same step is noise in a throttle and a fault in a
+    # coolant temperature.
     changes = np.concatenate([np.abs(np.diff(value)) for _, value in runs])
     jump = float(np.quantile(changes, JUMP_QUANTILE)) if len(changes) else 0.0
     lasting = [value[_lasts(time, value, jump)] for time, value in runs]
     edges = np.array([(part.min(), part.max()) for part in lasting if len(part)], np.float64).reshape(-1, 2)
     low, high = (float(edge) for edge in np.quantile(values, USUAL))
+    # Each log has one vote on each edge, whatever its length, so that one long faulty log cannot set the range.
     if len(edges):
         low = min(low, float(np.quantile(edges[:, 0], LOG_QUANTILES[0])))
         high = max(high, float(np.quantile(edges[:, 1], LOG_QUANTILES[1])))
@@ -202,8 +205,9 @@ def _lasting_range(runs: Sequence[tuple[TimeArray, FloatArray]], values: FloatAr
 
 
 def _lasts(time: TimeArray, value: FloatArray, jump: float) -> npt.NDArray[np.bool_]:
-    """Which values stand between jumps that are far apart."""
+    """Which values lie between jumps that are far apart."""
     stretch = np.concatenate(([0], np.cumsum(np.abs(np.diff(value)) > jump))) if len(value) else np.empty(0, np.int64)
+    # A stretch lasts until the first reading of the next one: its last value holds until then.
     _, first = np.unique(stretch, return_index=True)
     ends = np.append(time[first[1:]], time[-1:])
     lasts: npt.NDArray[np.bool_] = (ends - time[first] >= LASTING_S * SECOND)[stretch]
@@ -219,6 +223,8 @@ def _outliers(pairs: Sequence[tuple[TimeArray, FloatArray]], low: float, high: f
 
     None when most of what is far out lasts, or when no peak is so far out that no real one would be.
     """
+    # All excursions are judged together: a signal that spends much time far out, or never goes much further than its
+    # margin, behaves so, and a range that removed those readings would hide faults.
     margin, middle = _margin(low, high), (low + high) / 2
     peaks, short, all_of_them = [], 0, 0
     for time, value in pairs:
@@ -260,7 +266,7 @@ def _nice(seconds: float) -> float:
 
 
 def _round_outward(value: float, margin: float, down: bool) -> float:
-    """Two significant digits, and no finer than the margin deserves, away from the middle."""
+    """Rounded away from the middle: to two significant digits, for a value near 0 to those of a tenth of the margin."""
     size = max(abs(value), margin / 10)
     if size == 0 or not math.isfinite(size):
         return 0.0

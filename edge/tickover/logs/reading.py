@@ -34,7 +34,7 @@ def read_log(
 
     ``vehicle`` is whose log it is when the mapping names no vehicle column; ``start`` (microseconds since the epoch)
     is where relative times count from, and its date is that of the first time of day. A bad row is counted in
-    ``counts["bad_rows"]`` and told to ``on_bad`` with file and line, or raises LogError when ``strict``; good rows
+    ``counts["bad_rows"]`` and reported to ``on_bad`` with file and line, or raises LogError when ``strict``; good rows
     count as ``rows``. A bad header, and a file that is no log, raise LogError at once.
     """
     path = Path(path)
@@ -64,7 +64,8 @@ def open_log(path: Path) -> Iterator[tuple[BinaryIO, LogFormat]]:
     format_ = log_format("".join(suffixes[:-1][-1:] if packed else suffixes[-1:]))
     if format_ is None:
         known = ", ".join("*" + suffix for suffix in log_suffixes())
-        raise LogError(f"{path}: expected a log called {known} (or .gz of it), got {path.name}")
+        raise LogError(f"{path}: expected a log named {known} (or .gz of it), got {path.name}")
+    # Errors of reading come out of the caller's block, because logs are read piece by piece: they are caught around it.
     try:
         with path.open("rb") as file:
             yield (cast(BinaryIO, gzip.GzipFile(fileobj=file, mode="rb")) if packed else file), format_

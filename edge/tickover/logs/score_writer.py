@@ -1,8 +1,8 @@
 """Scores to a file, a row per tick: trip, time, score, open (0/1), then a column per chart.
 
 ``.csv`` or ``.parquet`` (extra ``parquet``), by the file's suffix. Times are ISO 8601 in UTC, or, for logs that count
-from their start, the log's own seconds. A missing score is an empty cell (CSV) or null. A last column ``vehicle``
-is there only when logs say themselves whose rows they are. Values are float32, written so that they read back equal.
+from their start, the log's own seconds. A missing score is an empty cell (CSV) or null. The last column,
+``vehicle``, is written only for logs with a vehicle column. Values are float32, with the digits that read back equal.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ class Writer(Protocol):
         """Write the rows of these ticks."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Finish the file; no more ticks follow."""
 
 
 class _Csv:
@@ -129,7 +129,7 @@ FORMATS: Final[dict[str, Callable[[BinaryIO, Manifest, int | None, bool], Writer
 def open_scores(
     path: Path, manifest: Manifest, *, start: int | None = None, with_vehicle: bool = False
 ) -> Iterator[Writer]:
-    """A writer whose file takes ``path``'s place, whole, when the block ends without an error.
+    """A writer of a file that replaces ``path`` when the block ends without an error.
 
     ``start`` (microseconds): where the logs count their seconds from; None writes absolute times.
     """

@@ -1,7 +1,7 @@
 """A folder of recorded trips, ``<vehicle>/<start>.<format>.gz``, bounded in bytes and readable after every crash.
 
 Each append is one whole gzip member, written at once and made durable; members one after another are one valid gzip
-file. What a power cut leaves torn is cut off at the next start.
+file. An incomplete last member, left by a power cut, is cut off at the next start.
 """
 
 import gzip
@@ -44,7 +44,7 @@ class TripFiles:
             for path in {path.parent: path for path in found}.values():
                 self._repair(path)
         except OSError as error:
-            raise LogError(f"{folder}: cannot record there: {error.strerror or error}") from error
+            raise LogError(f"{folder}: cannot record in this folder: {error.strerror or error}") from error
 
     @property
     def total(self) -> int:
@@ -54,7 +54,7 @@ class TripFiles:
     def create(self, vehicle: str, start: int, kind: str) -> Path:
         """A free name for a trip that starts at ``start`` microseconds; ``kind`` is ``jsonl`` or ``csv``.
 
-        The file comes into being, whole, with the first ``append``.
+        The first ``append`` creates the file.
         """
         parent = self._folder / _UNSAFE.sub("_", vehicle)
         stem = iso_basic(start)
@@ -98,7 +98,7 @@ class TripFiles:
         return removed
 
     def _repair(self, path: Path) -> None:
-        """Cut off what follows the last whole member; a file without one goes."""
+        """Cut off what follows the last whole member; a file without one is removed."""
         whole = _whole_bytes(path)
         if not whole or whole < self._sizes[path]:
             if whole:

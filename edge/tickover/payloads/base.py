@@ -1,4 +1,4 @@
-"""The contract of payloads: an input's table, the decoder that reads its messages, and what comes out.
+"""The contract of payloads: an input's table, and the decoder that makes rows of its messages.
 
 A decoder takes bytes and the fields of the topic; it knows no broker and no clock. It never raises anything but
 `PayloadError`, never returns a value that is not a finite float32, and counts every value it leaves out.
@@ -16,7 +16,7 @@ from tickover.payloads.registry import FORMATS, decoder_class
 from tickover.payloads.topic_template import FIELD_NAMES, TopicTemplate
 
 MAX_BYTES: Final = 65_536
-"""A larger payload is refused unread; the broker is told the same number."""
+"""A larger payload is refused unread."""
 MAX_ROWS: Final = 4096
 """The most rows in one batch."""
 MAX_VEHICLE: Final = 128
@@ -40,9 +40,10 @@ class Input(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     ``topic`` is a template: ``{vehicle}`` and ``{signal}`` name levels, ``+`` is any level. ``format`` is a key of
     `registry.FORMATS`. ``time`` names the payload's key that holds the time (absent: time of arrival); ``values`` the
-    key under which the signals lie (absent: beside the time); ``rows`` the key that holds the list of a batch (absent:
-    the payload is the list); ``value`` the number's key in a per-signal JSON object. ``signals`` renames payload names
-    to the model's. ``rebirth_s``: a Sparkplug B node is asked for its births no more often than this; 0 = never.
+    key that holds the object of signals (absent: they are beside the time); ``rows`` the key that holds the list of a
+    batch (absent: the payload is the list); ``value`` the number's key in a per-signal JSON object. ``signals`` renames
+    payload names to the model's. ``rebirth_s``: a Sparkplug B node is asked for its births no more often than this;
+    0 = never.
     """
 
     topic: Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -58,7 +59,7 @@ class Input(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     rebirth_s: Annotated[float, Meta(ge=0, le=31_536_000)] = 60.0
 
     def problem(self) -> str | None:
-        """What types alone cannot say, or None; it begins with the key where it is of one key."""
+        """What types alone cannot say, or None; a problem of one key begins with the key."""
         if self.format not in FORMATS:
             return f"format: expected {', '.join(FORMATS)}, got {self.format!r}"
         template, decoder = TopicTemplate(self.topic), decoder_class(self.format)
@@ -122,8 +123,8 @@ class Decoder(ABC):
     def decode(self, fields: Mapping[str, str], payload: bytes, counts: Counter[str]) -> list[Row]:
         """Rows of one message; raises `PayloadError`; counts single values that were left out by reason.
 
-        ``fields`` are the topic's by the input's template. The message's own topic is there as `TOPIC` when the caller
-        heeds ``requests``.
+        ``fields`` are those of the topic by the input's template, and the message's own topic as `TOPIC` when the
+        caller publishes ``requests``.
         """
 
     @abstractmethod

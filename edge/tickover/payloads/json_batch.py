@@ -16,7 +16,7 @@ class JsonBatch(JsonDecoder):
     """
 
     def decode(self, fields: Mapping[str, str], payload: bytes, counts: Counter[str]) -> list[Row]:
-        """As many rows as are good."""
+        """The rows that can be read."""
         return list(self._good_rows(fields, self._items(payload), counts))
 
     def names(self, fields: Mapping[str, str], payload: bytes) -> list[str]:

@@ -1,4 +1,4 @@
-"""Strict JSON from a stranger: size and depth are checked before the parser sees it."""
+"""JSON from an untrusted sender: size and depth are checked before it is parsed."""
 
 from typing import Any, Final
 

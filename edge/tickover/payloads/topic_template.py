@@ -1,4 +1,4 @@
-"""Topic templates: ``truck/{vehicle}/{signal}`` is a subscription, and says what each level means."""
+"""Topic templates: ``truck/{vehicle}/{signal}`` gives the subscription and the meaning of each level."""
 
 from typing import Final
 
@@ -36,11 +36,11 @@ def _is_field(level: str) -> bool:
 
 def _problem(template: str, levels: list[str], fields: tuple[str, ...]) -> str | None:
     if "#" in template:
-        return f"'#' is not allowed in {template!r}; name each level, or write +"
+        return f"expected a name, + or {{field}} for each level, got '#' in {template!r}"
     if len(set(fields)) != len(fields):
-        return f"a field is named twice in {template!r}"
+        return f"expected each field once, got a field twice in {template!r}"
     for level in levels:
         rest = level[1:-1] if _is_field(level) else level
         if any(mark in rest for mark in "{}") or ("+" in rest and rest != "+"):
-            return f"a level is a name, + or {{field}}, got {level!r} in {template!r}"
+            return f"expected a name, + or {{field}} for each level, got {level!r} in {template!r}"
     return None

@@ -1,4 +1,4 @@
-"""Files: bounded reads, and files that are replaced whole and durable."""
+"""Files: bounded reads, and atomic, durable replacement."""
 
 import contextlib
 import os
@@ -10,12 +10,12 @@ TEMPORARY: Final = ".tmp"
 
 
 def read_text(path: Path, limit: int) -> str:
-    """A UTF-8 text file; OSError as it comes, ValueError when it is not UTF-8 or longer than ``limit`` bytes."""
+    """A UTF-8 text file; OSError when it cannot be read, ValueError when it is no UTF-8 or over ``limit`` bytes."""
     return read_bytes(path, limit).decode("utf-8-sig")
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
-    """A whole file; OSError as it comes, ValueError when it is longer than ``limit`` bytes or no plain file."""
+    """A whole file; OSError when it cannot be read, ValueError when it is over ``limit`` bytes or no plain file."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise ValueError("expected a plain file")
     with path.open("rb") as file:
@@ -27,10 +27,12 @@ def read_bytes(path: Path, limit: int) -> bytes:
 
 @contextlib.contextmanager
 def replace_file(path: str | Path) -> Iterator[BinaryIO]:
-    """A binary file to write that takes ``path``'s place, whole and durable, once the block ends without an error.
+    """A binary file to write, which replaces ``path`` durably when the block ends without an error.
 
     OSError names ``path``, not the temporary file beside it.
     """
+    # The rename makes the change atomic. Both calls of fsync are needed: without the first a power cut can leave an
+    # empty file under the new name, without the second the old file.
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:

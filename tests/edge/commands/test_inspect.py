@@ -115,10 +115,10 @@ def test_columns_that_say_nothing_are_left_out_and_said(tmp_path: Path) -> None:
     text = "\n".join(findings.notes)
     for said in (
         "column 'driver': not numbers, left out",
-        "column 'anomaly': called like a label, left out",
+        "column 'anomaly': named like a label, left out",
         "'fixed': constant (7)",
         "'gone': holds no reading",
-        "left out, for they say nothing here: fixed, gone",
+        "left out, empty or constant in these logs: fixed, gone",
     ):
         assert said in text
 
@@ -147,7 +147,7 @@ def test_logs_that_differ_keep_the_columns_they_share(tmp_path: Path) -> None:
     two = log(tmp_path, "t_s,a,c", ["0,1,2", "1,2,3", "2,1,4"], "two.csv")
     mapping, findings = propose_mapping([one, two])
     assert mapping.names == ("a",)
-    assert any("two.csv: has no b: left out" in note for note in findings.notes)
+    assert any("two.csv: has no b; left out" in note for note in findings.notes)
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_two_distributions_for_one_suffix_are_told(installed: Install) -> None:
 def test_an_unknown_suffix_lists_those_of_plugins_too(installed: Install, tmp_path: Path) -> None:
     installed(HEAD + READ)
     (tmp_path / "log.mf4").write_bytes(b"")
-    with pytest.raises(LogError, match=r"expected a log called .*\*\.parquet, .*\*\.odd.* got log\.mf4"):
+    with pytest.raises(LogError, match=r"expected a log named .*\*\.parquet, .*\*\.odd.* got log\.mf4"):
         read(tmp_path / "log.mf4", ONE)
 
 

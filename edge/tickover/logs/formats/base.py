@@ -1,4 +1,4 @@
-"""The contract of log formats: what a format says of a log, the job of reading one, and what comes out.
+"""The contract of log formats: what a format says of a log, and how it is read.
 
 A format is a module (or an object) with the two functions of `LogFormat`. It takes an open stream and never a path, so
 that the same code reads a file, an unpacked file and bytes in a test. Formats of rows share ``header``, ``rows`` and
@@ -25,7 +25,7 @@ MAX_COLUMNS: Final = 4_096
 
 
 class Head(NamedTuple):
-    """What a log holds, told before it is read.
+    """What a log holds, known before it is read.
 
     ``columns``: the columns of its rows, or its channels. ``samples``: the first rows as text, a cell per column (an
     empty text is no value); a format whose channels are all numbers needs none. ``sparse``: rows name their own

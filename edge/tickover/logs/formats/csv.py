@@ -1,4 +1,4 @@
-"""CSV: the header, the lines, and the exact way to read a row. ``csv_fast`` reads whole blocks to the same result."""
+"""CSV: the header, the lines, and the exact reader of a row. ``csv_fast`` reads whole blocks to the same result."""
 
 import contextlib
 import csv
@@ -56,7 +56,7 @@ class _Reader:
         self._fast = csv_fast.plan(job.mapping, self._keys, self._width, delimiter)
 
     def block(self, block: bytes) -> Iterator[Readings]:
-        """Readings of a block: fast when nothing in it is odd, else row by row."""
+        """Readings of a block: by ``csv_fast`` when the whole block is regular, else row by row."""
         if not block:
             return
         table = csv_fast.parse(block, self._fast) if self._fast else None

@@ -1,4 +1,8 @@
-"""CSV by the block, for speed: the same result as ``csv`` row by row, or None when anything in the block is odd."""
+"""CSV by the block, for speed: the same result as ``csv`` row by row, or None when anything in the block is irregular.
+
+The exact reader stays the definition of what a cell means. Each step here either gives the very same numbers or gives
+up, and the block is then read row by row; the tests compare the two on mutated logs.
+"""
 
 import io
 from typing import Final, NamedTuple
@@ -44,12 +48,13 @@ def plan(mapping: Mapping, keys: Keys, width: int, delimiter: str) -> Plan | Non
 
 
 def parse(block: bytes, plan: Plan) -> tuple[TimeArray, DoubleArray] | None:
-    """Stamps ``[N]`` (empty at a fixed rate) and values ``[N, F]`` of a block of whole lines; None when it is odd."""
+    """Stamps ``[N]`` (empty at a fixed rate) and values ``[N, F]`` of whole lines; None when they are irregular."""
     if b"\r" in block:
         block = block.replace(b"\r\n", b"\n")
     if not block or b'"' in block or b"\r" in block or b"\0" in block:
         return None
     data = np.frombuffer(block, np.uint8)
+    # loadtxt does not notice surplus or missing cells in columns that it does not read, so the grid is checked first.
     ends = _cell_ends(data, plan)
     if ends is None:
         return None
@@ -77,6 +82,7 @@ def _cell_ends(data: Bytes, plan: Plan) -> Positions | None:
     if cells < plan.width or len(ends) != rows * cells or not newline[cells - 1 :: cells].all():
         return None
     table = ends.reshape(rows, cells)
+    # Rows may end in further empty cells (trailing delimiters): ends that follow one another with nothing between.
     surplus = np.diff(table[:, plan.width - 1 :], axis=1)
     return table if (surplus == 1).all() else None
 
@@ -121,6 +127,7 @@ def _stamps(data: Bytes, ends: Positions, plan: Plan) -> TimeArray | None:
     shape = _SHAPE_ISO if plan.kind == "iso" else _SHAPE_TIME_OF_DAY
     if width < len(shape) or (stop - start != width).any():
         return None
+    # Cells of one width are the rows of a table of characters: digits are then read column by column.
     text = data[start[:, None] + np.arange(width)]
     zone = width - 1 if plan.kind == "iso" and (text[:, -1] == ord("Z")).all() else width
     micros = _fraction(text[:, len(shape) : zone])
@@ -133,7 +140,7 @@ def _stamps(data: Bytes, ends: Positions, plan: Plan) -> TimeArray | None:
 
 
 def _has_shape(text: Bytes, shape: bytes) -> bool:
-    """Digits where the shape has 0, else its own mark; a ``T`` may stand for the space."""
+    """Whether each text has digits where the shape has 0, and its mark elsewhere; a ``T`` may replace the space."""
     for position, mark in enumerate(shape):
         column = text[:, position]
         if mark == _ZERO:
@@ -169,6 +176,7 @@ def _fraction(text: Bytes) -> TimeArray | None:
 
 def _with_days(text: Bytes, clock: TimeArray) -> TimeArray | None:
     """Adds the date ``yyyy-mm-dd`` to the clock; None when it is not a date."""
+    # A log has few different days: each is converted once, by NumPy's own calendar.
     dates, place = np.unique(np.ascontiguousarray(text).view("S10").ravel(), return_inverse=True)
     try:
         days = dates.astype("datetime64[D]").astype(np.int64)

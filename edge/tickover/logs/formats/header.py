@@ -99,14 +99,14 @@ def _keys(mapping: Mapping, key: Table[str, Key]) -> Keys:
 
 
 def _time_column(columns: Sequence[str], mapping: Mapping, name: str) -> str:
-    """The column whose name says that it holds the time."""
+    """The column with a name of the time."""
     taken = {clean_column(column) for column in _wanted(mapping)}
     found = times.called_time([column for column in columns if column not in taken])
     if found:
         return found[0]
     raise LogError(
-        f"{name}:1: expected a time column, called one of {', '.join(times.TIME_NAMES)} or named by the mapping's "
-        f"time.column; got {listed(columns)}"
+        f"{name}:1: expected a time column named one of {', '.join(times.TIME_NAMES)}, or given as the mapping's "
+        f"time.column, got {listed(columns)}"
     )
 
 
@@ -130,13 +130,13 @@ def _check_columns(wanted: Sequence[str], columns: Sequence[str], where: str, an
     if optional.intersection(columns):
         missing = [column for column in missing if column not in optional]
     if missing or twice:
-        there = [column for column in wanted if column not in missing]
-        problem = f"there twice: {listed(twice)}" if twice else _lacking(missing, there)
+        found = [column for column in wanted if column not in missing]
+        problem = f"twice: {listed(twice)}" if twice else _lacking(missing, found)
         raise LogError(f"{where}: expected columns {listed(wanted)}; {problem}; got {listed(columns)}")
 
 
-def _lacking(missing: Sequence[str], there: Sequence[str]) -> str:
-    """What is missing, or what is there if that is shorter to say."""
-    if len(missing) <= len(there):
+def _lacking(missing: Sequence[str], found: Sequence[str]) -> str:
+    """The columns that are missing, or those that were found when they are fewer."""
+    if len(missing) <= len(found):
         return f"missing: {listed(missing)}"
-    return f"there: only {listed(there)}" if there else "there: none of them"
+    return f"found only: {listed(found)}" if found else "found: none of them"

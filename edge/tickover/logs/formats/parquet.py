@@ -51,7 +51,7 @@ def read(stream: BinaryIO, job: Job) -> Iterator[Readings]:
 
 
 def _columns(batch: Any, keys: Keys, job: Job, row: int) -> tuple[TimeArray, DoubleArray] | None:
-    """Stamps and values of a batch, column by column; None when a column is not numeric or a time is odd."""
+    """Stamps and values of a batch, column by column; None when a column is not numeric or a time is irregular."""
     columns = [batch.column(str(key)) for key in keys.signals]
     if not all(_is_numeric(column.type) for column in columns):
         return None
@@ -79,7 +79,7 @@ def _stamps(column: Any, rows: int, job: Job, row: int) -> TimeArray | None:
 
 
 def _rows(batch: Any, keys: Keys, job: Job, first: int, fold: Fold | None) -> Iterator[Row]:
-    """The rows of a batch one by one; bad ones are counted and told."""
+    """The rows of a batch one by one; bad ones are counted and reported."""
     names = batch.schema.names
     columns = [_values(column) for column in batch.columns]
     for index, cells in enumerate(zip(*columns, strict=True)):
@@ -116,7 +116,7 @@ def _batches(file: Any, columns: Sequence[str] | None, rows: int, name: str) -> 
 
 
 def _flat(keys: Keys) -> list[str]:
-    """All the keys there are."""
+    """All keys that are not None."""
     single = [keys.time, keys.vehicle, keys.signal, keys.value]
     return [str(key) for key in (*single, *keys.signals) if key is not None]
 

@@ -1,8 +1,8 @@
 """Log formats of other distributions, by the entry-point group ``tickover.log_formats``.
 
 An entry point's name is the suffix (``.trc``); its value is a module, or an object in one, with the two functions of
-`base.LogFormat`. It is loaded when a log with its suffix is met and no format of ours has that suffix. Whatever goes
-wrong in it is a LogError that names the distribution.
+`base.LogFormat`. It is loaded when a log with its suffix is met and no format of tickover has that suffix. Every
+failure in it becomes a LogError that names the distribution.
 """
 
 import contextlib
@@ -36,14 +36,14 @@ def find(suffix: str) -> LogFormat | None:
 
 
 class _Plugin:
-    """A format of another distribution, whose failures are told as its own."""
+    """A format of another distribution; its failures are reported under the name of the distribution."""
 
     def __init__(self, entry: EntryPoint) -> None:
         self._who = f"the log format of {_origin(entry)}"
         try:
             self._format: LogFormat = entry.load()
         except Exception as error:
-            raise LogError(f"{self._who} cannot be loaded: {_told(error)}; update or uninstall it") from error
+            raise LogError(f"{self._who} cannot be loaded: {_shown(error)}; update or uninstall it") from error
         missing = [name for name in ("head", "read") if not callable(getattr(self._format, name, None))]
         if missing:
             raise LogError(f"{self._who}: expected functions head and read in {entry.value}, got no {missing[0]}")
@@ -84,10 +84,10 @@ class _Plugin:
         except (TickoverError, OSError, EOFError, zlib.error):
             raise
         except Exception as error:
-            raise LogError(f"{name}: {self._who} failed: {_told(error)}; update or uninstall it") from error
+            raise LogError(f"{name}: {self._who} failed: {_shown(error)}; update or uninstall it") from error
 
 
-def _told(error: Exception) -> str:
+def _shown(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 

@@ -17,7 +17,7 @@ Getter = Callable[[Key], object]
 
 
 class BadRowError(Exception):
-    """One row cannot be read; the message says what was expected and what was there."""
+    """One row cannot be read; the message says what was expected and got."""
 
 
 class Row(NamedTuple):
@@ -91,7 +91,7 @@ def parse_value(cell: object, decimal: str = ".") -> float:
 
 
 class Fold:
-    """Folds long rows into wide ones: a vehicle's consecutive rows of one time, until a signal comes twice."""
+    """Folds long rows into wide ones: a vehicle's consecutive rows of one time are one row, until a signal repeats."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -110,6 +110,7 @@ class Fold:
         except BadRowError as error:
             raise BadRowError(f"signal '{signal}': {error}") from None
         row = self._open.get(vehicle)
+        # A signal that repeats at the same time begins another row: both values are readings, and ticks decide between.
         if row is None or row.stamp != stamp or not math.isnan(row.values[position]):
             row = self._begin(stamp, vehicle)
         row.values[position] = value

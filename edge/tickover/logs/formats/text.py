@@ -8,7 +8,7 @@ from tickover.logs.formats.base import Job
 from tickover.logs.formats.rows import BadRowError, Row
 
 READ_BYTES: Final = 256 << 10
-"""One block: small enough that one odd row sends only a few thousand rows the slow way."""
+"""Bytes in one block: small enough that one irregular row makes only a few thousand rows be read row by row."""
 MAX_LINE: Final = 1 << 20
 """The longest line, bytes: what bounds memory when a file has no line ends."""
 
@@ -20,7 +20,7 @@ _MAGIC: Final = {b"PAR1": "Parquet", b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", 
 
 
 def blocks(stream: BinaryIO, name: str) -> Iterator[bytes]:
-    """Blocks of whole lines; LogError for what is not text or has a line without end."""
+    """Blocks of whole lines; LogError for what is not text or has too long a line."""
     rest = b""
     begun = False
     while data := stream.read(READ_BYTES):
@@ -28,6 +28,7 @@ def blocks(stream: BinaryIO, name: str) -> Iterator[bytes]:
             check_text(data, name)
             data = data.removeprefix(_UTF8_BOM)
             begun = True
+        # Only whole lines are passed on: the rest waits for the next read, so that no row is cut in two.
         cut = data.rfind(b"\n") + 1
         if cut:
             yield rest + data[:cut]
@@ -46,7 +47,7 @@ def check_text(start: bytes, name: str) -> None:
         raise LogError(f"{name}: expected text in UTF-8 or a one-byte encoding, got UTF-16; convert it to UTF-8")
     for magic, kind in _MAGIC.items():
         if start.startswith(magic):
-            raise LogError(f"{name}: expected text, got {kind} data; is the file's suffix right?")
+            raise LogError(f"{name}: expected text, got {kind} data; check the file's suffix")
     line = start.partition(b"\n")[0]
     if line.translate(None, _BINARY) != line:
         raise LogError(f"{name}: expected text, got binary data (control characters in the first line)")
@@ -77,7 +78,7 @@ class TextRows:
         self._encoding = job.mapping.log.encoding
 
     def of(self, block: bytes) -> Iterator[Row]:
-        """The rows of a block; bad ones are counted and told, blank lines are no rows."""
+        """The rows of a block; bad ones are counted and reported, blank lines are skipped."""
         for line in block.removesuffix(b"\n").split(b"\n"):
             self._line += 1
             if not line.strip():

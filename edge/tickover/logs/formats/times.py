@@ -1,7 +1,7 @@
 """Times of log rows: their kinds, their text, and the clock that makes them absolute.
 
-A *stamp* is what one row says, in microseconds: since the epoch (``iso``, ``epoch_s``, ``epoch_ms``), since
-midnight (``time_of_day``) or since the start of the log (``seconds``). ``Clock`` turns stamps into times.
+A *stamp* is the time of one row as written, in microseconds: since the epoch (``iso``, ``epoch_s``, ``epoch_ms``),
+since midnight (``time_of_day``) or since the start of the log (``seconds``). ``Clock`` turns stamps into times.
 """
 
 import math
@@ -40,9 +40,9 @@ TIME_NAMES: Final = (
 )
 """Columns that hold the time when the mapping names none; compared in lower case, first match wins."""
 _UNIT: Final = re.compile(r"\s*[\[(]\s*(s|sec|seconds|ms|msec|milliseconds|utc)\s*[\])]$")
-"""What may stand behind such a name, in lower case."""
+"""A unit that may follow such a name, in lower case."""
 _MILLISECONDS: Final = re.compile(r".*(_ms|[\[(]\s*(ms|msec|milliseconds)\s*[\])])")
-"""A column whose name says so counts milliseconds, however small its numbers are."""
+"""Column names with a unit of milliseconds; such a column counts milliseconds, however small its numbers are."""
 
 UNITS: Final[dict[TimeKind, int]] = {"epoch_s": SECOND, "epoch_ms": 1_000, "seconds": SECOND}
 """Microseconds in one unit of a numeric time."""
@@ -70,7 +70,7 @@ EXPECTED: Final[dict[TimeKind, str]] = {
 
 
 def parse_stamp(text: str, kind: TimeKind) -> int | None:
-    """The stamp that ``text`` says, in microseconds; None when it is not a time of this kind."""
+    """The stamp in ``text``, in microseconds; None when it is not a time of this kind."""
     if kind == "iso":
         return _parse_iso(text)
     if kind == "time_of_day":
@@ -103,7 +103,7 @@ def parse_number(text: str) -> float | None:
 
 
 def called_time(columns: Sequence[str]) -> list[str]:
-    """The columns whose name, with or without a unit, says that they hold the time; the likeliest first."""
+    """The columns with a name of TIME_NAMES, with or without a unit; the likeliest first."""
     plain = [_UNIT.sub("", column.lower()) for column in columns]
     return [column for known in TIME_NAMES for column, name in zip(columns, plain, strict=True) if name == known]
 
@@ -168,6 +168,8 @@ class Clock:
         """Midnights passed before each stamp."""
         if not len(stamps):
             return stamps
+        # A fall by half a day can only be midnight. A rise by nearly a day is a row from before midnight that was
+        # written late; it belongs to the day before, and the next row falls back again.
         previous = np.concatenate(([stamps[0] if self._last is None else self._last], stamps[:-1]))
         step = stamps - previous
         turns = (step < -PAST_MIDNIGHT).astype(np.int64) - (step > BEFORE_MIDNIGHT)
