@@ -50,7 +50,8 @@ def read(folder: Path, fold: int, job: str) -> Checkpoint | None:
         head = msgspec.json.decode(path.read_bytes(), type=_Head)
         if head.job != job:
             raise RunError(
-                f"{path}: expected a checkpoint of this configuration and these logs, got another; train without --resume"
+                f"{path}: expected a checkpoint of this configuration and these logs, got another one; "
+                "train without --resume"
             )
         arrays = load(_arrays(folder, fold, head.epoch).read_bytes())
     except (OSError, msgspec.DecodeError, SafetensorError) as error:
