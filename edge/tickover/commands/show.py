@@ -1,4 +1,4 @@
-"""``tickover show``: what a model file says of itself, in words for an engineer."""
+"""``tickover show``: describe a model file."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,15 +13,15 @@ from tickover.core.time_format import span
 from tickover.model.session import Model, open_model
 
 WIDER: Final = 1.5
-"""A residual that spreads this many times wider than usual is called cold."""
+"""A signal counts as cold while its residual spreads at least this many times wider than usual."""
 
 
 @click.command()
 @click.argument("model", type=FILE, metavar="MODEL.onnx")
 def show(model: Path) -> None:
-    """Say what MODEL.onnx watches, how far back it remembers, its limits and how it was made.
+    """Describe MODEL.onnx: signals, tick period, memory, limits, episode policy, training and parity.
 
-    The file is checked as it is before detection; exit code 1 when it is refused.
+    The file is checked as before detection. Exit code 1 when it is refused.
     """
     for line in describe(open_model(model)):
         click.echo(line)
@@ -38,7 +38,7 @@ def describe(model: Model) -> Iterator[str]:
         ("signal", "unit", "plausible range", "hold", "tick value", "SPN", "VSS path"), _signals(manifest)
     )
     yield ""
-    yield "limits, in standard residuals; a chart clears from its bound once the residual is zero again"
+    yield "limits in standard residuals; clears in: from the bound to under the limit, once the residual is zero again"
     yield from _table(("chart", "kind", "limit", "bound", "clears in"), _charts(manifest))
     yield ""
     yield from _pairs(_episodes(manifest))
@@ -57,7 +57,7 @@ def _network(manifest: Manifest) -> str:
 def _facts(model: Model) -> Iterator[tuple[str, str]]:
     manifest, budget = model.manifest, model.manifest.false_alarms
     state = sum(item.size for item in manifest.states) * 4
-    yield "file", f"{model.size:,} bytes, sealed, golden vectors replayed here"
+    yield "file", f"{model.size:,} bytes, sealed, golden vectors replayed on this machine"
     yield "digest", model.digest
     yield "tick", f"every {span(manifest.tick_period_s)}; late by up to {span(manifest.lateness_s)}"
     yield "trip", f"ends at a gap over {span(manifest.gap_limit_s)}; the first {_warm_up(manifest)} warm up"
@@ -76,11 +76,11 @@ def _warm_up(manifest: Manifest) -> str:
 
 
 def _cold(manifest: Manifest) -> str:
-    """The signals whose residuals are long heard more softly at a trip's start."""
+    """The signals whose residuals count less at a trip's start, for longer than the warm-up."""
     ages = {name: cold.over_s(WIDER) for name, cold in zip(manifest.names, manifest.cold, strict=True)}
     warm_up_s = manifest.warm_up_ticks * manifest.tick_period_s
     slow = [f"{name} {span(age)}" for name, age in ages.items() if age > warm_up_s]
-    return f"after that, residuals spread over {WIDER:g} times the usual until: {', '.join(slow) or 'no signal'}"
+    return f"after the warm-up, residuals spread over {WIDER:g} times the usual until: {', '.join(slow) or 'no signal'}"
 
 
 def _horizon(manifest: Manifest) -> str:
@@ -88,12 +88,12 @@ def _horizon(manifest: Manifest) -> str:
         return "horizon not measured"
     farthest = HORIZON_TICKS * manifest.tick_period_s
 
-    def told(horizon: float) -> str:
+    def length(horizon: float) -> str:
         return span(horizon) + (" or more" if horizon >= farthest else "")
 
     state = manifest.state_horizon_s
-    through = f"; through the state {told(state)}" if state is not None else ""
-    return f"sees back {told(manifest.memory_horizon_s)}{through}"
+    through = f"; through the state {length(state)}" if state is not None else ""
+    return f"reaches back {length(manifest.memory_horizon_s)}{through}"
 
 
 def _realised(manifest: Manifest) -> str:
@@ -105,7 +105,7 @@ def _realised(manifest: Manifest) -> str:
     if found := budget.legs:
         lengths = f"{span(found.shortest_s)} to {span(found.longest_s)}"
         legs = f"; in legs of {lengths} {found.realised:.2g} ({found.low:.2g} to {found.high:.2g})"
-    return f"; held-out driving gave {budget.realised:.2g} an hour{interval} over {budget.hours:.3g} h{legs}"
+    return f"; on held-out driving it gave {budget.realised:.2g} an hour{interval} over {budget.hours:.3g} h{legs}"
 
 
 def _training(manifest: Manifest) -> str:
@@ -119,7 +119,7 @@ def _parity(manifest: Manifest) -> str:
     if parity is None:
         return "not proven"
     tiled = " (tiled from fewer)" if parity.tiled else ""
-    return f"scores within {parity.error:.2g} of torch's over {parity.ticks:,} ticks{tiled}"
+    return f"scores differ from torch's by at most {parity.error:.2g} over {parity.ticks:,} ticks{tiled}"
 
 
 def _signals(manifest: Manifest) -> Iterator[Sequence[str]]:
@@ -143,10 +143,10 @@ def _charts(manifest: Manifest) -> Iterator[Sequence[str]]:
 
 def _episodes(manifest: Manifest) -> Iterator[tuple[str, str]]:
     policy = manifest.episodes
-    yield "episode opens", f"after {span(policy.open_after_s)} at the limit"
-    yield "closes", f"after {span(policy.close_after_s)} under {policy.close_level:g} of it"
+    yield "episode opens", f"after {span(policy.open_after_s)} at or over the limit"
+    yield "closes", f"after {span(policy.close_after_s)} under {policy.close_level:g} of the limit"
     yield "re-alarm hold-off", span(policy.hold_off_s)
-    yield "no data", f"ends it after {span(policy.no_data_s)}"
+    yield "no data", f"ends the episode after {span(policy.no_data_s)}"
     yield "severity", f"major from {policy.major_level:g}, critical from {policy.critical_level:g} times the limit"
 
 

@@ -1,4 +1,4 @@
-"""A stream of ticks as a picture of bounded size: buckets that double their width when there are too many.
+"""A stream of ticks in a bounded number of buckets, which double their width when there are too many.
 
 A bucket covers [k * width, (k + 1) * width) of event time. The width is the smallest ``period * 2**n`` that needs at
 most ``capacity`` buckets, so the pyramid depends only on the ticks, not on how they were cut into blocks.
@@ -97,6 +97,8 @@ class Pyramid:
     def _compact(self) -> None:
         parts = self._parts
         whole = _merged(_each(lambda name: np.concatenate([getattr(part, name) for part in parts])))
+        # Doubling keeps every edge of a wider bucket an edge of the narrower ones: merging in another order, or blocks
+        # cut elsewhere, gives the same buckets. That makes the page a function of the ticks alone.
         while len(whole.index) > self._capacity:
             self.width *= 2
             whole = _merged(_coarser(whole))
@@ -134,6 +136,7 @@ def _merged(buckets: Buckets) -> Buckets:
     if (np.diff(buckets.index) < 0).any():
         order = np.argsort(buckets.index, kind="stable")
         buckets = _each(lambda name: getattr(unsorted, name)[order])
+    # Each run of one index becomes one bucket; sorted above when blocks overlap, as logs after one another may.
     first = np.flatnonzero(np.diff(buckets.index, prepend=buckets.index[0] - 1))
     if len(first) == len(buckets.index):
         return buckets
