@@ -23,15 +23,10 @@ from tickover.core.pipeline import Output, Pipeline
 from tickover.core.policy import Settings
 from tickover.core.time_format import clock, is_relative, parse_time
 from tickover.errors import ConfigError
-from tickover.jobs.replay import (
-    Source,
-    Tally,
-    finish,
-    load_state,
-    save_state,
-)
+from tickover.jobs.replay import Source, Tally, finish
 from tickover.jobs.replay import replay as run_logs
 from tickover.jobs.replay_outputs import Outputs
+from tickover.jobs.replay_state import load_state, save_state
 from tickover.logs.mapping import Mapping, mapping_of
 from tickover.logs.reading import load_mapping, log_is_relative
 from tickover.logs.score_writer import FORMATS, open_scores

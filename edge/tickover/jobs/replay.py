@@ -8,22 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from tickover.core.manifest import Manifest
 from tickover.core.pipeline import Output, Pipeline
-from tickover.core.state_codec import seal, unseal
 from tickover.core.values import SECOND, Phase, Readings
 from tickover.core.windows import group_starts
-from tickover.errors import StateError
 from tickover.jobs.play import Pace
 from tickover.logs.mapping import Mapping
 from tickover.logs.reading import read_log
-from tickover.storage.files import read_bytes, replace_file
 
-MAX_STATE_BYTES: Final = 1 << 30
-STATE_VERSION: Final = 1
 SPAN_TICKS: Final = 32_768
 """A piece of a log spans at most so many ticks (or one gap), so that a few rows far apart do not fill the memory."""
 PACED_S: Final = 0.2
@@ -117,33 +111,6 @@ def pieces(block: Readings, span: int) -> Iterator[Readings]:
     starts = group_starts((ahead - ahead[0]) // span)
     for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(ahead)], strict=True):
         yield Readings(block.vehicle, block.signals, block.time[start:end], block.values[start:end])
-
-
-class _State(msgspec.Struct, frozen=True, array_like=True):
-    version: int
-    vehicles: dict[str, bytes]
-
-
-def save_state(pipeline: Pipeline, path: Path) -> None:
-    """Write every vehicle's state, replacing the file whole."""
-    vehicles = {vehicle: pipeline.state(vehicle) for vehicle in pipeline.vehicles}
-    body = msgspec.msgpack.encode(_State(STATE_VERSION, vehicles))
-    with replace_file(path) as file:
-        file.write(seal(body))
-
-
-def load_state(pipeline: Pipeline, path: Path) -> None:
-    """Continue from a state file; StateError names the file when it is damaged or of another model."""
-    try:
-        saved = msgspec.msgpack.decode(unseal(read_bytes(path, MAX_STATE_BYTES)), type=_State)
-        if saved.version != STATE_VERSION:
-            raise StateError(f"expected state of version {STATE_VERSION}, got {saved.version}")
-        for vehicle, state in saved.vehicles.items():
-            pipeline.restore(vehicle, state)
-    except (StateError, msgspec.MsgspecError, ValueError) as error:
-        raise StateError(f"{path}: {error}; name another --state file, or remove this one to start anew") from error
-    except OSError as error:
-        raise StateError(f"{path}: cannot read the state: {error.strerror or error}") from error
 
 
 def _read(log: Path, source: Source, tally: Tally) -> Iterator[Readings]:

@@ -9,14 +9,61 @@ import msgspec
 import numpy as np
 import pytest
 
-from log_cases import FORMATS, LONG, ROWS, SIGNALS, WIDE
+from log_cases import (
+    LONG,
+    ROWS,
+    SIGNALS,
+    WIDE,
+    Case,
+    lines_of,
+    long_csv,
+    long_rows,
+    parquet,
+    trace,
+    wide_csv,
+    wide_objects,
+)
 from logs import START, joined, mutate, outcome, read
 from tickover.errors import LogError
 from tickover.logs.formats import collector
 from tickover.logs.formats.header import clean_column
 from tickover.logs.formats.registry import LOG_FORMATS
 from tickover.logs.inspection import propose_mapping
+from tickover.logs.mapping import LogLayout, Mapping
 from tickover.logs.reading import read_head
+
+FORMATS = {
+    "csv": Case("log.csv", WIDE, lambda: wide_csv().encode()),
+    "csv semicolon": Case("log.csv", WIDE, lambda: wide_csv(";").encode()),
+    "csv txt": Case("log.txt", WIDE, lambda: wide_csv("|").encode()),
+    "csv tab": Case("log.tsv", WIDE, lambda: wide_csv("\t").encode()),
+    "csv crlf, bom": Case("log.csv", WIDE, lambda: b"\xef\xbb\xbf" + wide_csv(end="\r\n").encode()),
+    "csv trailing": Case("log.csv", WIDE, lambda: wide_csv(trailing=",").encode()),
+    "csv trailing rows only": Case(
+        "log.csv",
+        WIDE,
+        lambda: wide_csv(trailing=",").encode().replace("T °C,".encode(), "T °C".encode()),
+    ),
+    "csv no last newline": Case("log.csv", WIDE, lambda: wide_csv().rstrip("\n").encode()),
+    "csv latin-1": Case("log.csv", WIDE, lambda: wide_csv().encode("latin-1")),
+    "csv mojibake": Case("log.csv", WIDE, lambda: wide_csv().replace("°", "Â°").encode()),
+    "csv quoted": Case("log.csv", WIDE, lambda: wide_csv().replace("x y", '"x,""y"').encode()),
+    "csv blank lines": Case("log.csv", WIDE, lambda: b"\n" + wide_csv(end="\n\n").encode()),
+    "csv decimal comma": Case(
+        "log.csv",
+        Mapping(signals=WIDE.signals, log=LogLayout(decimal=",")),
+        lambda: wide_csv(";", decimal=",").encode(),
+    ),
+    "csv gz": Case("log.csv.gz", WIDE, lambda: gzip.compress(wide_csv().encode())),
+    "csv long": Case("log.csv", LONG, long_csv),
+    "jsonl": Case("log.jsonl", WIDE, lambda: lines_of(wide_objects())),
+    "jsonl gz": Case("log.ndjson.gz", WIDE, lambda: gzip.compress(lines_of(wide_objects()))),
+    "jsonl long": Case("log.jsonl", LONG, lambda: lines_of(long_rows())),
+    "parquet": Case("log.parquet", WIDE, lambda: parquet(wide_objects()), lines=False),
+    "parquet long": Case("log.parquet", LONG, lambda: parquet(long_rows()), lines=False),
+    "third party": Case("log.trace", WIDE, lambda: trace(ROWS), lines=False),
+}
+"""Every log format in its varieties; a new format joins by one line."""
 
 pytestmark = pytest.mark.usefixtures("third_party")
 
