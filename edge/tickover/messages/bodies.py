@@ -50,7 +50,7 @@ class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     lag_s: Annotated[float, Meta(description="clock minus newest tick")] | None
     vehicles: Annotated[int, Meta(ge=0, description="in memory")]
     dropped: dict[str, int]
-    muted: Count
+    muted: Annotated[int, Meta(ge=0, description="alerts of shelved vehicles, which were not published")]
     rebirths_asked: Count
     outbox: Annotated[int, Meta(ge=0, description="messages that wait for the broker")]
     outbox_bytes: int
