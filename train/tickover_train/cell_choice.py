@@ -1,4 +1,4 @@
-"""``--cell auto``: a GRU first, then an LSTM, which is kept only when it is better beyond the spread of seeds."""
+"""``--cell auto``: a GRU and an LSTM compared; the LSTM is taken only when it gains more than seeds differ."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from tickover_train.pipeline import fit_fold, new_job
 
 SEEDS: Final = 3
 SHORTER: Final = 3
-"""Each trial runs for this part of the epochs."""
+"""Each trial takes the epochs divided by this."""
 
 
 def choose_cell(

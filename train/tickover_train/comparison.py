@@ -1,4 +1,4 @@
-"""Cells and architectures side by side: each trained small on the same trips and judged on trips that none has seen."""
+"""Cells and architectures side by side: each trained briefly on the same trips and judged on others."""
 
 import time
 from collections import Counter
@@ -36,7 +36,7 @@ from tickover_train.pipeline import (
 )
 
 TEST_EVERY: Final = 4
-"""Every fourth trip is kept for judging."""
+"""Every fourth trip is held out for judging."""
 TIMED_TICKS: Final = 2000
 """Single ticks that are timed on the trained model file."""
 

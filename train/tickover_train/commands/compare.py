@@ -1,4 +1,4 @@
-"""``tickover compare``: which cell and which architecture suits these trips."""
+"""``tickover compare``: cells and architectures side by side on the same trips."""
 
 from collections import Counter
 from pathlib import Path
@@ -28,14 +28,20 @@ EPOCHS = 8
 
 @click.command()
 @click.argument("logs", type=FILE, nargs=-1, required=True, metavar=LOGS)
-@click.option("--config", "config_file", type=FILE, help="A training configuration (TOML) that all share.")
-@click.option("--map", "mapping_file", type=FILE, help="Mapping file; without it one is proposed.")
-@click.option("--cell", "cells", multiple=True, type=click.Choice(CELLS), help="Only these.")
-@click.option("--arch", "archs", multiple=True, type=click.Choice(ARCHITECTURES), help="Only these.")
-@click.option("--epochs", type=click.IntRange(1), default=EPOCHS, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--json", "json_file", type=WRITABLE, help="Write every figure as JSON.")
-@click.option("--page", type=WRITABLE, help="Write an HTML page.")
+@click.option("--config", "config_file", type=FILE, help="Training configuration (TOML) that all of them use.")
+@click.option("--map", "mapping_file", type=FILE, help="Mapping file. Default: as inspect proposes.")
+@click.option("--cell", "cells", multiple=True, type=click.Choice(CELLS), help="Train only this cell (repeatable).")
+@click.option(
+    "--arch",
+    "archs",
+    multiple=True,
+    type=click.Choice(ARCHITECTURES),
+    help="Train only this architecture (repeatable).",
+)
+@click.option("--epochs", type=click.IntRange(1), default=EPOCHS, show_default=True, help="Epochs at most.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides weights, splits and faults.")
+@click.option("--json", "json_file", type=WRITABLE, help="Write all figures as JSON.")
+@click.option("--page", type=WRITABLE, help="Write the figures as an HTML page.")
 def compare(
     logs: tuple[Path, ...],
     config_file: Path | None,
@@ -47,7 +53,10 @@ def compare(
     json_file: Path | None,
     page: Path | None,
 ) -> None:
-    """Train every cell in every architecture on three quarters of the trips, and judge them on the rest."""
+    """Train every cell in every architecture on three quarters of the trips, and evaluate them on the rest.
+
+    With one seed and few epochs, differences of a few percent mean nothing. Use `tickover train` for the model itself.
+    """
     from tickover_train.comparison import compare as run
 
     paths = expand(logs)
@@ -67,7 +76,7 @@ def compare(
 
 
 def small(config: TrainConfig, epochs: int, seed: int) -> TrainConfig:
-    """The configuration with short training, in two folds."""
+    """The configuration with few epochs and two folds."""
     return msgspec.structs.replace(
         config,
         seed=seed,

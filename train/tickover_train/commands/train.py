@@ -1,4 +1,4 @@
-"""``tickover train``: recorded trips become a run folder, ready for ``tickover export``."""
+"""``tickover train``: from recorded trips to a run folder, which ``tickover export`` reads."""
 
 from collections import Counter
 from pathlib import Path
@@ -22,6 +22,7 @@ from tickover_train.data import Trip, expand, load_trips
 from tickover_train.fitting import checkpoint
 from tickover_train.fitting.horizon import Horizons, correlation_time, horizons
 from tickover_train.pages import training
+from tickover_train.pages.training import horizon_words
 from tickover_train.pages.words import realised_words
 from tickover_train.pipeline import (
     Job,
@@ -39,15 +40,15 @@ STOPPING = "stopping: keeping the best so far (Ctrl-C again to end at once)"
 @click.command()
 @click.argument("logs", metavar=LOGS, nargs=-1, required=True, type=FILE)
 @click.option(
-    "--out", metavar="RUN", required=True, type=click.Path(file_okay=False, path_type=Path), help="Run folder."
+    "--out", metavar="RUN", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write."
 )
-@click.option("--config", type=FILE, help="TOML; every key is in docs/training.md.")
-@click.option("--map", "map_", type=FILE, help="Mapping file; without it one is proposed.")
-@click.option("--cell", type=click.Choice((*CELLS, "auto")), help="Default gru; auto tries gru, then lstm.")
-@click.option("--arch", type=click.Choice(ARCHITECTURES), help="Default autoencoder.")
-@click.option("--false-alarms", metavar="N/TIME", help="Budget of false episodes: 1/1h (default), 2/1d.")
-@click.option("--seed", type=int, help="Decides weights, splits and corruption; default 0.")
-@click.option("--resume", is_flag=True, help="Go on from RUN's checkpoint.")
+@click.option("--config", type=FILE, help="Training configuration (TOML); docs/training.md lists the keys.")
+@click.option("--map", "map_", type=FILE, help="Mapping file. Default: as inspect proposes.")
+@click.option("--cell", type=click.Choice((*CELLS, "auto")), help="Default: gru. auto compares gru and lstm.")
+@click.option("--arch", type=click.Choice(ARCHITECTURES), help="Default: autoencoder.")
+@click.option("--false-alarms", metavar="N/DURATION", help="False episodes allowed. Default: 1/1h.")
+@click.option("--seed", type=int, help="Decides weights, splits and corruption. Default: 0.")
+@click.option("--resume", is_flag=True, help="Continue from the checkpoint in RUN.")
 def train(
     logs: tuple[Path, ...],
     out: Path,
@@ -59,9 +60,9 @@ def train(
     seed: int | None,
     resume: bool,
 ) -> None:
-    """Train a detector on recorded trips (files or folders) and write the run folder RUN.
+    """Train a detector on recorded trips (log files or folders of logs), and write the run folder RUN.
 
-    Options overrule the configuration file. Ctrl-C keeps the best so far and finishes the folder.
+    Options override the configuration file. Ctrl-C ends training, keeps the best epoch so far and writes RUN.
     """
     settings = override(load_config(config), cell, arch, false_alarms, seed)
     progress = Progress(logged=True)
@@ -103,23 +104,23 @@ def override(
 
 
 def read_trips(logs: list[Path], map_: Path | None, progress: Progress) -> tuple[Mapping, list[Trip]]:
-    """The mapping, given or proposed, and every trip under it; what was dropped is said."""
+    """The mapping, given or proposed, and every trip under it; what was dropped is printed."""
     mapping = load_mapping(map_) if map_ else propose_mapping(logs)[0]
     counts: Counter[str] = Counter()
     bad: list[str] = []
     trips = load_trips(logs, mapping, counts, bad.append)
     for line in bad[:BAD_ROWS_SHOWN]:
         progress.say(line)
-    told = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()) if count and name != "rows")
+    dropped = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()) if count and name != "rows")
     hours = sum(len(trip.values) for trip in trips) * mapping.ticks.period_s / 3600.0
-    progress.say(f"{len(trips)} trips, {hours:.1f} h, {len(mapping.signals)} signals; {told or 'nothing dropped'}")
+    progress.say(f"{len(trips)} trips, {hours:.1f} h, {len(mapping.signals)} signals; dropped: {dropped or 'nothing'}")
     return mapping, trips
 
 
 def prepare_folder(out: Path, checkpoints: Path, resume: bool) -> None:
-    """Make the run folder; checkpoints of an older run go unless it is resumed."""
+    """Make the run folder, and delete the checkpoints of an older run unless it is resumed."""
     if resume and not any(checkpoints.glob("fold-*.json")):
-        raise RunError(f"{checkpoints}: expected a checkpoint to resume from, found none; train without --resume")
+        raise RunError(f"{checkpoints}: expected a checkpoint to resume from, got none; train without --resume")
     try:
         checkpoints.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -129,26 +130,20 @@ def prepare_folder(out: Path, checkpoints: Path, resume: bool) -> None:
 
 
 def summary(out: Path, job: Job, product: Product, horizon: Horizons) -> str:
-    """The last lines on the terminal."""
+    """The last lines that the command prints."""
     budget, period = product.limits.budget, job.period_s
     lines = [
         f"{out}: {product.spec.network.arch} of {product.spec.network.cell}, {product.spec.network.parameters:,} "
         f"weights, held-out loss {product.folds[0].fitted.best_loss:.4f} at epoch {product.folds[0].fitted.best_epoch}",
         f"false episodes for a budget of {budget.per_hour:g} an hour: {realised_words(budget)}",
-        f"memory horizon: {_seconds(horizon.memory.lag, horizon.memory.reached, period)} through the inputs"
-        + (
-            f", {_seconds(horizon.state.lag, horizon.state.reached, period)} through the state" if horizon.state else ""
-        ),
+        f"memory horizon: {horizon_words(horizon.memory, period)} through the inputs"
+        + (f", {horizon_words(horizon.state, period)} through the state" if horizon.state else ""),
     ]
     return "\n".join([*lines, *warnings(job, product, horizon)])
 
 
-def _seconds(lag: int, reached: bool, period_s: float) -> str:
-    return f"{'' if reached else 'more than '}{lag * period_s:g} s"
-
-
 def warnings(job: Job, product: Product, horizon: Horizons) -> list[str]:
-    """A vanilla RNN that forgets sooner than its slowest signals do."""
+    """A warning when a vanilla RNN forgets sooner than its slowest signals' own past fades."""
     if product.spec.network.cell != "rnn" or not horizon.memory.reached:
         return []
     fading = correlation_time(job.normalised)
@@ -160,6 +155,6 @@ def warnings(job: Job, product: Product, horizon: Horizons) -> list[str]:
     if not slow:
         return []
     return [
-        f"warning: this RNN remembers {horizon.memory.lag * job.period_s:g} s, but these signals' own past matters "
+        f"warning: this RNN remembers {horizon.memory.lag * job.period_s:g} s, but the past of these signals matters "
         f"for longer: {', '.join(slow)}; try --cell gru"
     ]

@@ -47,12 +47,13 @@ def _facts(job: Job, product: Product, horizon: Horizons) -> dict[str, str]:
         "trips": f"{len(job.trips)} ({hours:.1f} h), seed {job.config.seed}",
         "held-out loss": f"{first.best_loss:.4f} at epoch {first.best_epoch}",
         "false episodes": f"budget {budget.per_hour:g} an hour: {realised_words(budget)}",
-        "memory horizon": _horizon_words(horizon.memory, job.period_s),
-        "state horizon": _horizon_words(horizon.state, job.period_s) if horizon.state else "no state is carried",
+        "memory horizon": horizon_words(horizon.memory, job.period_s),
+        "state horizon": horizon_words(horizon.state, job.period_s) if horizon.state else "no state is carried",
     }
 
 
-def _horizon_words(horizon: Horizon, period_s: float) -> str:
+def horizon_words(horizon: Horizon, period_s: float) -> str:
+    """The horizon in seconds; a lower bound when it was not reached."""
     return f"{'' if horizon.reached else 'more than '}{horizon.lag * period_s:g} s"
 
 
