@@ -7,9 +7,8 @@ failure in it becomes a LogError that names the distribution.
 
 import contextlib
 import zlib
-from collections.abc import Iterator
-from importlib.metadata import EntryPoint, entry_points
-from typing import BinaryIO, Final
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
 
@@ -18,27 +17,36 @@ from tickover.errors import LogError, TickoverError
 from tickover.logs.formats.base import Head, Job, LogFormat
 from tickover.logs.mapping import LogLayout
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 GROUP: Final = "tickover.log_formats"
 
 
 def suffixes() -> tuple[str, ...]:
     """The suffixes that installed distributions offer to read, in lower case."""
-    return tuple(sorted({entry.name.lower() for entry in entry_points(group=GROUP)}))
+    return tuple(sorted({entry.name.lower() for entry in _entries()}))
 
 
 def find(suffix: str) -> LogFormat | None:
     """The plug-in of a suffix in lower case, loaded; None when no distribution offers one."""
-    offered = [entry for entry in entry_points(group=GROUP) if entry.name.lower() == suffix]
+    offered = [entry for entry in _entries() if entry.name.lower() == suffix]
     if len(offered) > 1:
         names = " and ".join(_origin(entry) for entry in offered)
         raise LogError(f"expected one distribution that reads *{suffix}, got {names}; uninstall all but one")
     return _Plugin(offered[0]) if offered else None
 
 
+def _entries() -> "Iterable[EntryPoint]":
+    from importlib.metadata import entry_points  # costs start-up time that few logs need
+
+    return entry_points(group=GROUP)
+
+
 class _Plugin:
     """A format of another distribution; its failures are reported under the name of the distribution."""
 
-    def __init__(self, entry: EntryPoint) -> None:
+    def __init__(self, entry: "EntryPoint") -> None:
         self._who = f"the log format of {_origin(entry)}"
         try:
             self._format: LogFormat = entry.load()
@@ -91,6 +99,6 @@ def _shown(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _origin(entry: EntryPoint) -> str:
+def _origin(entry: "EntryPoint") -> str:
     """The distribution and its version."""
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
