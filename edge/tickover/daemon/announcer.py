@@ -45,7 +45,7 @@ class Announcer:
         return bool(self._messages or self._retained)
 
     def alert(self, alert: Alert) -> None:
-        """An alert, and the alarm topic as it leaves it."""
+        """An alert, and its alarm topic: the alert while the episode is open, then empty."""
         ended = alert.phase is Phase.END
         topic = self._topics.of(alert.vehicle, f"alarm/{alert.detector}")
         if self._is_shelved(alert.vehicle):
@@ -68,13 +68,13 @@ class Announcer:
             self._retained[self._topics.of(notice.vehicle, f"alarm/{notice.kind}")] = body if notice.active else b""
 
     def resume(self, retained: dict[str, bytes]) -> None:
-        """Remember which of the daemon's own alarms an earlier run left standing."""
+        """Continue with the daemon's own alarms that an earlier run left standing."""
         for kind in Kind:
             if retained.get(self._topics.of(self._node, f"alarm/{kind}")):
                 self._state[kind] = (True, "")
 
     def clear(self, topics: Iterable[str]) -> None:
-        """Alarm topics that may stand at the broker, left by a life of which nothing is known any more."""
+        """Clear alarm topics that may stand at the broker, from a time of which the store knows nothing."""
         self._retained.update(dict.fromkeys(topics, b""))
 
     def own(self, kind: Kind, active: bool, text: str, now: int) -> bool:

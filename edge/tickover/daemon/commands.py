@@ -89,14 +89,14 @@ COMMANDS: Final[dict[str, Command]] = {
 }
 ABOUT_ALL: Final = frozenset({"status"})
 """Commands whose answer is the same for every vehicle."""
-ABOUT_THE_SEEN: Final = frozenset({"snapshot", "reset"})
+ABOUT_ONE_SEEN: Final = frozenset({"snapshot", "reset"})
 """Commands that need a vehicle that has reported; the others may come before its first reading."""
 KNOWN_SHOWN: Final = 20
 """The most vehicles that an answer names."""
 
 
 def obey(daemon: Commanded, node: str, target: str, name: str, payload: bytes) -> bytes:
-    """Carry out one request; the response's body says ``ok`` or ``error``."""
+    """Carry out one request; the body of the response, which says ``ok`` or ``error``."""
     answer: dict[str, Any] = {"command": name}
     try:
         request = parse_json(payload) if payload else {}
@@ -105,11 +105,11 @@ def obey(daemon: Commanded, node: str, target: str, name: str, payload: bytes) -
         answer["id"] = request.get("id")
         if name not in COMMANDS:
             raise CommandError(f"unknown command {name!r}; known: {', '.join(COMMANDS)}")
-        stranger = "" if target in (node, EVERYONE) or name in ABOUT_ALL else _stranger(daemon, node, target)
-        if stranger and name in ABOUT_THE_SEEN:
-            raise CommandError(stranger)
+        note = "" if target in (node, EVERYONE) or name in ABOUT_ALL else _unseen(daemon, node, target)
+        if note and name in ABOUT_ONE_SEEN:
+            raise CommandError(note)
         result = COMMANDS[name](daemon, EVERYONE if target == node else target, request)
-        answer["result"] = {**result, "note": stranger} if stranger else result
+        answer["result"] = {**result, "note": note} if note else result
     except PayloadError as error:
         answer["error"] = f"the request cannot be read: {error.reason}"
     except CommandError as error:
@@ -118,8 +118,8 @@ def obey(daemon: Commanded, node: str, target: str, name: str, payload: bytes) -
     return msgspec.json.encode(answer)
 
 
-def _stranger(daemon: Commanded, node: str, vehicle: str) -> str:
-    """What to say of a vehicle that was never seen, perhaps because it is misspelt; empty when it was."""
+def _unseen(daemon: Commanded, node: str, vehicle: str) -> str:
+    """What the answer says of a vehicle that was never seen and may be misspelt; empty when it was seen."""
     if daemon.has_seen(vehicle):
         return ""
     known = daemon.vehicles()

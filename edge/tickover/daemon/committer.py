@@ -1,4 +1,4 @@
-"""When to commit, and what a commit holds (docs/adr: journal and checkpoint)."""
+"""When to commit, and what a commit holds (docs/adr/0020-journal-and-checkpoint.md)."""
 
 import time
 from typing import Final
@@ -14,16 +14,22 @@ from tickover.storage.store import Change, Store
 from tickover.transports.base import Source
 
 IDLE_LEAST: Final = 8
-"""Idle intake forces a commit from this many unacknowledged messages on: fewer than any broker's window by default,
-so that a broker that waits for us is answered at once, and a slow truck does not cost a commit for each message."""
+"""Idle intake forces a commit from this many unacknowledged messages on. It is fewer than the window of any broker by
+default, so a broker whose window is full gets its acknowledgements at once; and it is more than one, so a truck that
+publishes once a second does not cost a commit for each message."""
 JOURNAL_FACTOR: Final = 4
-"""A checkpoint is due when the journal has outgrown the one before so many times: at most a quarter more is written."""
+"""A checkpoint is due when the journal is so many times larger than the one before: it adds at most a quarter to the
+bytes written."""
 JOURNAL_LEAST: Final = 64 * 1024
 """Bytes of journal that are never worth a checkpoint."""
 
 
 class Committer:
-    """Gathers the next transaction. All times are monotonic seconds unless they say otherwise."""
+    """Gathers the next transaction. All times are monotonic seconds unless they say otherwise.
+
+    Inputs are journalled as events, which is little; the state of a vehicle that they change (it is *dirty*) is written
+    with a checkpoint only. Recovery applies the journal to the states of the checkpoint before.
+    """
 
     def __init__(self, policy: State, source: Source, store: Store, fleet: Fleet, outbox: Outbox) -> None:
         self.change = Change()
@@ -50,6 +56,7 @@ class Committer:
 
     def journal(self, event: Event) -> None:
         """An event that was applied to the fleet; what the store knows of a vehicle that was reset goes with it."""
+        # Without the empty state a vehicle asleep would be woken from disk by its next reading, as if never reset.
         if isinstance(event, Reset):
             self.change.states[event.vehicle] = b""
         self._events.append(event)
@@ -69,13 +76,16 @@ class Committer:
         self._dirty.update(self._fleet.vehicles)
 
     def due(self, waiting: bool) -> bool:
-        """Whether it is time to commit; ``waiting``: something is to be told."""
+        """Whether it is time to commit; ``waiting``: something is to be announced."""
+        # An alert goes out after the commit that holds it, and should not wait for `commit_s`.
         if waiting or (self._store.wants_checkpoint and self._store.durable):
             return True
+        # Deliveries, vehicles that go to sleep and named values can wait for `commit_s` as well, but no longer.
         if self._outbox.unsettled or self._asleep or self.change.meta:
             self._since = self._since or time.monotonic()
         if self._since is None:
             return False
+        # At half the window the peer still has room to send while this commit is written.
         now, count = time.monotonic(), len(self._received)
         idle = count >= IDLE_LEAST and now - self._newest >= self._policy.idle_s
         return count >= self._most or idle or now - self._since >= self._policy.commit_s
@@ -92,6 +102,8 @@ class Committer:
         change.states |= {name: self._fleet.state(name) for name in asleep}
         if checkpoint or self._checkpoint_due():
             self._add_checkpoint(change)
+        # Without a disk the store commits to memory and the inputs are acknowledged all the same: the
+        # peer stops sending when too many are not, and detection would stop. The notice `durability` says so.
         self._store.commit(change, clock)
         self.commits += 1
         self._committed += self._received
@@ -109,7 +121,7 @@ class Committer:
         return not self._store.durable and now >= self._retry_at
 
     def retry_disk(self, now: float) -> None:
-        """Try, with every state, right after a commit."""
+        """Try, with every state; right after a commit, when nothing is gathered."""
         self._retry_at = now + self._policy.retry_s
         full = Change()
         self._add_checkpoint(full)
@@ -123,8 +135,9 @@ class Committer:
         return outgrown or self._store.wants_checkpoint or time.monotonic() >= self._checkpoint_at
 
     def _add_checkpoint(self, change: Change) -> None:
+        # A new or salvaged file, and the memory that stands in for one, lack what the file before had.
         everything = self._store.wants_checkpoint or not self._store.durable
-        self._store.wants_checkpoint = False  # a commit that finds the file damaged asks again
+        self._store.wants_checkpoint = False  # a commit that finds the file damaged sets it again
         if everything:
             self._dirty.update(self._fleet.vehicles)
         change.states |= {name: self._fleet.state(name) for name in self._dirty if name in self._fleet}
@@ -133,6 +146,7 @@ class Committer:
         change.forget_journal = True
 
     def _after(self, change: Change, retained: dict[str, bytes]) -> None:
+        # A checkpoint counts only when it is on disk. If the file was found damaged, all is to be written again.
         if change.forget_journal and self._store.durable and not self._store.wants_checkpoint:
             self._dirty.clear()
             self._journal_bytes = 0

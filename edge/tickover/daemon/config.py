@@ -92,7 +92,7 @@ class Config(Tables, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def node(self) -> str:
-        """The name under which the daemon speaks of itself."""
+        """The name of the daemon's own topics."""
         return self.out.node or self.client_id
 
 
@@ -109,7 +109,7 @@ def _problems(config: Config) -> list[tuple[str, str]]:
     found += [(f"inputs[{number}]", item.problem()) for number, item in enumerate(config.inputs)]
     names = [model.detector for model in config.models]
     if len(set(names)) < len(names):
-        found.append(("models", f"detector names must be unique, got {', '.join(names)}"))
+        found.append(("models", f"expected a different detector name for each, got {', '.join(names)}"))
     if taken := sorted({*names} & {*Kind}):
         found.append(("models", f"expected a detector's name that no notice has, got {', '.join(taken)}"))
     found.append(("vehicles.gate", Gate.problem(config.vehicles.gate)))

@@ -45,7 +45,7 @@ class Connection:
             fields(broker=self._source.about.address, session="resumed" if event.resumed else "new"),
         )
         self.up = True
-        # Nobody could be heard meanwhile: each vehicle's silence begins now.
+        # While the connection was lost no vehicle could be heard: silence is counted from now.
         self._engine.heard = dict.fromkeys(self._engine.heard, time.monotonic())
         if not event.resumed:
             self._source.deduplication.forget()
@@ -89,7 +89,7 @@ class Connection:
         return announced
 
     def check_double(self) -> None:
-        """Whether the name is ours alone: a double that left comes back after its wait, unless that was mended."""
+        """Raise or clear the notice of a double: one that disconnected comes back after its wait, unless renamed."""
         met = self.presence.met_within(DOUBLE_WAITS * self._source.about.away_s)
         left = "another client with this client ID was disconnected and will reconnect"
         self._announce_double(met, left if met else "no other client uses this client ID")

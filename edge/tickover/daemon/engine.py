@@ -149,7 +149,7 @@ class Engine:
         vehicle, is_new = rows.vehicle, rows.vehicle not in self.heard
         self.heard[vehicle] = now
         if not self.keeper.wake(vehicle):
-            # Alarms of a life that nothing is known of may stand at the broker; nobody else would ever end them.
+            # The store may be new: alarms of an earlier one may stand at the broker, and nothing else would clear them.
             self.announcer.clear(self.topics.alarms(vehicle, (*self.opened.manifests, Kind.STALE_SIGNAL)))
         self.apply(rows)
         if is_new:

@@ -1,5 +1,5 @@
 """What changes the fleet's state, and how it is journalled. Applying the same events in the same order gives the same
-alerts: that is what recovery rests on."""
+states and alerts; recovery depends on it."""
 
 import zlib
 
@@ -25,7 +25,7 @@ class Rows(msgspec.Struct, frozen=True, array_like=True, tag="rows"):
 
 
 class Advance(msgspec.Struct, frozen=True, array_like=True, tag="advance"):
-    """The vehicle's event time reached ``time`` in silence."""
+    """The vehicle's event time reached ``time`` without a reading."""
 
     vehicle: str
     time: int

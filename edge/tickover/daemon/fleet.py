@@ -27,7 +27,7 @@ from tickover.errors import StateError
 from tickover.messages.notices import Kind, Notice
 
 NEVER: Final = -(2**62)
-"""The time of a reading that never came."""
+"""The time of the newest reading of a signal that has none."""
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a pump gave: ``alerts`` and ``notices`` to tell, ``outputs`` by detector for live views."""
+    """What a pump gave: ``alerts`` and ``notices`` to announce, ``outputs`` by detector for live views."""
 
     alerts: list[Alert]
     notices: list[Notice]
@@ -166,7 +166,7 @@ class Fleet:
             pipeline.forget(vehicle)
 
     def renew(self, detectors: Collection[str]) -> None:
-        """These detectors forget every vehicle in memory; the others do not notice."""
+        """These detectors forget every vehicle in memory; the others keep their states."""
         for name in self._pipelines.keys() & detectors:
             for vehicle in self._pipelines[name].vehicles:
                 self._pipelines[name].forget(vehicle)
@@ -198,23 +198,24 @@ class Fleet:
                 pipeline.feed(Readings(event.vehicle, pipeline.signals, time, values[:, self._places[name]]))
 
     def _see(self, known: _Vehicle, time: TimeArray, values: DoubleArray) -> None:
-        """Note the newest event time, and when each signal was last heard; a clock that is put back takes both along.
+        """Note the newest event time, and when each signal was last read; a clock that is put back moves both back.
 
-        Row by row in meaning: how rows are cut into events never matters.
+        The result is that of one row after the other: how rows are cut into events does not matter.
         """
+        # Otherwise a clock that leapt ahead and came back would hide silent signals until the time that it leapt to.
         while len(time):
             upto = until_put_back(known.newest, time, self._back)
             if upto:
                 known.newest = max(known.newest, int(time[:upto].max()))
-                heard = np.where(np.isnan(values[:upto]), NEVER, time[:upto, None]).max(axis=0)
-                np.maximum(known.last, heard, out=known.last)
+                read = np.where(np.isnan(values[:upto]), NEVER, time[:upto, None]).max(axis=0)
+                np.maximum(known.last, read, out=known.last)
                 time, values = time[upto:], values[upto:]
             else:
                 known.newest = int(time[0])
                 np.minimum(known.last, known.newest, out=known.last)
 
     def _gate_open(self, known: _Vehicle, values: DoubleArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Which rows find the gate open, in order of arrival."""
+        """In which rows the gate is open, in order of arrival; it holds the last value of each of its signals."""
         assert self._gate
         open_ = np.zeros(len(values), np.bool_)
         for row, cells in enumerate(values):
@@ -223,7 +224,7 @@ class Fleet:
         return open_
 
     def _staleness(self, vehicle: str) -> Iterator[Notice]:
-        """A notice when the set of signals that went quiet has changed."""
+        """A notice when the set of signals without recent readings has changed."""
         known = self._vehicles.get(vehicle)
         if known is None or not self._stale:
             return

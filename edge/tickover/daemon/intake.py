@@ -1,4 +1,4 @@
-"""Messages to events: which input a topic belongs to, what its payload says, and what is refused and counted."""
+"""Messages to events: which input a topic belongs to, the rows in its payload, and what is refused and counted."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from tickover.payloads.topic_template import TopicTemplate
 from tickover.transports.base import Received
 
 TOPICS_REMEMBERED: Final = 100_000
-"""Topics whose input and fields are kept; beyond, all are worked out again."""
+"""Topics whose input and fields are kept; beyond, all are matched again."""
 
 Read = Callable[[Mapping[str, str], bytes, Counter[str]], list[Row]]
 """`Decoder.decode` or `Decoder.overhear` of one input."""
@@ -86,7 +86,7 @@ class Intake:
         return [rows_of(vehicle, rows.time, rows.values) for vehicle, rows in gathered.items()]
 
     def learnt(self) -> bytes | None:
-        """What the decoders must not forget, when that changed since the last call."""
+        """What the decoders have learnt (Sparkplug aliases), to be stored, when it changed since the last call."""
         states = [decoder.state() for decoder in self._decoders]
         if states == self._learnt:
             return None
@@ -94,7 +94,7 @@ class Intake:
         return msgspec.msgpack.encode(states)
 
     def restore(self, learnt: bytes) -> None:
-        """Give the decoders back what they had learnt; that of other inputs than now is forgotten."""
+        """Give the decoders what `learnt` returned; nothing when the configuration has other inputs now."""
         states = msgspec.msgpack.decode(learnt, type=list[bytes])
         if len(states) == len(self._decoders):
             for decoder, state in zip(self._decoders, states, strict=True):

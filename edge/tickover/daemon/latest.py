@@ -73,8 +73,8 @@ class Live:
             last = self._last.get((detector, vehicle))
             if last:
                 signals = {
-                    name: {"observed": _plain(float(seen)), "expected": _plain(float(hoped))}
-                    for name, seen, hoped in zip(names, last.values, last.expected, strict=True)
+                    name: {"observed": _plain(float(observed)), "expected": _plain(float(expected))}
+                    for name, observed, expected in zip(names, last.values, last.expected, strict=True)
                 }
                 shown[detector] = {
                     "time": last.time,
@@ -86,4 +86,5 @@ class Live:
 
 
 def _plain(value: float) -> float | None:
+    """None for a number that JSON cannot hold."""
     return value if math.isfinite(value) else None

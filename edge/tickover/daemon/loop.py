@@ -62,7 +62,7 @@ class Daemon:
         self.connection.start()
 
     def turn(self, wait: float = WAIT_S) -> None:
-        """Once round: take what came, run it, commit when due, send what may be sent."""
+        """Once round: take what was received, run it, commit when due, send what may be sent."""
         gather = GATHER_S if len(self.engine.heard) > FEW_VEHICLES else 0.0
         for event in self.source.receive(wait, BATCH, gather):
             self._handlers[type(event)](event)
@@ -79,7 +79,7 @@ class Daemon:
         self.outbox.pump()
         while not self.outbox.idle and time.monotonic() < end:
             for event in self.source.receive(WAIT_S, BATCH):
-                # Messages are left to be repeated: the checkpoint is written.
+                # Messages stay unacknowledged, and the broker repeats them: the checkpoint is written.
                 if isinstance(event, Published | Disconnected):
                     self._handlers[type(event)](event)
             self.outbox.pump()
@@ -92,8 +92,8 @@ class Daemon:
         """One message: an input, a command, or a status under the daemon's name."""
         self.engine.committer.received(message.token)
         if message.topic == self.engine.topics.status:
-            # Acknowledged at once, with all before it: two daemons of one name share a session, in which it would wait
-            # for the other and look like news.
+            # Acknowledged at once, with all before it. Two daemons of one name share a session: the other would get it
+            # from there once more, and take it for a new one.
             self.engine.commit()
             self.connection.hear_status(message)
         elif command := self.engine.topics.command(message.topic):
@@ -102,7 +102,7 @@ class Daemon:
             self.engine.read(message)
 
     def _obey(self, message: Received, target: str, name: str) -> None:
-        """Run what came before the command, carry it out, commit, answer."""
+        """Run what was received before the command, carry it out, commit, answer."""
         self.engine.run()
         answer = commands.obey(self.control, self._node, target, name, message.payload)
         self.engine.commit()

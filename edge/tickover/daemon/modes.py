@@ -39,7 +39,7 @@ class Modes:
         return bool(until) and max(until.get(vehicle, 0), until.get(EVERYONE, 0)) > now
 
     def expire(self, now: int) -> bool:
-        """Forget what is over; True when anything was."""
+        """Forget the modes that have ended; True when there were any."""
         over = [(mode, name) for mode, names in self._until.items() for name, until in names.items() if until <= now]
         for mode, name in over:
             del self._until[mode][name]
@@ -50,5 +50,5 @@ class Modes:
         return msgspec.msgpack.encode(self._until)
 
     def report(self) -> dict[str, dict[str, int]]:
-        """For status: mode to vehicle to microseconds."""
+        """For the command status: mode to vehicle to the end, microseconds of the clock."""
         return {mode: dict(names) for mode, names in self._until.items() if names}

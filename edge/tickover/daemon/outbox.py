@@ -1,4 +1,4 @@
-"""What goes out: the stored backlog in order, alarm topics as they stand, passing remarks; at most 100 in flight."""
+"""What goes out: stored messages in order, retained topics, and messages that are not stored; at most 100 in flight."""
 
 import time
 from collections import deque
@@ -8,25 +8,25 @@ from tickover.storage.store import Change, Store
 from tickover.transports.base import Published, Sink
 
 WINDOW: Final = 100
-"""Publishes that may be under way at once."""
+"""Messages that may be in flight at once."""
 
 
 class _Stored(NamedTuple):
-    """A row of the outbox on its way."""
+    """A row of the outbox in flight."""
 
     n: int
     topic: str
 
 
 class _Standing(NamedTuple):
-    """A retained topic on its way."""
+    """A retained topic in flight."""
 
     topic: str
     body: bytes
 
 
 class _Remark(NamedTuple):
-    """Something that is not stored, on its way; ``number`` in order."""
+    """A message that is not stored, in flight; ``number`` in order."""
 
     number: int
     topic: str
@@ -34,10 +34,11 @@ class _Remark(NamedTuple):
 
 
 class Outbox:
-    """Feeds the sink from the store. `Change` parts it wants committed are added by `settle`.
+    """Feeds the sink from the store; what was delivered is committed by `settle`.
 
     A topic that the broker refused is left alone for ``refused_retry_s`` before one message tries it again: Mosquitto
     2.0.11 closes the connection at each refusal, and one forbidden topic would keep all others from going out.
+    *Remarks* are messages that are not stored: answers to commands, health, scores.
     """
 
     def __init__(self, store: Store, sink: Sink, refused_retry_s: float) -> None:
@@ -50,7 +51,7 @@ class Outbox:
         self._probe: str | None = None
         self._suspects: set[str] = set()
         """Topics that were in flight when a connection broke. Their next message goes out alone: a broker that closes
-        the connection at a refusal resets it when more is on its way, and the refusal never arrives."""
+        the connection at a refusal resets it when more is in flight, and the refusal never arrives."""
         self._delivered: list[int] = []
         self._cleared: list[str] = []
         self._standing: dict[str, bytes] = {}
@@ -69,11 +70,12 @@ class Outbox:
 
     @property
     def idle(self) -> bool:
-        """True when nothing more can be done now: all is out, or there is no connection."""
+        """True when nothing more can be done now: all is delivered, or there is no connection."""
         return not self._up or not (self._flight or self._standing or self._remarks or self._more)
 
     def connected(self) -> None:
-        """Everything retained is told again, and what was in flight goes out again."""
+        """Everything retained is published again, and what was in flight goes out again."""
+        # The broker may have lost its retained messages, or another daemon of this name may have replaced them.
         self._up, self._more = True, True
         self._flight.clear()
         self._cursor = 0
@@ -106,12 +108,14 @@ class Outbox:
         self._standing[topic] = body
 
     def remark(self, topic: str, body: bytes) -> None:
-        """Publish something that is not stored; the newest 100 wait for a connection, older ones are lost, counted."""
+        """Publish a message that is not stored; the newest 100 wait for a connection, older ones are lost, counted."""
         self.lost_remarks += len(self._remarks) == WINDOW
         self._remarks.append((topic, body))
 
     def _has_room(self, topic: str) -> bool:
         """Whether a message of this topic may go out now."""
+        # A suspect waits until nothing is in flight, and nothing joins one that is: if this is the message that the
+        # broker refuses, its answer must be the only thing on the connection.
         suspects = self._suspects
         if suspects and (topic in suspects or not suspects.isdisjoint(token.topic for token in self._flight)):
             return not self._flight
@@ -121,6 +125,8 @@ class Outbox:
         """Send what the window has room for."""
         if not self._up:
             return
+        # Retained topics first, in any order: only the newest body of each counts. Then answers and health, for whoever
+        # waits for them. The stored backlog, which may be long, gets the room that is left.
         for topic in list(self._standing):
             if self._has_room(topic) and self._allowed(topic):
                 body = self._standing.pop(topic)
@@ -132,6 +138,7 @@ class Outbox:
                 self._send(_Remark(self._remarked, topic, body), topic, body, False)
             else:
                 self.lost_remarks += 1
+        # Rows that are delivered or refused take no room, so one query may not fill it.
         while self._more and len(self._flight) < WINDOW and self._send_stored():
             pass
         self._probe_refused()
@@ -142,6 +149,7 @@ class Outbox:
         rows = self._store.pending(self._cursor, room)
         for row in rows:
             token = _Stored(row.n, row.topic)
+            # The row stays pending in the store until the next commit has noted its delivery.
             if row.n not in self._delivered and token not in self._flight:
                 if not self._has_room(row.topic):
                     return False
@@ -155,13 +163,13 @@ class Outbox:
         """The broker's answer to one publish."""
         token = event.token
         if token not in self._flight:
-            return
+            return  # sent without a token, or on a connection that has ended
         assert isinstance(token, _Stored | _Standing | _Remark)
         self._flight.discard(token)
         self._suspects.discard(token.topic)
         if event.refused:
             if isinstance(token, _Standing):
-                self._standing.setdefault(token.topic, token.body)
+                self._standing.setdefault(token.topic, token.body)  # unless a newer body waits already
             self.lost_remarks += isinstance(token, _Remark)
             self._refused[token.topic] = time.monotonic() + self._retry_s
             self.refusal = event.refused
@@ -187,7 +195,7 @@ class Outbox:
         return chosen
 
     def _probe_refused(self) -> None:
-        """When everything else is out and a refused topic's time has come, let one message try it."""
+        """When a refused topic's time has come and nothing else is in flight, let one message try it."""
         now = time.monotonic()
         due = [topic for topic, at in self._refused.items() if at <= now]
         if due and not (self._flight or self._more):
@@ -196,7 +204,8 @@ class Outbox:
             self._cursor, self._more = 0, True
 
     def _accepted(self, topic: str) -> None:
-        """The broker takes the topic (again): what was held back follows."""
+        """The broker accepts the topic, perhaps again: what was held back follows."""
+        # The cursor has passed the rows that were held back; it starts again from the first that is pending.
         if self._refused.pop(topic, None) is not None:
             self._cursor, self._more = 0, True
             self.refusal = self.refusal if self._refused else ""

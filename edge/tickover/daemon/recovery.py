@@ -1,4 +1,4 @@
-"""Starting: the configured models become a fleet, and the store's states and journal bring it to where it was."""
+"""Start: the configured models become a fleet, and the store's states and journal bring it to where it was."""
 
 import dataclasses
 import uuid
@@ -31,7 +31,7 @@ from tickover.model.detector import Detector
 from tickover.storage.store import Change, Store
 
 ENTRIES_AT_ONCE: Final = 64
-"""Journal entries whose rows are run together."""
+"""Journal entries whose rows are run together: larger runs of the model are faster, and need more memory."""
 META_MODELS = "models"
 """Where the store keeps detector name to digest."""
 
@@ -53,7 +53,8 @@ def open_fleet(config: Config) -> Opened:
     columns = _columns(manifests, gate)
     for signal in config.sensitivity:
         if signal not in columns:
-            raise ConfigError(f"key 'sensitivity.{signal}': no such signal; {suggestion(signal, columns)}")
+            known = suggestion(signal, columns)
+            raise ConfigError(f"key 'sensitivity': expected a signal of a model, got '{signal}'; {known}")
     pipelines = {
         name: Pipeline(detector, _settings(config, detector.manifest), name) for name, detector in detectors.items()
     }
@@ -96,6 +97,8 @@ class Keeper:
         if saved is None:
             return False
         seq, state = saved
+        # A state includes the entry that it was committed with. An empty one, of a reset, does not: readings after the
+        # reset may be in the same entry, and are to be applied.
         self._included[vehicle] = seq if state else seq - 1
         if not state:
             return False
@@ -106,7 +109,10 @@ class Keeper:
         return vehicle in self._fleet
 
     def replay_journal(self) -> set[str]:
-        """Apply what was committed since each vehicle's state; its alerts are in the outbox already. Who was in it."""
+        """Apply what was committed since each vehicle's state; the vehicles in it. Its alerts are in the outbox.
+
+        Applied in the same order, the same events give the same state: that is why a journal of inputs is enough.
+        """
         touched: set[str] = set()
         gathered: dict[str, list[Rows]] = {}
         for number, (seq, body) in enumerate(self._store.journal(), 1):
@@ -115,11 +121,13 @@ class Keeper:
             for event in entry.events:
                 self.wake(event.vehicle)
                 touched.add(event.vehicle)
+                # A vehicle that went to sleep between two checkpoints has a state newer than some of its entries.
                 if seq > self._included.get(event.vehicle, 0):
                     self._gather(_rearranged(event, entry.columns, self._fleet.columns), gathered)
             if number % ENTRIES_AT_ONCE == 0:
                 self._apply(gathered)
         self._apply(gathered)
+        # Readings dropped on the way were counted, and perhaps announced, when they came.
         self._fleet.count_from_now()
         return touched
 
@@ -129,6 +137,7 @@ class Keeper:
         Those in the store whose vehicle has no state any more, which is then `lost`; and the daemon's ``own``, when the
         store does not say which of them stood because it is not settled (see `Store.settled`).
         """
+        # An alarm stands at the broker until somebody clears it. Without a state nobody knows of the episode any more.
         known = {*self._store.vehicles(), *self._fleet.vehicles} - self.lost.keys()
         retained = self._store.retained()
         standing = {topic: topic.split("/")[-3] for topic, body in retained.items() if body and topic not in own}
@@ -142,18 +151,20 @@ class Keeper:
         The end alerts of the episodes that they left open; and the change that takes them out of the states of the
         vehicles asleep, to be committed before, or with, a checkpoint and `models_change`.
         """
+        # The ends are made of the alarm topics, which hold the newest alert of each open episode: the changed models
+        # cannot say what theirs were.
         states: dict[str, bytes] = {}
         ends = orphans(self._store, self.changed)
         self._fleet.renew(self.changed)
         for vehicle in self._store.vehicles():
             saved = None if vehicle in self._fleet else self._store.state(vehicle)
-            with suppress(StateError):  # it will be counted as lost when it is woken
+            with suppress(StateError):  # counted as lost when the vehicle wakes
                 states |= {vehicle: without(saved[1], self.changed)} if saved else {}
         self.changed = frozenset()
         return Change(states=states), ends
 
     def _gather(self, event: Event, gathered: dict[str, list[Rows]]) -> None:
-        """Rows wait to be run together, which is much faster and gives the same; other events follow at once."""
+        """Rows wait to be run together, which is faster and gives the same; other events are applied at once."""
         if isinstance(event, Rows):
             gathered.setdefault(event.vehicle, []).append(event)
             return
@@ -170,7 +181,7 @@ class Keeper:
 
 
 def _rearranged(event: Event, before: tuple[str, ...], now: tuple[str, ...]) -> Event:
-    """The event with its columns in the order of today."""
+    """The event with its columns in the present order."""
     if before == now or not isinstance(event, Rows):
         return event
     time, values = event.arrays(len(before))
@@ -185,7 +196,7 @@ def _changed(store: Store, digests: dict[str, str]) -> frozenset[str]:
     """The detectors whose digest differs between the store's states and these; none when the store is new."""
     saved = store.meta(META_MODELS)
     if saved is None:
-        return frozenset()
+        return frozenset()  # no commit has said whose states these are: there are none
     before = msgspec.json.decode(saved, type=dict[str, str])
     return frozenset(name for name in before.keys() | digests.keys() if before.get(name) != digests.get(name))
 

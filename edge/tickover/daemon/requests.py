@@ -6,9 +6,9 @@ from typing import Final
 from tickover.payloads.base import Requests
 
 AT_ONCE: Final = 20
-"""The most requests in one go: a fleet whose births are unknown must not be woken all together."""
+"""The most requests at once: a whole fleet whose births are unknown would answer at the same time."""
 PAUSE_S: Final = 1.0
-"""Between two goes."""
+"""Between two rounds of requests."""
 REMEMBERED: Final = 10_000
 """The most topics whose last request is remembered."""
 

@@ -59,12 +59,13 @@ class Runner:
                 daemon.stop(STOP_S)
 
     def _turn_until_told(self, daemon: Daemon, config: Config) -> tuple[Config, Opened]:
-        """Go round; what to run next (of no meaning after a stop)."""
+        """Turn the loop; what to run next (of no meaning after a stop)."""
         every = (watchdog_s() or 0.0) / 3
         ping_at = 0.0
         while not self._stop:
             daemon.turn()
             now = time.monotonic()
+            # Without pings systemd restarts the daemon, also when only the source's thread is stuck.
             if every and now >= ping_at and now - daemon.source.beat < SOURCE_STUCK_S:
                 ping_at = now + every
                 notify("WATCHDOG=1")
@@ -83,9 +84,9 @@ class Runner:
         return config, open_fleet(config)
 
     def _reloaded(self, held: Path) -> tuple[Config, Opened] | None:
-        """The configuration and models as the files say now; None, and logged, when they are wrong.
+        """The configuration and models as in the files now; None, and the reason logged, when they are wrong.
 
-        Another state folder than the one held is tried before that one is left.
+        A new state folder is locked for a moment, to try it before the present one is released.
         """
         try:
             new = self._read()
@@ -105,7 +106,7 @@ class Runner:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the state folder; ConfigError when another daemon does. Works on a read-only disk."""
+    """Lock the state folder; ConfigError when another daemon holds it. Works on a read-only disk."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Which vehicles are heard, and what follows when one is not: its event time moves on, later its state goes to disk."""
+"""Vehicles without readings: their event time is advanced, and later their state goes to disk."""
 
 from tickover.core.values import SECOND
 from tickover.daemon.config import Vehicles
@@ -7,17 +7,17 @@ from tickover.daemon.events import Advance
 
 
 class Silence:
-    """When each vehicle was last heard, in monotonic seconds. A vehicle that sleeps is left out."""
+    """Checks every vehicle awake; all times in monotonic seconds."""
 
     def __init__(self, limits: Vehicles, engine: Engine) -> None:
         self._limits, self._engine = limits, engine
         self._advanced: dict[str, float] = {}
 
     def check(self, now: float) -> None:
-        """Look at every vehicle; ``now`` is when the peer was last heard, or the present when it was heard just now.
+        """Look at every vehicle; ``now`` is when the peer was last heard.
 
-        A connection that is lost, or dead without notice, says nothing about the trucks: their readings wait in the
-        broker's queue. An advance of event time over that span would make them all late.
+        While a connection is lost, or dead and not yet recognised as such, readings wait in the broker's queue. Silence
+        does not count then: advancing event time over that span would make them all late.
         """
         for vehicle, heard in list(self._engine.heard.items()):
             if self._limits.sleep_s and now - heard > self._limits.sleep_s:
@@ -27,7 +27,7 @@ class Silence:
                 self._advance(vehicle, heard, now)
 
     def _advance(self, vehicle: str, heard: float, now: float) -> None:
-        """Move the event time of a silent vehicle on as the clock did: once, and again while an episode is open."""
+        """Advance the event time of a silent vehicle as the clock did: once, and again while an episode is open."""
         fleet, limit = self._engine.fleet, self._limits.silence_s
         since = max(heard, self._advanced.get(vehicle, heard))
         if not limit or now - since <= limit or vehicle not in fleet:

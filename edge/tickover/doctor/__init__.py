@@ -1,4 +1,4 @@
-"""What can be wrong before the first alert, tried one by one: the device here, the broker over the network."""
+"""Checks of all that the daemon needs before the first alert: the device here, the broker over the network."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from tickover.daemon.config import Config
 
 
 class State(StrEnum):
-    """How a check went; ``warn``: it works, but not as well as it should."""
+    """The result of a check; ``warn``: it works, but not as well as it should."""
 
     OK = "ok"
     WARN = "warn"
@@ -17,7 +17,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: its name, how it went, what was seen, and what to do about it (empty when it is ok)."""
+    """One check: its name, its result, what was seen, and what to do about it (empty when it is ok)."""
 
     name: str
     state: State

@@ -1,4 +1,4 @@
-"""The broker: connection, certificates, what may be published, what readings come; its queue has a room of its own."""
+"""The broker: connection, certificates, permission to publish, readings received; for its queue, see ``queue``."""
 
 import time
 from collections import Counter
@@ -24,9 +24,9 @@ ANSWER_S: Final = 5.0
 LISTEN_S: Final = 3.0
 SOON_DAYS: Final = 30
 SHOWN: Final = 5
-RENAME: Final = "rename them under inputs.signals (payload's name = model's name), or train on what comes"
+RENAME: Final = "rename them under inputs.signals (payload's name = model's name), or train on the names received"
 
-GATE: Final = "correct vehicles.gate, or publish its signals; no reading counts before they have come"
+GATE: Final = "correct vehicles.gate, or publish its signals; until then it drops every reading"
 
 
 def examine(config: Config) -> Iterator[Check]:
@@ -44,15 +44,15 @@ def examine(config: Config) -> Iterator[Check]:
         if all(check.state is State.OK for check in allowed):
             yield from queue.examine(config)
     except BrokerError as error:
-        fix = remedies.for_connection(str(error)) or "nothing can work before this does"
+        fix = remedies.for_connection(str(error)) or "the daemon needs the broker for its inputs and its alerts"
         yield fail("broker", str(error), f"{fix} (the daemon keeps trying)")
 
 
 def _connected(connection: Connection, config: Config) -> Check:
     seen = f"{connection.address}, MQTT 5, {'TLS' if connection.tls else 'plaintext'}"
     if config.broker.protocol != "5":
-        fix = 'set protocol = "5": 3.1.1 reports a publish that the ACL refused as done'
-        return warn("broker", f"{seen}; the daemon is told to speak {config.broker.protocol}", fix)
+        fix = 'set protocol = "5": with 3.1.1 the broker reports a publish that its ACL refused as accepted'
+        return warn("broker", f"{seen}; broker.protocol is {config.broker.protocol}", fix)
     return ok("broker", seen)
 
 
@@ -66,22 +66,22 @@ def _certificate(word: str, path: Path) -> Check:
     try:
         begins, ends = validity(read_certificate(path))
     except (OSError, ValueError) as error:
-        return fail(f"TLS {word}", str(error), "is the path right, and may this user read it?")
+        return fail(f"TLS {word}", str(error), "check the path, and that this user may read the file")
     return _dates(word, str(path), begins, ends)
 
 
 def _dates(word: str, what: str, begins: datetime, ends: datetime) -> Check:
     now = datetime.now(UTC)
-    seen = f"{what}: good from {begins:%Y-%m-%d} to {ends:%Y-%m-%d}"
+    seen = f"{what}: valid from {begins:%Y-%m-%d} to {ends:%Y-%m-%d}"
     if not begins <= now <= ends:
         return fail(f"TLS {word}", f"{seen}; today is {now:%Y-%m-%d}", "renew it, or set the clock")
     if (ends - now).days < SOON_DAYS:
-        return warn(f"TLS {word}", seen, f"it ends in {(ends - now).days} days: renew it")
+        return warn(f"TLS {word}", seen, f"it expires in {(ends - now).days} days: renew it")
     return ok(f"TLS {word}", seen)
 
 
 def _topics(client: MqttClient, config: Config) -> Iterator[Check]:
-    """Publish under each of the daemon's own names, and hear it."""
+    """Publish under each of the daemon's own names, and receive it."""
     names = {config.node} | {item.vehicle for item in config.inputs if item.vehicle}
     for name in sorted(names):
         yield _round_trip(client, f"{config.out.base}/v1/{name}/doctor")
@@ -103,12 +103,12 @@ def _round_trip(client: MqttClient, topic: str) -> Check:
         message = client.receive(ANSWER_S)
         if message is not None and message.payload == word:
             took_ms = (time.monotonic() - began) * 1e3
-            return ok("permission", f"published to {topic} and heard it after {took_ms:.0f} ms")
-    return fail("permission", f"published to {topic}, but did not hear it", fix)
+            return ok("permission", f"published to {topic} and received it after {took_ms:.0f} ms")
+    return fail("permission", f"published to {topic}, but did not receive it", fix)
 
 
 def _readings(client: MqttClient, config: Config) -> Check:
-    """Whether readings come, and whether their names are the models'."""
+    """Whether readings are received, and whether their names are the models'."""
     filters = [TopicTemplate(item.topic).filter for item in config.inputs]
     try:
         for pattern in filters:
@@ -135,7 +135,7 @@ def _readings(client: MqttClient, config: Config) -> Check:
     strange = remedies.on_times(newest, round(time.time() * SECOND))
     if strange:
         return warn(
-            "readings", f"{len(vehicles)} vehicle(s), but {strange}", "compare inputs.time_unit with what comes"
+            "readings", f"{len(vehicles)} vehicle(s), but {strange}", "compare inputs.time_unit with the payload"
         )
     return _compared(config, listener, vehicles)
 
@@ -145,7 +145,7 @@ def _compared(config: Config, listener: Listener, vehicles: Counter[str]) -> Che
     seen = f"{rate:.1f} rows/s from {len(vehicles)} vehicle{'s' * (len(vehicles) > 1)}, {len(listener.columns)} signals"
     shut = sorted(gate_signals(config) - listener.columns.keys())
     if shut:
-        return fail("readings", f"{seen}; the gate stays shut without: {', '.join(shut)}", GATE)
+        return fail("readings", f"{seen}; vehicles.gate got no value of: {', '.join(shut)}", GATE)
     wanted = _wanted(config)
     missing = sorted(wanted - listener.columns.keys())
     if wanted and len(missing) == len(wanted):
@@ -153,12 +153,12 @@ def _compared(config: Config, listener: Listener, vehicles: Counter[str]) -> Che
         return fail("readings", f"{seen}, and none is a model's; they are: {came}", RENAME)
     if missing:
         listed = ", ".join(missing[:SHOWN]) + (" …" if len(missing) > SHOWN else "")
-        return warn("readings", f"{seen}; {len(missing)} that the models want did not come: {listed}", RENAME)
+        return warn("readings", f"{seen}; {len(missing)} that the models need were not received: {listed}", RENAME)
     return ok("readings", seen)
 
 
 def _wanted(config: Config) -> set[str]:
-    """The signals of all models that can be opened (those that cannot were told before)."""
+    """The signals of all models that can be opened (those that cannot have failed a check before)."""
     from tickover.errors import ModelError
     from tickover.model.session import open_model
 

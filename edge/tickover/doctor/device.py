@@ -1,4 +1,4 @@
-"""The device: Python, onnxruntime on this processor, the model files, the clock, the disk, who may read the secrets."""
+"""The device: Python, onnxruntime on this processor, the model files, the clock, the disk, permissions of secrets."""
 
 import errno
 import os
@@ -37,9 +37,9 @@ FSYNC_BYTES: Final = 8192
 SLOW_FSYNC_S: Final = 0.1
 STUCK_FSYNC_S: Final = 1.0
 DISK_FIXES: Final = {
-    errno.ENOSPC: "make room; until then the daemon detects, but its alerts do not survive a power cut",
+    errno.ENOSPC: "free some space; until then the daemon detects, but its alerts do not survive a power cut",
     errno.EROFS: "remount it writable; a disk that turned read-only by itself is failing",
-    errno.EEXIST: "a file is where the folder should be: move it, or name another folder",
+    errno.EEXIST: "expected a folder, got a file: move it, or name another folder",
 }
 METRICS_WAIT_S: Final = 2.0
 
@@ -67,17 +67,17 @@ def examine(config: Config) -> Iterator[Check]:
 def _python() -> Check:
     version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < LEAST_PYTHON:
-        return fail("python", version, "tickover needs Python 3.11 or newer")
+        return fail("python", version, "install Python 3.11 or newer")
     return ok("python", f"{version} on {os.uname().machine}, {os.cpu_count()} cores")
 
 
 def _onnxruntime() -> Check:
-    """Imported in a process of its own: on a processor that it was not built for it dies of an illegal instruction."""
+    """Imported in a process of its own: on a processor that it was not built for, that process is killed (SIGILL)."""
     code = "import onnxruntime; print(onnxruntime.__version__)"
     try:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=IMPORT_LIMIT_S)
     except subprocess.TimeoutExpired:
-        return fail("onnxruntime", f"not loaded within {IMPORT_LIMIT_S:g} s", "is the device out of memory?")
+        return fail("onnxruntime", f"not loaded within {IMPORT_LIMIT_S:g} s", "check the free memory of the device")
     if done.returncode:
         said = done.stderr.strip().splitlines()[-1:] or [f"ended with signal {-done.returncode}"]
         return fail("onnxruntime", said[0], "install a build of onnxruntime for this processor")
@@ -108,7 +108,7 @@ def _model(model: Model) -> tuple[Check, Manifest | None]:
 
 
 def gate_signals(config: Config) -> frozenset[str]:
-    """The signals that the operating gate looks at."""
+    """The signals of the operating gate."""
     return frozenset(Gate(config.vehicles.gate).signals) if config.vehicles.gate else frozenset()
 
 
@@ -121,7 +121,7 @@ def _names(config: Config, manifests: list[Manifest]) -> Iterator[Check]:
     if unknown:
         yield fail("names", f"no model has: {', '.join(unknown)}", "correct sensitivity or inputs.signals")
     if foreign := sorted(gate - known):
-        fix = "the gate stays shut until they are read: publish them beside the models' signals, or correct the gate"
+        fix = "every reading is dropped until they are received: publish them too, or correct vehicles.gate"
         yield warn("gate", f"no model has: {', '.join(foreign)}", fix)
 
 
@@ -148,7 +148,7 @@ def _disk(folder: Path) -> Iterator[Check]:
 
 
 def _metrics(port: int) -> Check:
-    """Free for the daemon, or held by a running one."""
+    """Free for the daemon, or used by a running one."""
     where = f"127.0.0.1:{port}"
     try:
         with socket.create_server(("127.0.0.1", port)):
@@ -158,7 +158,7 @@ def _metrics(port: int) -> Check:
     with suppress(OSError), urlopen(f"http://{where}/metrics", timeout=METRICS_WAIT_S) as answer:
         if b"tickover_" in answer.read():
             return ok("metrics port", f"{where} is a running daemon's")
-    return fail("metrics port", f"{where}: {problem}", "stop who has it, or set out.metrics_port to another")
+    return fail("metrics port", f"{where}: {problem}", "stop what uses it, or set out.metrics_port to another")
 
 
 def _fsync_times(folder: Path) -> list[float]:
@@ -176,7 +176,7 @@ def _fsync_times(folder: Path) -> list[float]:
 def _free(folder: Path, free_mb: float) -> Check:
     seen = f"{folder}: {free_mb:,.0f} MB free"
     if free_mb < LEAST_FREE_MB:
-        return fail("disk space", seen, f"make room: below {LEAST_FREE_MB} MB alerts may not survive a power cut")
+        return fail("disk space", seen, f"free some space: below {LEAST_FREE_MB} MB alerts may not survive a power cut")
     if free_mb < WANTED_FREE_MB:
         return warn("disk space", seen, f"{WANTED_FREE_MB} MB or more leave room for a long outage")
     return ok("disk space", seen)
@@ -187,5 +187,5 @@ def _fsync(median_s: float, worst_s: float) -> Check:
     if worst_s >= STUCK_FSYNC_S:
         return fail("disk sync", seen, "the disk is failing or far too slow: replace it")
     if median_s >= SLOW_FSYNC_S:
-        return warn("disk sync", seen, "alerts wait for the disk; a better card, or state.commit_s up, helps")
+        return warn("disk sync", seen, "alerts wait for the disk: use a faster card, or raise state.commit_s")
     return ok("disk sync", seen)

@@ -1,4 +1,4 @@
-"""What the broker keeps for a daemon that is away, and how much of it it sends without an acknowledgement.
+"""How much the broker keeps for a daemon that is away, and how much it sends before the first acknowledgement.
 
 Tried with the daemon's own client (`tickover.transports.mqtt.link.Link`), protocol and receive maximum, under another
 client id.
@@ -28,7 +28,7 @@ OPEN_S: Final = 10.0
 """How long the connection and its subscription may take."""
 SENT_S: Final = 5.0
 NEXT_S: Final = 3.0
-"""How long the next queued message may take."""
+"""How long to wait for the next queued message."""
 WINDOW_WANTED: Final = 100
 """A daemon that lags behind waits ``state.idle_s`` (50 ms) for each window smaller than half its receive maximum. With
 so many in flight it takes 1,900 messages a second (measured): 1,000 vehicles at 1 Hz, and as much again to catch up."""
@@ -54,7 +54,7 @@ def examine(config: Config) -> Iterator[Check]:
 
 
 def _end_session(broker: Broker) -> None:
-    """A clean start ends the session before it; this one leaves none, whatever the protocol of that was."""
+    """A clean start ends the session before it, whatever its protocol was, and leaves none."""
     with MqttClient(configured(broker), client_id=broker.client_id):
         pass
 
@@ -70,16 +70,16 @@ def _link(broker: Broker, topic: str) -> Iterator[Link]:
 
 
 def _opened(link: Link) -> list[Received]:
-    """What comes until the subscription stands; BrokerError when it does not."""
-    came: list[Received] = []
+    """What is received until the subscription is in force; BrokerError when it is refused or not answered."""
+    received: list[Received] = []
     deadline = time.monotonic() + OPEN_S
     while (left := deadline - time.monotonic()) > 0:
         events = link.receive(left, QUEUED)
-        came += [event for event in events if isinstance(event, Received)]
+        received += [event for event in events if isinstance(event, Received)]
         answers = [event for event in events if isinstance(event, Subscribed)]
         if answers and not answers[0].refused:
-            return came
-    raise BrokerError(f"no subscription of the daemon's kind within {OPEN_S:g} s")
+            return received
+    raise BrokerError(f"expected the broker to grant a subscription of the daemon's kind, got none within {OPEN_S:g} s")
 
 
 def _send(broker: Broker, topic: str) -> None:
@@ -111,7 +111,7 @@ def _queue(kept: int) -> Check:
 
 
 def _window(window: int, kept: int, config: Config) -> Check:
-    """Whether the daemon is sent enough to commit at once (`Committer.due`)."""
+    """Whether the broker sends enough for the daemon to commit at once (`Committer.due`)."""
     seen = f"{window:,} messages in flight before the first acknowledgement"
     enough = config.broker.receive_maximum // 2
     fix = RAISE if config.broker.protocol == "5" else f'{RAISE}, or set protocol = "5"'

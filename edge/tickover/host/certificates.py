@@ -1,4 +1,4 @@
-"""How long a certificate is good for: the validity out of its DER (X.509, RFC 5280 section 4.1)."""
+"""The period of validity of a certificate, from its DER (X.509, RFC 5280 section 4.1)."""
 
 import ssl
 from datetime import UTC, datetime
@@ -18,12 +18,12 @@ def read_certificate(path: Path) -> bytes:
     text = path.read_text(encoding="ascii", errors="replace")
     start = text.find(_BEGIN)
     if start < 0:
-        raise ValueError(f"{path}: expected a PEM certificate")
+        raise ValueError(f"{path}: expected a PEM certificate, got none")
     return ssl.PEM_cert_to_DER_cert(text[start : text.index("-----END CERTIFICATE-----", start) + 25])
 
 
 def validity(der: bytes) -> tuple[datetime, datetime]:
-    """From when and until when the certificate is good; ValueError when the bytes are no certificate."""
+    """The first and the last moment of validity; ValueError when the bytes are no certificate."""
     try:
         _, inside, _ = _element(der, 0)
         tag, fields, _ = _element(inside, 0)

@@ -1,4 +1,4 @@
-"""How the C library hands out memory to the daemon."""
+"""The C library's memory allocator, set up for the daemon's two threads."""
 
 import ctypes
 from contextlib import suppress

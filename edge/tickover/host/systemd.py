@@ -16,7 +16,7 @@ def notify(message: str) -> None:
 
 
 def watchdog_s() -> float | None:
-    """How often systemd wants to hear of us at the latest, in seconds; None when it does not ask."""
+    """The longest span between two pings that systemd allows, in seconds; None without a watchdog."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     pid = os.environ.get("WATCHDOG_PID", "")
     if not microseconds.isdigit() or (pid and pid != str(os.getpid())):

@@ -27,7 +27,7 @@ Scalar = str | int | float | bool | tuple[Any, ...]
 
 
 def decode(text: str, kind: type[T], name: str) -> T:
-    """Read ``text`` as a ``kind``; ConfigError says ``name`` (the file), the key, what was expected and what came.
+    """Read ``text`` as a ``kind``; ConfigError names the file (``name``) and key, what was expected and what it got.
 
     Renamed keys are read under their old names, and logged once (see ``renamed``).
     """

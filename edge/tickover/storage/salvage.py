@@ -2,9 +2,9 @@
 
 A row with a good CRC was written by us, but not every one may be used:
 
-- *Something is wrong with the file's structure or its log.* A broken tree hides rows and can lead to deleted ones, a
-  broken log ends at an earlier commit. So messages, alarm topics and named values are taken, each for itself; no state:
-  an acknowledged input that followed it may be missing without a trace.
+- *The file's structure or its log is damaged.* A broken tree hides rows and can lead to deleted ones, a broken log ends
+  at an earlier commit. So messages, alarm topics and named values are taken, each for itself, but no state: an
+  acknowledged input that followed it may be missing without a trace.
 - *Only rows are damaged*, says SQLite's check of the whole file: all others are as the newest commit left them. When
   the journal and the named values are among those, states and journal go on together. A vehicle whose own row is bad
   begins anew: an empty state ends what the journal still has of it.
@@ -28,10 +28,10 @@ from tickover.storage.database import (
 )
 
 SETTLED: Final = "settled"
-"""The named value that says that somebody has dealt with what a new or salvaged file does not know."""
+"""The named value that says that what a new or salvaged file does not know is dealt with (`Change.settled`)."""
 DEDUPLICATION: Final = "taken/"
 """Named values that begin so say which messages the states and the journal include."""
-TOLD: Final = ("outbox", "retained")
+PUBLISHED: Final = ("outbox", "retained")
 _OF_STATES: Final = ("seq", DEDUPLICATION)
 """How named values begin that mean nothing without the states."""
 
@@ -48,11 +48,11 @@ def take_over(damaged: Path, db: Connection, trouble: DamagedError) -> list[str]
 
 
 def _copy(source: Connection, db: Connection, bad: dict[str, list[Any]]) -> list[str]:
-    for table in TOLD:
+    for table in PUBLISHED:
         _insert(db, table, _good(source, table))
     named = list(_good(source, "meta"))
     if any(name == "version" and body != VERSION for name, body, _ in named):
-        return []
+        return []  # named values and states of another version may mean something else
     keeps_states = bool(bad) and not (bad["journal"] or bad["meta"])
     left_out = (SETTLED,) if keeps_states else (SETTLED, *_OF_STATES)
     _insert(db, "meta", (row for row in named if not row[0].startswith(left_out)))
@@ -60,6 +60,8 @@ def _copy(source: Connection, db: Connection, bad: dict[str, list[Any]]) -> list
         return []
     for table in ("journal", "state"):
         _insert(db, table, _good(source, table))
+    # Run on no state, what the journal has of a vehicle would begin in the middle. An empty state newer than all
+    # entries ends them (`Change.states`).
     over = newest_seq(db) + 1
     _insert(db, "state", ((vehicle, over, b"", crc(f"{vehicle}/{over}", b"")) for vehicle in bad["state"]))
     return bad["state"]

@@ -4,10 +4,10 @@ Tables: ``journal`` (committed inputs since the last checkpoint), ``state`` (eac
 that it includes), ``outbox`` (messages to be published), ``retained`` (alarm topics as they should stand), ``meta``.
 Every row carries a CRC of its key and body.
 
-Trouble never stops the caller. A full, read-only or failing disk: the store goes on in memory, `Store.problem` says
-why, `Store.retry` goes back to disk. A damaged file: it is renamed aside, what can be trusted is taken
-over (`tickover.storage.salvage`), and `Store.quarantined` names it. After either, `Store.wants_checkpoint` asks for
-every state to be written again.
+The store works through trouble. With a full, read-only or failing disk it goes on in memory, `Store.problem` says why,
+and `Store.retry` goes back to disk. A damaged file is renamed aside, what can be trusted is taken over
+(`tickover.storage.salvage`), and `Store.quarantined` names it. After either, `Store.wants_checkpoint` asks for every
+state to be written again.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ META_DROPPED: Final = "outbox_dropped"
 KEPT: Final = "delivered >= ? AND substr(topic, 1, ?) = ?"
 """Delivered messages by when and by how their topics begin."""
 EVICT_SHARE: Final = 0.05
-"""An outbox that overflows is emptied to this share under its bounds, so that it does not sweep at each alert."""
+"""An outbox that overflows is emptied to this share below its bounds, so that it is not sorted at each alert."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,8 @@ class Store:
                 self._write_outbox(db, change, time)
                 put(db, "retained", "topic", change.retained)
                 put(db, "meta", "name", change.meta | ({SETTLED: b""} if change.settled else {}))
-                if self._copied_whole or db is self._disk:  # else the file may hold an alarm that this row clears
+                # In memory that is no copy of the file the row stays: the file may hold an alarm that it clears.
+                if self._copied_whole or db is self._disk:
                     db.executemany("DELETE FROM retained WHERE topic = ? AND body = x''", [(t,) for t in change.forget])
         except BaseException:
             self.rows, self.bytes, self._last_n, self.dropped = before
@@ -274,7 +275,8 @@ class Store:
             return True
         memory = self._db
         try:
-            disk = self._disk = self._disk or self._open_disk()  # ours to close: a lost one keeps its lock
+            # Kept in `_disk` at once: a connection that is lost without being closed keeps its lock on the file.
+            disk = self._disk = self._disk or self._open_disk()
             self._write(disk, full, 0, copy_from=memory)
         except (Error, DamagedError, OSError) as error:
             self.problem = str(error)
@@ -292,7 +294,7 @@ class Store:
             disk.execute("DELETE FROM outbox")
             disk.execute("DELETE FROM retained")
         if self._unread and number(disk, "SELECT count(*) FROM journal"):
-            disk.execute("DELETE FROM state")  # inputs follow them that nobody has run
+            disk.execute("DELETE FROM state")  # inputs that were never run follow these states
         disk.execute("DELETE FROM journal")
         for table in ("outbox", "retained", "meta", "state"):
             copy(memory, disk, table)
@@ -317,7 +319,7 @@ class Store:
         self._recount()
 
     def _give_up_disk(self, error: Exception) -> None:
-        """Before the next `retry`: a damaged file goes aside, a failing one is opened anew."""
+        """Before the next `retry`: a damaged file is put aside, a failing one is opened again."""
         if self._disk is not None:
             with suppress(Error):
                 self._disk.close()

@@ -1,6 +1,6 @@
 """When to try to connect again. In all a broker that can be reached is reached within 2 x keepalive + 2 s:
 
-- A connection that dies without a word: noticed at most 2 x keepalive after its last sign of life
+- A connection that dies without notice: recognised at most 2 x keepalive after the last bytes came
   (`FastClient.next_look`), and the first wait is at most 0.5 s.
 - A broker that comes back: the attempt under way may fail after ``attempt_s``, and the wait after it is at most one
   keepalive: 2 x keepalive, or keepalive + 3 s where that is more.
@@ -14,18 +14,21 @@ from typing import Final
 FIRST_S: Final = 0.5
 LONGEST_S: Final = 15.0
 LEAST_SHARE: Final = 0.2
-"""A wait is between this share of its limit and the whole: a fleet that lost its broker does not come back at once."""
+"""A wait is between this share of its limit and the whole, so that not all of a fleet connects at the same moment."""
 SHORTEST_ATTEMPT_S, LONGEST_ATTEMPT_S = 3.0, 10.0
 
 
 def attempt_s(keepalive_s: float) -> float:
-    """How long connecting, the handshake of TLS, and then the broker's greeting may take (seconds)."""
+    """How long connecting, the TLS handshake and the broker's CONNACK may take together (seconds)."""
     return min(LONGEST_ATTEMPT_S, max(SHORTEST_ATTEMPT_S, keepalive_s))
 
 
 class Waits:
-    """Between attempts: the limit doubles from the first to the longest, and begins anew when a connection has lasted
-    longer than the limit; one that the broker ends at once, again and again, is not tried in a hurry."""
+    """Waits between attempts: the limit doubles from the first to the longest.
+
+    It starts from the first again after a connection that lasted longer than the limit; connections that the broker
+    ends at once do not count.
+    """
 
     def __init__(self, keepalive_s: float) -> None:
         self._longest = min(LONGEST_S, keepalive_s)

@@ -120,7 +120,7 @@ def test_our_certificate_that_has_ended_is_told_before_the_broker_hangs_up(fleet
     tls = {"ca": str(fleet.certs / "ca.crt"), "key": str(fleet.certs / "truck-1.key")}
     assert not list(troubles(Settings(client_id="c", tls=Tls(certificate=str(fleet.certs / "truck-1.crt"), **tls))))
     (line,) = troubles(Settings(client_id="c", tls=Tls(certificate=str(ended), **tls)))
-    assert line.startswith(f"certificate {ended}: good from")
+    assert line.startswith(f"certificate {ended}: valid from")
     assert line.endswith("renew it, or set the clock")
 
 
@@ -152,7 +152,7 @@ def publishing(broker: Broker, body: str) -> Iterator[None]:
 def test_doctor_says_that_no_name_is_a_models_and_that_times_are_far(broker: Broker, tmp_path: Path) -> None:
     for shown, state, said in (
         ({"time": time.time(), "temp": 1.0}, "fail", "none is a model's; they are: temp"),
-        ({"time": time.time(), "rpm": 1.0}, "warn", "2 that the models want did not come: coolant, speed"),
+        ({"time": time.time(), "rpm": 1.0}, "warn", "2 that the models need were not received: coolant, speed"),
         ({"time": time.time() / 1000, "rpm": 1.0}, "warn", "days behind this clock"),
     ):
         config = plain(broker, tmp_path)
@@ -171,7 +171,7 @@ def test_a_gate_whose_signal_does_not_come_is_told_and_one_beside_the_models_is_
     with publishing(broker, json.dumps({"time": time.time(), **shown})):
         _, states, heard = doctor(config)
     assert states["readings"] == state, heard
-    assert ("the gate stays shut without: ignition" in heard) is (state == "fail")
+    assert ("vehicles.gate got no value of: ignition" in heard) is (state == "fail")
     with Daemon(tmp_path, broker.port, vehicles={"gate": "ignition > 0"}, out={"health_s": 0.5}) as daemon:
         truck.send([(START + second, shown) for second in range(5)])
         told = "gated: dropped by vehicles.gate: no value received yet for one of its signals"

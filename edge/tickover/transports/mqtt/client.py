@@ -28,15 +28,15 @@ CONNECT_LIMIT_S: Final = 10.0
 CLOSE_LIMIT_S: Final = 5.0
 FLUSH_S: Final = 0.005
 NO_TOPIC: Final = "tickover/none"
-"""Nobody subscribes to it; to unsubscribe from it is a question that every broker answers."""
+"""Nobody subscribes to it; every broker answers an UNSUBSCRIBE for it."""
 IN_FLIGHT: Final = 100
-"""Publishes that may await their acknowledgement; one more waits."""
+"""Publishes that may be unacknowledged; `publish` waits before one more."""
 WAITING: Final = 10_000
 """Received messages that may wait for the reader; the next ones are dropped and counted as ``overflow``."""
 RECEIVE_MAXIMUM: Final = WAITING
 """QoS 1 messages that the broker may send unacknowledged; none is dropped while the reader acknowledges late."""
 UNHEARD: Final = 0x10
-"""Reason code "no matching subscribers": accepted, but nobody is there to get it."""
+"""Reason code "no matching subscribers": accepted, but nobody receives it."""
 LONGEST_BACK_OFF_S: Final = 30
 
 
@@ -56,8 +56,8 @@ class MqttClient:
 
     ``client_id`` empty: the broker names it and keeps no session. ``session_s`` > 0 keeps the session, and what the
     broker queues for it, for that long after the end. ``acknowledge`` False leaves it to the reader to call ``ack``.
-    ``counts`` tells what happened: published, unheard (accepted, nobody subscribes), refused, received, overflow,
-    reconnected; ``refusal`` is the last refusal in words.
+    ``counts`` says what happened: published, unheard (accepted, nobody subscribes), refused, received, overflow,
+    reconnected; ``refusal`` is the text of the last refusal.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class MqttClient:
         return channel.getpeercert(binary_form=True) if isinstance(channel, ssl.SSLSocket) else None
 
     def connect(self) -> None:
-        """Connect and wait for the broker's answer; BrokerError says why it did not come or was no."""
+        """Connect and wait for the broker's answer; BrokerError says why there was none, or why it was a refusal."""
         where, asked = self._connection, session(self._session_s, RECEIVE_MAXIMUM)
         try:
             self._client.connect(where.host, where.port, KEEPALIVE_S, clean_start=not self._session_s, properties=asked)
@@ -138,7 +138,7 @@ class MqttClient:
             self._settle()
         deadline = time.monotonic() + CLOSE_LIMIT_S
         while self._client.is_connected() and self._client.want_write() and time.monotonic() < deadline:
-            time.sleep(FLUSH_S)  # paho hangs up over packets, acknowledgements too, that wait to be written
+            time.sleep(FLUSH_S)  # paho closes the socket without writing what waits, acknowledgements too
         properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
         if self._forget:
             properties.SessionExpiryInterval = 0
@@ -148,15 +148,15 @@ class MqttClient:
     def _settle(self) -> None:
         """Wait, for a bounded time, until the broker has read every acknowledgement.
 
-        Closing a socket on messages that are still coming resets it, and a reset makes the broker forget what it has
-        not read yet. It answers in order, so the answer to a last request says that it has read all before.
+        A socket that is closed while messages still come is reset, and a reset makes the broker lose what it has not
+        read yet. It answers in order: the answer to a last request shows that it has read all before.
         """
         self._settled.clear()
         self._client.unsubscribe(NO_TOPIC)
         self._settled.wait(CLOSE_LIMIT_S)
 
     def end_session(self) -> None:
-        """Let the broker forget the session, and what it queues for it, at ``close``."""
+        """Ask the broker to drop the session, and what it queues for it, at ``close``."""
         self._forget = True
 
     def subscribe(self, pattern: str, qos: int = 1) -> None:
@@ -182,7 +182,7 @@ class MqttClient:
             return None
 
     def ack(self, message: Message) -> None:
-        """Tell the broker that the message is safe here; for ``acknowledge=False``."""
+        """Acknowledge the message to the broker; for ``acknowledge=False``."""
         self._client.ack(message.number, message.qos)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
@@ -200,7 +200,7 @@ class MqttClient:
             self._window.release()
         return held == IN_FLIGHT
 
-    # Callbacks, in paho's thread. One that raises ends that thread, so they only count and hand over.
+    # Callbacks, in paho's thread, which an exception would end: they only count and hand over.
 
     def _on_connect(self, client: Client, data: Any, flags: Any, code: ReasonCode, properties: Any) -> None:
         self._answer.put(code)
@@ -240,7 +240,7 @@ class MqttClient:
 
 
 def _refusal(answer: ReasonCode | None, where: Connection) -> str:
-    """Why there is no connection; ``answer`` None: the broker hung up instead of answering."""
+    """Why there is no connection; ``answer`` None: the broker closed it instead of answering."""
     if answer is not None:
         return f"the broker refused the connection: {answer}"
     if where.tls and where.certificate is None:

@@ -41,7 +41,7 @@ class Connection(Struct, frozen=True, kw_only=True):
 
     @property
     def is_allowed(self) -> bool:
-        """False for plaintext to another machine that nobody asked for."""
+        """False for plaintext to another machine without ``plaintext``."""
         return self.tls or self.plaintext or is_loopback(self.host)
 
     @property
@@ -60,7 +60,7 @@ class Connection(Struct, frozen=True, kw_only=True):
         return context
 
     def introduce(self, client: Client) -> None:
-        """Give the client credentials and TLS."""
+        """Give the client its credentials and TLS context."""
         if self.username:
             client.username_pw_set(self.username, self.password)
         if self.tls:
@@ -101,8 +101,8 @@ def check_files(broker: Broker) -> None:
 
 
 def session(expiry_s: int, receive_maximum: int) -> Properties:
-    """What a MQTT 5 client asks for when it connects: how long its session outlives the connection, and how much the
-    broker may send unacknowledged."""
+    """What an MQTT 5 client asks for when it connects: how long its session outlives the connection, and how many
+    messages the broker may send unacknowledged."""
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = expiry_s
     properties.ReceiveMaximum = receive_maximum

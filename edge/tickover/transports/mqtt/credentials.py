@@ -1,4 +1,4 @@
-"""Whether others than the daemon may read the files that let someone pass for it."""
+"""Whether others than the daemon may read its credentials and keys."""
 
 import os
 import stat
@@ -15,7 +15,7 @@ OTHERS: Final = stat.S_IROTH | stat.S_IWOTH
 
 
 class Exposed(NamedTuple):
-    """One file that too many may read or write: what was seen, and the command that mends it."""
+    """One file that others may read or write: what was seen, and the command that corrects it."""
 
     seen: str
     fix: str
@@ -24,7 +24,7 @@ class Exposed(NamedTuple):
 def exposed(broker: Broker) -> Iterator[Exposed]:
     """The credentials file and the TLS key, where group or others have access; files that are not there are left out.
 
-    A file of another owner (root's, under /etc) may be our group's to read: that is how we come by it.
+    A file of another owner (root's, under /etc) may be our group's to read: the daemon gets it that way.
     """
     key = broker.tls.key if broker.tls else None
     for word, name in (("credentials", broker.credentials), ("TLS key", key)):
@@ -47,13 +47,13 @@ def troubles(broker: Broker) -> Iterator[str]:
 
 
 def _out_of_date(name: str) -> Iterator[str]:
-    """OpenSSL accepts more kinds of PEM than ours (``TRUSTED CERTIFICATE``)."""
+    """OpenSSL accepts more kinds of PEM than `read_certificate` does (``TRUSTED CERTIFICATE``)."""
     now = datetime.now(UTC)
     try:
         begins, ends = validity(read_certificate(Path(name)))
     except ValueError as error:
-        yield f"certificate {name}: cannot tell how long it is good: {error}"
+        yield f"certificate {name}: cannot tell how long it is valid: {error}"
         return
     if not begins <= now <= ends:
-        dates = f"good from {begins:%Y-%m-%d} to {ends:%Y-%m-%d}"
+        dates = f"valid from {begins:%Y-%m-%d} to {ends:%Y-%m-%d}"
         yield f"certificate {name}: {dates}, and today is {now:%Y-%m-%d}: renew it, or set the clock"

@@ -269,7 +269,7 @@ class Link:
         self, client: FastClient, packet_id: int, topic: str | None, payload: bytes, dup: bool, retain: bool
     ) -> None:
         """Hand over one message; one without a topic, or retained and not wanted, is only acknowledged, in its turn."""
-        token = Delivery(self._connection, self._receipts.came(packet_id), packet_id, QOS, dup)
+        token = Delivery(self._connection, self._receipts.arrived(packet_id), packet_id, QOS, dup)
         if topic is None or (retain and topic not in self._session.retained):
             self._acknowledge(client, [token])
         else:

@@ -17,7 +17,7 @@ class Receipts:
         self._first = 0
         self._done: set[int] = set()
 
-    def came(self, packet_id: int) -> int:
+    def arrived(self, packet_id: int) -> int:
         """A message with this packet identifier arrived; its place."""
         self._waiting.append(packet_id)
         return self._first + len(self._waiting) - 1

@@ -34,7 +34,8 @@ class Broker(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the broker is and how to talk to it.
 
     ``receive_maximum`` bounds the messages in flight to the daemon (Mosquitto 2.0.11 sends more); half of it
-    unacknowledged forces a commit.
+    unacknowledged forces a commit. ``taken_over_wait_s``: how long to stay disconnected when another client uses the
+    client id.
     Plaintext to another machine needs ``allow_plaintext = true``. Credentials come from the TOML file
     ``credentials`` (``username``, ``password``) or the environment, never from the command line.
     """
