@@ -1,1 +1,1 @@
-"""The workshop: training, calibration and judging."""
+"""The workshop: trains detectors, sets their limits, and measures them on recorded trips."""

@@ -12,7 +12,8 @@ from tickover.errors import RunError
 from tickover_train.fitting import checkpoint
 from tickover_train.fitting.batch_rows import lay
 from tickover_train.fitting.corruption import corrupt, span_mask
-from tickover_train.fitting.fit import Errors, Task, new_network
+from tickover_train.fitting.fit import Task, new_network
+from tickover_train.fitting.loss import Errors
 from tickover_train.fitting.reference import expect
 from tickover_train.pipeline import (
     Job,

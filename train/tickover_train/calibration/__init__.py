@@ -1,1 +1,1 @@
-"""Picks the value of every limit: residual spread, input drift correction, false-alarm budget."""
+"""Sets what surrounds the network: scales of residuals, input drift correction, limits for a budget; no torch."""

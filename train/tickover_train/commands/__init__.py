@@ -1,1 +1,1 @@
-"""The workshop's commands."""
+"""The workshop's commands: a file each."""

@@ -1,1 +1,1 @@
-"""Compares alerts with labels and injected faults: pure functions, no torch."""
+"""Measures a detector: injected faults and labelled anomalies against its alarms; no torch."""

@@ -93,6 +93,7 @@ class PcaScorer:
         return Track(score, score >= 1.0)
 
     def _filter(self, raw: Floats, past: float | None = None) -> Floats:
+        # The filter begins settled at the first value, or carries on from the clean tick before a span.
         start = (1.0 - self._alpha) * (raw[0] if past is None else past)
         smooth, _ = lfilter([self._alpha], [1.0, self._alpha - 1.0], raw, zi=[start])
         return np.asarray(smooth, dtype=np.float64)
@@ -109,6 +110,7 @@ class _Pca:
         spread = np.sqrt((np.where(seen, pooled - self.center, 0.0) ** 2).sum(0) / count)
         self.scale = np.where(spread > 0, spread, 1.0)
         normal = self._normal(pooled)
+        # The components of the standardised ticks; eigh gives them from the smallest variance to the largest.
         variance, vectors = np.linalg.eigh(normal.T @ normal)
         share = np.cumsum(variance[::-1]) / max(float(variance.sum()), 1e-12)
         self.components = vectors[:, ::-1][:, : int(np.searchsorted(share, PCA_KEPT)) + 1]

@@ -63,6 +63,7 @@ def points(labels: Sequence[Bools], alarms: Sequence[Bools]) -> Points:
 
     The definitions of the SKAB benchmark (Katser and Kozitsin 2020); rates are shares, not percents.
     """
+    # Pooled and not averaged over series: a series without an anomaly has no recall of its own.
     truth, alarm = np.concatenate(labels), np.concatenate(alarms)
     tp = int((truth & alarm).sum())
     fp = int((~truth & alarm).sum())
@@ -103,6 +104,7 @@ def nab(changes: Sequence[Ints], detections: Sequence[Ints], window: int) -> flo
             free = last
         total += NAB_FALSE * int(outside.sum())
         count += len(truth)
+    # Scaled so that a detector without any detection scores 0: it earns NAB_MISSED at every change.
     worst = NAB_MISSED * count
     return 100.0 * (total - worst) / (NAB_TRUE * count - worst) if count else 0.0
 

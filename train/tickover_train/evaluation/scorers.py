@@ -99,6 +99,7 @@ class ModelScorer:
             track = Track(np.empty(len(trip)), np.empty(len(trip), dtype=bool))
             cuts = sorted({0, *marks[number], len(trip)})
             for first, last in pairwise(cuts):
+                # Exactly what a span that starts here begins from: the graph's state and the episode logic's.
                 self._past[number, first] = _Past(state.copy(), episodes.state())
                 states, scores = self.detector.run_batch(state[None], trip[first:last, None])
                 state = states[0]

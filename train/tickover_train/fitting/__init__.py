@@ -1,1 +1,1 @@
-"""Trains the network: torch."""
+"""The network in torch: its training, how far back it sees, and the reference for the exported file."""

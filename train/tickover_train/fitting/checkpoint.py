@@ -1,7 +1,7 @@
 """A fit's checkpoint on disk: arrays as safetensors, the rest as JSON. No pickle.
 
-Each epoch's arrays have their own file, written before the JSON that points to it; older ones go afterwards. So a
-kill at any moment leaves a whole pair.
+Each epoch's arrays have their own file, written before the JSON that points to it; older ones are deleted afterwards.
+So a kill at any moment leaves a whole pair.
 """
 
 from pathlib import Path
@@ -66,7 +66,7 @@ def read(folder: Path, fold: int, job: str) -> Checkpoint | None:
 
 
 def clear(folder: Path) -> None:
-    """Remove every checkpoint in the folder."""
+    """Delete every checkpoint in the folder."""
     for path in folder.glob("fold-*"):
         path.unlink()
 

@@ -1,7 +1,7 @@
-"""What happens to a trip's inputs in training: spans in which a signal is missing, foreign or shifted.
+"""Corrupts a trip's inputs for training: spans in which a signal is missing, foreign or shifted.
 
-The targets stay as they were, so that each signal learns to be expected from the others and from its own past, as in
-a denoising autoencoder (Vincent et al. 2008).
+The targets stay as they were, so that the network learns to expect each signal from the others and from its own past,
+as in a denoising autoencoder (Vincent et al. 2008).
 """
 
 from collections.abc import Sequence
@@ -37,6 +37,7 @@ def corrupt(
     ticks, signals = trip.shape
     values = trip.copy()
     foreign = span_mask(random, ticks, signals, config.foreign, span)
+    # Another trip's values of the same signal: plausible in themselves, so only the other signals contradict them.
     for signal in np.flatnonzero(foreign.any(0)):
         values[foreign[:, signal], signal] = _stretch(others, random, ticks, int(signal))[foreign[:, signal]]
     shifted = span_mask(random, ticks, signals, config.shifted, span)

@@ -1,7 +1,7 @@
 """Fitting one network: truncated back-propagation through time, early stopping, checkpoints.
 
-All chance comes from generators seeded with (seed, fold, epoch), so an interrupted fit that resumes is the fit that
-was never interrupted, and equal seeds give equal weights on one machine.
+All random numbers come from generators seeded with (seed, fold, epoch). So a fit that is interrupted and resumed gives
+the weights of one that was not, and equal seeds give equal weights on one machine.
 """
 
 import math
@@ -18,6 +18,7 @@ from tickover.core.values import FloatArray
 from tickover_train.config import TrainConfig
 from tickover_train.fitting.batch_rows import BatchRows, lay
 from tickover_train.fitting.corruption import corrupt
+from tickover_train.fitting.loss import LEAST_ERROR, Errors
 from tickover_train.fitting.network import (
     Recurrent,
     State,
@@ -27,20 +28,27 @@ from tickover_train.fitting.network import (
     with_mask,
 )
 
-LEAST_ERROR: Final = 1e-3
-"""Added to each signal's mean error: one that is known exactly takes no more of the training."""
 FIRST_ERROR: Final = 0.4
 """About the mean Huber error of a network that expects every signal's mean."""
 USUAL_RATE: Final = 0.02
 """How fast the usual error follows, per chunk."""
 WARM_UP_EPOCHS: Final = 1.0
+"""The learning rate rises over the first epoch ..."""
+FIRST_STEP: Final = 0.02
+"""... and begins as if this part of an epoch were over: the first chunk learns something, too."""
+LAST_RATE: Final = 0.01
+"""At the end of the half cosine this share of the learning rate is left."""
 VALIDATION: Final = 1_000_003
 """In place of the epoch: seeds the fixed corruption of the held-out trips."""
 
 
 @dataclass
 class Checkpoint:
-    """Where a fit stands after ``epoch`` epochs: everything that a checkpoint holds."""
+    """The state of a fit after ``epoch`` epochs: everything that a checkpoint holds.
+
+    ``losses`` are (training, held out) for each epoch; ``best`` and ``weights`` are weights by name, ``moments`` Adam's
+    state, ``usual`` the recent mean error ``[F]`` under ``error``.
+    """
 
     epoch: int = 0
     losses: list[tuple[float, float]] = field(default_factory=list)
@@ -59,7 +67,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One fit: normalised trips to learn from and to stop by, and what to tell while at it.
+    """One fit: normalised trips to learn from and to stop by, and who hears of its progress.
 
     ``tell(done, text)`` gets the share of the fit's largest possible length; ``save`` gets each finished epoch;
     ``stopped()`` true ends the fit at once with the best so far.
@@ -86,13 +94,14 @@ def choose_device(wanted: str) -> torch.device:
 
 def new_network(task: Task) -> Recurrent:
     """A seeded network on the task's device."""
+    # Initial weights are drawn from torch's global generator, which is left as it was for whoever uses it.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed(task.config.seed, task.fold))
         return build(task.spec, task.training[0].shape[1]).to(task.device)
 
 
 def fit(task: Task, checkpoint: Checkpoint | None = None) -> Checkpoint:
-    """Train until the held-out loss stops falling, the epochs are used up, or someone stops it; returns the best."""
+    """Train until the held-out loss stops falling, the epochs are used up or ``task.stopped()``; returns the best."""
     checkpoint = checkpoint or Checkpoint()
     network = new_network(task)
     optimizer = torch.optim.Adam(network.parameters(), lr=task.config.fit.learning_rate)
@@ -100,9 +109,11 @@ def fit(task: Task, checkpoint: Checkpoint | None = None) -> Checkpoint:
     if checkpoint.weights:
         load_weights(network, checkpoint.weights)
         _load_moments(optimizer, checkpoint.moments)
+    # Corrupted once and for all: held-out losses of different epochs are compared with each other.
     check = _batch_rows(task, task.held_out, VALIDATION)
     while not checkpoint.finished and not task.stopped():
         trained = _epoch(task, network, optimizer, checkpoint)
+        # An epoch cut short is left out, unless it is the first: there must be weights to go on with.
         if trained is None and checkpoint.best:
             break
         _judge(task, network, optimizer, checkpoint, trained, check)
@@ -146,15 +157,18 @@ def _epoch(task: Task, network: Recurrent, optimizer: torch.optim.Adam, checkpoi
         if task.stopped():
             return None
         rate = _learning_rate(task, checkpoint.epoch + number / len(rows.inputs))
+        # By hand and not by a scheduler of torch: a resumed fit has the same rate at the same place.
         for group in optimizer.param_groups:
             group["lr"] = rate
         errors, state = _chunk(network, rows, number, state, task)
+        # Over the recent mean, not over the chunk's own error: see ``Errors``.
         loss = (errors.mean / (usual + LEAST_ERROR)).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), task.config.fit.gradient_clip)
         optimizer.step()
         errors = errors.detach()
+        # A signal without targets in this chunk keeps its usual error: 0 would make it count too much in the next.
         usual = torch.where(errors.count > 0, usual + USUAL_RATE * (errors.mean - usual), usual)
         total += errors
     checkpoint.usual["error"] = usual.cpu().numpy()
@@ -174,60 +188,16 @@ def _chunk(network: Recurrent, rows: BatchRows, number: int, state: State, task:
     keep = torch.from_numpy(~rows.reset[number]).to(task.device)
     x = with_mask(torch.from_numpy(rows.inputs[number]).to(task.device))
     target = torch.from_numpy(rows.targets[number]).to(task.device)
+    # States are carried over chunks, gradients are not (truncated back-propagation); a trip's start restarts its row.
     state = network.restart(state, keep)
     expected, target, state = network.pairs(x, target, state)
     return Errors.of(expected, target, task.config.fit.huber), tuple(part.detach() for part in state)
 
 
-@dataclass(frozen=True, slots=True)
-class Errors:
-    """Huber errors summed per signal, and how many targets there were: both ``[F]``; missing targets count nothing.
-
-    Training divides each signal's mean error by what it usually is of late, so that a halved error is worth the same in
-    every signal: charts measure residuals in units of their own spread, and a signal that is nearly known must not
-    be drowned by one that is hardly known. Usual is meant over epochs: dividing by the chunk's own error would teach a
-    signal that moves seldom, like a coolant that is warm for hours, to stand still.
-    """
-
-    sum: Tensor
-    count: Tensor
-
-    @classmethod
-    def none(cls, signals: int, device: torch.device) -> "Errors":
-        """Nothing yet."""
-        return cls(torch.zeros(signals, device=device), torch.zeros(signals, device=device))
-
-    @classmethod
-    def of(cls, expected: Tensor, target: Tensor, corner: float) -> "Errors":
-        """Of one chunk ``[..., F]``; the corner of Huber's loss is in standard deviations."""
-        seen = torch.isfinite(target)
-        filled = torch.where(seen, target, expected)
-        error = torch.nn.functional.huber_loss(expected, filled, reduction="none", delta=corner)
-        axes = tuple(range(error.dim() - 1))
-        return cls(error.sum(axes), seen.sum(axes).to(error.dtype))
-
-    def __add__(self, other: "Errors") -> "Errors":
-        return Errors(self.sum + other.sum, self.count + other.count)
-
-    def detach(self) -> "Errors":
-        """Without their graph."""
-        return Errors(self.sum.detach(), self.count)
-
-    @property
-    def mean(self) -> Tensor:
-        """Per signal ``[F]``; 0 where there was no target."""
-        return self.sum / self.count.clamp(min=1)
-
-    @property
-    def loss(self) -> float:
-        """Mean over the signals of the logarithm of their mean error: what stops the fit and compares cells."""
-        logs = torch.log(self.mean + LEAST_ERROR)[self.count > 0]
-        return float(logs.mean()) if len(logs) else 0.0
-
-
 def _batch_rows(task: Task, trips: Sequence[FloatArray], epoch: int, turned: bool = False) -> BatchRows:
     random = np.random.default_rng([task.config.seed & 0xFFFF_FFFF, task.fold, epoch])
     span = task.config.corruption.span_s / task.period_s
+    # Trips of equally many chunks are dealt in the order given: without this they would share a row in every epoch.
     order = random.permutation(len(trips))
     targets = [trips[i] for i in order]
     inputs = [corrupt(trip, task.training, random, task.config.corruption, span) for trip in targets]
@@ -237,8 +207,9 @@ def _batch_rows(task: Task, trips: Sequence[FloatArray], epoch: int, turned: boo
 def _learning_rate(task: Task, epochs: float) -> float:
     """Rises over the first epoch, then falls along a half cosine to a hundredth."""
     fit = task.config.fit
-    warm = min(1.0, (epochs + 0.02) / WARM_UP_EPOCHS)
-    return fit.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, epochs / fit.epochs))))
+    warm = min(1.0, (epochs + FIRST_STEP) / WARM_UP_EPOCHS)
+    cosine = 1.0 + math.cos(math.pi * min(1.0, epochs / fit.epochs))
+    return fit.learning_rate * warm * (LAST_RATE + (1.0 - LAST_RATE) * 0.5 * cosine)
 
 
 def _moments(optimizer: torch.optim.Adam) -> dict[str, FloatArray]:

@@ -1,4 +1,4 @@
-"""Memory horizon: how far back a trained network can see.
+"""Memory horizon: how far back a trained network sees.
 
 ``memory[k]`` is the norm of the gradient of the output at t with respect to the input at t-k: the Frobenius norm of
 d expected(t) / d normalised(t-k), exact, one backward pass per output. ``state[k]`` is the same of d s(t) / d s(t-k), s
@@ -55,6 +55,7 @@ def horizons(network: Recurrent, trips: Sequence[FloatArray], seed: int, lags: i
     """Both horizons at ``POSITIONS`` seeded places of normalised trips ``[T, F]``; short trips give short curves."""
     lags = min(lags, max(len(trip) for trip in trips) - 1)
     windows = _windows(trips, lags, seed)
+    # cuDNN cannot run a recurrent network backward in evaluation mode, which this one is in.
     with torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(enabled=False):
         torch.manual_seed(seed)
         memory = find(_through_inputs(network, windows, lags))
@@ -70,10 +71,11 @@ def find(curve: DoubleArray) -> Horizon:
 
 
 def _windows(trips: Sequence[FloatArray], lags: int, seed: int) -> Tensor:
-    """``[run-in + lags + 1, POSITIONS, F]``; each ends at the position that is looked at."""
+    """``[run-in + lags + 1, POSITIONS, F]``; each ends at a position that is measured."""
     random = np.random.default_rng([seed & 0xFFFF_FFFF, 2])
     ticks = min(RUN_IN + lags + 1, max(len(trip) for trip in trips))
     usable = [trip for trip in trips if len(trip) >= ticks]
+    # Every position of every usable trip has the same chance.
     share = np.array([len(trip) - ticks + 1.0 for trip in usable])
     chosen = random.choice(len(usable), size=POSITIONS, p=share / share.sum())
     starts = [int(random.integers(len(usable[i]) - ticks + 1)) for i in chosen]
@@ -85,6 +87,7 @@ def _through_inputs(network: Recurrent, windows: Tensor, lags: int) -> DoubleArr
     x = with_mask(windows.to(device)).requires_grad_()
     expected = _last(network, x)
     squares = torch.zeros(lags + 1, x.shape[1], dtype=torch.float64)
+    # One backward pass per output gives one row of the Jacobian, at all lags at once.
     for signal in range(network.signals):
         (gradient,) = torch.autograd.grad(expected[:, signal].sum(), x, retain_graph=True)
         values = gradient[..., : network.signals].flip(0)[: lags + 1]
@@ -132,12 +135,13 @@ def correlation_time(trips: Sequence[FloatArray], longest: int = LAGS) -> Double
     """Per signal the lag in ticks at which its autocorrelation falls below 1/e, over trips the median, at most
     ``longest``.
 
-    What a signal's own past says about it fades on this scale: a network with less memory cannot expect it.
+    A signal's own past predicts it over this time: a network with less memory cannot use that.
     """
     return np.median([_fading(trip, longest) for trip in trips], axis=0)
 
 
 def _fading(trip: FloatArray, longest: int) -> DoubleArray:
+    # Autocorrelation by FFT (Wiener-Khinchin), padded to twice the length so that the ends do not wrap around.
     values = np.nan_to_num(trip - np.nanmean(np.where(np.isfinite(trip), trip, 0.0), axis=0)).astype(np.float64)
     size = 2 * len(values)
     spectrum = np.abs(np.fft.rfft(values, size, axis=0)) ** 2

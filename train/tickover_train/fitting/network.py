@@ -1,4 +1,4 @@
-"""The networks, in torch's fused cells, with the weights' names and meaning of ``tickover_export.spec``.
+"""The networks in torch's fused cells, with the names and the meaning of the weights in ``tickover_export.spec``.
 
 Shapes: T ticks, B batch rows, F signals, H hidden, Z bottleneck, W window. Inputs are ``[T, B, 2F]``: normalised values
 with 0 for missing, then the mask with 1 = present. Outputs are the expected normalised values ``[T, B, F]``.
@@ -55,7 +55,7 @@ class Cell(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """What the three architectures share: an encoder over values and mask, and an output layer."""
+    """The base of the three architectures: an encoder over values and mask, and an output layer."""
 
     INPUTS = 2
     """Inputs of the encoder per signal: value and mask."""
@@ -71,7 +71,7 @@ class Recurrent(nn.Module):
         raise NotImplementedError
 
     def pairs(self, x: Tensor, target: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-        """What training compares: expected values, the targets they answer to, and the state to go on with."""
+        """Expected values and their targets, which training compares, and the state to go on with."""
         expected, state = self(x, state)
         return expected, target, state
 
@@ -83,8 +83,8 @@ class Recurrent(nn.Module):
 class Forecaster(Recurrent):
     """``expected(t) = previous(t) + output(h(t-1))``: the last value and a learnt change; it never sees tick t.
 
-    The encoder sees value, mask and change of each signal. The learnt change starts at nothing: an untrained forecaster
-    expects the last value, and what signals' levels say of it is learnt only if they say something.
+    The encoder sees value, mask and change of each signal. The learnt change starts at 0: an untrained forecaster
+    expects the last value, and levels are used only as far as training finds that they help.
     """
 
     INPUTS = 3
@@ -92,13 +92,14 @@ class Forecaster(Recurrent):
     def __init__(self, spec: Network, signals: int) -> None:
         super().__init__(spec, signals)
         from_inputs = self.encoder.fused.get_parameter("weight_ih_l0")
-        for nought in (from_inputs[:, :signals], self.output.weight, self.output.bias):
-            nn.init.zeros_(nought)
+        for part in (from_inputs[:, :signals], self.output.weight, self.output.bias):
+            nn.init.zeros_(part)
 
     def forward(self, x: Tensor, state: State = ()) -> tuple[Tensor, State]:
         """See ``Recurrent.forward``; the state is the encoder's, then the last tick's input, all missing at first."""
         before = torch.cat([state[-1] if state else torch.zeros_like(x[:1]), x[:-1]])
         (value, mask), (previous, seen) = x.chunk(2, dim=-1), before.chunk(2, dim=-1)
+        # A change is known where both ticks are: to or from a missing value it is 0, as the graph has it.
         change = (value - previous) * (mask * seen)
         h, after = self.encoder(torch.cat([x, change], dim=-1), state[:-1])
         first = state[0] if state else torch.zeros_like(h[:1])
@@ -129,17 +130,18 @@ class Seq2Seq(Autoencoder):
     """
 
     STRIDE: Final = 8
-    """Training unrolls the window that ends at every eighth tick: neighbours teach nearly the same."""
+    """Training unrolls the window that ends at every eighth tick: neighbouring windows are nearly the same."""
 
     def __init__(self, spec: Network, signals: int) -> None:
         super().__init__(spec, signals)
         if spec.window is None:
-            raise ValueError("seq2seq needs a window")
+            raise ValueError("seq2seq: expected a window, got none")
         self.width = spec.window
 
     def unroll(self, windows: Tensor, steps: int) -> Tensor:
         """Windows ``[W, N, 2F]`` to what is expected of the last ``steps`` ticks, newest first ``[steps, N, F]``."""
         h, _ = self.encoder(windows, ())
+        # The decoder gets the context at every step, not its last output: feedback cannot be one ONNX operator.
         context = torch.tanh(self.bottleneck(h[-1]))
         g, _ = self.decoder(context.expand(steps, *context.shape), ())
         out: Tensor = self.output(g)
@@ -192,7 +194,7 @@ def weights_of(network: Recurrent) -> dict[str, FloatArray]:
 
 
 def load_weights(network: Recurrent, weights: Mapping[str, FloatArray]) -> None:
-    """The other way round."""
+    """Set the weights from arrays under the names of ``tickover_export.spec``."""
     own = network.state_dict()
     network.load_state_dict({name: torch.from_numpy(np.array(weights[_spec_name(name)])) for name in own})
 

@@ -1,1 +1,1 @@
-"""HTML pages of training, evaluation and comparison."""
+"""HTML pages of training, evaluation and comparison, and figures in words."""
