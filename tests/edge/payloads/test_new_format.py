@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from key_value_payload import KeyValue
 from tickover.daemon.config import Vehicles, load_config
 from tickover.daemon.intake import Intake
 from tickover.errors import ConfigError
 from tickover.jobs.record import Recorder
 from tickover.logs.trip_files import TripFiles
-from tickover.payloads.base import Input
+from tickover.payloads.base import Input, PayloadError
 from tickover.payloads.listener import Listener
 from tickover.payloads.registry import FORMATS
 from tickover.transports.base import Received
@@ -56,6 +57,16 @@ def test_it_is_recorded_under_the_models_names(tmp_path: Path) -> None:
     assert listener.counts == Counter(rows=2, bad_pairs=1)
     recorder.commit()
     assert len([*tmp_path.glob("t1/*.jsonl.gz")]) == 1
+
+
+def test_a_decoder_that_cannot_name_the_signals_ends_no_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(decoder: KeyValue, fields: object, payload: bytes) -> list[str]:
+        raise PayloadError("bad_pairs")
+
+    monkeypatch.setattr(KeyValue, "names", refuse)
+    listener = Listener([SPEC])
+    assert listener.rows("plant/north/t1", b"17.5;N=812.5", arrival=0) == []
+    assert listener.counts == Counter(rows=1, unknown_signal=1)
 
 
 def test_a_configuration_may_name_it_and_its_own_fields_and_a_wrong_table_is_refused(tmp_path: Path) -> None:
