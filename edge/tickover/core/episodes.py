@@ -1,82 +1,37 @@
 """When an episode opens, updates and closes. A pure function of ticks, scores and state: no clock, no I/O.
 
-Charts of signals that are present in a tick, once the trip is past its warm-up, are *fresh*; the others are held by the
-graph. An episode's *witnesses* are the charts that were fresh and at or over the level while it lasted. Against a level
-(1.0 before opening, ``close_level`` after) each tick is
-
-- ``HIGH``: a fresh chart is at or over the level;
-- ``BLIND``: none is, and a witness that is held stands at or over the level, or nothing is fresh: nobody can know;
-- ``LOW``: the rest.
-
-An episode opens at a ``HIGH`` tick once that has lasted ``open_after_s`` with no ``LOW`` between, so a held chart
-alone opens nothing. It ends as ``recovered`` at the first ``LOW`` tick ``close_after_s`` or more after a ``LOW`` tick
-with no ``HIGH`` between, and as ``no_data`` once nothing was known (neither ``HIGH`` nor ``LOW``) for ``no_data_s``:
-missing ticks, a gap between trips, or a clock that was put back. It stays shut for ``hold_off_s`` after that. Peak
-and severity count fresh charts only. How ticks are cut into blocks never matters.
+Each tick is ``HIGH``, ``BLIND`` or ``LOW`` against a level (see ``evidence``): 1.0 before an episode opens,
+``close_level`` after. An episode opens at a ``HIGH`` tick once that has lasted ``open_after_s`` with no ``LOW``
+between, so a held chart alone opens nothing. It ends as ``recovered`` at the first ``LOW`` tick ``close_after_s`` or
+more after a ``LOW`` tick with no ``HIGH`` between, and as ``no_data`` once nothing was known (neither ``HIGH`` nor
+``LOW``) for ``no_data_s``: missing ticks, a gap between trips, or a clock that was put back. After that, none opens for
+``hold_off_s``. Peak and severity count fresh charts only. How ticks are cut into blocks never matters.
 """
 
-import uuid
-from enum import IntEnum
 from typing import Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from tickover.core.attribution import Attribution
-from tickover.core.chart_signals import ChartSignals
-from tickover.core.freeze_frame import Ring, number
+from tickover.core.chart_signals import BoolArray
+from tickover.core.episode_alerts import AlertMaker, Episode, worse
+from tickover.core.evidence import BlockEvidence, ChartEvidence, Evidence
+from tickover.core.freeze_frame import number
 from tickover.core.manifest import EpisodePolicy, Manifest
 from tickover.core.values import (
     SECOND,
     Alert,
-    Contribution,
     EndReason,
-    FloatArray,
     Phase,
     Scores,
-    Severity,
     TickBlock,
 )
 from tickover.errors import StateError
-
-BoolArray = npt.NDArray[np.bool_]
 
 ALARM_LEVEL: Final = 1.0
 """The score at which an episode opens."""
 WINDOW: Final = 64
 """Ticks judged at once while an episode is open."""
-NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_DNS, "tickover")
-"""Namespace of episode ids."""
-MISSING_DIGITS: Final = 4
-
-
-class Evidence(IntEnum):
-    """What one tick says against a level."""
-
-    LOW = 0
-    BLIND = 1
-    HIGH = 2
-
-
-class _Current(msgspec.Struct):
-    """The episode at hand.
-
-    ``told``: time of its newest alert, None while it waits for ``open_after_s``; ``known``: the newest tick that was
-    not BLIND; ``low_since``: the first LOW tick after the newest HIGH; ``last``: the newest tick at which it was open.
-    """
-
-    start: int
-    rewinds: int
-    known: int
-    witness: list[bool]
-    low_since: int | None = None
-    peak: float = 0.0
-    worst: tuple[Contribution, ...] = ()
-    told: int | None = None
-    last: int = 0
-    sequence: int = 0
-    severity: Severity = Severity.WARNING
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -91,16 +46,18 @@ class _State(msgspec.Struct, frozen=True):
     rewinds: int
     shut_until: int | None
     shut_rewinds: int
-    current: _Current | None
+    current: Episode | None
 
 
 class _Block:
-    """One block's arrays while it is worked through; ``fresh`` [T, C], ``highest`` fresh chart [T], both weighed."""
+    """One block while it is worked through: its ticks, their evidence, and what came of them so far."""
 
-    def __init__(self, ticks: TickBlock, scores: Scores, fresh: BoolArray, back: BoolArray, rewinds: int) -> None:
-        self.ticks, self.scores, self.fresh = ticks, scores, fresh
-        self.highest: FloatArray = np.where(fresh, scores.chart, -np.inf).max(axis=1)
-        self.over = np.flatnonzero(self.highest >= ALARM_LEVEL)
+    def __init__(
+        self, ticks: TickBlock, scores: Scores, evidence: BlockEvidence, back: BoolArray, rewinds: int
+    ) -> None:
+        self.ticks, self.scores, self.evidence = ticks, scores, evidence
+        self.over = np.flatnonzero(evidence.highest >= ALARM_LEVEL)
+        # Plain lists: one number at a time is read from them, which is slow from an array.
         self.time: list[int] = ticks.time.tolist()
         self.rewinds: list[int] = (rewinds + np.cumsum(back)).tolist()
         self.open = np.zeros(len(self.time), np.bool_)
@@ -123,21 +80,16 @@ class Episodes:
         policy: EpisodePolicy | None = None,
         sensitivity: dict[str, float] | None = None,
     ) -> None:
-        self.vehicle, self._digest, self._detector = vehicle, digest, detector
+        self.vehicle, self._digest = vehicle, digest
         self._policy = policy or manifest.episodes
-        self._warm_up = manifest.warm_up_ticks
-        self._attribution = Attribution(manifest, self._policy.top_signals)
-        self._ring = Ring(self._policy.freeze_frame_ticks, manifest.names)
-        self._charts = ChartSignals.of(manifest)
-        factors = np.array([(sensitivity or {}).get(name, 1.0) for name in manifest.names], np.float32)
-        weights = self._charts.least(factors)
-        self._weights = None if (weights == 1.0).all() else weights
+        self._maker = AlertMaker(manifest, digest, vehicle, detector, self._policy)
+        self._evidence = ChartEvidence(manifest, sensitivity)
         self._no_data = max(round(self._policy.no_data_s * SECOND), manifest.period)
         self._last_time: int | None = None
-        self._trip, self._age, self._rewinds = -1, 0, 0
+        self._rewinds = 0
         self._shut_until: int | None = None
         self._shut_rewinds = 0
-        self._current: _Current | None = None
+        self._current: Episode | None = None
 
     @property
     def is_open(self) -> bool:
@@ -146,29 +98,27 @@ class Episodes:
 
     def weigh(self, scores: Scores) -> Scores:
         """Scores with each signal's sensitivity applied; unchanged, and not copied, when there is none."""
-        if self._weights is None:
-            return scores
-        chart = scores.chart * self._weights
-        highest = chart.max(axis=1, initial=0.0)
-        return Scores(np.where(np.isnan(scores.score), np.float32(np.nan), highest), chart, scores.expected)
+        return self._evidence.weigh(scores)
 
     def feed(self, ticks: TickBlock, scores: Scores) -> tuple[BoolArray, list[Alert]]:
         """Work through ticks with their (unweighed) scores: whether an episode is open after each, and the alerts."""
         if not len(ticks.time):
             return np.zeros(0, np.bool_), []
         scores = self.weigh(scores)
-        self._ring.show(ticks, scores)
+        self._maker.ring.show(ticks, scores)
+        # A tick at or before the one ahead of it says that the clock was put back; a vehicle's first tick never does.
         previous = ticks.time[0] - 1 if self._last_time is None else self._last_time
         back = np.diff(ticks.time, prepend=previous) <= 0
         open_, alerts = np.zeros(len(ticks.time), np.bool_), []
+        # Almost every block of a healthy truck ends here: nothing is open, and no chart, fresh or held, is high.
         if self._current or (scores.score >= ALARM_LEVEL).any():
-            block = _Block(ticks, scores, self._fresh(ticks), back, self._rewinds)
+            block = _Block(ticks, scores, self._evidence.of(ticks, scores), back, self._rewinds)
             self._walk(block)
             open_, alerts = block.open, block.alerts
-        self._ring.keep()
+        self._maker.ring.keep()
         self._rewinds += int(np.count_nonzero(back))
-        self._age = int(self._ages(ticks)[-1]) + 1
-        self._last_time, self._trip = int(ticks.time[-1]), int(ticks.trip[-1])
+        self._evidence.passed(ticks)
+        self._last_time = int(ticks.time[-1])
         return open_, alerts
 
     def advance(self, time: int) -> list[Alert]:
@@ -179,10 +129,11 @@ class Episodes:
         return self._ended(EndReason.NO_DATA, current.known + self._no_data)
 
     def end(self, reason: EndReason) -> list[Alert]:
-        """End the open episode, if any, after the last tick; without cool-down when the state starts anew."""
+        """End the open episode, if any, after the last tick; without a hold-off when the state starts anew."""
         if self._last_time is None:
             return []
         alerts = self._ended(reason, self._last_time)
+        # Whoever resets a vehicle, or brings another model, wants to hear of what is wrong now, not after a hold-off.
         if reason in (EndReason.RESET, EndReason.MODEL_CHANGED):
             self._shut_until = None
         return alerts
@@ -193,10 +144,10 @@ class Episodes:
             _State(
                 digest=self._digest,
                 vehicle=self.vehicle,
-                ring=self._ring.state(),
+                ring=self._maker.ring.state(),
                 last_time=self._last_time,
-                trip=self._trip,
-                age=self._age,
+                trip=self._evidence.trip,
+                age=self._evidence.age,
                 rewinds=self._rewinds,
                 shut_until=self._shut_until,
                 shut_rewinds=self._shut_rewinds,
@@ -215,24 +166,14 @@ class Episodes:
                 f"state of episodes: expected vehicle {self.vehicle} and model {self._digest[:12]}, "
                 f"got {saved.vehicle} and {saved.digest[:12]}"
             )
-        if saved.current is not None and len(saved.current.witness) != len(self._charts.matrix):
-            raise StateError("state of episodes: damaged: it has another number of charts")
-        self._ring.restore(saved.ring)
-        self._last_time, self._trip, self._age, self._rewinds = saved.last_time, saved.trip, saved.age, saved.rewinds
+        if saved.current is not None and len(saved.current.witness) != self._evidence.charts:
+            raise StateError(
+                f"state of episodes: damaged: expected {self._evidence.charts} charts, got {len(saved.current.witness)}"
+            )
+        self._maker.ring.restore(saved.ring)
+        self._evidence.trip, self._evidence.age = saved.trip, saved.age
+        self._last_time, self._rewinds = saved.last_time, saved.rewinds
         self._shut_until, self._shut_rewinds, self._current = saved.shut_until, saved.shut_rewinds, saved.current
-
-    def _ages(self, ticks: TickBlock) -> npt.NDArray[np.int64]:
-        """How many ticks of its trip came before each tick, [T]."""
-        place = np.arange(len(ticks.trip))
-        first = np.diff(ticks.trip, prepend=self._trip) != 0
-        start = np.maximum.accumulate(np.where(first, place, -1))
-        return np.where(start < 0, place + self._age, place - start)
-
-    def _fresh(self, ticks: TickBlock) -> BoolArray:
-        """Which charts moved with data, [T, C]."""
-        warm = self._ages(ticks) >= self._warm_up
-        present: BoolArray = ~np.isnan(ticks.values) & warm[:, None]
-        return self._charts.fresh(present)
 
     def _walk(self, block: _Block) -> None:
         """Work through a block, leaping over ticks where nothing is open and nothing is over the limit."""
@@ -242,18 +183,19 @@ class Episodes:
                 tick = self._next_over(block, tick)
                 if tick == len(block.time):
                     break
-                self._current = _Current(
+                self._current = Episode(
                     start=block.time[tick],
                     rewinds=block.rewinds[tick],
                     known=block.time[tick],
-                    witness=[False] * block.fresh.shape[1],
+                    witness=[False] * self._evidence.charts,
                 )
             tick = self._window(block, tick)
         self._settle_worst(block)
 
     def _next_over(self, block: _Block, tick: int) -> int:
-        """The next tick with a fresh chart over the limit, out of cool-down; the block's length when there is none."""
+        """The next tick with a fresh chart over the limit, past the hold-off; the block's length when there is none."""
         for found in block.over[np.searchsorted(block.over, tick) :].tolist():
+            # A clock that was put back since ends the hold-off: its times say nothing about the new ones.
             shut = self._shut_until is not None and self._shut_rewinds == block.rewinds[found]
             if not shut or block.time[found] >= (self._shut_until or 0):
                 return int(found)
@@ -266,16 +208,18 @@ class Episodes:
         end = min(start + WINDOW, len(block.time))
         waiting = current.told is None
         level = ALARM_LEVEL if waiting else self._policy.close_level
-        evidence, witness = _judge(block, start, end, level, np.array(current.witness))
+        evidence, witness = block.evidence.judge(start, end, level, np.array(current.witness))
         tick = start
         for tick in range(start, end):
             if block.rewinds[tick] != current.rewinds:
-                self._close(block, tick, EndReason.NO_DATA, int(self._ring.rows(tick).time[-1]))
+                self._close(block, tick, EndReason.NO_DATA, int(self._maker.ring.rows(tick).time[-1]))
                 return tick
+            # Silence shows only at the tick that ends it; the episode ended when its time was up, not now.
             if current.known + self._no_data < block.time[tick]:
                 self._close(block, tick, EndReason.NO_DATA, current.known + self._no_data)
                 return tick
             self._step(block, tick, evidence[tick - start])
+            # The rest of the window was judged against the level that this tick made the wrong one.
             if self._current is None or waiting != (current.told is None):
                 break
         current.witness = witness[tick - start].tolist()
@@ -287,6 +231,7 @@ class Episodes:
         assert current is not None
         if evidence != Evidence.BLIND:
             current.known = time
+        # BLIND leaves low_since as it is: a missing signal neither proves recovery nor undoes what was seen of it.
         if evidence == Evidence.HIGH:
             current.low_since = None
         elif evidence == Evidence.LOW and current.low_since is None:
@@ -295,6 +240,7 @@ class Episodes:
             self._close(block, tick + 1, EndReason.NO_DATA, time)
             return
         if evidence == Evidence.LOW and current.low_since is not None:
+            # One that has not opened yet is forgotten at its first LOW tick: open_after_s is without a LOW between.
             wait = 0 if current.told is None else round(policy.close_after_s * SECOND)
             if time - current.low_since >= wait:
                 self._close(block, tick + 1, EndReason.RECOVERED, time)
@@ -305,34 +251,33 @@ class Episodes:
         """Follow the peak; start or update the episode when that is due."""
         current, time = self._current, block.time[tick]
         assert current is not None
-        if block.highest[tick] > current.peak:
-            current.peak = number(block.highest[tick]) or 0.0
+        highest = block.evidence.highest[tick]
+        if highest > current.peak:
+            current.peak = number(highest) or 0.0
             block.peak_at = tick
-        severity = self._severity(current.peak)
+        severity = self._maker.severity(current.peak)
         if current.told is None:
+            # Only a HIGH tick opens: at a BLIND one the alarm would stand on held charts alone.
             if evidence != Evidence.HIGH or time - current.start < round(self._policy.open_after_s * SECOND):
                 return
             due, phase = True, Phase.START
         else:
-            rises = list(Severity).index(severity) > list(Severity).index(current.severity)
+            rises = worse(severity, current.severity)
             due, phase = rises or time - current.told >= round(self._policy.update_every_s * SECOND), Phase.UPDATE
         block.open[tick], current.last = True, time
         current.severity = severity
         if due:
-            named = self._attribution.at(tick, block.ticks, block.scores, block.fresh[tick], self._ring)
-            block.alerts.append(self._alert(current, phase, named, tick + 1, time))
+            named = self._maker.named(tick, block.ticks, block.scores, block.evidence.fresh)
+            block.alerts.append(self._maker.alert(current, phase, named, tick + 1, time))
             current.told = time
 
-    def _severity(self, peak: float) -> Severity:
-        if peak >= self._policy.critical_level:
-            return Severity.CRITICAL
-        return Severity.MAJOR if peak >= self._policy.major_level else Severity.WARNING
-
     def _settle_worst(self, block: _Block) -> None:
-        """Name the signals at the peak, if it lies in this block."""
+        """Name the signals at the peak, if it lies in this block.
+
+        Once a block or an episode is over, and not at every new peak: a rising fault has one at nearly every tick.
+        """
         if self._current is not None and block.peak_at is not None:
-            at = block.peak_at
-            self._current.worst = self._attribution.at(at, block.ticks, block.scores, block.fresh[at], self._ring)
+            self._current.worst = self._maker.named(block.peak_at, block.ticks, block.scores, block.evidence.fresh)
         block.peak_at = None
 
     def _close(self, block: _Block, upto: int, reason: EndReason, time: int) -> None:
@@ -347,53 +292,4 @@ class Episodes:
             return []
         self._shut_until = time + round(self._policy.hold_off_s * SECOND)
         self._shut_rewinds = current.rewinds
-        return [self._alert(current, Phase.END, current.worst, upto, time, reason)]
-
-    def _alert(
-        self,
-        current: _Current,
-        phase: Phase,
-        named: tuple[Contribution, ...],
-        upto: int,
-        time: int,
-        reason: EndReason | None = None,
-    ) -> Alert:
-        """The next message about an episode; the ring's ticks before ``upto`` are its freeze-frame."""
-        past, sequence = self._ring.rows(upto), current.sequence
-        current.sequence += 1
-        episode = episode_id(self.vehicle, self._digest, self._detector, current.start, current.rewinds)
-        return Alert(
-            alert_id=str(uuid.uuid5(episode, f"{phase.value}:{sequence}")),
-            episode_id=str(episode),
-            vehicle=self.vehicle,
-            detector=self._detector,
-            model_digest=self._digest,
-            phase=phase,
-            sequence=sequence,
-            severity=current.severity,
-            reason=reason,
-            start=current.start,
-            time=time,
-            end=current.last if phase == Phase.END else None,
-            score=number(past.score[-1]),
-            peak=current.peak,
-            signals=named,
-            freeze_frame=self._ring.frame(upto),
-            missing=round(float(np.isnan(past.observed).mean()), MISSING_DIGITS),
-        )
-
-
-def episode_id(vehicle: str, digest: str, detector: str, start: int, rewinds: int = 0) -> uuid.UUID:
-    """UUIDv5 of what makes an episode unique; ``rewinds`` counts how often the vehicle's clock was put back before."""
-    parts = [vehicle, digest, detector, str(start), *([str(rewinds)] if rewinds else [])]
-    return uuid.uuid5(NAMESPACE, "\n".join(parts))
-
-
-def _judge(block: _Block, start: int, end: int, level: float, witness: BoolArray) -> tuple[list[int], BoolArray]:
-    """Each tick's :class:`Evidence`, and the witnesses after it, [ticks, C]."""
-    fresh, chart = block.fresh[start:end], block.scores.chart[start:end]
-    witnesses = np.logical_or.accumulate(np.concatenate([witness[None], fresh & (chart >= level)]))[1:]
-    held = np.where(~fresh & witnesses, chart, -np.inf).max(axis=1) >= level
-    blind = held | ~fresh.any(axis=1)
-    evidence = np.where(block.highest[start:end] >= level, Evidence.HIGH, np.where(blind, Evidence.BLIND, Evidence.LOW))
-    return evidence.tolist(), witnesses
+        return [self._maker.alert(current, Phase.END, current.worst, upto, time, reason)]

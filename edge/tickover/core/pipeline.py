@@ -160,11 +160,14 @@ class Pipeline:
         """
         stirred = [self._vehicles[name] for name in self._stirred if name in self._vehicles]
         self._stirred.clear()
+        # A call of the graph has one T for all its vehicles and cannot reset one of them midway: each vehicle's ticks
+        # are cut at its trip starts, and pieces of equal length run together, round by round.
         jobs = [self._job(vehicle) for vehicle in stirred if vehicle.waiting]
         while unfinished := [job for job in jobs if job.ends]:
             for batch in _equal_lengths(unfinished):
                 self._run(batch)
         outputs = [self._output(job) for job in jobs]
+        # Silence is judged after the ticks: they may hold the evidence whose absence would end an episode.
         for vehicle in stirred:
             if vehicle.advanced:
                 vehicle.advanced = False
@@ -216,7 +219,7 @@ class Pipeline:
             )
         if saved.vehicle != vehicle:
             raise StateError(f"expected state of vehicle {vehicle}, got state of {saved.vehicle}")
-        fresh = self._new(vehicle)
+        fresh = self._new(vehicle)  # not the vehicle itself: nothing may have changed when a check fails
         if len(saved.numbers) != fresh.state.nbytes:
             raise StateError(f"vehicle {vehicle}: expected {fresh.state.size} numbers of recurrent state")
         fresh.state = np.frombuffer(saved.numbers, "<f4").astype(np.float32)
@@ -259,6 +262,7 @@ class Pipeline:
         """The next piece of each job, all of the same length, in one call."""
         for job in batch:
             trip = int(job.ticks.trip[job.done])
+            # A vehicle's first trip starts from the initial state, which needs no reset.
             if job.vehicle.trip not in (-1, trip):
                 job.vehicle.state = self._detector.reset_trip(job.vehicle.state)
             job.vehicle.trip = trip

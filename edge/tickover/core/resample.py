@@ -30,6 +30,7 @@ import numpy.typing as npt
 
 from tickover.core import windows
 from tickover.core.manifest import Manifest, Signal
+from tickover.core.open_rows import OpenRows
 from tickover.core.values import (
     SECOND,
     DoubleArray,
@@ -45,8 +46,6 @@ MAX_TIME: Final = 60_000_000_000 * SECOND
 """Largest |event time|: the years 69 to 3871. What ISO 8601 can write, and sums and differences fit 64 bits."""
 NO_TICK: Final = -(2**62)
 """Smaller than every tick number."""
-NEVER_CLOSED: Final = 2**62
-"""Larger than every tick number."""
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
@@ -77,9 +76,11 @@ class Ticks:
         self.vehicle = vehicle
         self.names = tuple(signal.name for signal in signals)
         self.period, self.gap_limit, self.lateness = period, gap_limit, lateness
+        # Within the lateness a reading is only late; a clock that was put back must be behind by more than that.
         self._back = max(gap_limit, lateness)
         self.counts: Counter[str] = Counter()
         self.signal_counts: dict[str, windows.IndexArray] = {}
+        # Values become float32 for the graph; beyond its range they would turn into infinity there.
         largest = float(np.finfo(np.float32).max)
         self._low = np.clip([signal.low for signal in signals], -largest, largest)
         self._high = np.clip([signal.high for signal in signals], -largest, largest)
@@ -88,9 +89,9 @@ class Ticks:
         self._nothing = TickBlock(
             vehicle, np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(signals)), np.float32)
         )
+        self._open = OpenRows(period, len(signals), self._count_repeated)
         self._watermark: int | None
         self._closed: int
-        self._rows: int
         self._begin()
 
     @classmethod
@@ -113,8 +114,11 @@ class Ticks:
         """Take readings in order of arrival; the ticks that they close, possibly none."""
         rows = self._checked(*self._arranged(block))
         parts: list[TickBlock] = []
+        # Only now, not in `restart`: until a reading comes, open ticks close as ever, when time advances.
         if self._restart and len(rows.time):
             parts.append(self._start_anew())
+        # Rows are taken up to the first that puts the clock back; after it the watermark is another, so what is back
+        # must be asked again of the rest.
         while len(rows.time):
             upto = until_put_back(self._watermark, rows.time, self._back)
             if upto:
@@ -133,8 +137,8 @@ class Ticks:
 
     def flush(self) -> TickBlock:
         """Close every tick that holds a reading, as at the end of a log."""
-        if self._rows:
-            self._closed = max(self._closed, max(int(time.max()) for time in self._open_time) // self.period + 1)
+        if len(self._open):
+            self._closed = max(self._closed, self._open.last_tick + 1)
         return self._close(self._closed)
 
     def restart(self) -> None:
@@ -143,8 +147,7 @@ class Ticks:
 
     def state(self) -> bytes:
         """All that the next reading's fate depends on; counts are not part of it."""
-        time, values = self._merged()
-        self._hold_open(time, values)
+        time, values = self._open.compact()
         return msgspec.msgpack.encode(
             _State(
                 signals=self.names,
@@ -182,7 +185,7 @@ class Ticks:
         self._watermark, self._closed, self._restart = saved.watermark, saved.closed, saved.restart
         self._grid.trip, self._grid.last_tick, self._grid.last_time = saved.trip, saved.last_tick, saved.last_time
         self._grid.held_time, self._grid.held_value = held_time, held_value
-        self._hold_open(time, values)
+        self._open.hold(time, values)
 
     def _begin(self) -> None:
         """Forget clock, holds and open readings; the next reading starts a trip."""
@@ -190,10 +193,7 @@ class Ticks:
         self._watermark = None
         self._closed = NO_TICK
         self._grid.begin()
-        self._open_time: list[TimeArray] = []
-        self._open_values: list[DoubleArray] = []
-        self._rows = 0
-        self._first = NEVER_CLOSED
+        self._open.clear()
 
     def _count(self, reason: str, by_signal: windows.IndexArray) -> None:
         self.counts[reason] += int(by_signal.sum())
@@ -218,6 +218,7 @@ class Ticks:
 
     def _checked(self, time: TimeArray, values: DoubleArray) -> "_Rows":
         """Drop impossible times; make implausible values missing, keeping their row as a sign of life."""
+        # Each walk over the values that cannot find anything is left out: most blocks have nothing to refuse.
         if len(time) and (time.max() > MAX_TIME or time.min() < -MAX_TIME):
             good = (time <= MAX_TIME) & (time >= -MAX_TIME)
             self._count("bad_time", _readings(values[~good]))
@@ -227,7 +228,7 @@ class Ticks:
             np.logical_not(missing.all(axis=1)) if missing.any() else np.ones(len(time), bool)
         )
         bad = (values < self._low) | (values > self._high)
-        if bad.any():
+        if bad.any():  # NaN compares false, so a missing value is never bad
             infinite = np.isinf(values)
             self._count("not_finite", infinite.sum(axis=0))
             self._count("out_of_range", (bad & ~infinite).sum(axis=0))
@@ -241,16 +242,18 @@ class Ticks:
 
     def _take(self, rows: "_Rows") -> list[TickBlock]:
         """Accept rows on one running clock, and close what they close."""
-        if self._rows + len(rows.time) > self._max_rows:
+        if len(self._open) + len(rows.time) > self._max_rows:
             return self._take_with_care(rows)
         self._accept(rows)
         return [self._close(self._closed)]
 
     def _take_with_care(self, rows: "_Rows") -> list[TickBlock]:
         """As :meth:`_take` when open ticks may overflow: halves, down to single rows, so that blocks do not matter."""
-        self._hold_open(*self._merged())
-        if self._rows + len(rows.time) <= self._max_rows:
+        self._open.compact()  # repeated times may be all that is too many
+        if len(self._open) + len(rows.time) <= self._max_rows:
             return self._take(rows)
+        # The limit falls inside this block, and rows before it may close ticks and so make room for rows behind it:
+        # halves find where, in few steps, without going row by row.
         if len(rows.time) > 1:
             half = len(rows.time) // 2
             return self._take(rows.part(0, half)) + self._take(rows.part(half, len(rows.time)))
@@ -263,33 +266,28 @@ class Ticks:
         if int(row.time[0]) // self.period < self._closed:
             self._count("late", _readings(row.values))
             return
-        at = int(np.searchsorted(self._open_time[0], row.time[0]))
-        if at == self._rows or self._open_time[0][at] != row.time[0]:
+        if not self._open.join(row.time, row.values):
             self._count("overflow", _readings(row.values))
-            return
-        kept = self._open_values[0][at : at + 1]
-        both = np.concatenate([kept, row.values])
-        self._open_values[0] = self._open_values[0].copy()
-        self._open_values[0][at] = windows.merge(np.repeat(row.time, 2), both, self._count_repeated)[1][0]
 
     def _accept(self, rows: "_Rows") -> None:
         """Add rows to the open ticks, leaving out late and silent ones; moves the watermark."""
         keep = rows.alive
+        # A reading is late by the watermark as it stood when the reading came, not by the block's last: else the same
+        # readings in one block and in many would be late differently.
         if (self._watermark is not None and rows.time[0] < self._watermark) or not windows.in_order(rows.time):
             start = rows.time[0] if self._watermark is None else self._watermark
+            # For each row the largest time before it, of the rows in order of arrival and of the blocks before.
             before = np.maximum.accumulate(np.concatenate([[start], rows.time[:-1]]))
             closed = np.maximum((before - self.lateness) // self.period, self._closed)
             keep = self._drop_late(rows, rows.time // self.period < closed)
         elif rows.time[0] // self.period < self._closed:
             keep = self._drop_late(rows, rows.time // self.period < self._closed)
+        # Late and silent rows move the watermark too: they show that event time went on.
         self._move_watermark(int(rows.time.max()))
         if not keep.all():
             rows = _Rows(rows.time[keep], rows.values[keep], keep)
         if len(rows.time):
-            self._open_time.append(rows.time)
-            self._open_values.append(rows.values)
-            self._rows += len(rows.time)
-            self._first = min(self._first, int(rows.time.min()) // self.period)
+            self._open.add(rows.time, rows.values)
 
     def _drop_late(self, rows: "_Rows", late: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Count late readings; which rows to keep."""
@@ -302,28 +300,11 @@ class Ticks:
             self._watermark = time
             self._closed = max(self._closed, (time - self.lateness) // self.period)
 
-    def _merged(self) -> tuple[TimeArray, DoubleArray]:
-        """The open rows, one per time, in order."""
-        if not self._rows:
-            return np.empty(0, np.int64), np.empty((0, len(self.names)))
-        if len(self._open_time) == 1:
-            return windows.merge(self._open_time[0], self._open_values[0], self._count_repeated)
-        return windows.merge(np.concatenate(self._open_time), np.concatenate(self._open_values), self._count_repeated)
-
-    def _hold_open(self, time: TimeArray, values: DoubleArray) -> None:
-        """Replace the open rows; they are in order."""
-        self._rows = len(time)
-        self._open_time, self._open_values = ([time], [values]) if self._rows else ([], [])
-        self._first = int(time[0]) // self.period if self._rows else NEVER_CLOSED
-
     def _close(self, limit: int) -> TickBlock:
         """Emit the ticks before tick number ``limit``."""
-        if self._first >= limit:
-            return self._joined([])
-        time, values = self._merged()
-        cut = int(np.searchsorted(time, limit * self.period))
-        self._hold_open(time[cut:].copy(), values[cut:].copy())
-        return self._emit(time[:cut], values[:cut])
+        if self._open.first_tick >= limit:
+            return self._nothing
+        return self._emit(*self._open.before(limit))
 
     def _emit(self, time: TimeArray, values: DoubleArray) -> TickBlock:
         """Closed rows, one per time, in order, at least one, as ticks."""

@@ -49,6 +49,8 @@ class Grid:
         ends = np.append(starts[1:], len(time)) - 1
         number = number[starts]
         new_trip = self._trip_starts(time[starts], time[ends])
+        # Each occupied tick brings along the empty ticks since the one before it, and stands last among them. One that
+        # starts a trip brings none: what lies before it is a gap.
         previous = np.concatenate([[number[0] if self.last_tick is None else self.last_tick], number[:-1]])
         emitted = np.where(new_trip, 1, number - previous)
         own = np.cumsum(emitted) - 1
@@ -56,6 +58,8 @@ class Grid:
         trip = self.trip + np.cumsum(new_trip)
         result = np.full((len(tick_time), values.shape[1]), np.nan)
         result[own] = aggregate(values, starts, self._columns)
+        # Holding needs each signal's newest reading at every tick, which is dear: not where no signal holds, and where
+        # no value is missing only the last tick's readings are remembered.
         missing = np.isnan(result) if self._hold.any() else None
         if missing is not None and missing.any():
             held = self._held_after(time, values, ends, new_trip)
@@ -85,6 +89,8 @@ class Grid:
         Both [K + 1, F]; time ``NEVER`` where the trip has none yet. The last rows are kept as state.
         """
         newest = last_reading(values)[ends]
+        # The row in which each tick's trip starts, -1 for the trip that the block before left: a reading counts only
+        # when it lies in its own trip, here or, for that trip, in the state.
         trip_start = np.maximum.accumulate(np.where(new_trip, np.concatenate([[0], ends[:-1] + 1]), -1))[:, None]
         known = newest >= np.maximum(trip_start, 0)
         carried = np.where(trip_start < 0, self.held_time, NEVER)
@@ -104,6 +110,7 @@ class Grid:
         held_value: DoubleArray,
     ) -> DoubleArray:
         """``result`` with missing values held where their signal's limit allows."""
+        # An empty tick may hold what was known before the next occupied one; an occupied tick what it has itself, too.
         source = np.repeat(np.arange(len(emitted)), emitted)
         source[np.cumsum(emitted) - 1] += 1
         hold = missing & (tick_time[:, None] - held_time[source] <= self._hold)
@@ -130,6 +137,7 @@ def merge(
     of those differed from the value kept so far. Rows of equal time must be in order of arrival.
     """
     if not in_order(time):
+        # Stable, so that rows of one time stay in order of arrival, by which conflicts are counted.
         order = np.argsort(time, kind="stable")
         time, values = time[order], values[order]
     starts = group_starts(time)
@@ -147,6 +155,7 @@ def _conflicts(values: DoubleArray, starts: IndexArray, differ: npt.NDArray[np.b
     """Readings per signal that differed from the value kept so far; ``differ`` [groups, F] says where to look."""
     found = np.zeros(values.shape[1], np.int64)
     ends = np.append(starts[1:], len(values))
+    # A loop: two values under one key are rare, and which of them differed depends on those before.
     for group, column in np.argwhere(differ):
         cell = values[starts[group] : ends[group], column]
         cell = cell[~np.isnan(cell)]

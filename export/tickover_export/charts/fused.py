@@ -81,6 +81,7 @@ def _means(nodes: Nodes, runs: Mapping[str, Sequence[HeldMean]], block: _Block) 
     values = [r, *squares]
     x = concat(nodes, [*values, v], name=f"mean{suffix}/input")
     one, nought = np.eye(size), np.zeros((size, size))
+    # Row by row the weights of the GRU: a unit reads its signal's residual or square, and its gate the valid flag.
     rates, routes = [], []
     for unit in units:
         rates.append(np.hstack([nought] * len(values) + [unit.share * one]))
@@ -99,6 +100,7 @@ def _sums(nodes: Nodes, runs: Mapping[str, Sequence[ClampedSum]], block: _Block)
         return {}
     suffix, r, v, size = block
     x = concat(nodes, [r, v], name=f"sum{suffix}/input")
+    # All high sides of a run, then all its low sides: one Max of two slices finishes the run.
     sides = [_side(unit, sign, size) for run in runs.values() for sign in (1.0, -1.0) for unit in run]
     sums = clamped_sum(nodes, f"sum{suffix}", x, _float(np.vstack(sides)))
     labels = [f"{label}{suffix}/{side}" for label in runs for side in ("high", "low")]

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tickover.core.episodes import Episodes, episode_id
+from tickover.core.episode_alerts import episode_id
+from tickover.core.episodes import Episodes
 from tickover.core.manifest import (
     Budget,
     Chart,

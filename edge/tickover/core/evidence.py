@@ -1,0 +1,99 @@
+"""What each tick says for or against an alarm, from the charts of one vehicle. Pure arithmetic over blocks of ticks.
+
+Charts whose signals are all present in a tick, once the trip is past its warm-up, are *fresh*; the others are held by
+the graph. An episode's *witnesses* are the charts that were fresh and at or over the level while it lasted. Against a
+level each tick is
+
+- ``HIGH``: a fresh chart is at or over the level;
+- ``BLIND``: none is, and a witness that is held stands at or over the level, or nothing is fresh: nobody can know;
+- ``LOW``: the rest.
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from tickover.core.chart_signals import BoolArray, ChartSignals
+from tickover.core.manifest import Manifest
+from tickover.core.values import FloatArray, Scores, TickBlock
+
+
+class Evidence(IntEnum):
+    """What one tick says against a level."""
+
+    LOW = 0
+    BLIND = 1
+    HIGH = 2
+
+
+class BlockEvidence:
+    """A block of ticks: ``chart`` ``[T, C]``, which are ``fresh`` ``[T, C]``, and the ``highest`` fresh ``[T]``."""
+
+    def __init__(self, chart: FloatArray, fresh: BoolArray) -> None:
+        self.chart, self.fresh = chart, fresh
+        self.highest: FloatArray = np.where(fresh, chart, -np.inf).max(axis=1)
+
+    def judge(self, start: int, end: int, level: float, witness: BoolArray) -> tuple[list[int], BoolArray]:
+        """Each tick's :class:`Evidence`, and the witnesses after it ``[ticks, C]``; ``witness`` ``[C]``: those before.
+
+        A held chart counts only when it has been a witness: a sensor that died in another episode, with its chart high,
+        would else keep every later one open.
+        """
+        fresh, chart = self.fresh[start:end], self.chart[start:end]
+        # Once a witness, always one: at each tick those of all ticks up to it.
+        witnesses = np.logical_or.accumulate(np.concatenate([witness[None], fresh & (chart >= level)]))[1:]
+        held = np.where(~fresh & witnesses, chart, -np.inf).max(axis=1) >= level
+        blind = held | ~fresh.any(axis=1)
+        high = self.highest[start:end] >= level
+        evidence = np.where(high, Evidence.HIGH, np.where(blind, Evidence.BLIND, Evidence.LOW))
+        return evidence.tolist(), witnesses
+
+
+class ChartEvidence:
+    """Turns one vehicle's ticks and scores into evidence.
+
+    ``sensitivity`` multiplies the charts of a signal (default 1.0). ``trip`` and ``age`` (that of the newest tick, and
+    how many of its trip came so far) are all of its state.
+    """
+
+    def __init__(self, manifest: Manifest, sensitivity: Mapping[str, float] | None = None) -> None:
+        self._looks = ChartSignals.of(manifest)
+        self._warm_up = manifest.warm_up_ticks
+        factors = np.array([(sensitivity or {}).get(name, 1.0) for name in manifest.names], np.float32)
+        weights = self._looks.least(factors)
+        self._weights = None if (weights == 1.0).all() else weights
+        self.trip, self.age = -1, 0
+
+    @property
+    def charts(self) -> int:
+        """How many charts there are."""
+        return len(self._looks.matrix)
+
+    def weigh(self, scores: Scores) -> Scores:
+        """Scores with each signal's sensitivity applied; unchanged, and not copied, when there is none."""
+        if self._weights is None:
+            return scores
+        chart = scores.chart * self._weights
+        highest = chart.max(axis=1, initial=0.0)
+        return Scores(np.where(np.isnan(scores.score), np.float32(np.nan), highest), chart, scores.expected)
+
+    def of(self, ticks: TickBlock, scores: Scores) -> BlockEvidence:
+        """The evidence of the next ticks, with their weighed scores; the trip's age stays until :meth:`passed`."""
+        warm = self._ages(ticks) >= self._warm_up
+        return BlockEvidence(scores.chart, self._looks.fresh(~np.isnan(ticks.values) & warm[:, None]))
+
+    def passed(self, ticks: TickBlock) -> None:
+        """These ticks are the past."""
+        self.age = int(self._ages(ticks)[-1]) + 1
+        self.trip = int(ticks.trip[-1])
+
+    def _ages(self, ticks: TickBlock) -> npt.NDArray[np.int64]:
+        """How many ticks of its trip came before each tick, [T]."""
+        place = np.arange(len(ticks.trip))
+        first = np.diff(ticks.trip, prepend=self.trip) != 0
+        # Where a trip starts inside the block, its age counts from there; before the first such place the trip is the
+        # one that the block before ended in.
+        start = np.maximum.accumulate(np.where(first, place, -1))
+        return np.where(start < 0, place + self.age, place - start)
