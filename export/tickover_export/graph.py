@@ -168,7 +168,9 @@ def check_weights(weights: Weights, spec: GraphSpec) -> None:
     shapes = weight_shapes(spec)
     if shapes.keys() != weights.keys():
         missing, unknown = sorted(shapes.keys() - weights.keys()), sorted(weights.keys() - shapes.keys())
-        raise ValueError(f"weights: missing {missing or 'none'}, unknown {unknown or 'none'}")
+        raise ValueError(
+            f"weights: expected those of the spec, got missing {missing or 'none'}, unknown {unknown or 'none'}"
+        )
     for name, shape in shapes.items():
         if weights[name].shape != shape:
             raise ValueError(f"weights: {name}: expected shape {shape}, got {weights[name].shape}")
@@ -181,7 +183,7 @@ def check_weights(weights: Weights, spec: GraphSpec) -> None:
 def check_spec(spec: GraphSpec) -> None:
     """ValueError when the spec makes no sense as a whole."""
     if spec.network.arch == "seq2seq" and (spec.network.window or 0) < 2:
-        raise ValueError(f"spec: seq2seq needs a window of 2 ticks or more, got {spec.network.window}")
+        raise ValueError(f"spec: expected a window of 2 ticks or more for seq2seq, got {spec.network.window}")
     if not spec.signals or not spec.banks:
         raise ValueError("spec: expected at least one signal and one bank of charts")
     if spec.cold and len(spec.cold) != len(spec.signals):

@@ -73,7 +73,7 @@ class Nodes:
 
     def _take(self, name: str) -> None:
         if name in self._taken:
-            raise ValueError(f"the name {name} is taken twice in the graph")
+            raise ValueError(f"expected each name once in the graph, got {name} twice")
         self._taken.add(name)
 
 

@@ -47,7 +47,7 @@ def prove(model: bytes, parity: ParityTicks, *, tiled: bool = False, tell: Tell 
 def _error(how: str, scores: Scores, parity: ParityTicks) -> float:
     """The largest relative difference of a score from torch's; RunError when it, or a chart's, is too large."""
     if not np.array_equal(np.isnan(scores.score), np.isnan(parity.score)):
-        raise RunError(f"parity {how}: scores are missing at other ticks than torch's; nothing was written")
+        raise RunError(f"parity {how}: expected scores at the same ticks as torch's, got others; nothing was written")
     score, chart = _difference(scores.score, parity.score), _difference(scores.chart, parity.chart)
     if not (score <= TOLERANCE and chart <= CHART_TOLERANCE):
         raise RunError(
@@ -65,7 +65,9 @@ def _same(how: str, got: Scores, wanted: Scores) -> None:
     """Ticks, chunks and batches are one computation: equal to the last bit."""
     for name in ("score", "chart", "expected"):
         if not np.array_equal(getattr(got, name), getattr(wanted, name), equal_nan=True):
-            raise RunError(f"parity: {name} of {how} is not bit-equal to the same ticks in chunks; nothing was written")
+            raise RunError(
+                f"parity: expected {name} of {how} to be those in chunks to the last bit; nothing was written"
+            )
 
 
 def _by_tick(detector: Detector, parity: ParityTicks, tell: Tell) -> Scores:

@@ -74,14 +74,14 @@ class Member:
     episodes: bool
 
 
-ENERGY = Ewms(name="energy", span_s=30.0)
+EWMS = Ewms(name="ewms", span_s=30.0)
 EWMA = Ewma(name="ewma", span_s=30.0)
 AUTOENCODER = Member(
     TrainConfig(
         name="skab",
         network=NetworkConfig(cell="gru", arch="autoencoder", hidden=16, bottleneck=2),
         fit=FitConfig(epochs=60, batch_rows=4, chunk=50, patience=10, device="cpu"),
-        charts=ChartsConfig(banks=(ENERGY, EWMA), baseline_span_s=0.0),
+        charts=ChartsConfig(banks=(EWMS, EWMA), baseline_span_s=0.0),
         calibration=CalibrationConfig(folds=len(HALVES), false_alarms=f"2/{skab.TRAIN_ROWS}s"),
     ),
     held_out=HALVES,
@@ -93,7 +93,7 @@ FORECASTER = Member(
         AUTOENCODER.config,
         network=structs.replace(AUTOENCODER.config.network, arch="forecaster"),
         corruption=CorruptionConfig(missing=0.03, foreign=0.0, shifted=0.0),
-        charts=structs.replace(AUTOENCODER.config.charts, banks=(ENERGY,), baseline_span_s=1800.0),
+        charts=structs.replace(AUTOENCODER.config.charts, banks=(EWMS,), baseline_span_s=1800.0),
         calibration=CalibrationConfig(folds=QUARTERS, false_alarms=f"1/{skab.TRAIN_ROWS}s"),
     ),
     held_out=tuple((n,) for n in range(QUARTERS)),

@@ -130,7 +130,7 @@ def streaming(nodes: Nodes, output: str, width: int, parameters: int, trucks: in
 
 
 def whole_detector(hidden: int, trucks: int) -> Contender:
-    """The product's model file: missing values, scaling, climate, network, cold start, baseline, charts, score."""
+    """The product's model file: scaling, input drift correction, network, cold start, baseline, charts, score."""
     model = open_bytes(model_bytes(product_spec(hidden)))
     sizes = {"T": 1, "B": trucks}
     return Contender(bound(model.session, sizes), model.manifest.network.parameters, model.initial.nbytes)

@@ -114,14 +114,14 @@ class Pipeline:
 
     @property
     def back_limit(self) -> int:
-        """See :func:`ticks.back_limit`."""
+        """See :func:`resample.back_limit`."""
         return ticking.back_limit(self._detector.manifest)
 
     @property
     def counts(self) -> Counter[str]:
         """Readings dropped or repaired since the start, by reason, over all vehicles, also those forgotten since.
 
-        See :class:`ticks.Ticks`. A count never falls.
+        See :class:`resample.Ticks`. A count never falls.
         """
         return self._counts.copy()
 

@@ -56,6 +56,6 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         for signal in self.sensitivity:
             if signal not in manifest.names:
                 raise ConfigError(
-                    f"{name}: key 'sensitivity.{signal}': the model has no such signal; "
+                    f"{name}: key 'sensitivity.{signal}': expected a signal of the model; "
                     f"{suggestion(signal, manifest.names)}"
                 )

@@ -181,7 +181,9 @@ class Ticks:
                 f"got {', '.join(saved.signals)} each {saved.period} us"
             )
         if len(held_time) != len(self.names) or len(held_value) != len(self.names):
-            raise StateError("state of open ticks: damaged: held values do not match the signals")
+            raise StateError(
+                f"state of open ticks: damaged: expected {len(self.names)} held values, got {len(held_value)}"
+            )
         self._watermark, self._closed, self._restart = saved.watermark, saved.closed, saved.restart
         self._grid.trip, self._grid.last_tick, self._grid.last_time = saved.trip, saved.last_tick, saved.last_time
         self._grid.held_time, self._grid.held_value = held_time, held_value

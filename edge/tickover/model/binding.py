@@ -41,7 +41,9 @@ class Bound:
         try:
             self._run(self._binding)
         except Exception as error:  # onnxruntime's errors share no narrower base
-            raise ModelError(f"onnxruntime: the model cannot run: {str(error).strip().splitlines()[0]}") from error
+            raise ModelError(
+                f"onnxruntime: expected the model to run, got: {str(error).strip().splitlines()[0]}"
+            ) from error
 
 
 def call_size(manifest: Manifest) -> int:

@@ -1,6 +1,6 @@
 """Opens a model file: size, seal, structure, manifest, then onnxruntime, then the golden vectors.
 
-The only module that imports onnxruntime. Nothing unchecked reaches it: it is given what ``modelfile.check`` has read
+The only module that imports onnxruntime. Nothing unchecked reaches it: it is given what ``model.file.check`` has read
 and written again, not the file's own bytes.
 """
 

@@ -215,7 +215,7 @@ def test_bad_settings_name_the_key(text, message):
 
 
 def test_a_sensitivity_for_a_stranger_is_refused():
-    with pytest.raises(ConfigError, match=r"key 'sensitivity.aa': the model has no such signal; did you mean 'a'\?"):
+    with pytest.raises(ConfigError, match=r"key 'sensitivity.aa': expected a signal of the model; did you mean 'a'\?"):
         Pipeline(FakeDetector(), Settings(sensitivity={"aa": 2.0}))
 
 

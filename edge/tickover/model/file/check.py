@@ -139,7 +139,7 @@ def _constants(graph: Any) -> dict[str, Value]:
     for tensor in graph.initializer:
         name = _text(tensor.name, "initialiser")
         if name in constants:
-            raise ModelError(f"structure: the initialiser {name} is there twice")
+            raise ModelError(f"structure: expected one initialiser of each name, got two called {name}")
         constants[name] = _constant(name, tensor)
     return constants
 
@@ -170,7 +170,8 @@ def _limited(nodes: Any) -> Any:
 def _read_node(node: Any) -> _Parsed:
     operator = _text(node.op_type, "operator")
     if node.domain or operator not in RULES:
-        raise ModelError(f"operator {node.domain.decode('latin-1')}{'.' if node.domain else ''}{operator}: not allowed")
+        domain = f"{node.domain.decode('latin-1')}." if node.domain else ""
+        raise ModelError(f"operator {domain}{operator}: expected an allowed operator")
     inputs = [_text(name, f"input of {operator}") if name else "" for name in node.input]
     outputs = [_text(name, f"output of {operator}") if name else "" for name in node.output]
     if not any(outputs) or len(inputs) > MAX_NODES or len(outputs) > MAX_NODES:
@@ -184,7 +185,7 @@ def _attributes(operator: str, attributes: Any) -> dict[str, Any]:
     for attribute in attributes:
         name = _text(attribute.name, f"attribute of {operator}")
         if name not in allowed or name in found:
-            raise ModelError(f"operator {operator}: attribute {name} is not allowed, or there twice")
+            raise ModelError(f"operator {operator}: attribute {name}: expected one that is allowed, once")
         found[name] = _attribute(f"operator {operator}: attribute {name}", attribute, allowed[name])
     return found
 
@@ -204,14 +205,14 @@ def _check_names(nodes: Sequence[_Parsed], known: Sequence[str]) -> None:
     """Every name is made once, before it is used: no cycles, nothing from nowhere."""
     made = set(known)
     if len(made) != len(known):
-        raise ModelError("structure: an initialiser bears an input's name")
+        raise ModelError("structure: expected initialisers with names of their own, got one called like an input")
     for operator, inputs, outputs, _ in nodes:
         for name in filter(None, inputs):
             if name not in made:
-                raise ModelError(f"operator {operator}: its input {name} is not made before it is used")
+                raise ModelError(f"operator {operator}: its input {name}: expected it to be made before it is used")
         for name in filter(None, outputs):
             if name in made:
-                raise ModelError(f"operator {operator}: its output {name} is made twice")
+                raise ModelError(f"operator {operator}: expected outputs to be made once, got {name} twice")
             made.add(name)
 
 

@@ -92,7 +92,9 @@ def check(session: Any, manifest: Manifest, golden: Golden) -> None:
     score, expected = answers(session, manifest, golden.x, golden.reset)
     for name, got, wanted in ((SCORE, score, golden.score), (EXPECTED, expected, golden.expected)):
         if not np.array_equal(np.isnan(got), np.isnan(wanted)):
-            raise ModelError(f"{KEY_GOLDEN}: {name} is missing at other ticks than when the model was exported")
+            raise ModelError(
+                f"{KEY_GOLDEN}: expected {name} to be missing at the same ticks as when the model was exported"
+            )
         error = np.abs(got - wanted) / np.maximum(1.0, np.abs(wanted))
         worst = float(np.nanmax(error, initial=0.0))
         if not worst <= TOLERANCE:

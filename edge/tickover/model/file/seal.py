@@ -36,5 +36,7 @@ def check_seal(sealed: bytes) -> str:
         )
     digest = hashlib.sha256(body).hexdigest()
     if tail[len(_HEAD) :] != digest.encode():
-        raise ModelError("seal: the file's SHA-256 does not match its seal; it was damaged or changed after export")
+        raise ModelError(
+            "seal: expected the SHA-256 that the seal states, got another; the file was damaged or changed after export"
+        )
     return digest
