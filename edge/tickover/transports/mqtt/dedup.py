@@ -49,12 +49,13 @@ class PacketIds:
 
     def is_repeat(self, message: Received) -> bool:
         """Whether this message was noted before: the DUP flag, the packet identifier and the content say so."""
-        delivery = _delivery(message)
+        delivery: Delivery = message.token  # type: ignore[assignment]
         return delivery.dup and self._checksums[delivery.packet_id] == _checksum(message)
 
     def note(self, message: Received) -> None:
         """The daemon uses this message."""
-        packet_id, checksum = _delivery(message).packet_id, _checksum(message)
+        delivery: Delivery = message.token  # type: ignore[assignment]
+        packet_id, checksum = delivery.packet_id, _checksum(message)
         self._new.append(_KEY.pack(packet_id, checksum))
         self._keep(packet_id, checksum)
 
@@ -88,11 +89,6 @@ class PacketIds:
     def _keep(self, packet_id: int, checksum: int) -> None:
         self._checksums[packet_id] = checksum
         self._changed.add(packet_id // PAGE)
-
-
-def _delivery(message: Received) -> Delivery:
-    assert isinstance(message.token, Delivery)
-    return message.token
 
 
 def _checksum(message: Received) -> int:
