@@ -15,6 +15,7 @@ from tickover.core.values import SECOND, FloatArray, TickBlock
 from tickover.errors import LogError
 from tickover.logs.formats.registry import log_suffixes
 from tickover.logs.mapping import Mapping
+from tickover.logs.packed import PACKED
 from tickover.logs.reading import read_log
 
 SHORTEST_TRIP: Final = 120
@@ -43,12 +44,12 @@ class Scaler:
 def expand(paths: Iterable[Path]) -> list[Path]:
     """Files as they are, folders as the logs inside them in order of name; LogError when nothing is there."""
     logs: list[Path] = []
-    suffixes = tuple(suffix + packed for suffix in log_suffixes() for packed in ("", ".gz"))
+    suffixes = tuple(suffix + packed for suffix in log_suffixes() for packed in ("", *PACKED))
     for path in paths:
         if path.is_dir():
-            found = sorted(item for item in path.rglob("*") if item.name.endswith(suffixes))
+            found = sorted(item for item in path.rglob("*") if item.name.lower().endswith(suffixes))
             if not found:
-                raise LogError(f"{path}: expected logs ({', '.join(suffixes)}), got none")
+                raise LogError(f"{path}: expected logs ({', '.join(log_suffixes())}), got none")
             logs += found
         else:
             logs.append(path)

@@ -1,22 +1,21 @@
 """Opens recorded logs and mapping files: the only place in ``logs`` that opens a path to read."""
 
 import contextlib
-import gzip
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
 from tickover.core.values import Readings
 from tickover.errors import ConfigError, LogError
 from tickover.logs.formats.base import Head, Job, LogFormat
 from tickover.logs.formats.header import settle
-from tickover.logs.formats.registry import log_format, log_suffixes
+from tickover.logs.formats.registry import format_of, log_suffixes
+from tickover.logs.formats.signatures import START_BYTES
 from tickover.logs.mapping import RELATIVE_KINDS, LogLayout, Mapping, parse_mapping
+from tickover.logs.packed import DAMAGED, PACKED, unpacked
 from tickover.storage import files
 
-GZIP: Final = ".gz"
 MAX_MAPPING_BYTES: Final = 4 << 20
 
 
@@ -58,19 +57,21 @@ def log_is_relative(path: str | Path, mapping: Mapping) -> bool:
 
 @contextlib.contextmanager
 def open_log(path: Path) -> Iterator[tuple[BinaryIO, LogFormat]]:
-    """Open a log by its suffix, ``.gz`` unpacked; LogError says why it cannot be read."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    packed = suffixes[-1:] == [GZIP]
-    format_ = log_format("".join(suffixes[:-1][-1:] if packed else suffixes[-1:]))
-    if format_ is None:
-        known = ", ".join("*" + suffix for suffix in log_suffixes())
-        raise LogError(f"{path}: expected a log named {known} (or .gz of it), got {path.name}")
+    """Open a log by its content and suffix, unpacked; LogError says why it cannot be read."""
     # Errors of reading come out of the caller's block, because logs are read piece by piece: they are caught around it.
     try:
-        with path.open("rb") as file:
-            yield (cast(BinaryIO, gzip.GzipFile(fileobj=file, mode="rb")) if packed else file), format_
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise LogError(f"{path}: the gzip data are damaged or cut short: {error}") from error
+        with path.open("rb") as file, unpacked(file, str(path)) as (stream, inner):
+            start = stream.read(START_BYTES)
+            stream.seek(0)
+            format_ = format_of(start, Path(inner).suffix)
+            if format_ is None:
+                known = ", ".join("*" + suffix for suffix in log_suffixes())
+                raise LogError(
+                    f"{path}: expected a log named {known} (or packed: {', '.join(PACKED)}), got {path.name}"
+                )
+            yield stream, format_
+    except DAMAGED as error:
+        raise LogError(f"{path}: the packed data are damaged or cut short: {error}") from error
     except OSError as error:
         raise LogError(f"{path}: cannot read the log: {error.strerror or error}") from error
 

@@ -1,6 +1,8 @@
 """One suite for all log formats: what each of them promises, held over the same rows in every format."""
 
+import bz2
 import gzip
+import lzma
 import random
 import re
 from pathlib import Path
@@ -57,6 +59,11 @@ FORMATS = {
     "csv gz": Case("log.csv.gz", WIDE, lambda: gzip.compress(wide_csv().encode())),
     "csv long": Case("log.csv", LONG, long_csv),
     "jsonl": Case("log.jsonl", WIDE, lambda: lines_of(wide_objects())),
+    "csv named log": Case("log.log", WIDE, lambda: wide_csv().encode()),
+    "json lines named json": Case("log.json", WIDE, lambda: lines_of(wide_objects())),
+    "json lines named csv": Case("log.csv", WIDE, lambda: lines_of(wide_objects())),
+    "csv named xz": Case("log.csv.xz", WIDE, lambda: lzma.compress(wide_csv().encode()), lines=False),
+    "csv bz2 without suffix": Case("log", WIDE, lambda: bz2.compress(wide_csv().encode()), lines=False),
     "jsonl gz": Case("log.ndjson.gz", WIDE, lambda: gzip.compress(lines_of(wide_objects()))),
     "jsonl long": Case("log.jsonl", LONG, lambda: lines_of(long_rows())),
     "parquet": Case("log.parquet", WIDE, lambda: parquet(wide_objects()), lines=False),
@@ -121,7 +128,7 @@ def written(case: str, folder: Path) -> Path:
 
 def test_every_suffix_has_a_case() -> None:
     suffixes = {Path(case.name.removesuffix(".gz")).suffix for case in FORMATS.values()}
-    assert suffixes == {*LOG_FORMATS, ".trace"}
+    assert suffixes >= {*LOG_FORMATS, ".trace"}
 
 
 @pytest.mark.parametrize("case", FORMATS)

@@ -1,0 +1,70 @@
+"""What the first bytes of a log say of its format, whatever its suffix says.
+
+``SIGNATURES`` has a line for each format that is told by content, the most certain first. A new format adds one: its
+module, and a function from the first bytes (unpacked, at most ``START_BYTES``) to whether they are of the format. The
+functions import nothing, so that telling formats apart loads none of them.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+START_BYTES: Final = 64 << 10
+"""How much of a log is looked at, bytes."""
+
+_BOMS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_MAGIC: Final = (b"PAR1", b"MDF ", b"PK\x03\x04", b"\x1f\x8b")
+"""Binary files whose first bytes could be text."""
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+_BINARY: Final = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
+"""Bytes that no encoding of text has in its lines, UTF-16 apart."""
+
+LooksLike = Callable[[bytes], bool]
+
+
+class Signature(NamedTuple):
+    """A format's module and how its logs begin."""
+
+    module: str
+    looks_like: LooksLike
+
+
+def begins_with(*magic: bytes) -> LooksLike:
+    """A format whose files begin with fixed bytes."""
+    return lambda start: start.startswith(magic)
+
+
+def first_line_is(pattern: str) -> LooksLike:
+    """A text format whose first line that is not blank has this shape."""
+    shape = re.compile(pattern.encode(), re.IGNORECASE)
+    return lambda start: shape.match(_first_line(start)) is not None
+
+
+def is_text(start: bytes) -> bool:
+    """Whether these may be the first bytes of a text: some, without control characters in the first line."""
+    if start.startswith(_UTF16):
+        return True
+    line = b"" if start.startswith(_MAGIC) else _first_line(start)
+    return bool(line) and line.translate(None, _BINARY) == line
+
+
+def module_of(start: bytes) -> str | None:
+    """The module of the format that the first bytes are of; None when no signature fits."""
+    return next((signature.module for signature in SIGNATURES if signature.looks_like(start)), None)
+
+
+def _first_line(start: bytes) -> bytes:
+    for mark in _BOMS:
+        start = start.removeprefix(mark)
+    return start.lstrip().partition(b"\n")[0]
+
+
+def _json(start: bytes) -> bool:
+    return re.match(rb"\s*(\{\s*[\"}]|\[\s*[{\[\]])", start.removeprefix(b"\xef\xbb\xbf")) is not None
+
+
+SIGNATURES: Final[tuple[Signature, ...]] = (
+    Signature("tickover.logs.formats.parquet", begins_with(b"PAR1")),
+    Signature("tickover.logs.formats.jsonl", _json),
+)
+"""Formats told by content. What is text and fits none is CSV."""
