@@ -39,6 +39,13 @@ CELLS: Final[tuple[Cell, ...]] = get_args(Cell)
 ARCHITECTURES: Final[tuple[Architecture, ...]] = get_args(Architecture)
 """The only lists of both; whatever has something for each is a dict whose keys a test compares with these."""
 Aggregation = Literal["last", "mean", "max"]
+SensorKind = Literal["out_of_range", "no_data", "frozen", "departed_constant"]
+SENSOR_KINDS: Final[tuple[SensorKind, ...]] = get_args(SensorKind)
+SENSOR_PREFIX: Final = "sensor."
+"""A sensor episode's detector is ``sensor.<kind>.<signal>``."""
+SLOW_STATES: Final = frozenset({"baseline", "climate"})
+"""State tensors that follow the vehicle slowly; the host holds them while an episode is open, and any whose name
+starts with ``slow.``."""
 
 
 class SignalRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -64,9 +71,19 @@ class SignalRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 # kw_only is off so that the name comes first: msgspec puts keyword-only fields, the inherited ones, behind the others.
 class Signal(SignalRules, frozen=True, forbid_unknown_fields=True, kw_only=False):
-    """One signal of a model: its name and its rules."""
+    """One signal of a model: its name, its rules, and what training found of its sensor.
+
+    The last four are for ``core.sensors``, which also measures them (``sensor_habits``); None: not known, the device
+    uses ``SensorPolicy``. ``constant``: the only value that the signal had in training. ``outside_s``, ``stale_s`` and
+    ``frozen_s``: for how long the signal must be out of its plausible range, without readings, or at one value while
+    its companions move, to be called faulty; longer than any of it in training. Seconds of event time.
+    """
 
     name: Name
+    constant: float | None = None
+    outside_s: Positive | None = None
+    stale_s: Positive | None = None
+    frozen_s: Positive | None = None
 
 
 class StateTensor(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -83,7 +100,7 @@ class Chart(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     ``bound`` is the largest value that the chart can reach before division by the limit; ``clears_s`` is how
     long it takes, with a zero residual, to fall from there to under the limit. ``settings`` are the kind's own numbers,
-    such as the span of a mean; only ``tickover retune`` reads them.
+    such as the span of a mean; only ``tickover retune`` reads them. ``why_off``: for people, why there is no limit.
     """
 
     name: Name
@@ -93,6 +110,7 @@ class Chart(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     bound: Positive
     clears_s: NotNegative
     settings: dict[Name, Positive] = {}
+    why_off: Words = ""
 
 
 class ColdStart(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -163,6 +181,25 @@ class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     freeze_frame_ticks: Annotated[int, Meta(ge=1, le=600)] = 30
 
 
+class SensorPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When the sensor of one signal is called faulty, for each kind of ``SENSOR_KINDS`` in ``kinds``.
+
+    ``outside_s``: readings out of the plausible range for this long, less the time of plausible ones. ``departed_s``:
+    the same for a signal that was constant in training and has another value. ``stale_s``: no reading for this long
+    beyond the signal's hold, ``unseen_s`` when the signal was not read in this trip yet. ``frozen_s``: one value for
+    this long. The last three count only while the other signals come and move. A signal's own ``outside_s``,
+    ``stale_s`` and ``frozen_s`` go before these. ``update_every_s``: how often an open episode is told again.
+    """
+
+    kinds: tuple[SensorKind, ...] = SENSOR_KINDS
+    outside_s: Positive = 10.0
+    departed_s: Positive = 10.0
+    stale_s: Positive = 30.0
+    unseen_s: Positive = 600.0
+    frozen_s: Positive = 7200.0
+    update_every_s: Positive = 3600.0
+
+
 class Network(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What kind of network is inside; ``window`` in ticks, only for seq2seq."""
 
@@ -214,6 +251,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     kinds: dict[Name, Words] = {}
     false_alarms: Budget
     episodes: EpisodePolicy = EpisodePolicy()
+    sensors: SensorPolicy = SensorPolicy()
     network: Network
     memory_horizon_s: NotNegative | None = None
     state_horizon_s: NotNegative | None = None
@@ -225,6 +263,12 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def period(self) -> int:
         """The tick period in microseconds."""
         return round(self.tick_period_s * 1e6)
+
+    @property
+    def slow_states(self) -> tuple[str, ...]:
+        """The names of the state tensors that hold while an episode is open."""
+        names = (state.name for state in self.states)
+        return tuple(name for name in names if name in SLOW_STATES or name.startswith("slow."))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -140,6 +140,8 @@ def _check(manifest: Manifest) -> None:
                 f"manifest: signal {signal.name}: expected a plausible range low < high, "
                 f"got {signal.low} .. {signal.high}"
             )
+        if signal.constant is not None and not math.isfinite(signal.constant):
+            raise ModelError(f"manifest: signal {signal.name}: expected a finite constant, got {signal.constant}")
     if sum(state.size for state in manifest.states) > MAX_STATE:
         raise ModelError(f"manifest: expected a state of at most {MAX_STATE} numbers, got more")
     if manifest.period < LEAST_PERIOD:

@@ -38,13 +38,21 @@ class TickBlock:
 
     ``time`` int64 ``[T]``, the start of each tick's period; ``trip`` int64 ``[T]``, the vehicle's trip
     number from 0 (a new trip starts where it changes); ``values`` float32 ``[T, F]`` in engineering
-    units, in the manifest's order of signals, NaN = missing.
+    units, in the manifest's order of signals, NaN = missing. ``outside`` float32 ``[T, F]``: of each tick and
+    signal the reading furthest out of the plausible range, which is not part of ``values``, NaN where there was none;
+    None: none in the whole block.
     """
 
     vehicle: str
     time: TimeArray
     trip: TimeArray
     values: FloatArray
+    outside: FloatArray | None = None
+
+    def part(self, rows: slice) -> "TickBlock":
+        """Some of the ticks, as views."""
+        outside = None if self.outside is None else self.outside[rows]
+        return TickBlock(self.vehicle, self.time[rows], self.trip[rows], self.values[rows], outside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +82,7 @@ class ScoredTicks:
 
     def at(self, rows: slice) -> "ScoredTicks":
         """Some of the ticks."""
-        ticks = self.ticks
-        part = TickBlock(ticks.vehicle, ticks.time[rows], ticks.trip[rows], ticks.values[rows])
-        return ScoredTicks(part, self.scores.at(rows), self.open[rows])
+        return ScoredTicks(self.ticks.part(rows), self.scores.at(rows), self.open[rows])
 
 
 class Phase(StrEnum):
