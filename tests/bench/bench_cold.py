@@ -1,10 +1,10 @@
-"""A winter made of summer trips: how a model bears air that is colder than any that it was trained on.
+"""False alarms of a model in a winter made of summer trips: air that is colder than any in its training.
 
     python tests/bench/bench_cold.py RUN… [--colder 0 10 20] [--signals iat aat]
 
 Each RUN is a folder of ``tickover train`` on trips of ``kit-obd/1hz``. The trips that its network has not seen (its
 first fold's) are run as one vehicle's, with the signals lowered by so many units: false episodes an hour, and the share
-of the time in alarm. No trip of a real winter has a part in it, so remedies may be chosen by it.
+of the time in alarm. No trip of a real winter plays a part, so remedies may be chosen by these figures.
 """
 
 import argparse

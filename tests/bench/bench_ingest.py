@@ -1,9 +1,9 @@
-"""How fast the whole daemon takes messages in, beside a paho receiver that only acknowledges.
+"""How fast the whole daemon takes in messages, beside a paho receiver that only acknowledges.
 
 Run: python tests/bench/bench_ingest.py [--json] [--messages N]. 100 vehicles, 12 signals in about 200 B of JSON, QoS 1.
 Both empty a queue of N messages at the same Mosquitto; then the daemon reads from a socket that plays broker and never
 waits. One run, ratios within it; rates run from the first message taken to the last commit, durable commits on. CPU is
-that of the whole process, both threads: on a machine that others use as well it says what the clock does not.
+that of the whole process, both threads: on a shared machine it is a better measure than the clock.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The judge's table, on the shipped training defaults: by season, mixed, retuned, and the calibration's promise.
+"""The tables of docs/evaluation.md, on the shipped training defaults: by season, mixed, retuned, and realised budgets.
 
     python tests/bench/bench_judge.py --out FOLDER [--seeds 0 1 2] [--splits season mixed all] [--processes 2]
 
@@ -7,9 +7,9 @@
 - ``mixed``: every other trip by date is trained on, the rest is judged.
 - ``all``: trained on all; the false episodes an hour that calibration realised, out of sample, whole and in legs.
 
-The trip ``Messfehler`` (a measuring fault) is nowhere in it. Every step is one ``tickover`` command in a process of its
+The trip ``Messfehler`` (a measuring fault) is left out. Every step is one ``tickover`` command in a process of its
 own with one thread, and is skipped when its result lies in FOLDER: start again after any interruption, and training
-goes on from its checkpoint. A row is printed as soon as it is known, then the tables. Training is the cost: 4
+resumes from its checkpoint. A row is printed as soon as it is known, then the tables. Most of the time is training: 4
 folds, about 7 CPU minutes for ``mixed``, 8 for ``season`` and 13 for ``all``, for each seed.
 """
 
@@ -106,7 +106,7 @@ def work(one: Work, folder: Path) -> list[Row]:
 
 
 def promises(one: Work, run: Path) -> list[Row]:
-    """What calibration realised, out of sample, on whole trips and in legs."""
+    """The rate that calibration realised, out of sample, on whole trips and in legs."""
     budget = json.loads((run / "run.json").read_bytes())["budget"]
     where = {"unseen, out of fold": budget, "unseen, out of fold, legs": budget["legs"]}
     return [head(one, what) | {"promise": promise} for what, promise in where.items()]

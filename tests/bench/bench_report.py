@@ -81,7 +81,7 @@ def block(first: int, rng: np.random.Generator) -> ScoredTicks:
 
 def alerts(scored: ScoredTicks) -> list[Alert]:
     """Start and end of the episodes in a block."""
-    blame = Contribution("signal_03", "kPa", "signal_03.0", 3.4, 1.0, "high", 120.0, 101.0)
+    part = Contribution("signal_03", "kPa", "signal_03.0", 3.4, 1.0, "high", 120.0, 101.0)
     found = []
     for time_us in scored.ticks.time.tolist():
         tick = (time_us - START) // PERIOD
@@ -89,7 +89,7 @@ def alerts(scored: ScoredTicks) -> list[Alert]:
         if phase is not None:
             number = tick // EPISODE_EVERY
             start = START + number * EPISODE_EVERY * PERIOD
-            found.append(alert(phase, blame, vehicle="truck", number=number, start=start, time=time_us, peak=3.4))
+            found.append(alert(phase, part, vehicle="truck", number=number, start=start, time=time_us, peak=3.4))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The broker ends cleanly and starts again; is killed while alerts are on their way; connections die unnoticed."""
+"""The broker is restarted, is killed while alerts are on their way, and connections die without notice."""
 
 from argparse import Namespace
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What the long fault campaigns share: where imports come from, a broker, and figures as text or JSON."""
+"""Shared by the long fault campaigns: the import path, a broker, and figures as text or JSON."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Damaged store files: flips, noise, zeros, truncations of the file and of its write-ahead log; it starts."""
+"""Damaged store files: flips, noise, zeros, truncations of file and write-ahead log; the daemon starts all the same."""
 
 import logging
 from argparse import Namespace

@@ -2,7 +2,7 @@
 
 Training asks at every lag up to k, so that a cell meets the short lags on its way to the long one; the figure is lag k.
 A vanilla RNN's gradient through k ticks shrinks like the k-th power of its recurrent weights (Bengio et al. 1994);
-gates were invented to keep it (Hochreiter and Schmidhuber 1997; Cho et al. 2014). Same budget for every cell.
+gates preserve it (Hochreiter and Schmidhuber 1997; Cho et al. 2014). Same budget for every cell.
 """
 
 from typing import Final

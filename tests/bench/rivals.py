@@ -1,6 +1,6 @@
 """The streaming rivals of a recurrent autoencoder, as ONNX graphs: a causal transformer and a window LSTM.
 
-They live in the benchmark, not in the product. Both have seeded random weights: only their cost is measured.
+They are part of the benchmark, not of the product. Both have seeded random weights: only their cost is measured.
 Shapes: B trucks, F inputs per tick (values and mask), W ticks of window, D model width, L layers, H hidden.
 """
 

@@ -3,11 +3,11 @@
     python tests/bench/skab.py [--seeds 0 1 2] [--json FILE] [--processes 2]
 
 Two configurations, each a tuple of models that run side by side, were chosen by ``skab_choice.py``, without SKAB's
-labels; which of them does better here only the labels can say, so both are run. The autoencoder's limits allow for
+labels; only the labels can tell which of them is better here, so both are run. The autoencoder's limits allow for
 drift: between training rows and test part a signal may go on moving as fast as its mean moved from one quarter of the
 training rows to another.
 
-What was seen of the labels before, and what remains of that: docs/evaluation.md.
+What was seen of the labels before: docs/evaluation.md.
 """
 
 import argparse

@@ -3,13 +3,13 @@
     python tests/bench/skab_choice.py [--round 6] [--seeds 0 1] [--json FILE] [--processes 2]
 
 The anomaly-free run (9,405 rows, no labels) is cut into development runs of 400 training and 750 further rows, one
-beginning every 500 rows. The judge's own plan puts one fault at a time, of 120 to 300 rows, into the last 450 rows of a
-run. Faults are those that SKAB's own description names, in three signals at once: a state that changes for a while
+beginning every 500 rows. The plan of ``evaluate`` puts one fault at a time, of 120 to 300 rows, into the last 450 rows
+of a run. Faults are those that SKAB's own description names, in three signals at once: a state that changes for a while
 (``throttled``: 20 valve closings, 4 leaks, 3 of amount or temperature of the water) and unrest (``rough``: 5 of
 imbalance, 2 of cavitation), weighted so. Everything is scored as SKAB's files are: row by row, causally, with the
 finished model file.
 
-There were six rounds (docs/evaluation.md); the first had other faults and stands in the history only. The rule, fixed
+There were six rounds (docs/evaluation.md); the first had other faults and is in the history only. The rule, fixed
 before each run: of the candidates with FAR <= 30 % the one with the highest weighted mean of F1 and
 VUS-PR over all cases and seeds; within ``TIE`` of it the one that stands first in its round.
 """
@@ -205,7 +205,7 @@ def one_run(task: tuple[Path, int, int, int]) -> dict[str, list[tuple[str, skab.
 
 
 def figures_of(cases: list[tuple[str, skab.Judged]]) -> dict[str, float]:
-    """FAR over all cases, F1 and VUS-PR of each kind, and what candidates are ranked by."""
+    """FAR over all cases, F1 and VUS-PR of each kind, and the figure by which candidates are chosen."""
     result = {"far": skab.figures([one for _, one in cases]).far, "rank": 0.0}
     for name, weight in WEIGHTS.items():
         figures = skab.figures([one for kind_, one in cases if kind_ == name])

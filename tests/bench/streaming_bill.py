@@ -1,8 +1,8 @@
 """The streaming bill per truck: state bytes and microseconds a tick of a recurrent net and of its rivals.
 
 All are opened by the product's own ``start_session`` (one thread) and called as the product calls: arrays bound once.
-They take turns in short rounds, and the figure of each is its quick tenth, so that other work on the machine counts
-little. A call's speed also depends on where its memory happens to lie, so each setting is measured in several processes
+They take turns in short rounds, and the figure of each is its fastest tenth, so that other work on the machine counts
+little. The speed of a call also depends on where its memory lies, so each setting is measured in several processes
 of its own. The input is random, states and windows are zero.
 
 ``streaming_bill.py`` prints the bill; ``streaming_bill.py HIDDEN TRUCKS`` is one of those processes, and prints JSON.

@@ -15,7 +15,7 @@ TAIL_SHARE: Final = 0.2
 TAIL_LEAST: Final = 8
 """... but to no fewer peaks than this, where there are so many."""
 SHAPES: Final = (0.0, 0.5)
-"""A fitted shape is kept here: a few peaks cannot tell of a lighter tail, nor of infinite variance."""
+"""A fitted shape is bounded so: a few peaks cannot show a lighter tail, nor infinite variance."""
 NO_SHAPE: Final = 1e-6
 """Below this shape the tail is exponential; the formula of the general one would divide by almost nothing."""
 
