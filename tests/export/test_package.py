@@ -8,7 +8,8 @@ from small_models import FILES, FOLDER, limits_of, model_bytes, random_weights, 
 from tickover.core import manifest, manifest_codec
 from tickover.model.detector import Detector
 from tickover.model.file.check import IR_VERSIONS, OPSETS, Structure
-from tickover.model.file.proto import _MESSAGES, parse
+from tickover.model.file.fields import MESSAGES
+from tickover.model.file.proto import parse
 from tickover.model.file.shapes import RULES
 from tickover.model.session import open_bytes, open_model
 from tickover_export.graph import IR_VERSION, OPSET
@@ -69,13 +70,13 @@ ONNX_NAMES = {
 }
 
 
-@pytest.mark.parametrize("message", _MESSAGES)
+@pytest.mark.parametrize("message", MESSAGES)
 def test_field_numbers_and_types_are_those_of_onnx(message):
     described = onnx
     for part in ONNX_NAMES[message].split("."):
         described = getattr(described, part)
     fields = described.DESCRIPTOR.fields_by_name
-    for field in _MESSAGES[message]:
+    for field in MESSAGES[message]:
         assert fields[field.name].number == field.number
         assert (fields[field.name].message_type is not None) == isinstance(field.kind, str)
         assert fields[field.name].is_repeated == field.repeated

@@ -29,10 +29,13 @@ HORIZON_TICKS: Final = 300
 MAX_SIGNALS: Final = 512
 MAX_STATE: Final = 65_536
 
-Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.\-]*$")]
+# Python's $ also matches before a last newline, JSON Schema's does not: (?!\n) makes both mean the end.
+Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.\-]*$(?!\n)")]
+_PRINTED: Final = r"^[^\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]*$(?!\n)"
+"""Text that is shown to people: no control characters, nor those that reorder a line."""
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
-Words = Annotated[str, Meta(max_length=200)]
+Words = Annotated[str, Meta(max_length=200, pattern=_PRINTED)]
 Cell = Literal["rnn", "gru", "lstm"]
 Architecture = Literal["autoencoder", "forecaster", "seq2seq"]
 CELLS: Final[tuple[Cell, ...]] = get_args(Cell)
@@ -56,13 +59,13 @@ class SignalRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     signal's SAE J1939 number and COVESA VSS path.
     """
 
-    unit: Annotated[str, Meta(max_length=32)] = ""
+    unit: Annotated[str, Meta(max_length=32, pattern=_PRINTED)] = ""
     low: float = -1e9
     high: float = 1e9
     hold_s: NotNegative = 0.0
     aggregation: Aggregation = "last"
     spn: Annotated[int, Meta(ge=0, le=524_287)] | None = None
-    vss: Annotated[str, Meta(max_length=200)] | None = None
+    vss: Words | None = None
 
     def rules(self) -> dict[str, Any]:
         """The rules alone, by key, for another struct that has them."""
@@ -214,7 +217,7 @@ class Network(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Training(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the weights and limits come from. ``data_sha256`` covers the tick arrays, in order."""
 
-    data_sha256: str = ""
+    data_sha256: Words = ""
     trips: int = 0
     hours: float = 0.0
     seed: int = 0
@@ -256,7 +259,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     memory_horizon_s: NotNegative | None = None
     state_horizon_s: NotNegative | None = None
     training: Training = Training()
-    versions: dict[str, str] = {}
+    versions: dict[Words, Words] = {}
     parity: Parity | None = None
 
     @property

@@ -71,7 +71,7 @@ class Out(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     on loopback; 0 = off.
     """
 
-    base: Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^+#\x00]+$")] = "tickover"
+    base: Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^+#\x00-\x1f\x7f-\x9f]+$(?!\n)")] = "tickover"
     node: Level | None = None
     health_s: Seconds = 60.0
     score_s: SecondsOrOff = 0.0

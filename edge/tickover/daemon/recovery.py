@@ -3,7 +3,7 @@
 import dataclasses
 import uuid
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -45,9 +45,9 @@ class Opened:
     manifests: dict[str, Manifest]
 
 
-def open_fleet(config: Config) -> Opened:
+def open_fleet(config: Config, load: Callable[[str], Detector] = Detector.load) -> Opened:
     """Load every model; ModelError or ConfigError says what is wrong."""
-    detectors = {model.detector: Detector.load(model.path) for model in config.models}
+    detectors = {model.detector: load(model.path) for model in config.models}
     manifests = {name: detector.manifest for name, detector in detectors.items()}
     gate = Gate(config.vehicles.gate) if config.vehicles.gate else None
     columns = _columns(manifests, gate)

@@ -16,12 +16,14 @@ from tickover.daemon.config import Config, load_config
 from tickover.daemon.engine import Engine
 from tickover.daemon.loop import Daemon
 from tickover.daemon.recovery import Opened, models_change, open_fleet
+from tickover.daemon.reload import LoadDetector, Reload
 from tickover.daemon.sources import Transport, check_files, open_transport
 from tickover.errors import ConfigError, TickoverError
 from tickover.host.log_fields import fields
 from tickover.host.malloc import share_one_arena
 from tickover.host.systemd import notify, watchdog_s
 from tickover.messages.notices import Kind
+from tickover.model.detector import Detector
 from tickover.storage.store import Bounds, Store
 from tickover.transports.backoff import LONGEST_ATTEMPT_S
 
@@ -62,6 +64,7 @@ class Runner:
         """Turn the loop; what to run next (of no meaning after a stop)."""
         every = (watchdog_s() or 0.0) / 3
         ping_at = 0.0
+        reload: Reload | None = None
         while not self._stop:
             daemon.turn()
             now = time.monotonic()
@@ -69,27 +72,30 @@ class Runner:
             if every and now >= ping_at and now - daemon.source.beat < SOURCE_STUCK_S:
                 ping_at = now + every
                 notify("WATCHDOG=1")
-            if self._reload:
-                self._reload = False
-                new = self._reloaded(Path(config.state.folder))
+            if self._reload and not reload:
+                self._reload, reload = False, Reload(self._read)
+            if reload and reload.done:
+                new, reload = self._reloaded(reload, Path(config.state.folder)), None
                 if new:
                     return new
+        if reload:
+            reload.cancel()
         return config, daemon.engine.opened
 
-    def _read(self) -> tuple[Config, Opened]:
+    def _read(self, load: LoadDetector = Detector.load) -> tuple[Config, Opened]:
         """Configuration, models and the transport's files, checked before anything connects."""
         config = load_config(self._path)
         for trouble in check_files(config):
             logger.warning(trouble)
-        return config, open_fleet(config)
+        return config, open_fleet(config, load)
 
-    def _reloaded(self, held: Path) -> tuple[Config, Opened] | None:
+    def _reloaded(self, reload: Reload, held: Path) -> tuple[Config, Opened] | None:
         """The configuration and models as in the files now; None, and the reason logged, when they are wrong.
 
         A new state folder is locked for a moment, to try it before the present one is released.
         """
         try:
-            new = self._read()
+            new = reload.result()
             folder = Path(new[0].state.folder)
             with locked(folder) if folder.resolve() != held.resolve() else nullcontext():
                 return new

@@ -24,6 +24,9 @@ from tickover.storage.files import read_bytes
 MAX_BYTES: Final = 64 * 1024 * 1024
 """The largest model file that is opened."""
 
+LONGEST_MESSAGE: Final = 600
+"""Characters of an error: it quotes names out of the file, and there may be thousands."""
+
 _FATAL_ONLY: Final = 4
 
 
@@ -49,6 +52,17 @@ class Model:
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A model file that was checked: its graph as onnxruntime may read it, and the rest as in `Model`."""
+
+    graph: bytes
+    manifest: Manifest
+    vectors: golden.Golden
+    digest: str
+    size: int
+
+
 def open_model(path: str | Path) -> Model:
     """Check and open a model file; ModelError names the file and the check that failed."""
     data = read_model(Path(path))
@@ -60,15 +74,28 @@ def open_model(path: str | Path) -> Model:
 
 def open_bytes(data: bytes) -> Model:
     """As ``open_model``, from memory."""
+    return open_checked(check_bytes(data))
+
+
+def check_bytes(data: bytes) -> Checked:
+    """What a file holds, before onnxruntime reads it; ModelError names the check that failed."""
     if len(data) > MAX_BYTES:
         raise ModelError(f"size: expected at most {MAX_BYTES} bytes, got {len(data)}")
-    digest = check_seal(data)
-    structure = Structure(data)
-    manifest = manifest_codec.decode(structure.metadata[KEY_MANIFEST])
-    vectors = golden.decode(structure.metadata[KEY_GOLDEN], len(manifest.signals))
-    session = start_session(structure.check(manifest, call_size(manifest)))
-    golden.check(session, manifest, vectors)
-    return Model(session, manifest, digest, len(data))
+    try:
+        digest = check_seal(data)
+        structure = Structure(data)
+        manifest = manifest_codec.decode(structure.metadata[KEY_MANIFEST])
+        vectors = golden.decode(structure.metadata[KEY_GOLDEN], len(manifest.signals))
+        return Checked(structure.check(manifest, call_size(manifest)), manifest, vectors, digest, len(data))
+    except ModelError as error:
+        raise ModelError(str(error)[:LONGEST_MESSAGE]) from error
+
+
+def open_checked(checked: Checked) -> Model:
+    """Open what was checked, and replay its golden vectors."""
+    session = start_session(checked.graph)
+    golden.check(session, checked.manifest, checked.vectors)
+    return Model(session, checked.manifest, checked.digest, checked.size)
 
 
 def read_model(path: Path) -> bytes:

@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple, Protocol
 
 from msgspec import Meta
 
-Level = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^+#/\x00]+$")]
+Level = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^+#/\x00-\x1f\x7f-\x9f]+$(?!\n)")]
 """One level of a topic, as a configuration names it."""
 
 

@@ -1,5 +1,6 @@
 """Checks a model's structure before onnxruntime sees it, and writes the checked part again for onnxruntime to read."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -33,11 +34,14 @@ from tickover.model.file.shapes import (
 
 OPSETS: Final = range(18, 22)
 IR_VERSIONS: Final = range(8, 11)
-MAX_NODES: Final = 2048
 MAX_NUMBERS: Final = 2**26
 """Numbers in all tensors that one call makes."""
 MAX_WORK: Final = 2**26
 """Multiplications per tick and vehicle."""
+MAX_RANK: Final = 8
+"""Axes of a tensor; tickover's own models have four at most."""
+MAX_INTEGERS: Final = 1024
+"""Numbers of one integer initialiser: they are sizes, axes and places, and each operator that takes them reads all."""
 
 _NAME: Final = re.compile(rb"[A-Za-z0-9_./\-]{1,200}")
 _FLOAT, _INT64 = 1, 7
@@ -64,7 +68,7 @@ class Structure:
         interface = _interface(manifest)
         _check_values("input", graph.input, interface[0])
         _check_values("output", graph.output, interface[1])
-        nodes = [_read_node(node) for node in _limited(graph.node)]
+        nodes = [_read_node(node) for node in graph.node]
         _check_names(nodes, [*interface[0], *constants])
         for ticks, rows in ((1, 1), (3, 5), (call_size, 1), (1, call_size)):
             _infer(nodes, constants, interface, ticks, rows)
@@ -152,19 +156,15 @@ def _constant(name: str, tensor: Any) -> Value:
     if len(shape) > 4 or any(size <= 0 for size in shape):
         raise ModelError(f"initialiser {name}: expected up to four positive sizes, got {list(shape)[:8]}")
     data: npt.NDArray[Any] = np.frombuffer(tensor.raw_data, np.uint8)
-    size = int(np.prod(shape, dtype=object)) * np.dtype(code).itemsize
+    size = math.prod(shape) * np.dtype(code).itemsize
     if len(data) != size:
         raise ModelError(f"initialiser {name}: expected {size} bytes for shape {list(shape)}, got {len(data)}")
+    if kind == "int" and math.prod(shape) > MAX_INTEGERS:
+        raise ModelError(f"initialiser {name}: expected at most {MAX_INTEGERS} integers, got {math.prod(shape)}")
     values = data.view(code).reshape(shape)
     if kind == "float" and not np.isfinite(values).all():
         raise ModelError(f"initialiser {name}: expected finite numbers")
     return Value(kind, shape, values)
-
-
-def _limited(nodes: Any) -> Any:
-    if len(nodes) > MAX_NODES:
-        raise ModelError(f"structure: expected at most {MAX_NODES} nodes, got {len(nodes)}")
-    return nodes
 
 
 def _read_node(node: Any) -> _Parsed:
@@ -174,8 +174,8 @@ def _read_node(node: Any) -> _Parsed:
         raise ModelError(f"operator {domain}{operator}: expected an allowed operator")
     inputs = [_text(name, f"input of {operator}") if name else "" for name in node.input]
     outputs = [_text(name, f"output of {operator}") if name else "" for name in node.output]
-    if not any(outputs) or len(inputs) > MAX_NODES or len(outputs) > MAX_NODES:
-        raise ModelError(f"operator {operator}: expected some inputs and outputs, got {len(inputs)} and {len(outputs)}")
+    if not any(outputs):
+        raise ModelError(f"operator {operator}: expected some outputs, got none")
     return operator, inputs, outputs, _attributes(operator, node.attribute)
 
 
@@ -246,6 +246,8 @@ def _apply(operator: str, outputs: Sequence[str], node: Node) -> list[Value]:
         made = RULES[operator](node)
     except MisfitError as error:
         raise ModelError(f"operator {operator} of {label}: {error}") from error
+    if any(len(value.shape) > MAX_RANK for value in made):
+        raise ModelError(f"operator {operator} of {label}: expected at most {MAX_RANK} axes")
     if len(made) != len(outputs):
         raise ModelError(f"operator {operator} of {label}: expected {len(made)} outputs, got {len(outputs)}")
     return made

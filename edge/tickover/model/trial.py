@@ -1,0 +1,156 @@
+"""Opens a model file in a child process first, within limits of memory and time, so that a running daemon goes on.
+
+What checks cannot foresee, such as onnxruntime on a graph that fits every bound, costs the child. It does all that the
+daemon will do with the model: the checks, the golden vectors, the largest calls. Then it hands over the graph that it
+checked, and the daemon opens that without another look at the file.
+
+As a program, ``python -m tickover.model.trial FILE`` writes a line of JSON (`_Verdict`) and then the graph.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from tickover.core import manifest_codec
+from tickover.errors import ModelError
+from tickover.model.binding import call_size
+from tickover.model.detector import Detector
+from tickover.model.session import Model, check_bytes, open_checked, read_model, start_session
+
+LONGEST_S: Final = 60.0
+"""How long a trial may take."""
+CPU_S: Final = 30
+"""How much of one core it may use, in seconds."""
+MEMORY_BYTES: Final = 320 * 1024 * 1024
+"""How much memory it may take beyond what Python and the libraries hold at its start."""
+NICENESS: Final = 10
+"""Where there is one core, the daemon's loop goes first."""
+_OUT_OF_MEMORY: Final = f"memory: expected to need at most {MEMORY_BYTES} bytes to check and run, needs more"
+_KILL_FIRST: Final = b"1000"
+"""The kernel's ``oom_score_adj`` that says: this process before any other of the service."""
+
+
+class _Verdict(Struct):
+    """What a trial found: a refusal, or a model's manifest, digest and file size."""
+
+    refused: str = ""
+    manifest: str = ""
+    digest: str = ""
+    size: int = 0
+
+
+class Trial:
+    """One model file on trial. `cancel` may be called by another thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._child: subprocess.Popen[bytes] | None = None
+        self._cancelled = threading.Event()
+
+    def open(self) -> Model:
+        """Try the file, then open what was checked; ModelError names the file and why it was refused."""
+        try:
+            return self._open()
+        except ModelError as error:
+            raise ModelError(f"{self._path}: {error}") from error
+
+    def cancel(self) -> None:
+        """End the child; `open` then raises ModelError."""
+        self._cancelled.set()
+        if self._child:
+            with suppress(ProcessLookupError):
+                self._child.kill()
+
+    def _open(self) -> Model:
+        head, _, graph = self._answer().partition(b"\n")
+        try:
+            verdict = msgspec.json.decode(head, type=_Verdict)
+        except msgspec.DecodeError as error:
+            raise ModelError(f"trial: expected an answer of the process that tries the file: {error}") from error
+        if verdict.refused:
+            raise ModelError(verdict.refused)
+        manifest = manifest_codec.decode(verdict.manifest)
+        return Model(start_session(graph), manifest, verdict.digest, verdict.size)
+
+    def _answer(self) -> bytes:
+        """All that the child writes; ModelError when it does not come to its end."""
+        # The child finds this very package, however this process found it; -P keeps the working folder out of its path.
+        command = [sys.executable, "-P", "-m", __name__, str(self._path)]
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+        quiet = subprocess.DEVNULL
+        with subprocess.Popen(command, env=env, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet) as child:
+            self._child = child
+            if self._cancelled.is_set():
+                child.kill()
+            try:
+                answer, _ = child.communicate(timeout=LONGEST_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                raise ModelError(f"time: expected to be checked within {LONGEST_S:.0f} s, was not") from None
+        if self._cancelled.is_set():
+            raise ModelError("trial: cancelled")
+        if child.returncode:
+            raise ModelError(_ended(child.returncode))
+        return answer
+
+
+def _ended(code: int) -> str:
+    """Why a child that gave no answer ended."""
+    if code < 0:
+        return f"trial: the process that tried the file was ended by signal {-code} (its limits: {CPU_S} s, memory)"
+    return f"trial: the process that tried the file failed with code {code}"
+
+
+def limit() -> None:
+    """Set this process's limits, as far as the system lets it."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:  # noqa: PTH123
+        file.write(_KILL_FIRST)
+    with suppress(OSError):
+        os.nice(NICENESS)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        bytes_ = pages * resource.getpagesize() + MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (bytes_, bytes_))
+
+
+def _try(path: Path) -> tuple[_Verdict, bytes]:
+    try:
+        checked = check_bytes(read_model(path))
+        model = open_checked(checked)
+        _largest_calls(model)
+    except ModelError as error:
+        return _Verdict(refused=str(error).removeprefix(f"{path}: ")), b""
+    except MemoryError:
+        return _Verdict(refused=_OUT_OF_MEMORY), b""
+    manifest = manifest_codec.encode(model.manifest)
+    return _Verdict(manifest=manifest, digest=model.digest, size=model.size), checked.graph
+
+
+def _largest_calls(model: Model) -> None:
+    """As many ticks, and as many vehicles, as the daemon ever gives to one call."""
+    detector, most = Detector(model), call_size(model.manifest)
+    signals = len(model.manifest.signals)
+    detector.run(np.zeros((most, signals), np.float32))
+    states = np.tile(detector.new_state(), (most, 1))
+    detector.run_batch(states, np.zeros((1, most, signals), np.float32))
+
+
+def main(path: Path) -> None:
+    """Try one file and write what came of it."""
+    limit()
+    verdict, graph = _try(path)
+    sys.stdout.buffer.write(msgspec.json.encode(verdict) + b"\n" + graph)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
