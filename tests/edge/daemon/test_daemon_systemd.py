@@ -6,18 +6,23 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from broker import Broker, wait_until
-from daemon_process import Daemon, Truck, drive
+from daemon_process import MODEL, Daemon, Truck, drive
+from hostile_files import HOSTILE
 from tickover.daemon import runner
 
 EVERY_S = 0.2
 """How often the daemon pings when it is asked to within three times that."""
 STOP_S = 5.0
+LOOP_STOPS_S = 1.0
+"""What a reload may cost the loop, whatever the files hold."""
+HOSTILE_BYTES = 24_000_000
 
 
 class Manager:
@@ -39,6 +44,12 @@ class Manager:
 
     def pings(self) -> int:
         return self.heard().count("WATCHDOG=1")
+
+    def longest_gap(self) -> float:
+        """The longest time between two pings."""
+        self.heard()
+        times = [when for when, message in self._heard if message == "WATCHDOG=1"]
+        return max(after - before for before, after in pairwise(times))
 
     def close(self) -> None:
         self._socket.close()
@@ -70,6 +81,28 @@ def test_ready_pings_reload_and_stop_are_told_in_order(daemon: Daemon, manager: 
     told = [message for message in manager.heard() if message != "WATCHDOG=1"]
     assert told == ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
     assert manager.heard()[0] == "READY=1"
+
+
+@pytest.mark.parametrize("name", ["empty nodes", "inputs of one node", "charts"])
+def test_a_reload_with_a_hostile_model_does_not_stop_the_loop(
+    daemon: Daemon, manager: Manager, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "hostile.onnx"
+    path.write_bytes(HOSTILE[name].make(MODEL.read_bytes(), HOSTILE_BYTES))
+    daemon.write_config(path)
+    wait_until(lambda: manager.pings() >= 2, 10, "pings")
+    daemon.hang_up()
+    wait_until(lambda: manager.pings() and "reload refused" in daemon.text(), 20, "the refusal")
+    assert f"{path}: {HOSTILE[name].refused}" in daemon.text()
+    assert manager.longest_gap() < LOOP_STOPS_S
+    assert not daemon.over()
+    assert "RELOADING=1" not in manager.heard()
+
+
+def test_the_end_does_not_wait_for_a_reload(daemon: Daemon, manager: Manager) -> None:
+    daemon.hang_up()
+    time.sleep(EVERY_S)
+    assert daemon.stop() == 0
 
 
 def test_a_loop_that_hangs_does_not_ping(tmp_path: Path, broker: Broker, manager: Manager) -> None:

@@ -1,0 +1,150 @@
+"""Files that are small to make and dear to read: refused for what their bytes hold, and tried in a child process."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import paths
+from hostile_files import HOSTILE
+from tickover.errors import ModelError
+from tickover.model import trial
+from tickover.model.detector import Detector
+from tickover.model.file import proto
+from tickover.model.file.fields import MAX_FIELDS
+from tickover.model.file.scan import scan
+from tickover.model.session import LONGEST_MESSAGE, open_bytes, open_model
+from tickover.model.trial import Trial
+
+GOOD = paths.MODELS / "gru_autoencoder.onnx"
+SIZE = 6_000_000
+
+
+@pytest.fixture(scope="module")
+def good():
+    return GOOD.read_bytes()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_each_hostile_file_is_refused_with_its_reason(good, name):
+    hostile = HOSTILE[name]
+    with pytest.raises(ModelError) as error:
+        open_bytes(hostile.make(good, SIZE))
+    assert str(error.value).startswith(hostile.refused)
+    assert len(str(error.value)) <= LONGEST_MESSAGE
+    assert str(error.value).isprintable()
+
+
+BY_BYTES = [
+    name
+    for name, hostile in HOSTILE.items()
+    if hostile.refused.startswith(("structure: exp", "structure: E")) and name != "work in constants"
+]
+
+
+@pytest.mark.parametrize("name", BY_BYTES)
+def test_protobuf_never_sees_what_would_become_a_million_objects(good, name, monkeypatch):
+    """Its objects are made in C: what they cost shows in no Python profile."""
+    seen = []
+    data = HOSTILE[name].make(good, SIZE)
+    monkeypatch.setattr(proto, "_Model", lambda: seen.append(name))
+    with pytest.raises(ModelError):
+        open_bytes(data)
+    assert seen == []
+
+
+def test_a_file_costs_no_more_steps_than_it_may_have_fields(good, monkeypatch):
+    """Twice the bytes are no more steps."""
+    steps = []
+    for size in (SIZE, 2 * SIZE):
+        with pytest.raises(ModelError):
+            scan(Counting(HOSTILE["inputs of one node"].make(good, size)))
+        steps.append(Counting.reads)
+        Counting.reads = 0
+    assert abs(steps[0] - steps[1]) < 10
+    assert max(steps) < 4 * MAX_FIELDS
+
+
+class Counting(bytes):
+    """Bytes that count how often one of them is read."""
+
+    reads = 0
+
+    def __getitem__(self, place):
+        Counting.reads += 1
+        return super().__getitem__(place)
+
+
+@pytest.mark.parametrize("path", [GOOD, paths.MODELS / "rnn_seq2seq.onnx"], ids=lambda path: path.stem)
+def test_a_good_file_comes_out_of_its_trial_as_it_was(path):
+    tried, opened = Trial(path).open(), open_model(path)
+    assert (tried.digest, tried.size, tried.manifest) == (opened.digest, opened.size, opened.manifest)
+    x = [[20.0, 50.0, 30.0]] * 30
+    assert Detector(tried).run(x).score.tobytes() == Detector(opened).run(x).score.tobytes()
+
+
+def test_a_trial_refuses_with_the_same_words_and_the_files_name(good, tmp_path):
+    for name in ("empty nodes", "name with a newline"):
+        path = tmp_path / "model.onnx"
+        path.write_bytes(HOSTILE[name].make(good, SIZE))
+        with pytest.raises(ModelError) as opened:
+            open_model(path)
+        with pytest.raises(ModelError) as tried:
+            Trial(path).open()
+        assert str(tried.value) == str(opened.value)
+
+
+def test_a_trial_of_a_file_that_is_not_there_says_so(tmp_path):
+    with pytest.raises(ModelError, match=r"none\.onnx: cannot be read: No such file"):
+        Trial(tmp_path / "none.onnx").open()
+
+
+def test_a_trial_that_takes_too_long_is_ended(monkeypatch):
+    monkeypatch.setattr(trial, "LONGEST_S", 0.01)
+    one = Trial(GOOD)
+    with pytest.raises(ModelError, match="time: expected to be checked within"):
+        one.open()
+    assert one._child.poll() is not None, "the child is gone"
+
+
+def test_a_trial_can_be_cancelled():
+    one, said = Trial(GOOD), []
+
+    def run():
+        with pytest.raises(ModelError, match="cancelled"):
+            one.open()
+        said.append(True)
+
+    one.cancel()
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(20)
+    assert said
+    assert one._child.poll() is not None
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [("MEMORY_BYTES = 2**22", "emory"), ("CPU_S = 0", "ended by signal")],
+    ids=["memory", "time of the processor"],
+)
+def test_a_trial_has_limits(tmp_path, limits, says):
+    """What no check foresees: the child alone pays, and the reason is told."""
+    code = f"import sys; from pathlib import Path; from tickover.model import trial; trial.{limits}; "
+    program = tmp_path / "limited.py"
+    program.write_text(code + "trial.main(Path(sys.argv[1]))")
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, program, GOOD], env=env, capture_output=True, check=False)
+    told = done.stdout.decode(errors="replace") if done.stdout else trial._ended(done.returncode)
+    assert says in told
+    assert '"manifest":"{' not in told
+
+
+def test_a_hidden_folder_cannot_replace_the_child(tmp_path, monkeypatch):
+    """A package of our name in the working folder is not what tries the file."""
+    (tmp_path / "tickover").mkdir()
+    (tmp_path / "tickover" / "__init__.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    assert Trial(GOOD.resolve()).open().digest == open_model(GOOD).digest
