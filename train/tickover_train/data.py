@@ -20,6 +20,10 @@ from tickover.logs.reading import read_log
 
 SHORTEST_TRIP: Final = 120
 """Trips of fewer ticks are left out: the warm-up and a fault with room on both sides need more."""
+MIDDLE: Final = (0.005, 0.995)
+"""The scaler rests on the values between these quantiles: a single glitch must not widen it."""
+LEAST_SPREAD: Final = 1e-6
+"""A signal that spreads less than this, relative to its level, is constant: what it spreads is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +116,13 @@ def _split(parts: list[TickBlock]) -> list[TickBlock]:
 def fit_scaler(trips: Sequence[Trip]) -> Scaler:
     """Mean and standard deviation of the middle 99 % of each signal; a constant signal gets scale 1."""
     values = np.concatenate([trip.values for trip in trips]).astype(np.float64)
-    low, high = _nan_quantiles(values, (0.005, 0.995))
+    low, high = _nan_quantiles(values, MIDDLE)
     middle = np.clip(values, low, high)
     seen = np.isfinite(middle)
     number = np.maximum(seen.sum(0), 1)
     center = np.where(seen, middle, 0.0).sum(0) / number
     scale = np.sqrt((np.where(seen, middle - center, 0.0) ** 2).sum(0) / number)
-    scale = np.where(scale > 1e-6 * np.maximum(1.0, np.abs(center)), scale, 1.0)
+    scale = np.where(scale > LEAST_SPREAD * np.maximum(1.0, np.abs(center)), scale, 1.0)
     return Scaler(center.astype(np.float32), scale.astype(np.float32))
 
 
@@ -147,6 +151,7 @@ def folds(trips: Sequence[Trip], number: int, held_out: float, seed: int) -> lis
     Trips are dealt, longest first with seeded ties, to the fold with the fewest ticks. With ``number`` folds of which
     the first is the product's, ``number * held_out`` may not exceed 1: folds are then smaller.
     """
+    # Dealt to more groups than there are folds: the rest is training data of every fold.
     deals = max(number, round(1.0 / held_out))
     if len(trips) < 2:
         return [[0]]

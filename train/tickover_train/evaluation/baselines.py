@@ -22,7 +22,7 @@ CLOCK_S: Final = 600.0
 FLOORS: Final = ("random", "always on", "clock")
 
 LimitRule = Callable[[Sequence[Floats]], float]
-"""Says which level keeps clean scores within the budget."""
+"""From clean scores to the level that keeps the budget."""
 
 
 def beside(bench: Bench, budget: float, seed: int, learnt: Sequence[FloatArray] = ()) -> list[Scorer]:

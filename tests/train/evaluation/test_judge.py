@@ -1,29 +1,21 @@
-"""The protocol: spans equal whole runs, floors and oracles get the figures they deserve, the command works."""
+"""The protocol: spans equal whole runs, floors and oracles get the figures they deserve."""
 
-import html
-import json
 from collections import Counter
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from tickover.model.detector import Detector
-from tickover_train.calibration.legs import cut_legs
 from tickover_train.calibration.limits import score
 from tickover_train.calibration.scoring import chart_trips
-from tickover_train.commands.evaluate import evaluate
 from tickover_train.data import Trip
-from tickover_train.evaluation.baselines import FLOORS, FloorScorer, PcaScorer
+from tickover_train.evaluation.baselines import FloorScorer, PcaScorer
 from tickover_train.evaluation.bench import set_up
 from tickover_train.evaluation.faults import KINDS
 from tickover_train.evaluation.habits import habits_of
 from tickover_train.evaluation.injection import inject, plan
 from tickover_train.evaluation.judge import judge
 from tickover_train.evaluation.scorers import ModelScorer, Track
-from tickover_train.evaluation.study import run
-from tickover_train.evaluation.sweep import Sweep
-from tickover_train.pages.evaluation import render
 
 
 @pytest.fixture(scope="module")
@@ -101,31 +93,6 @@ def test_random_catches_what_chance_gives(bench):
     assert verdict.false_alarms_at_rate.per_hour <= 60.0
 
 
-def test_the_sweep_finds_the_lowest_level_within_the_budget():
-    score = np.zeros(7200)
-    score[[100, 1000, 3000, 5000]] = [4.0, 3.0, 2.0, 1.0]
-    sweep = Sweep([score], merge=60, hours=2.0)
-    assert sweep.level(1.0) == 3.0
-    assert sweep.count(3.0) == 2
-    assert sweep.level(0.1) > 4.0
-
-
-def test_legs_are_three_to_eight_minutes_and_repeat():
-    trips = [np.arange(5000, dtype=np.float32)[:, None], np.zeros((100, 1), np.float32)]
-    legs, none = cut_legs(trips, 1.0, seed=2)
-    assert none == []
-    assert all(180 <= len(leg) <= 480 for leg in legs)
-    joined = np.concatenate(legs)[:, 0]
-    np.testing.assert_array_equal(joined, np.arange(len(joined)))
-    assert len(joined) > 5000 - 180
-    assert [len(leg) for leg in legs] == [len(leg) for leg in cut_legs(trips, 1.0, seed=2)[0]]
-
-
-def test_ticks_that_are_minutes_apart_have_no_legs():
-    for period_s in (150.0, 360.0, 3600.0):
-        assert cut_legs([np.zeros((50, 1), np.float32)], period_s, seed=0) == [[]]
-
-
 def test_no_effect_is_counted(trips, model_file):
     signals = Detector.load(model_file).manifest.signals
     still = [np.full_like(trips[0], 5.0)]
@@ -135,39 +102,3 @@ def test_no_effect_is_counted(trips, model_file):
     assert set_up(still, planned, signals, habits, 1.0, counts).injections == []
     assert counts["no_effect"] == 2
     assert inject(planned[0], still[0], signals, habits, 1.0) is None
-
-
-def test_the_command_tells_the_same_in_table_json_and_page(model_file, logs, tmp_path):
-    mine = tmp_path / "mine.py"
-    mine.write_text(
-        "from tickover_train.evaluation.faults import kind\n"
-        "@kind('<b>mine')\n"
-        "def mine(case):\n"
-        "    case.values[:, case.signal] += 3 * case.amount\n"
-    )
-    labels = tmp_path / "labels.csv"
-    labels.write_text(f"log,start,end\n{logs[0]},300,420\n")
-    args = [str(model_file), "--clean", *map(str, logs), "--json", str(tmp_path / "out.json")]
-    args += ["--page", str(tmp_path / "out.html"), "--faults", str(mine), "--labels", str(labels)]
-    result = CliRunner().invoke(evaluate, args)
-    KINDS.pop("<b>mine", None)
-    assert result.exit_code == 0, result.output
-    study = json.loads((tmp_path / "out.json").read_bytes())
-    page = (tmp_path / "out.html").read_text()
-    model = study["whole"][0]
-    assert [one["name"] for one in study["whole"]] == ["model", "pca residual", *FLOORS]
-    assert {cell["kind"] for cell in model["cells"]} == {*KINDS, "<b>mine"}
-    assert study["labelled"]["events"] == 1
-    assert f"{100 * model['recall_at_limit']:.0f} %" in page
-    assert f"{100 * model['recall_at_limit']:.0f} %" in result.output
-    assert "<b>mine" not in page
-    assert html.escape("<b>mine") in page
-    assert "http" not in page.replace("http://www.w3.org", "").replace("http-equiv", "")
-    assert "<script" not in page
-
-
-def test_trips_too_short_for_legs_are_judged_whole(model_file, trips):
-    short = [Trip(str(first), trips[0][first : first + 170]) for first in range(0, 850, 170)]
-    study = run(Detector.load(model_file), short, seed=0)
-    assert study.legs == []
-    assert "Legs" not in render(study)
