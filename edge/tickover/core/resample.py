@@ -9,7 +9,8 @@ The rules, for one vehicle. They define the result reading by reading; how readi
 - A reading's key is (signal, time). A repeated key is a ``duplicate``; when the values differ the larger wins and
   it is also a ``conflict``.
 - A value outside its signal's plausible range is missing (``out_of_range``; ``not_finite`` when infinite), as if the
-  cell were empty, but it is a sign of life: its tick exists. A row with no reading moves the watermark only.
+  cell were empty, but it is a sign of life: its tick exists, and ``TickBlock.outside`` shows the one furthest out. A
+  row with no reading moves the watermark only.
 - A tick's value is the last, the mean or the largest of its readings. A signal without a reading in the tick keeps
   its last plausible reading while the tick's start is no more than ``hold_s`` after that reading; else NaN.
 - *Gap*: the time between the last reading of one tick and the first of the next that has any. Up to ``gap_limit``
@@ -31,9 +32,11 @@ import numpy.typing as npt
 from tickover.core import windows
 from tickover.core.manifest import Manifest, Signal
 from tickover.core.open_rows import OpenRows
+from tickover.core.outside import OutsideReadings
 from tickover.core.values import (
     SECOND,
     DoubleArray,
+    FloatArray,
     Readings,
     TickBlock,
     TimeArray,
@@ -63,6 +66,9 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     held_value: bytes
     open_time: bytes
     open_values: bytes
+    outside_tick: bytes = b""
+    outside_low: bytes = b""
+    outside_high: bytes = b""
 
 
 class Ticks:
@@ -90,6 +96,7 @@ class Ticks:
             vehicle, np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(signals)), np.float32)
         )
         self._open = OpenRows(period, len(signals), self._count_repeated)
+        self._outside = OutsideReadings(self._low, self._high)
         self._watermark: int | None
         self._closed: int
         self._begin()
@@ -148,6 +155,7 @@ class Ticks:
     def state(self) -> bytes:
         """All that the next reading's fate depends on; counts are not part of it."""
         time, values = self._open.compact()
+        outside_tick, outside_low, outside_high = self._outside.rows()
         return msgspec.msgpack.encode(
             _State(
                 signals=self.names,
@@ -162,6 +170,9 @@ class Ticks:
                 held_value=self._grid.held_value.astype("<f8").tobytes(),
                 open_time=time.astype("<i8").tobytes(),
                 open_values=values.astype("<f8").tobytes(),
+                outside_tick=outside_tick.astype("<i8").tobytes(),
+                outside_low=outside_low.astype("<f8").tobytes(),
+                outside_high=outside_high.astype("<f8").tobytes(),
             )
         )
 
@@ -173,6 +184,11 @@ class Ticks:
             held_value = np.frombuffer(saved.held_value, "<f8").astype(np.float64)
             time = np.frombuffer(saved.open_time, "<i8").astype(np.int64)
             values = np.frombuffer(saved.open_values, "<f8").astype(np.float64).reshape(len(time), len(self.names))
+            outside = np.frombuffer(saved.outside_tick, "<i8").astype(np.int64)
+            lowest, highest = (
+                np.frombuffer(part, "<f8").astype(np.float64).reshape(len(outside), len(self.names))
+                for part in (saved.outside_low, saved.outside_high)
+            )
         except (msgspec.MsgspecError, ValueError) as error:
             raise StateError(f"state of open ticks: damaged: {error}") from error
         if (saved.signals, saved.period) != (self.names, self.period):
@@ -188,6 +204,7 @@ class Ticks:
         self._grid.trip, self._grid.last_tick, self._grid.last_time = saved.trip, saved.last_tick, saved.last_time
         self._grid.held_time, self._grid.held_value = held_time, held_value
         self._open.hold(time, values)
+        self._outside.hold(outside, lowest, highest)
 
     def _begin(self) -> None:
         """Forget clock, holds and open readings; the next reading starts a trip."""
@@ -196,6 +213,7 @@ class Ticks:
         self._closed = NO_TICK
         self._grid.begin()
         self._open.clear()
+        self._outside.clear()
 
     def _count(self, reason: str, by_signal: windows.IndexArray) -> None:
         self.counts[reason] += int(by_signal.sum())
@@ -233,8 +251,9 @@ class Ticks:
         if bad.any():  # NaN compares false, so a missing value is never bad
             infinite = np.isinf(values)
             self._count("not_finite", infinite.sum(axis=0))
-            self._count("out_of_range", (bad & ~infinite).sum(axis=0))
-            values = np.where(bad, np.nan, values)
+            outside = bad & ~infinite
+            self._count("out_of_range", outside.sum(axis=0))
+            return _Rows(time, np.where(bad, np.nan, values), alive, np.where(outside, values, np.nan))
         return _Rows(time, values, alive)
 
     def _start_anew(self) -> TickBlock:
@@ -270,6 +289,8 @@ class Ticks:
             return
         if not self._open.join(row.time, row.values):
             self._count("overflow", _readings(row.values))
+        elif row.outside is not None:
+            self._outside.add(row.time // self.period, row.outside)
 
     def _accept(self, rows: "_Rows") -> None:
         """Add rows to the open ticks, leaving out late and silent ones; moves the watermark."""
@@ -287,9 +308,11 @@ class Ticks:
         # Late and silent rows move the watermark too: they show that event time went on.
         self._move_watermark(int(rows.time.max()))
         if not keep.all():
-            rows = _Rows(rows.time[keep], rows.values[keep], keep)
+            rows = rows.chosen(keep)
         if len(rows.time):
             self._open.add(rows.time, rows.values)
+            if rows.outside is not None:
+                self._outside.add(rows.time // self.period, rows.outside)
 
     def _drop_late(self, rows: "_Rows", late: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Count late readings; which rows to keep."""
@@ -314,21 +337,28 @@ class Ticks:
         missing = np.isnan(filled)
         if missing.any():
             self._count("missing", missing.sum(axis=0))
-        return TickBlock(self.vehicle, tick_time, trip, filled.astype(np.float32))
+        outside = self._outside.take(tick_time // self.period)
+        return TickBlock(self.vehicle, tick_time, trip, filled.astype(np.float32), outside)
 
     def _joined(self, parts: list[TickBlock]) -> TickBlock:
         return join([part for part in parts if len(part.time)]) or self._nothing
 
 
 class _Rows(NamedTuple):
-    """Rows on their way in; ``alive`` bool [N]: the row holds a reading, plausible or not."""
+    """Rows on their way in; ``alive`` bool [N]: the row holds a reading, plausible or not. ``outside`` [N, F]: what is
+    out of range, and so not among the ``values``; None: nothing."""
 
     time: TimeArray
     values: DoubleArray
     alive: npt.NDArray[np.bool_]
+    outside: DoubleArray | None = None
 
     def part(self, start: int, end: int) -> "_Rows":
-        return _Rows(self.time[start:end], self.values[start:end], self.alive[start:end])
+        return self.chosen(slice(start, end))
+
+    def chosen(self, rows: slice | npt.NDArray[np.bool_]) -> "_Rows":
+        outside = None if self.outside is None else self.outside[rows]
+        return _Rows(self.time[rows], self.values[rows], self.alive[rows], outside)
 
 
 def _readings(values: DoubleArray) -> windows.IndexArray:
@@ -362,4 +392,12 @@ def join(parts: list[TickBlock]) -> TickBlock | None:
         np.concatenate([part.time for part in parts]),
         np.concatenate([part.trip for part in parts]),
         np.concatenate([part.values for part in parts]),
+        _joined_outside(parts),
     )
+
+
+def _joined_outside(parts: list[TickBlock]) -> FloatArray | None:
+    if all(part.outside is None for part in parts):
+        return None
+    nothing = (np.full_like(part.values, np.nan) if part.outside is None else part.outside for part in parts)
+    return np.concatenate(list(nothing))

@@ -32,6 +32,7 @@ class Oracle:
     def begin(self):
         self.watermark, self.closed = None, -math.inf
         self.open, self.last_tick, self.last_time, self.held = defaultdict(dict), None, None, {}
+        self.outside = defaultdict(list)
 
     def row(self, time, cells):
         if self.watermark is not None and self.watermark - time > max(GAP, LATENESS):
@@ -50,6 +51,8 @@ class Oracle:
                 self.counts["not_finite"] += 1
             elif not signal.low <= value <= signal.high:
                 self.counts["out_of_range"] += 1
+                if not late:
+                    self.outside[time // PERIOD, signal.name].append(value)
             elif late:
                 self.counts["late"] += 1
             else:
@@ -105,16 +108,31 @@ class Oracle:
                 row.append(held[1])
             else:
                 row.append(math.nan)
-        self.out.append((tick * PERIOD, self.trip, row))
+        worst = [
+            max(
+                self.outside.pop((tick, signal.name), [math.nan]),
+                key=lambda value, signal=signal: (max(signal.low - value, value - signal.high), value),
+            )
+            for signal in SIGNALS
+        ]
+        self.out.append((tick * PERIOD, self.trip, row, worst))
 
 
 def rows_of(block: TickBlock):
-    return list(zip(block.time.tolist(), block.trip.tolist(), block.values.tolist(), strict=True))
+    return [row[:3] for row in with_outside(block)]
+
+
+def with_outside(block: TickBlock):
+    outside = np.full_like(block.values, np.nan) if block.outside is None else block.outside
+    arrays = (block.time, block.trip, block.values, outside)
+    return list(zip(*(array.tolist() for array in arrays), strict=True))
 
 
 def same(found, expected):
     assert [row[:2] for row in found] == [row[:2] for row in expected]
-    np.testing.assert_allclose([r[2] for r in found], [r[2] for r in expected], rtol=1e-6, atol=1e-5, equal_nan=True)
+    for place in (2, 3):
+        ours, theirs = ([row[place] for row in rows] for rows in (found, expected))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-5, equal_nan=True)
 
 
 def block_of(rows) -> Readings:
@@ -133,14 +151,14 @@ def run(rows, sizes=None, resume=False):
     """Ticks of rows cut into blocks, optionally through saved state after every block; and the counts."""
     ticks, out, counts, at = new_ticks(), [], Counter(), 0
     for size in sizes or [len(rows)]:
-        out += rows_of(ticks.add(block_of(rows[at : at + size])))
+        out += with_outside(ticks.add(block_of(rows[at : at + size])))
         at += size
         if resume:
             saved = ticks.state()
             counts += ticks.counts
             ticks = new_ticks()
             ticks.restore(saved)
-    out += rows_of(ticks.flush())
+    out += with_outside(ticks.flush())
     return out, counts + ticks.counts
 
 
@@ -152,7 +170,7 @@ def oracle(rows):
     return slow.out, +slow.counts
 
 
-VALUES = st.sampled_from([1.0, 2.0, -3.5, 7.25, 100.0, 101.0, math.nan, math.inf, -math.inf])
+VALUES = st.sampled_from([1.0, 2.0, -3.5, 7.25, 100.0, 101.0, 140.0, -120.0, math.nan, math.inf, -math.inf])
 CELLS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3)
 STEPS = st.one_of(st.integers(-30, 40), st.sampled_from([0, 10, 95, 100, 101, 130, -100, -101, -400, 5000]))
 
