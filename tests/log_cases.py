@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+import paths
 from logs import START
 from tickover.logs.mapping import LogLayout, Mapping, SignalColumn
 
@@ -24,6 +25,13 @@ LONG = Mapping(
     signals=WIDE.signals,
     log=LogLayout(layout="long", vehicle_column="truck", signal_column="what", value_column="how_much"),
 )
+
+
+BUS = Mapping(
+    signals={"rpm": SignalColumn(column="Engine"), "coolant": SignalColumn(column="T")},
+    log=LogLayout(dbc=(str(paths.TESTS / "can" / "suite.dbc"),)),
+)
+"""Of recordings of a bus: one message of CAN FD with two 64-bit floats."""
 
 
 def iso(offset: int) -> str:
@@ -92,6 +100,19 @@ def trace(rows: list[tuple[int, float, float]], start: int = START) -> bytes:
         if not math.isnan(value)
     ]
     return b"TRACE1\n" + struct.pack("<qH", start, len(channels)) + table + b"".join(records)
+
+
+def payloads() -> list[tuple[float, bytes]]:
+    """The rows as frames: seconds, and the bytes of the message of ``BUS``."""
+    return [((START + t) / 1e6, struct.pack("<dd", rpm, coolant)) for t, rpm, coolant in ROWS]
+
+
+def candump() -> bytes:
+    return "".join(f"({t:.6f}) can0 100##0{data.hex().upper()}\n" for t, data in payloads()).encode()
+
+
+def candump_screen() -> bytes:
+    return "".join(f" ({t:.6f})  can0  100  [16]  {data.hex(' ').upper()}\n" for t, data in payloads()).encode()
 
 
 @dataclass(frozen=True)

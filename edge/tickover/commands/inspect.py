@@ -1,12 +1,17 @@
 """``tickover inspect``: what is in a log (on stderr) and the mapping it would take (TOML, on stdout)."""
 
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
-from tickover.commands.ui.options import FILE
+from tickover.commands.ui.bus_tables import bus_lines, plain
+from tickover.commands.ui.options import FILE, bus_options, layout_of, with_bus
+from tickover.commands.ui.terminal import Progress
 from tickover.commands.ui.words import aligned, many
-from tickover.logs.inspection import Findings, propose_mapping
+from tickover.logs.bus_proposal import nothing_to_learn
+from tickover.logs.inspection import Findings, look
 from tickover.logs.mapping import Mapping
 from tickover.logs.profile import SignalStatistics
 from tickover.logs.reading import load_mapping
@@ -17,22 +22,41 @@ HEADINGS = ("signal", "unit", "missing", "low", "median", "high", "plausible", "
 @click.command()
 @click.argument("logs", metavar="LOG...", nargs=-1, required=True, type=FILE)
 @click.option("--map", "map_file", type=FILE, metavar="FILE", help="Start from this mapping instead of guessing one.")
-def inspect(logs: tuple[Path, ...], map_file: Path | None) -> None:
+@bus_options
+@click.option("--json", "as_json", is_flag=True, help="Write findings and mapping as one JSON object to stdout.")
+def inspect(logs: tuple[Path, ...], map_file: Path | None, as_json: bool, **bus: Any) -> None:
     """Show what the LOGs hold and propose a mapping: columns, units, plausible ranges, tick period.
 
-    A LOG is a .csv, .tsv, .txt, .jsonl, .ndjson or .parquet file; a text file may be compressed (.gz).
+    A LOG is a .csv, .tsv, .txt, .jsonl, .ndjson or .parquet file, or a recording of a CAN bus: .log, .candump, .asc,
+    .trc, .blf, .mf4. A text file may be compressed (.gz).
 
     The findings go to standard error and the mapping to standard output: `tickover inspect trip.csv > map.toml`
     saves it, and the option --map of the other commands reads it.
     """
-    mapping, findings = propose_mapping(logs, load_mapping(map_file) if map_file else None)
+    given = with_bus(load_mapping(map_file), **bus) if map_file else None
+    progress = Progress(logged=False)
+
+    def tell(frames: int, name: str) -> None:
+        if progress.is_due():
+            progress.tell(f"{name}: {frames:,} frames, {frames / progress.elapsed_s:,.0f}/s")
+
+    mapping, findings = look(logs, given, layout_of(**bus), tell)
+    progress.clear()
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(plain(mapping, findings))).decode())
+        return
     for line in describe(mapping, findings):
         click.echo(line, err=True)
-    click.echo(mapping.to_toml(), nl=False)
+    if mapping.signals:
+        click.echo(mapping.to_toml(), nl=False)
+    elif findings.bus:
+        click.echo(f"no mapping: {nothing_to_learn(str(logs[0]), findings.bus)}", err=True)
 
 
 def describe(mapping: Mapping, findings: Findings) -> list[str]:
     """The findings as lines of text."""
+    if findings.bus:
+        return [*bus_lines(mapping, findings.bus, findings), "", *(f"- {note}" for note in findings.notes)]
     without_column = "a fixed rate" if findings.time_kind == "rate" else "the log's own"
     time = f"column '{findings.time_column}', {findings.time_kind}" if findings.time_column else without_column
     return [

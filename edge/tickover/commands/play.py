@@ -15,14 +15,14 @@ from tickover.commands.ui.broker import (
     connection_of,
     stop_like_ctrl_c,
 )
-from tickover.commands.ui.options import FILE, VEHICLE, speed_of
+from tickover.commands.ui.options import FILE, VEHICLE, bus_options, layout_of, speed_of, split_bus, with_bus
 from tickover.commands.ui.sending import Sender
 from tickover.commands.ui.terminal import INTERRUPTED
 from tickover.commands.ui.words import many
 from tickover.core.time_format import parse_time
 from tickover.core.values import SECOND, Readings
 from tickover.jobs.play import Pace, messages
-from tickover.logs.mapping import Mapping
+from tickover.logs.mapping import LogLayout, Mapping
 from tickover.logs.reading import load_mapping, log_is_relative, read_log
 from tickover.transports.mqtt.client import MqttClient
 
@@ -50,6 +50,7 @@ from tickover.transports.mqtt.client import MqttClient
 @click.option(
     "--map", "map_file", type=FILE, metavar="FILE", help="Mapping. Default: the one that `tickover inspect` proposes."
 )
+@bus_options
 @click.option(
     "--topic",
     default=SIGNALS_TOPIC,
@@ -58,7 +59,7 @@ from tickover.transports.mqtt.client import MqttClient
     help="Topic to publish to; must contain {vehicle}.",
 )
 def play(
-    log: Path, speed: float, vehicle: str, start: str | None, map_file: Path | None, topic: str, **broker: Any
+    log: Path, speed: float, vehicle: str, start: str | None, map_file: Path | None, topic: str, **options: Any
 ) -> None:
     """Publish the recorded LOG as a truck would: one JSON object per row, QoS 1, at the recorded pace.
 
@@ -66,8 +67,9 @@ def play(
     `tickover replay`. At a gap in the log the command waits for at most a minute. The daemon refuses readings that are
     far ahead of its clock: with --start now, leave --speed at 1.
     """
+    bus, broker = split_bus(options)
     begin = _moment(start)
-    mapping = load_mapping(map_file) if map_file else _proposed(log)
+    mapping = with_bus(load_mapping(map_file), **bus) if map_file else _proposed(log, layout_of(**bus))
     counts: Counter[str] = Counter()
     stop_like_ctrl_c()
     with MqttClient(connection_of(**broker)) as client:
@@ -86,10 +88,10 @@ def play(
         click.echo(f"{log}: {many(counts['bad_rows'], 'bad row')} left out", err=True)
 
 
-def _proposed(log: Path) -> Mapping:
+def _proposed(log: Path, layout: LogLayout) -> Mapping:
     from tickover.logs.inspection import propose_mapping
 
-    return propose_mapping([log])[0]
+    return propose_mapping([log], layout=layout)[0]
 
 
 def _moment(text: str | None) -> int | None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,7 +13,9 @@ from tickover.commands.ui.options import (
     FILE,
     VEHICLE,
     WRITABLE,
+    bus_options,
     speed_of,
+    with_bus,
     write_errors_named,
 )
 from tickover.commands.ui.terminal import INTERRUPTED, CtrlC, Progress
@@ -77,6 +79,7 @@ def _scores_of(ctx: click.Context, param: click.Parameter, value: Path | None) -
     help="Continue from this state if the file exists, and save the state at the end.",
 )
 @click.option("--map", "map_file", type=FILE, metavar="FILE", help="Mapping of columns to signals. Default: by name.")
+@bus_options
 @click.option(
     "--vehicle",
     default=VEHICLE,
@@ -107,10 +110,12 @@ def replay(
     start: int,
     speed: float,
     strict: bool,
+    **bus: Any,
 ) -> None:
     """Run MODEL.onnx over the recorded LOGs; print each alert as one line, and write the files that are asked for.
 
-    A LOG is a .csv, .tsv, .txt, .jsonl, .ndjson or .parquet file; a text file may be compressed (.gz). Its columns
+    A LOG is a .csv, .tsv, .txt, .jsonl, .ndjson or .parquet file, or a recording of a CAN bus: .log, .candump, .asc,
+    .trc, .blf, .mf4; a text file may be compressed (.gz). Its columns
     have the names of the model's signals, or --map says which column is which signal.
 
     The logs are read in the given order, as those of one vehicle; one that begins before the end of the previous one
@@ -118,7 +123,7 @@ def replay(
     mapping may also hold [episodes] and [sensitivity], to alarm sooner or later without a new model.
     """
     detector = Detector.load(model)
-    mapping = load_mapping(map_file) if map_file else mapping_of(detector.manifest)
+    mapping = with_bus(load_mapping(map_file) if map_file else mapping_of(detector.manifest), **bus)
     pipeline = Pipeline(detector, _settings(mapping, detector.manifest, map_file))
     if state and state.exists():
         load_state(pipeline, state)

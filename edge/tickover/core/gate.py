@@ -13,7 +13,7 @@ COMPARISONS: Final[dict[str, Callable[[float, float], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
 }
-_TERM: Final = re.compile(r"^\s*([A-Za-z_][A-Za-z0-9_.\-]*)\s*(>=|<=|>|<)\s*([-+0-9.eE]+)\s*$")
+_TERM: Final = re.compile(r"^\s*([A-Za-z_][A-Za-z0-9_.@\-]*)\s*(>=|<=|>|<)\s*([-+0-9.eE]+)\s*$")
 
 
 class Gate:

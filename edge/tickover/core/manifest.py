@@ -30,7 +30,7 @@ MAX_SIGNALS: Final = 512
 MAX_STATE: Final = 65_536
 
 # Python's $ also matches before a last newline, JSON Schema's does not: (?!\n) makes both mean the end.
-Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.\-]*$(?!\n)")]
+Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.@\-]*$(?!\n)")]
 _PRINTED: Final = r"^[^\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]*$(?!\n)"
 """Text that is shown to people: no control characters, nor those that reorder a line."""
 Positive = Annotated[float, Meta(gt=0, le=1e9)]

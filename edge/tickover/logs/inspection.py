@@ -1,9 +1,7 @@
 """What is in a log, and the mapping that it would take."""
 
-import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,7 +10,8 @@ import msgspec
 import numpy as np
 
 from tickover.errors import LogError
-from tickover.logs import profile
+from tickover.logs import bus_proposal, profile
+from tickover.logs.bus_survey import Survey, is_bus
 from tickover.logs.formats import times
 from tickover.logs.formats.base import Head
 from tickover.logs.formats.header import clean_column, listed, settle
@@ -27,6 +26,7 @@ from tickover.logs.mapping import (
 )
 from tickover.logs.profile import Series, SignalStatistics
 from tickover.logs.reading import read_head, read_log
+from tickover.logs.signal_names import clean_name, low_end
 
 MAX_ROWS: Final = 1_000_000
 """Rows looked at, at most, over all logs: what bounds memory."""
@@ -41,15 +41,9 @@ SIGNAL_NAMES: Final = frozenset(("signal", "sensor", "name", "parameter", "pid",
 VALUE_NAMES: Final = frozenset(("value", "reading", "val"))
 """Column names, in lower case, that say what a column holds."""
 
-NOT_NEGATIVE: Final = frozenset(("rpm", "1/min", "km/h", "mph", "kpa", "bar", "g/s", "kg/h", "l/h", "l", "%", "v"))
-"""Units, lower case, of what is never negative on a vehicle: the proposed range starts at 0 if no reading is below."""
-
 GAP_LIMIT_S: Final = 30.0
 GAP_LIMIT_PERIODS: Final = 30
 LATENESS_PERIODS: Final = 2
-
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,127}")
-_UNIT: Final = re.compile(r"\s*[\[(]([^\[\]()]{1,32})[\])]\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,36 +58,69 @@ class Findings:
     row_period_s: float
     signals: dict[str, SignalStatistics]
     notes: tuple[str, ...]
+    bus: Survey | None = None
+    """What was on the bus, of recordings of one."""
 
 
-def propose_mapping(paths: Sequence[str | Path], given: Mapping | None = None) -> tuple[Mapping, Findings]:
+def propose_mapping(
+    paths: Sequence[str | Path], given: Mapping | None = None, layout: LogLayout | None = None
+) -> tuple[Mapping, Findings]:
     """The mapping that these logs would take, and what was seen in them.
 
-    With ``given``, that mapping is looked at instead and returned as it is. LogError when a log cannot be read.
+    With ``given``, that mapping is looked at instead and returned as it is. ``layout``: how to read recordings of a
+    bus. LogError when a log cannot be read, or has no signal that changes.
+    """
+    mapping, findings = look(paths, given, layout)
+    if not mapping.signals and findings.bus:
+        raise bus_proposal.nothing_to_learn(str(paths[0]), findings.bus)
+    return mapping, findings
+
+
+def look(
+    paths: Sequence[str | Path],
+    given: Mapping | None = None,
+    layout: LogLayout | None = None,
+    tell: Callable[[int, str], None] = lambda frames, name: None,
+) -> tuple[Mapping, Findings]:
+    """As `propose_mapping`; of a bus without a signal that changes the mapping has no signals.
+
+    ``tell`` hears how many frames of which recording were read so far.
     """
     if not paths:
         raise LogError("expected at least one log to inspect")
+    layout = given.log if given else layout or LogLayout()
+    buses = [path for path in paths if is_bus(path)]
+    if len(buses) == len(paths):
+        return _look_at_bus(paths, given, layout, tell)
+    if buses:
+        raise LogError(f"{buses[0]}: expected logs of one sort, got a recording of a bus beside logs of rows")
+    return _look_at_rows(paths, given)
+
+
+def _look_at_bus(
+    paths: Sequence[str | Path], given: Mapping | None, layout: LogLayout, tell: Callable[[int, str], None]
+) -> tuple[Mapping, Findings]:
+    mapping, bus, figures, notes = bus_proposal.mapping_of_bus(paths, layout, tell)
+    if given:
+        columns = bus.columns()
+        figures = {
+            name: profile.with_range(columns[column].statistics(), rules.low, rules.high)
+            for (name, rules), column in zip(given.signals.items(), given.columns, strict=True)
+            if column in columns
+        }
+        notes += [f"signal '{name}': holds no reading" for name in given.names if name not in figures]
+    period = bus.seconds / bus.frames if bus.frames else 0.0
+    findings = Findings("", "own", bus.frames, bus.bad_rows, bus.seconds, period, figures, tuple(notes), bus)
+    return given or mapping, findings
+
+
+def _look_at_rows(paths: Sequence[str | Path], given: Mapping | None) -> tuple[Mapping, Findings]:
     heads = [(path, read_head(path, given.log if given else None)) for path in paths]
     notes: list[str] = []
     mapping = settle(given, heads[0][1], str(paths[0])) if given else _first_guess(heads, notes)
     series, counts = _read(paths, mapping, notes)
     findings = _findings(mapping, series, counts, notes)
     return (given, findings) if given else _refine(mapping, findings)
-
-
-def clean_name(column: str, taken: Iterable[str] = ()) -> tuple[str, str]:
-    """A signal's name, not in ``taken``, and unit from a column such as ``Engine Coolant Temperature [°C]``."""
-    column = clean_column(column)
-    unit = _UNIT.search(column)
-    name = _UNIT.sub("", column) if unit else column
-    if not _NAME.fullmatch(name):
-        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-        name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:100] or "signal"
-        name = f"s_{name}" if name[0].isdigit() else name
-    taken, unique, number = set(taken), name, 2
-    while unique in taken:
-        unique, number = f"{name}_{number}", number + 1
-    return unique, unit.group(1).strip() if unit else ""
 
 
 def _first_guess(heads: Sequence[tuple[str | Path, Head]], notes: list[str]) -> Mapping:
@@ -243,11 +270,6 @@ def _remarks(seen: SignalStatistics, period: float) -> list[str]:
     return remarks
 
 
-def _low(unit: str, seen: SignalStatistics) -> float:
-    """The proposed low end; 0 where the unit allows nothing below and nothing below was seen."""
-    return max(0.0, seen.proposed_low) if unit.lower() in NOT_NEGATIVE and seen.low >= 0 else seen.proposed_low
-
-
 def _refine(mapping: Mapping, findings: Findings) -> tuple[Mapping, Findings]:
     """Ranges, hold limits and tick period into the first guess; signals that are empty or constant are left out."""
     period = profile.tick_period(list(findings.signals.values()), findings.row_period_s)
@@ -275,5 +297,5 @@ def _refine(mapping: Mapping, findings: Findings) -> tuple[Mapping, Findings]:
 
 def _with_rules(column: SignalColumn, seen: SignalStatistics, period: float) -> SignalColumn:
     """The column with its plausible range and hold limit."""
-    low, high, hold_s = _low(column.unit, seen), seen.proposed_high, profile.hold_limit(seen, period)
+    low, high, hold_s = low_end(column.unit, seen), seen.proposed_high, profile.hold_limit(seen, period)
     return msgspec.structs.replace(column, low=low, high=high, hold_s=hold_s)

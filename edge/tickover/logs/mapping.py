@@ -6,6 +6,7 @@ at its struct below and in docs/logs.md; unknown keys are refused with a suggest
 
 import math
 from typing import Annotated, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta, Struct
@@ -22,13 +23,15 @@ from tickover.core.manifest import (
 from tickover.core.policy import EpisodeOverrides, Factor
 from tickover.errors import ConfigError
 from tickover.host import toml
+from tickover.payloads.can.catalogue import J1939Mode
+from tickover.payloads.can.shipped import Names
 
 TimeKind = Literal["auto", "iso", "epoch_s", "epoch_ms", "time_of_day", "seconds", "rate"]
 RELATIVE_KINDS: Final = ("seconds", "rate")
 """The kinds that count from the start of the log."""
 
 MIN_PERIOD_S: Final = 0.001
-CELL_KEYS: Final = ("column", "unit", "scale", "offset")
+CELL_KEYS: Final = ("column", "source", "unit", "scale", "offset")
 """The keys of a signal that say how its cell is read."""
 
 
@@ -52,6 +55,11 @@ class LogLayout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, o
     ``layout``: ``wide`` (a column per signal) or ``long`` (a row per reading, with ``signal_column`` and
     ``value_column``). ``vehicle_column``: empty when the log is of one vehicle. ``delimiter``: empty = found in the
     header. ``decimal``: the decimal mark. ``encoding``: empty = UTF-8, else Windows-1252.
+
+    Of recordings of a CAN bus: ``dbc``: the files that name its signals (a path counts from the mapping's folder);
+    none = the shipped J1939 and OBD signals. ``j1939``: whether 29-bit messages are told by their PGN; ``auto`` asks
+    the DBC. ``names``: what signals are called. ``zone``: of wall clocks that name none; empty = UTC. ``times``: what a
+    candump's times count from, where it does not say; ``delta`` sums them.
     """
 
     layout: Literal["wide", "long"] = "wide"
@@ -61,6 +69,11 @@ class LogLayout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, o
     vehicle_column: str = ""
     signal_column: str = "signal"
     value_column: str = "value"
+    dbc: tuple[str, ...] = ()
+    j1939: J1939Mode = "auto"
+    names: Names = "dbc"
+    zone: Annotated[str, Meta(max_length=64)] = ""
+    times: Literal["auto", "delta", "elapsed"] = "auto"
 
 
 class TickRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -74,10 +87,12 @@ class TickRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class SignalColumn(SignalRules, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """One signal: ``value = cell * scale + offset``, in ``unit``; the rest as in a manifest.
 
-    ``column`` empty: the column has the name of the signal (in a long log: the text in ``signal_column``).
+    ``column`` empty: the column has the name of the signal (in a long log: the text in ``signal_column``). ``source``:
+    the J1939 source address that it comes from; None = the first that has a value.
     """
 
     column: str = ""
+    source: Annotated[int, Meta(ge=0, le=255)] | None = None
     scale: float = 1.0
     offset: float = 0.0
 
@@ -175,10 +190,12 @@ def _check_time(mapping: Mapping, name: str) -> None:
 
 def _check_log(mapping: Mapping, name: str) -> None:
     log = mapping.log
+    check_zone(log.zone, f"{name}: key 'log.zone'")
     if log.decimal == "," and log.delimiter == ",":
         raise ConfigError(f"{name}: key 'log.decimal': expected another mark than the delimiter ','")
     columns = mapping.columns
-    twice = sorted({column for column in columns if columns.count(column) > 1})
+    places = [(column, signal.source) for column, signal in zip(columns, mapping.signals.values(), strict=True)]
+    twice = sorted({column for column, source in places if places.count((column, source)) > 1})
     if twice:
         raise ConfigError(f"{name}: key 'signals': expected one signal per column; mapped twice: {', '.join(twice)}")
     try:
@@ -192,3 +209,15 @@ def _check_log(mapping: Mapping, name: str) -> None:
             f"{name}: key 'log.encoding': expected an encoding that keeps ASCII, got '{log.encoding}'; "
             "convert the log to UTF-8"
         )
+
+
+def check_zone(zone: str, where: str) -> None:
+    """ConfigError when this machine does not know the time zone; empty is UTC."""
+    try:
+        if zone:
+            ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"{where}: expected a time zone such as Europe/Berlin, got '{zone}'; a machine without zone data needs "
+            "Debian's tzdata or pip install tzdata"
+        ) from error

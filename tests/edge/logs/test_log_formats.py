@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 
 from log_cases import (
+    BUS,
     LONG,
     ROWS,
     SIGNALS,
     WIDE,
     Case,
+    candump,
+    candump_screen,
     lines_of,
     long_csv,
     long_rows,
@@ -68,6 +71,10 @@ FORMATS = {
     "jsonl long": Case("log.jsonl", LONG, lambda: lines_of(long_rows())),
     "parquet": Case("log.parquet", WIDE, lambda: parquet(wide_objects()), lines=False),
     "parquet long": Case("log.parquet", LONG, lambda: parquet(long_rows()), lines=False),
+    "candump": Case("log.log", BUS, candump, lines=False),
+    "candump gz": Case("log.log.gz", BUS, lambda: gzip.compress(candump()), lines=False),
+    "candump screen": Case("log.candump", BUS, candump_screen, lines=False),
+    "candump txt": Case("log.txt", BUS, candump, lines=False),
     "third party": Case("log.trace", WIDE, lambda: trace(ROWS), lines=False),
 }
 """Every log format in its varieties; a new format joins by one line."""
@@ -134,7 +141,8 @@ def test_every_suffix_has_a_case() -> None:
 @pytest.mark.parametrize("case", FORMATS)
 def test_every_format_tells_its_columns_without_reading_the_log(case: str, tmp_path: Path) -> None:
     head = read_head(written(case, tmp_path), FORMATS[case].mapping.log)
-    wanted = {"truck", "what", "how_much"} if FORMATS[case].mapping is LONG else {"Engine [rpm]", "T °C"}
+    mapping = FORMATS[case].mapping
+    wanted = {"truck", "what", "how_much"} if mapping is LONG else {*mapping.columns}
     assert wanted <= {clean_column(column) for column in head.columns}
     assert (head.own_time is None) == ("time" in head.columns)
     assert all(len(row) == len(head.columns) for row in head.samples)

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
-from tickover.commands.ui.options import FILE, WRITABLE
+from tickover.commands.ui.options import FILE, WRITABLE, bus_options, with_bus
 from tickover.commands.ui.terminal import Progress
 from tickover.logs.mapping import mapping_of
 from tickover.logs.reading import load_mapping
@@ -41,6 +42,7 @@ from tickover_train.pages.words import number, percent, seconds
 )
 @click.option("--faults", type=FILE, help="Run this Python file, which adds kinds of faults.")
 @click.option("--map", "mapping_file", type=FILE, help="Mapping of columns to signals. Default: by name.")
+@bus_options
 @click.option("--json", "json_file", type=WRITABLE, help="Write all figures as JSON.")
 @click.option("--page", type=WRITABLE, help="Write the figures as an HTML page.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides where and how faults are injected.")
@@ -54,6 +56,7 @@ def evaluate(
     json_file: Path | None,
     page: Path | None,
     seed: int,
+    **bus: Any,
 ) -> None:
     """Inject faults into clean trips, and count how many MODEL detects and how many false alarms it raises.
 
@@ -63,7 +66,7 @@ def evaluate(
     if faults:
         load_kinds(faults)
     detector = Detector.load(model)
-    mapping = load_mapping(mapping_file) if mapping_file else mapping_of(detector.manifest)
+    mapping = with_bus(load_mapping(mapping_file) if mapping_file else mapping_of(detector.manifest), **bus)
     counts: Counter[str] = Counter()
     trips = load_trips(expand([*first, *more]), mapping, counts, warn)
     labelled = [trip for path in labels for trip in load_labelled(path, mapping, counts, warn)]

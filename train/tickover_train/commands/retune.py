@@ -2,11 +2,12 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
-from tickover.commands.ui.options import FILE, WRITABLE
+from tickover.commands.ui.options import FILE, WRITABLE, bus_options, with_bus
 from tickover.core.manifest import Budget
 from tickover.errors import ModelError
 from tickover.logs.mapping import mapping_of
@@ -44,6 +45,7 @@ from tickover_train.pages.words import realised_words
 )
 @click.option("--rescale", "rescaled", is_flag=True, help="Set centre and scale of inputs and residuals, too.")
 @click.option("--map", "mapping_file", type=FILE, help="Mapping of columns to signals. Default: by name.")
+@bus_options
 @click.option("--out", type=WRITABLE, required=True, help="The model file to write.")
 def retune(
     model: Path,
@@ -53,6 +55,7 @@ def retune(
     rescaled: bool,
     mapping_file: Path | None,
     out: Path,
+    **bus: Any,
 ) -> None:
     """Set new limits for MODEL from clean trips of another truck or season; the network stays as it is.
 
@@ -65,7 +68,7 @@ def retune(
         old = Retuned(data)
     except ModelError as error:
         raise ModelError(f"{model}: {error}") from error
-    mapping = load_mapping(mapping_file) if mapping_file else mapping_of(old.manifest)
+    mapping = with_bus(load_mapping(mapping_file) if mapping_file else mapping_of(old.manifest), **bus)
     trips = load_trips(expand([*first, *more]), mapping, Counter(), warn)
     if rescaled:
         rescale(old, trips)

@@ -8,7 +8,7 @@ import click
 import msgspec
 import torch
 
-from tickover.commands.ui.options import FILE
+from tickover.commands.ui.options import FILE, bus_options, layout_of, with_bus
 from tickover.commands.ui.terminal import CtrlC, Progress
 from tickover.core.manifest import ARCHITECTURES, CELLS
 from tickover.errors import RunError
@@ -44,6 +44,7 @@ STOPPING = "stopping: keeping the best so far (Ctrl-C again to end at once)"
 )
 @click.option("--config", type=FILE, help="Training configuration (TOML); docs/training.md lists the keys.")
 @click.option("--map", "map_", type=FILE, help="Mapping file. Default: as inspect proposes.")
+@bus_options
 @click.option("--cell", type=click.Choice((*CELLS, "auto")), help="Default: gru. auto compares gru and lstm.")
 @click.option("--arch", type=click.Choice(ARCHITECTURES), help="Default: autoencoder.")
 @click.option("--false-alarms", metavar="N/DURATION", help="False episodes allowed. Default: 1/1h.")
@@ -59,6 +60,7 @@ def train(
     false_alarms: str | None,
     seed: int | None,
     resume: bool,
+    **bus: Any,
 ) -> None:
     """Train a detector on recorded trips (log files or folders of logs), and write the run folder RUN.
 
@@ -66,7 +68,7 @@ def train(
     """
     settings = override(load_config(config), cell, arch, false_alarms, seed)
     progress = Progress(logged=True)
-    mapping, trips = read_trips(expand(logs), map_, progress)
+    mapping, trips = read_trips(expand(logs), map_, progress, bus)
     checkpoints = out / "checkpoint"
     prepare_folder(out, checkpoints, resume)
     torch.set_num_threads(settings.fit.threads)
@@ -103,9 +105,14 @@ def override(
     return config if seed is None else msgspec.structs.replace(config, seed=seed)
 
 
-def read_trips(logs: list[Path], map_: Path | None, progress: Progress) -> tuple[Mapping, list[Trip]]:
-    """The mapping, given or proposed, and every trip under it; what was dropped is printed."""
-    mapping = load_mapping(map_) if map_ else propose_mapping(logs)[0]
+def read_trips(
+    logs: list[Path], map_: Path | None, progress: Progress, bus: dict[str, Any]
+) -> tuple[Mapping, list[Trip]]:
+    """The mapping, given or proposed, and every trip under it; what was dropped is printed.
+
+    ``bus``: the options of `bus_options`.
+    """
+    mapping = with_bus(load_mapping(map_), **bus) if map_ else propose_mapping(logs, layout=layout_of(**bus))[0]
     counts: Counter[str] = Counter()
     bad: list[str] = []
     trips = load_trips(logs, mapping, counts, bad.append)

@@ -5,11 +5,15 @@ import errno
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import click
+import msgspec
 
 from tickover.errors import TickoverError
+from tickover.logs.mapping import LogLayout, Mapping, check_zone
+from tickover.payloads.can.catalogue import J1939Mode
+from tickover.payloads.can.shipped import Names
 
 
 class OutputFile(click.Path):
@@ -29,6 +33,63 @@ FILE: Final = click.Path(path_type=Path)
 WRITABLE: Final = OutputFile(dir_okay=False, path_type=Path)
 VEHICLE: Final = "truck-1"
 """Default vehicle of a log."""
+
+
+BUS_KEYS: Final = ("dbc", "j1939", "names", "zone", "times")
+"""The keys of a layout that these options set."""
+_BUS_OPTIONS: Final = (
+    click.option(
+        "--dbc",
+        type=FILE,
+        multiple=True,
+        metavar="FILE",
+        help="Of a CAN recording: the DBC with its signals; repeatable. Default: the known J1939 and OBD signals.",
+    ),
+    click.option(
+        "--j1939",
+        type=click.Choice(get_args(J1939Mode)),
+        help="Of a CAN recording: tell 29-bit messages by their PGN. Default: auto, as the DBC says.",
+    ),
+    click.option(
+        "--names",
+        type=click.Choice(get_args(Names)),
+        help="Of a CAN recording: signals are called as in the DBC, by tickover's names, or by their VSS path.",
+    ),
+    click.option("--zone", metavar="ZONE", help="Zone of wall clocks without one, as Europe/Berlin. Default: UTC."),
+    click.option(
+        "--times",
+        type=click.Choice(("auto", "delta", "elapsed")),
+        help="Times of a candump that are not absolute: between lines (delta), or since the start (elapsed).",
+    ),
+)
+
+
+def bus_options(command: Any) -> Any:
+    """The options that say how a recording of a bus is read."""
+    for option in reversed(_BUS_OPTIONS):
+        command = option(command)
+    return command
+
+
+def split_bus(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of `bus_options`, and the rest."""
+    bus = {name: options[name] for name in BUS_KEYS}
+    return bus, {key: value for key, value in options.items() if key not in BUS_KEYS}
+
+
+def with_bus(mapping: Mapping, **bus: Any) -> Mapping:
+    """The mapping with the options of `bus_options` that were given."""
+    return msgspec.structs.replace(mapping, log=layout_of(mapping.log, **bus)) if any(bus.values()) else mapping
+
+
+def layout_of(layout: LogLayout | None = None, **bus: Any) -> LogLayout:
+    """A layout with the options of `bus_options` that were given; ConfigError when the zone is unknown."""
+    given = {key: value for key, value in bus.items() if value}
+    if "dbc" in given:
+        given["dbc"] = tuple(str(path) for path in given["dbc"])
+    if "zone" in given:
+        check_zone(given["zone"], "--zone")
+    return msgspec.structs.replace(layout or LogLayout(), **given)
 
 
 def speed_of(ctx: click.Context, param: click.Parameter, value: str) -> float:

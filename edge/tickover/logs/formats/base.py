@@ -33,6 +33,8 @@ class Head(NamedTuple):
 
     ``own_time``: None when a column holds the time. A format with times of its own says what they count from: ``iso``
     since 1970, ``seconds`` since the log's start. Its stamps are microseconds in both cases.
+
+    ``qualifier``: a mapped column may go on after this mark, to tell apart what the head lists once (``Speed@31``).
     """
 
     columns: tuple[str, ...]
@@ -40,6 +42,7 @@ class Head(NamedTuple):
     sparse: bool = False
     units: Mapping[str, str] = MappingProxyType({})
     own_time: Literal["iso", "seconds"] | None = None
+    qualifier: str = ""
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,20 @@ def settle(mapping: Mapping, head: Head, name: str) -> Mapping:
         time = msgspec.structs.replace(time, column=column)
     wanted = [*([time.column] if time.column else []), *_wanted(mapping)]
     where = name if head.own_time else f"{name}:1"
-    _check_columns(wanted, columns, where, mapping.columns if head.sparse and mapping.log.layout == "wide" else ())
+    any_of: Sequence[str] = mapping.columns if head.sparse and mapping.log.layout == "wide" else ()
+    if head.qualifier:
+        wanted, any_of = ([_plain(column, head.qualifier) for column in given] for given in (wanted, any_of))
+    _check_columns(list(dict.fromkeys(wanted)), columns, where, any_of)
     if time.kind == "auto":
         kind = _time_kind([row[columns.index(time.column)] for row in head.samples], time.column, name)
         time = msgspec.structs.replace(time, kind=kind)
     return msgspec.structs.replace(mapping, time=time)
+
+
+def _plain(column: str, qualifier: str) -> str:
+    """A mapped column without what follows its qualifier."""
+    name, mark, _ = column.rpartition(qualifier)
+    return name if mark else column
 
 
 def keys_of(mapping: Mapping, columns: Sequence[str]) -> Keys:

@@ -22,6 +22,7 @@ LOG_FORMATS: Final[dict[str, str]] = {
     ".jsonl": JSON,
     ".ndjson": JSON,
     ".parquet": "tickover.logs.formats.parquet",
+    ".candump": "tickover.logs.formats.candump",
 }
 """Suffix to the module that reads it, unless the content says otherwise; each may be packed (``packed.PACKED``)."""
 

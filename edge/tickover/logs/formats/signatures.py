@@ -19,6 +19,9 @@ _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _BINARY: Final = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
 """Bytes that no encoding of text has in its lines, UTF-16 apart."""
 
+FIRST_LINES: Final = 8
+"""Lines of a text that are looked at, where the first alone does not tell."""
+
 LooksLike = Callable[[bytes], bool]
 
 
@@ -63,8 +66,23 @@ def _json(start: bytes) -> bool:
     return re.match(rb"\s*(\{\s*[\"}]|\[\s*[{\[\]])", start.removeprefix(b"\xef\xbb\xbf")) is not None
 
 
+def any_line_is(pattern: str) -> LooksLike:
+    """A text format of which one of the first lines that are not blank has this shape."""
+    shape = re.compile(pattern.encode(), re.IGNORECASE)
+
+    def looks_like(start: bytes) -> bool:
+        lines = [line for line in start.removeprefix(b"\xef\xbb\xbf").split(b"\n", 4 * FIRST_LINES) if line.strip()]
+        return any(shape.match(line.rstrip(b"\r")) for line in lines[:FIRST_LINES])
+
+    return looks_like
+
+
+CANDUMP: Final = r"[ \t]*(?:\([\d: .-]+\)[ \t]+)?\S+[ \t]+(?:[RT]X [BE -][EP -][ \t]+)?[0-9A-F]{3,8}(?:##?[0-9A-FR]*[ \t]*(?:[RT]\s*)?$|[ \t]+\[\d\d?\])"
+"""A line of candump: a time in brackets, unless it was recorded without; a bus, an identifier, ``#DATA`` or ``[8]``."""
+
 SIGNATURES: Final[tuple[Signature, ...]] = (
     Signature("tickover.logs.formats.parquet", begins_with(b"PAR1")),
+    Signature("tickover.logs.formats.candump", any_line_is(CANDUMP)),
     Signature("tickover.logs.formats.jsonl", _json),
 )
 """Formats told by content. What is text and fits none is CSV."""

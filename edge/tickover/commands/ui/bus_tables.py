@@ -1,0 +1,136 @@
+"""What was found on a bus, as lines of text and as plain values."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from tickover.commands.ui.words import aligned, many
+from tickover.logs.bus_survey import MISSING_WORDS, Survey, Track, shown_key
+from tickover.logs.inspection import Findings
+from tickover.logs.mapping import Mapping
+from tickover.payloads.can import j1939
+from tickover.payloads.can.decoder import SHORT
+
+HEADINGS: Final = (
+    "signal", "source", "SPN", "unit", "rate", "low", "high", "error", "n/a", "readings", "ticks", "plausible"
+)  # fmt: skip
+SHOWN_IDS: Final = 20
+SHOWN_CHOICES: Final = 8
+LOSSES: Final = {
+    "error_frames": "error frames",
+    "remote_frames": "remote frames",
+    "unknown_page": "frames with an unknown multiplexer page",
+}
+
+
+def bus_lines(mapping: Mapping, bus: Survey, findings: Findings) -> Iterator[str]:
+    """The findings of a bus."""
+    channels = f" on {bus.channels} channels" if bus.channels > 1 else ""
+    yield (
+        f"{many(bus.frames, 'frame')}{channels} in {_duration(bus.seconds)}, {bus.decoded_share:.1%} decoded, "
+        f"{many(bus.bad_rows, 'bad line')}"
+    )
+    yield ""
+    columns = bus.columns()
+    names = {column: name for name, column in zip(mapping.signals, mapping.columns, strict=True)}
+    rows = [_row(column, track, mapping, names.get(column, "")) for column, track in columns.items()]
+    yield from aligned([HEADINGS, *rows])
+    yield from _texts(bus)
+    if bus.unknown:
+        yield ""
+        yield f"{many(bus.counts['unknown_frames'], 'frame')} of {many(len(bus.unknown), 'unknown id')}:"
+        yield from (
+            f"  {shown_key(key)}: {many(number, 'frame')}" for key, number in bus.unknown.most_common(SHOWN_IDS)
+        )
+    for reason, words in LOSSES.items():
+        if bus.counts[reason]:
+            yield f"{bus.counts[reason]:,} {words}"
+    yield from (f"bad line: {line}" for line in bus.bad)
+    yield from (f"{key} fits {name} by its PGN only: try --j1939 on" for key, name in bus.only_by_pgn.items())
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 600 else f"{seconds / 3600:.2f} h"
+
+
+def _row(column: str, track: Track, mapping: Mapping, name: str) -> tuple[str, ...]:
+    rules = mapping.signals.get(name)
+    signal = track.signal
+    return (
+        name or column,
+        str(track.origin) or "-",
+        "" if signal.spn is None else str(signal.spn),
+        signal.unit,
+        _rate(track),
+        f"{track.low:.6g}",
+        "constant" if track.constant else f"{track.high:.6g}",
+        f"{track.share(j1939.Missing.ERROR):.1%}",
+        f"{track.share(j1939.Missing.NOT_AVAILABLE):.1%}",
+        f"{track.readings:,}",
+        f"{rules.aggregation}, {rules.hold_s:g} s" if rules else "left out",
+        f"{rules.low:g} .. {rules.high:g}" if rules else "",
+    )
+
+
+def _rate(track: Track) -> str:
+    interval = track.interval_s
+    if not interval > 0:
+        return "-"
+    return f"{interval * 1000:.3g} ms" if interval < 1 else f"{interval:.3g} s"
+
+
+def _texts(bus: Survey) -> Iterator[str]:
+    """Value tables, and what else was missing."""
+    for column, track in bus.columns().items():
+        if track.signal.choices:
+            shown = [f"{value:g} = {text}" for value, text in sorted(track.signal.choices.items())][:SHOWN_CHOICES]
+            yield f"  {column}: {', '.join(shown)}"
+        short = track.missing[SHORT]
+        if short:
+            yield f"  {column}: {many(short, 'frame')} too short for it"
+
+
+def plain(mapping: Mapping, findings: Findings) -> dict[str, Any]:
+    """Findings and mapping as plain values, for JSON."""
+    bus = findings.bus
+    found: dict[str, Any] = {
+        "rows": findings.rows,
+        "bad_rows": findings.bad_rows,
+        "seconds": findings.seconds,
+        "notes": list(findings.notes),
+        "mapping": msgspec.to_builtins(mapping),
+    }
+    if bus is None:
+        return found | {"signals": {name: _figures(seen) for name, seen in findings.signals.items()}}
+    return found | {
+        "frames": bus.frames,
+        "decoded_share": bus.decoded_share,
+        "bad_lines": bus.bad,
+        "counts": dict(bus.counts),
+        "signals": {column: _signal(track) for column, track in bus.columns().items()},
+        "never_with_a_value": [f"{track.column}@{track.origin}" for track in bus.without_values()],
+        "unknown_ids": {shown_key(key): number for key, number in bus.unknown.most_common()},
+    }
+
+
+def _figures(seen: Any) -> dict[str, float]:
+    return {key: getattr(seen, key) for key in ("rows", "readings", "low", "median", "high", "interval_s", "outliers")}
+
+
+def _signal(track: Track) -> dict[str, Any]:
+    signal = track.signal
+    return {
+        "message": track.message.name,
+        "source": str(track.origin) or None,
+        "spn": signal.spn,
+        "vss": signal.vss,
+        "unit": signal.unit,
+        "interval_s": track.interval_s if track.intervals else None,
+        "low": track.low,
+        "high": track.high,
+        "constant": track.constant,
+        "readings": track.readings,
+        "missing": {MISSING_WORDS[why]: number for why, number in sorted(track.missing.items())},
+        "choices": {str(value): text for value, text in signal.choices.items()},
+    }

@@ -1,0 +1,93 @@
+"""A log format made of a reader of CAN frames: what all recordings of a bus share."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Final, Literal, Protocol
+
+from tickover.core.values import Readings
+from tickover.errors import LogError
+from tickover.logs.formats.base import Head, Job
+from tickover.logs.formats.collector import Collector
+from tickover.logs.mapping import LogLayout, Mapping
+from tickover.payloads.can.catalogue import Catalogue, shown_id
+from tickover.payloads.can.decoder import QUALIFIER, Origin, split_column
+from tickover.payloads.can.frames import Frames
+from tickover.payloads.can.interpreter import Interpreter
+from tickover.payloads.can.selection import Selection, Wanted
+from tickover.payloads.can.shipped import shipped_catalogue
+
+TimeBase = Literal["iso", "seconds"]
+SHOWN_IDS: Final = 12
+NO_LOSSES: Final = ("decoded_frames", "unknown_frames")
+"""What an interpreter counts that is no reading lost."""
+
+
+class FrameReader(Protocol):
+    """What each recording format offers: frames, and what their times count from."""
+
+    def base(self, stream: BinaryIO, layout: LogLayout, name: str) -> TimeBase:
+        """``iso``: times since 1970; ``seconds``: since the start. LogError when it is no such recording."""
+
+    def frames(self, stream: BinaryIO, job: Job) -> Iterator[Frames]:
+        """Blocks of data frames; other frames are counted, and what cannot be read goes to ``job.bad``."""
+
+
+@dataclass(frozen=True)
+class CanLog:
+    """A recording of a bus as a log format; ``catalogue`` None: the shipped table."""
+
+    reader: FrameReader
+    catalogue: Catalogue | None = None
+
+    def using(self, catalogue: Catalogue) -> "CanLog":
+        """The same format with the messages of DBC files."""
+        return CanLog(self.reader, catalogue)
+
+    def head(self, stream: BinaryIO, layout: LogLayout, name: str) -> Head:
+        """All signals that the recording may hold."""
+        catalogue = self.catalogue or shipped_catalogue(layout.names)
+        base = self.reader.base(stream, layout, name)
+        units = {
+            catalogue.column_of(message, signal): signal.unit
+            for message in catalogue.messages
+            for signal in message.signals
+        }
+        return Head(catalogue.columns, sparse=True, units=units, own_time=base, qualifier=QUALIFIER)
+
+    def read(self, stream: BinaryIO, job: Job) -> Iterator[Readings]:
+        """Blocks of readings, a row for each frame that has one."""
+        selection = Selection(wanted_of(job.mapping), job.counts, job.on_bad)
+        interpreter = self.interpreter(job, selection.names)
+        collector = Collector(job)
+        for frames in self.reader.frames(stream, job):
+            time, values = selection.rows(interpreter, interpreter.take(frames))
+            yield from collector.block(job.vehicle, time, values)
+        job.counts.update({reason: n for reason, n in interpreter.counts.items() if n and reason not in NO_LOSSES})
+        if not interpreter.counts["decoded_frames"]:
+            raise LogError(f"{job.name}: {nothing_known(interpreter)}")
+
+    def interpreter(self, job: Job, wanted: frozenset[str] | None = None) -> Interpreter:
+        """What makes signals of the frames; ``wanted`` None: of all signals."""
+        return Interpreter(self.catalogue or shipped_catalogue(job.mapping.log.names), wanted)
+
+
+def wanted_of(mapping: Mapping) -> list[Wanted]:
+    """The mapping's signals as the decoder knows them; ``source`` in the mapping settles the origin."""
+    wanted = []
+    for column, signal in zip(mapping.columns, mapping.signals.values(), strict=True):
+        name, origin = split_column(column)
+        source = origin.source if signal.source is None else signal.source
+        wanted.append(Wanted(name, Origin(source, origin.location)))
+    return wanted
+
+
+def nothing_known(interpreter: Interpreter) -> str:
+    """Why a recording of which no frame is known cannot be read, with the identifiers that are there."""
+    ids = interpreter.unknown
+    if not ids:
+        return "expected CAN frames, got none"
+    listed = ", ".join(shown_id(key).removeprefix("id ") for key, _ in ids.most_common(SHOWN_IDS))
+    more = f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else ""
+    likely = next((one for key in ids if (one := interpreter.catalogue.only_by_pgn(key))), None)
+    hint = f"; {likely.name} fits by its PGN: try --j1939 on" if likely else "; name the DBC of this bus with --dbc"
+    return f"expected frames of the DBC's messages, got only the ids {listed}{more}{hint}"
