@@ -95,9 +95,7 @@ def _with_messages(format_: LogFormat, layout: LogLayout | None, name: str) -> L
         return format_
     using: Callable[[Catalogue], LogFormat] | None = getattr(format_, "using", None)
     if using is None:
-        raise LogError(
-            f"{name}: expected a recording of a CAN bus, since a DBC is given; got a log of rows, such as CSV"
-        )
+        raise LogError(f"{name}: expected a recording of a CAN bus, since a DBC is given; got rows, such as CSV")
     return using(load_catalogue(layout))
 
 

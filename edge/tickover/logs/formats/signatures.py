@@ -77,7 +77,10 @@ def any_line_is(pattern: str) -> LooksLike:
     return looks_like
 
 
-CANDUMP: Final = r"[ \t]*(?:\([\d: .-]+\)[ \t]+)?\S+[ \t]+(?:[RT]X [BE -][EP -][ \t]+)?[0-9A-F]{3,8}(?:##?[0-9A-FR]*[ \t]*(?:[RT]\s*)?$|[ \t]+\[\d\d?\])"
+CANDUMP: Final = (
+    r"[ \t]*(?:\([\d: .-]+\)[ \t]+)?\S+[ \t]+(?:[RT]X [BE -][EP -][ \t]+)?[0-9A-F]{3,8}"
+    r"(?:##?[0-9A-FR]*[ \t]*(?:[RT]\s*)?$|[ \t]+\[\d\d?\])"
+)
 """A line of candump: a time in brackets, unless it was recorded without; a bus, an identifier, ``#DATA`` or ``[8]``."""
 
 SIGNATURES: Final[tuple[Signature, ...]] = (
