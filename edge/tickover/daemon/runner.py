@@ -24,7 +24,8 @@ from tickover.host.malloc import share_one_arena
 from tickover.host.systemd import notify, watchdog_s
 from tickover.messages.notices import Kind
 from tickover.model.detector import Detector
-from tickover.storage.store import Bounds, Store
+from tickover.storage import private
+from tickover.storage.store import FILE, Bounds, Store
 from tickover.transports.backoff import LONGEST_ATTEMPT_S
 
 logger: Final = logging.getLogger("tickover")
@@ -46,6 +47,7 @@ class Runner:
     def run(self) -> None:
         """Until SIGTERM or SIGINT. ConfigError or ModelError when the first start fails."""
         share_one_arena()
+        os.umask(private.UMASK)
         config, opened = self._read()
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGINT, self._on_stop)
@@ -114,11 +116,15 @@ class Runner:
 def locked(folder: Path) -> Iterator[None]:
     """Lock the state folder; ConfigError when another daemon holds it. Works on a read-only disk."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private.create(folder)
+        linked = private.links(folder, FILE)
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
         cure = "give it to the daemon's user (chown), or name another"
         raise ConfigError(f"state.folder: {folder} cannot be used: {error.strerror or error}; {cure}") from error
+    if linked:
+        os.close(handle)
+        raise ConfigError(f"state.folder: expected plain files, {linked[0]} is a symbolic link; remove it")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
@@ -133,10 +139,13 @@ def open_daemon(config: Config, opened: Opened, instance: str, transport: Transp
 
     ``transport`` None: the one that the configuration describes.
     """
+    folder = Path(config.state.folder)
     with suppress(OSError):  # the store reports it, and goes on in memory
-        Path(config.state.folder).mkdir(parents=True, exist_ok=True)
+        private.create(folder)
+        for closed in private.tighten(folder, FILE):
+            logger.warning(closed)
     bounds = Bounds(config.outbox.rows, config.outbox.bytes, config.outbox.keep_s)
-    store = Store(Path(config.state.folder), bounds)
+    store = Store(folder, bounds)
     daemon = Daemon(config, opened, store, transport or open_transport(config), instance)
     daemon.start()
     engine = daemon.engine

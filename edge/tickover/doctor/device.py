@@ -24,6 +24,7 @@ from tickover.daemon.config import Config, Model
 from tickover.doctor import Check, fail, ok, warn
 from tickover.errors import ModelError
 from tickover.host.clock import is_synced
+from tickover.storage import private
 from tickover.transports.mqtt.credentials import exposed
 
 LEAST_PYTHON: Final = (3, 11)
@@ -136,7 +137,7 @@ def _clock(config: Config) -> Check:
 def _disk(folder: Path) -> Iterator[Check]:
     """The state folder is tried as this user: run doctor as the daemon's (``sudo -u tickover``)."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private.create(folder)
         free_mb = shutil.disk_usage(folder).free / 1e6
         took = _fsync_times(folder)
     except OSError as error:

@@ -15,7 +15,7 @@ from typing import Final
 
 from tickover.core.time_format import iso_basic
 from tickover.errors import LogError
-from tickover.storage.files import TEMPORARY, replace_file
+from tickover.storage.files import TEMPORARY, no_link, replace_file
 
 SUFFIX: Final = ".gz"
 COMPRESSION: Final = 6
@@ -27,6 +27,9 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]|^\.+")
 class TripFiles:
     """The files under ``folder``; together at most ``total_bytes``, the oldest are removed first.
 
+    A symbolic link inside ``folder`` is never followed: nothing elsewhere is counted, written or removed. LogError when
+    one is in a vehicle's place.
+
     ``counts``: files, removed_files, removed_bytes, repaired_files.
     """
 
@@ -37,10 +40,13 @@ class TripFiles:
         self._sizes: dict[Path, int] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            found = sorted(folder.glob(f"*/*{SUFFIX}"), key=lambda path: (path.stat().st_mtime, path.name))
+            inside = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+            whole = (path for parent in inside for path in parent.glob(f"*{SUFFIX}") if not path.is_symlink())
+            found = sorted(whole, key=lambda path: (path.stat().st_mtime, path.name))
             self._sizes = {path: path.stat().st_size for path in found}
-            for path in folder.glob(f"*/.*{SUFFIX}.*{TEMPORARY}"):
-                path.unlink()
+            for parent in inside:
+                for path in parent.glob(f".*{SUFFIX}.*{TEMPORARY}"):
+                    path.unlink()
             for path in {path.parent: path for path in found}.values():
                 self._repair(path)
         except OSError as error:
@@ -59,8 +65,9 @@ class TripFiles:
         parent = self._folder / _UNSAFE.sub("_", vehicle)
         stem = iso_basic(start)
         parent.mkdir(exist_ok=True)
+        _refuse_link(parent)
         names = (f"{stem}{f'-{number}' if number > 1 else ''}.{kind}{SUFFIX}" for number in count(1))
-        path = next(path for name in names if not (path := parent / name).exists() and path not in self._sizes)
+        path = next(path for name in names if not os.path.lexists(path := parent / name) and path not in self._sizes)
         self.counts["files"] += 1
         self._sizes[path] = 0
         return path
@@ -68,18 +75,19 @@ class TripFiles:
     def append(self, path: Path, data: bytes) -> int:
         """Add ``data``, durably; returns the file's bytes. After an OSError the file is as it was before."""
         size = self._sizes[path]
+        _refuse_link(path.parent)
         if size == 0:
             with replace_file(path) as file:
                 self._sizes[path] = file.write(gzip.compress(data, COMPRESSION, mtime=0))
             return self._sizes[path]
-        with path.open("r+b") as file:
+        with open(path, "r+b", opener=no_link) as file:
             try:
                 file.seek(size)
                 file.write(gzip.compress(data, COMPRESSION, mtime=0))
                 file.flush()
                 os.fsync(file.fileno())
             except OSError:
-                os.truncate(path, size)
+                os.truncate(file.fileno(), size)
                 raise
             self._sizes[path] = file.tell()
         return self._sizes[path]
@@ -108,6 +116,12 @@ class TripFiles:
                 path.unlink()
                 del self._sizes[path]
             self.counts["repaired_files"] += 1
+
+
+def _refuse_link(parent: Path) -> None:
+    """LogError when a vehicle's folder is a link: its trips would be written elsewhere."""
+    if parent.is_symlink():
+        raise LogError(f"{parent}: expected a folder, found a symbolic link; remove it, or record elsewhere")
 
 
 def _whole_bytes(path: Path) -> int:

@@ -25,6 +25,11 @@ def read_bytes(path: Path, limit: int) -> bytes:
     return data
 
 
+def no_link(path: str, flags: int) -> int:
+    """An ``opener`` for ``open`` that does not follow a symbolic link at the path's end: OSError (ELOOP)."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
 @contextlib.contextmanager
 def replace_file(path: str | Path) -> Iterator[BinaryIO]:
     """A binary file to write, which replaces ``path`` durably when the block ends without an error.
@@ -36,7 +41,7 @@ def replace_file(path: str | Path) -> Iterator[BinaryIO]:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=no_link) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
