@@ -29,18 +29,17 @@ class Attribution:
 
     def __init__(self, manifest: Manifest, top: int) -> None:
         self._manifest, self._top = manifest, top
-        self._looks = ChartSignals.of(manifest).matrix
-        self._alone = self._looks & (self._looks.sum(axis=1, keepdims=True) == 1)
+        self._looks = ChartSignals.of(manifest)
 
     def at(
         self, tick: int, ticks: TickBlock, scores: Scores, seen: npt.NDArray[np.bool_], ring: Ring
     ) -> tuple[Contribution, ...]:
-        """The top signals at one tick of a block; ``seen`` bool [C] says which charts are of present signals.
+        """The top signals at one tick of a block; ``seen`` bool [C] says which charts are fresh.
 
-        Charts of missing signals count only when no signal is present. ``ring`` shows the same block.
+        The others count only when none is. ``ring`` shows the same block.
         """
         chart = np.where(seen, scores.chart[tick], -np.inf) if seen.any() else scores.chart[tick]
-        level, own = _levels(self._looks, chart), _levels(self._alone, chart)
+        level, own = self._looks.levels(chart), self._looks.levels(chart, alone=True)
         # lexsort is stable: signals that are equal in both keep the manifest's order.
         listed = [column for column in np.lexsort((-own, -level))[: self._top].tolist() if level[column] > 0]
         total = float(level[listed].sum())
@@ -54,7 +53,8 @@ class Attribution:
     def _one(
         self, column: int, chart: FloatArray, side: float, total: float, observed: FloatArray, expected: FloatArray
     ) -> Contribution:
-        largest = int(np.argmax(np.where(self._looks[:, column], chart, -np.inf)))
+        charts = self._looks.looking_at(column)
+        largest = int(charts[np.argmax(chart[charts])])
         named, signal = self._manifest.charts[largest], self._manifest.signals[column]
         return Contribution(
             signal=signal.name,
@@ -67,9 +67,3 @@ class Attribution:
             expected=number(expected[column]),
             spn=signal.spn,
         )
-
-
-def _levels(looks: npt.NDArray[np.bool_], chart: FloatArray) -> FloatArray:
-    """Each signal's highest chart ``[F]``, -inf where none ``looks`` ``[C, F]`` at it."""
-    levels: FloatArray = np.where(looks, chart[:, None], np.float32(-np.inf)).max(axis=0)
-    return levels

@@ -69,7 +69,7 @@ class ChartEvidence:
     @property
     def charts(self) -> int:
         """How many charts there are."""
-        return len(self._looks.matrix)
+        return self._looks.charts
 
     def weigh(self, scores: Scores) -> Scores:
         """Scores with each signal's sensitivity applied; unchanged, and not copied, when there is none."""

@@ -112,7 +112,7 @@ class Chart(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     limit: Positive | None
     bound: Positive
     clears_s: NotNegative
-    settings: dict[Name, Positive] = {}
+    settings: Annotated[dict[Name, Positive], Meta(max_length=32)] = {}
     why_off: Words = ""
 
 
@@ -251,7 +251,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     warm_up_ticks: Annotated[int, Meta(ge=0, le=1_000_000)]
     cold: tuple[ColdStart, ...] = ()
     charts: tuple[Chart, ...]
-    kinds: dict[Name, Words] = {}
+    kinds: Annotated[dict[Name, Words], Meta(max_length=64)] = {}
     false_alarms: Budget
     episodes: EpisodePolicy = EpisodePolicy()
     sensors: SensorPolicy = SensorPolicy()

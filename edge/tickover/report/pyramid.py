@@ -90,7 +90,7 @@ class Pyramid:
     def buckets(self) -> Buckets:
         """All buckets so far, in order of time, of equal ``width`` (microseconds)."""
         if not self._parts:
-            return _empty(self._charts.matrix.shape[1])
+            return _empty(self._charts.signals)
         self._compact()
         return self._parts[0]
 
