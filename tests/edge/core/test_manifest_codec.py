@@ -96,6 +96,7 @@ def test_a_format_has_its_own_names_only(first):
         ({"signals": ["rpm", "rpm"]}, r"expected chart rpm\.fast: signal names to be unique, got twice: rpm"),
         ({"kind": "joint"}, "expected charts over listed kinds, got joint"),
         ({"settings": {"span_s": "x"}}, "Expected `float`, got `str`"),
+        ({"settings": {f"number_{place}": 1.0 for place in range(33)}}, "Expected `object` of length <= 32"),
         ({"name": "coolant.fast"}, r"expected chart names to be unique, got twice: coolant\.fast"),
     ],
 )
