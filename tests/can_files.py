@@ -11,7 +11,7 @@ import pytest
 from tickover.logs.formats.base import Job
 from tickover.logs.mapping import LogLayout, Mapping, SignalColumn
 from tickover.logs.reading import open_log, read_log
-from tickover.payloads.can.frames import EXTENDED, Frames, joined
+from tickover.payloads.can.frames import EXTENDED, Frames, joined, of_payloads
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -57,7 +57,7 @@ def frames_of(path: Path, log: LogLayout | None = None, **options: Any) -> tuple
         stream.seek(0)
         job = Job(str(path), Mapping(signals={}, log=log), on_bad=told.append, **options)
         parts = list(bus.reader.frames(stream, job))
-    return joined(parts), job.counts, told
+    return joined(parts) if parts else of_payloads([], [], []), job.counts, told
 
 
 def plain(frames: Frames) -> list[list]:

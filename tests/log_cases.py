@@ -5,6 +5,7 @@ import io
 import json
 import math
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -113,6 +114,41 @@ def candump() -> bytes:
 
 def candump_screen() -> bytes:
     return "".join(f" ({t:.6f})  can0  100  [16]  {data.hex(' ').upper()}\n" for t, data in payloads()).encode()
+
+
+def asc() -> bytes:
+    head = "date Fri Mar 1 00:00:00.000 am 2024\nbase hex  timestamps absolute\n"
+    rows = [
+        f"   {t - START / 1e6:.6f} CANFD   1 Rx        100            0 0 a 16 {data.hex(' ')}  0 0 1000 0 0\n"
+        for t, data in payloads()
+    ]
+    return (head + "".join(rows)).encode()
+
+
+def trc() -> bytes:
+    head = ";$FILEVERSION=2.0\n;$STARTTIME=45352.0\n;$COLUMNS=N,O,T,I,d,l,D\n"
+    rows = [
+        f"{n + 1:7d} {(t - START / 1e6) * 1000:13.3f} FD     0100 Rx 16  {data.hex(' ').upper()} \n"
+        for n, (t, data) in enumerate(payloads())
+    ]
+    return (head + "".join(rows)).encode()
+
+
+def blf() -> bytes:
+    """A file header, and messages of CAN FD 64 in one container."""
+    objects = b"".join(
+        struct.pack("<4sHHLL", b"LOBJ", 32, 1, 88, 101)
+        + struct.pack("<LHHQ", 2, 0, 0, round((t - START / 1e6) * 1e9))
+        + struct.pack("<BBBBL", 1, 10, 16, 0, 0x100)
+        + bytes(32)
+        + data
+        for t, data in payloads()
+    )
+    packed = zlib.compress(objects)
+    container = struct.pack("<H6xL4x", 2, len(objects)) + packed
+    size = 16 + len(container)
+    head = b"LOGG" + struct.pack("<L", 144) + bytes(32) + struct.pack("<8H", 2024, 3, 5, 1, 0, 0, 0, 0)
+    return head.ljust(144, b"\0") + struct.pack("<4sHHLL", b"LOBJ", 16, 1, size, 10) + container + bytes(size % 4)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from log_cases import (
     SIGNALS,
     WIDE,
     Case,
+    asc,
+    blf,
     candump,
     candump_screen,
     lines_of,
@@ -25,6 +27,7 @@ from log_cases import (
     long_rows,
     parquet,
     trace,
+    trc,
     wide_csv,
     wide_objects,
 )
@@ -75,6 +78,9 @@ FORMATS = {
     "candump gz": Case("log.log.gz", BUS, lambda: gzip.compress(candump()), lines=False),
     "candump screen": Case("log.candump", BUS, candump_screen, lines=False),
     "candump txt": Case("log.txt", BUS, candump, lines=False),
+    "asc": Case("log.asc", BUS, asc, lines=False),
+    "trc": Case("log.trc", BUS, trc, lines=False),
+    "blf": Case("log.blf", BUS, blf, lines=False),
     "third party": Case("log.trace", WIDE, lambda: trace(ROWS), lines=False),
 }
 """Every log format in its varieties; a new format joins by one line."""

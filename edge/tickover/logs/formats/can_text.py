@@ -99,11 +99,12 @@ def _usual(found: Sequence[tuple[bytes, ...]], lines: Lines, job: Job, number: i
 
 def _mixed(block: Sequence[bytes], lines: Lines, job: Job, number: int) -> Iterator[Frames]:
     """Lines of which some are not the usual ones, in their order."""
-    matches = list(map(lines.pattern.fullmatch, block))
+    pattern = lines.pattern
+    matches = list(map(pattern.fullmatch, block))
     begun = 0
     rows: list[tuple[int, Row]] = []
-    for at, match in enumerate(matches):
-        if match is not None or not block[at].strip():
+    for at in range(len(block)):
+        if matches[at] is not None or not block[at].strip():
             continue
         if lines.changes(block[at]):
             yield from _run(matches, rows, begun, at, lines, job, number)
@@ -115,6 +116,9 @@ def _mixed(block: Sequence[bytes], lines: Lines, job: Job, number: int) -> Itera
         else:
             if row is not None:
                 rows.append((at, row))
+        if lines.pattern is not pattern:
+            pattern = lines.pattern
+            matches[at + 1 :] = map(pattern.fullmatch, block[at + 1 :])
     yield from _run(matches, rows, begun, len(block), lines, job, number)
 
 

@@ -2,15 +2,14 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import BinaryIO, Final, cast
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from tickover.core.values import SECOND, TimeArray
+from tickover.core.values import TimeArray
 from tickover.errors import LogError
-from tickover.logs.formats import can_text
+from tickover.logs.formats import can_text, wall_clock
 from tickover.logs.formats.base import Job, LogFormat
 from tickover.logs.formats.can_log import CanLog, FrameReader, TimeBase
 from tickover.logs.formats.can_text import Channels, Keys, Row, shown
@@ -84,7 +83,7 @@ class _Lines:
         self._job = job
         self._keys = Keys(16, standard_digits=3)
         self._channels = Channels()
-        self._zone = zone_of(job.mapping.log.zone)
+        self._zone = wall_clock.zone_of(job.mapping.log.zone)
         self._sums = job.mapping.log.times == "delta"
         self._now = 0
 
@@ -145,19 +144,10 @@ class _Lines:
 
 def _date(text: bytes, zone: tzinfo) -> int:
     try:
-        moment = datetime.strptime(text.decode()[:26], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=zone)
+        moment = datetime.strptime(text.decode()[:26], "%Y-%m-%d %H:%M:%S.%f")
     except ValueError:
         raise BadRowError(f"expected a date such as 2025-11-30 05:20:00.250000, got {shown(text)}") from None
-    seconds = int((moment - _EPOCH).total_seconds() // 1)
-    return seconds * SECOND + moment.microsecond
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def zone_of(name: str) -> tzinfo:
-    """The zone of wall clocks that name none; empty is UTC. `mapping` has checked that it is known."""
-    return ZoneInfo(name) if name else UTC
+    return wall_clock.micros(moment, zone)
 
 
 def _are_steps(times: Sequence[float]) -> bool:

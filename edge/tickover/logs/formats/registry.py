@@ -23,6 +23,9 @@ LOG_FORMATS: Final[dict[str, str]] = {
     ".ndjson": JSON,
     ".parquet": "tickover.logs.formats.parquet",
     ".candump": "tickover.logs.formats.candump",
+    ".asc": "tickover.logs.formats.asc",
+    ".trc": "tickover.logs.formats.trc",
+    ".blf": "tickover.logs.formats.blf",
 }
 """Suffix to the module that reads it, unless the content says otherwise; each may be packed (``packed.PACKED``)."""
 

@@ -83,8 +83,16 @@ CANDUMP: Final = (
 )
 """A line of candump: a time in brackets, unless it was recorded without; a bus, an identifier, ``#DATA`` or ``[8]``."""
 
+ASC: Final = (
+    r"base[ \t]+(?:hex|dec)[ \t]+timestamps|[ \t]*\d+\.\d+[ \t]+\d{1,2}[ \t]+[0-9A-F]+x?[ \t]+[RT]x[ \t]+[dr]\b"
+)
+"""A line of Vector's ASC: the second of its header, or a frame."""
+
 SIGNATURES: Final[tuple[Signature, ...]] = (
     Signature("tickover.logs.formats.parquet", begins_with(b"PAR1")),
+    Signature("tickover.logs.formats.blf", begins_with(b"LOGG")),
+    Signature("tickover.logs.formats.trc", first_line_is(r";\$FILEVERSION=|;##+")),
+    Signature("tickover.logs.formats.asc", any_line_is(ASC)),
     Signature("tickover.logs.formats.candump", any_line_is(CANDUMP)),
     Signature("tickover.logs.formats.jsonl", _json),
 )

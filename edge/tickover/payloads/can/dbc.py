@@ -125,7 +125,7 @@ def _signal(signal: Any) -> SignalLayout:
         is_float=bool(signal.is_float) and signal.length in (32, 64),
         scale=float(signal.scale),
         offset=float(signal.offset),
-        unit=(signal.unit or "")[:MAX_UNIT],
+        unit=_printed(signal.unit or "")[:MAX_UNIT],
         spn=spn if isinstance(spn, int) and 0 < spn <= 524_287 else None,
         low=None if signal.minimum is None else float(signal.minimum),
         high=None if signal.maximum is None else float(signal.maximum),
@@ -133,6 +133,11 @@ def _signal(signal: Any) -> SignalLayout:
         pages=pages,
         status=bool(choices) or (signal.length <= STATUS_BITS and not signal.is_signed),
     )
+
+
+def _printed(text: str) -> str:
+    """A unit without control characters."""
+    return "".join(letter for letter in text if letter.isprintable())
 
 
 def _overlapping(signals: tuple[SignalLayout, ...]) -> list[str]:

@@ -1,0 +1,88 @@
+"""Wall clocks of recorders: dates in several languages, without a zone, to microseconds since 1970."""
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from tickover.core.values import SECOND
+
+_MONTHS: Final = {
+    name: month
+    for month, names in enumerate(
+        (
+            "jan janv ene gen",
+            "feb fév fev fevr févr",
+            "mar mär mrz mars",
+            "apr avr abr",
+            "may mai mag mayo maj",
+            "jun juin giu",
+            "jul juil lug",
+            "aug août aout ago",
+            "sep sept set",
+            "oct okt ott",
+            "nov",
+            "dec dez déc dic",
+        ),
+        start=1,
+    )
+    for name in names.split()
+}
+"""Months as English, German, French, Spanish and Italian Windows abbreviates them."""
+_NAMED: Final = re.compile(
+    r"(?:[^\W\d]+\.?,?\s+)?(?P<month>[^\W\d]+)\.?\s+(?P<day>\d{1,2})\s+(?P<hour>\d{1,2}):(?P<minute>\d\d):(?P<second>\d\d)"
+    r"(?:[.,](?P<fraction>\d{1,9}))?(?:\s+(?P<half>[ap]m))?\s+(?P<year>\d{4})",
+    re.IGNORECASE,
+)
+_NUMBERED: Final = re.compile(
+    r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})\s+(?P<hour>\d{1,2}):(?P<minute>\d\d):(?P<second>\d\d)"
+    r"(?:[.,](?P<fraction>\d{1,9}))?(?:\s+(?P<half>[ap]m))?",
+    re.IGNORECASE,
+)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_OLE_EPOCH: Final = datetime(1899, 12, 30)
+_NOON: Final = 12
+
+
+def zone_of(name: str) -> tzinfo:
+    """The zone of wall clocks that name none; empty is UTC. `mapping` has checked that it is known."""
+    return ZoneInfo(name) if name else UTC
+
+
+def micros(moment: datetime, zone: tzinfo) -> int:
+    """A moment of a wall clock in a zone, microseconds since 1970."""
+    return (moment.replace(tzinfo=zone) - _EPOCH) // timedelta(microseconds=1)
+
+
+def parse(text: str, zone: tzinfo) -> int | None:
+    """A date such as ``Sun Nov 30 05:20:00.000 am 2025`` or ``30.11.2025 05:20:00``; None when it is none."""
+    match = _NAMED.search(text) or _NUMBERED.search(text)
+    if match is None:
+        return None
+    month = match["month"]
+    number = int(month) if month.isdigit() else _MONTHS.get(month.lower()) or _MONTHS.get(month.lower()[:3])
+    if number is None:
+        return None
+    hour = int(match["hour"])
+    # Vector writes am and pm beside hours that count to 12; other tools write am beside hours that count to 24.
+    half = (match["half"] or "").lower()
+    if half == "pm" and hour < _NOON:
+        hour += _NOON
+    elif half == "am" and hour == _NOON:
+        hour = 0
+    fraction = int((match["fraction"] or "0").ljust(6, "0")[:6])
+    try:
+        moment = datetime(
+            int(match["year"]), number, int(match["day"]), hour, int(match["minute"]), int(match["second"]), fraction
+        )
+    except ValueError:
+        return None
+    return micros(moment, zone)
+
+
+def of_ole_days(days: float, zone: tzinfo) -> int | None:
+    """Days since 1899-12-30, as PEAK writes them; None beyond the years 1900 to 9999."""
+    try:
+        return micros(_OLE_EPOCH + timedelta(microseconds=round(days * 86_400 * SECOND)), zone)
+    except (OverflowError, ValueError):
+        return None
