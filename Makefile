@@ -11,7 +11,7 @@ OUT := out/demo
 # Real brokers and processes on a busy machine: a test that fails is run again, and listed as RERUN. Thrice is red.
 PYTEST := -n auto --dist loadfile --reruns 2 -rR
 
-.PHONY: demo test lint bench why-gated device-test demo-data demo-model clean help
+.PHONY: demo test lint bench why-gated device-test lock sbom deb deb-test demo-data demo-model clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,31 @@ device-test: $(VENV)/.dev ## install the built wheel without extras and run test
 		dist/*.whl pytest pytest-timeout pytest-xdist pytest-rerunfailures hypothesis cloudevents jsonschema
 	.venv-device/bin/pytest tests/edge -o pythonpath=tests $(PYTEST)
 
+lock: $(VENV)/.dev ## deploy/requirements-device.txt: the device's packages with hashes, from constraints.txt
+	@mkdir -p dist
+	@$(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-annotate --no-emit-index-url --constraint constraints.txt pyproject.toml --output-file dist/lock.txt
+	@{ sed '/^[^#]/,$$d' deploy/requirements-device.txt; cat dist/lock.txt; } >dist/lock.new
+	mv dist/lock.new deploy/requirements-device.txt
+
+sbom: $(VENV)/.dev ## dist/tickover.cdx.json: what a device installs (CycloneDX), checked against the hashed requirements
+	rm -rf dist/*.whl .venv-sbom
+	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
+	$(PYTHON) -m venv --without-pip .venv-sbom
+	$(BIN)/python -m pip --python .venv-sbom/bin/python install --quiet --disable-pip-version-check \
+		--require-hashes --requirement deploy/requirements-device.txt
+	$(BIN)/python -m pip --python .venv-sbom/bin/python install --quiet --disable-pip-version-check --no-deps dist/*.whl
+	$(BIN)/python deploy/sbom.py .venv-sbom/bin/python dist/tickover.cdx.json
+
+deb: $(VENV)/.dev ## dist/tickover_VERSION_ARCH.deb: a virtual environment in /opt, unit, user, configuration
+	rm -rf dist/*.whl dist/*.deb
+	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
+	PYTHON=$(BIN)/python deploy/deb/build.sh dist/*.whl dist
+
+deb-test: deb ## install, upgrade and purge the .deb in a fresh Debian (root; debootstrap; three minutes the first time)
+	DEB_VERSION=0.0.1 PYTHON=$(BIN)/python deploy/deb/build.sh dist/*.whl dist
+	deploy/deb/test.sh dist/tickover_0.0.1_*.deb $$(ls dist/*.deb | grep -v _0.0.1_)
+
 demo-data: $(VENV)/.demo ## rebuild the bundled recording from its seed
 	$(BIN)/python deploy/demo/rebuild.py data
 
@@ -56,7 +81,7 @@ demo-model: $(VENV)/.dev ## train the bundled model again
 	$(BIN)/python deploy/demo/rebuild.py model
 
 clean: ## remove what was built here
-	rm -rf $(VENV) .venv-device dist out
+	rm -rf $(VENV) .venv-device .venv-sbom dist out
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
