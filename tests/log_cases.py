@@ -151,6 +151,38 @@ def blf() -> bytes:
     return head.ljust(144, b"\0") + struct.pack("<4sHHLL", b"LOBJ", 16, 1, size, 10) + container + bytes(size % 4)
 
 
+def mf4() -> bytes:
+    """An unfinalized file with one sorted group: the time in nanoseconds, the identifier, the length, 16 bytes."""
+
+    def block(kind: bytes, links: list[int], data: bytes) -> bytes:
+        size = 24 + 8 * len(links) + len(data)
+        return (
+            struct.pack(f"<4s4xQQ{len(links)}Q", kind, size + -size % 8, len(links), *links) + data + bytes(-size % 8)
+        )
+
+    def channel(kind: int, sync: int, data_type: int, byte: int, bits: int) -> bytes:
+        return struct.pack("<BBBBLLLLBBHLdddddd", kind, sync, data_type, 0, byte, bits, 0, 0, 0, 0, 0, 0, *[0.0] * 6)
+
+    names = ("time", "CAN_DataFrame.ID", "CAN_DataFrame.DataLength", "CAN_DataFrame.DataBytes")
+    places = [64]
+    parts: list[Callable[[list[int]], bytes]] = [
+        lambda at: block(b"##HD", [at[1], 0, 0, 0, 0, 0], struct.pack("<QhhBBBxdd", START * 1000, 0, 0, 0, 0, 0, 0, 0)),
+        lambda at: block(b"##DG", [0, at[2], at[12], 0], bytes(8)),
+        lambda at: block(b"##CG", [0, at[3], 0, 0, 0, 0], struct.pack("<QQHHLLL", 0, 0, 0, 0, 0, 29, 0)),
+        lambda at: block(b"##CN", [at[4], 0, at[7], 0, at[11], 0, 0, 0], channel(2, 1, 0, 0, 64)),
+        lambda at: block(b"##CN", [at[5], 0, at[8], 0, 0, 0, 0, 0], channel(0, 0, 0, 8, 32)),
+        lambda at: block(b"##CN", [at[6], 0, at[9], 0, 0, 0, 0, 0], channel(0, 0, 0, 12, 8)),
+        lambda at: block(b"##CN", [0, 0, at[10], 0, 0, 0, 0, 0], channel(0, 0, 10, 13, 128)),
+        *((lambda at, name=name: block(b"##TX", [], name.encode() + b"\0")) for name in names),
+        lambda at: block(b"##CC", [0, 0, 0, 0], struct.pack("<BBHHHdddd", 1, 0, 0, 0, 2, 0.0, 0.0, 0.0, 1e-9)),
+    ]
+    for part in parts:
+        places.append(places[-1] + len(part([0] * 20)))
+    records = [struct.pack("<QLB", round((t - START / 1e6) * 1e9), 0x100, 16) + data for t, data in payloads()]
+    body = b"".join(part(places) for part in parts) + struct.pack("<4s4xQQ", b"##DT", 24, 0) + b"".join(records)
+    return b"UnFinMF 4.11    tests   " + bytes(4) + struct.pack("<H", 411) + bytes(30) + struct.pack("<HH", 5, 0) + body
+
+
 @dataclass(frozen=True)
 class Case:
     """One log of ROWS: its file's name, the mapping that fits it, its bytes; ``lines``: a row is a line of text."""

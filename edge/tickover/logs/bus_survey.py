@@ -139,7 +139,7 @@ class Survey:
     tracks: dict[tuple[str, Origin], Track] = field(default_factory=dict)
     unknown: Counter[int] = field(default_factory=Counter)
     only_by_pgn: dict[str, str] = field(default_factory=dict)
-    channels: int = 1
+    channels: set[int] = field(default_factory=set)
     warnings: tuple[str, ...] = ()
     refused: list[str] = field(default_factory=list)
 
@@ -196,7 +196,7 @@ def _read(path: Path, found: Survey, limit: int, tell: Callable[[int, str], None
                 continue
             first = int(frames.time[0]) if first is None else first
             last = int(frames.time[-1])
-            found.channels = max(found.channels, int(frames.channel.max()) + 1)
+            found.channels.update(np.unique(frames.channel).tolist())
             block = interpreter.take(frames)
             for one in block.decoded:
                 _add(found, interpreter, one, block.time, limit)

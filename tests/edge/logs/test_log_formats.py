@@ -25,6 +25,7 @@ from log_cases import (
     lines_of,
     long_csv,
     long_rows,
+    mf4,
     parquet,
     trace,
     trc,
@@ -80,6 +81,7 @@ FORMATS = {
     "candump txt": Case("log.txt", BUS, candump, lines=False),
     "asc": Case("log.asc", BUS, asc, lines=False),
     "trc": Case("log.trc", BUS, trc, lines=False),
+    "mf4": Case("log.mf4", BUS, mf4, lines=False),
     "blf": Case("log.blf", BUS, blf, lines=False),
     "third party": Case("log.trace", WIDE, lambda: trace(ROWS), lines=False),
 }

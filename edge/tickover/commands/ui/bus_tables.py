@@ -26,7 +26,7 @@ LOSSES: Final = {
 
 def bus_lines(mapping: Mapping, bus: Survey, findings: Findings) -> Iterator[str]:
     """The findings of a bus."""
-    channels = f" on {bus.channels} channels" if bus.channels > 1 else ""
+    channels = f" on {len(bus.channels)} channels" if len(bus.channels) > 1 else ""
     yield (
         f"{many(bus.frames, 'frame')}{channels} in {_duration(bus.seconds)}, {bus.decoded_share:.1%} decoded, "
         f"{many(bus.bad_rows, 'bad line')}"

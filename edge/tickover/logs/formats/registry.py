@@ -26,6 +26,7 @@ LOG_FORMATS: Final[dict[str, str]] = {
     ".asc": "tickover.logs.formats.asc",
     ".trc": "tickover.logs.formats.trc",
     ".blf": "tickover.logs.formats.blf",
+    ".mf4": "tickover.logs.formats.mf4",
 }
 """Suffix to the module that reads it, unless the content says otherwise; each may be packed (``packed.PACKED``)."""
 

@@ -90,6 +90,7 @@ ASC: Final = (
 
 SIGNATURES: Final[tuple[Signature, ...]] = (
     Signature("tickover.logs.formats.parquet", begins_with(b"PAR1")),
+    Signature("tickover.logs.formats.mf4", begins_with(b"MDF     ", b"UnFinMF ")),
     Signature("tickover.logs.formats.blf", begins_with(b"LOGG")),
     Signature("tickover.logs.formats.trc", first_line_is(r";\$FILEVERSION=|;##+")),
     Signature("tickover.logs.formats.asc", any_line_is(ASC)),
