@@ -18,6 +18,8 @@ from tickover.logs.bus_survey import survey
 from tickover.logs.inspection import look
 from tickover.logs.mapping import Mapping, SignalColumn
 from tickover.logs.reading import read_log
+from tickover.payloads.can.interpreter import Interpreter
+from tickover.payloads.can.shipped import shipped_catalogue
 
 CASES = can_files.shared("TICKOVER_CAN_CASES", "can/cases/A")
 EXPECTED: dict[str, Any] = json.loads((CASES / "expected.json").read_text(encoding="utf-8"))
@@ -169,3 +171,79 @@ def test_a_dbc_in_utf8_and_in_cp1252_say_the_same() -> None:
         assert same(found["Vol"], values(expected["Vol"]))
         units = {track.column: track.signal.unit for track in survey([path], can_files.layout(one)).tracks.values()}
         assert units == {"Temp": "°C", "Vol": "m³"}
+
+
+def test_transport_and_trouble_codes() -> None:
+    path, expected, _ = case("12_transport_dm1.log")
+    frames, _, _ = can_files.frames_of(path)
+    assert len(frames) == expected["frames"]
+    interpreter = Interpreter(shipped_catalogue())
+    # In blocks of three frames: a session may lie across any number of them.
+    found = [
+        one for at in range(0, len(frames), 3) for one in interpreter.take(frames.part(slice(at, at + 3))).diagnoses
+    ]
+    interpreter.finish()
+    got = [
+        [round(one.time / 1e6, 6), f"{one.source:02X}", list(one.lamps), [list(code) for code in one.codes]]
+        for one in sorted(found, key=lambda one: one.time)
+    ]
+    key = next(key for key in expected if key.startswith("dm1"))
+    wanted = [[round(row[0], 6), *row[1:]] for row in expected[key] if row is not None]
+    assert [row for row in got if row in wanted] == sorted(wanted, key=lambda row: row[0])
+    # A row without numbers stands for a message that does not fit the case's own layout.
+    assert len(got) == len(expected[key])
+    assert interpreter.sessions is not None
+    counts = interpreter.sessions.counts
+    counted = expected["counted"]
+    assert counts["completed"] == counted["sessions completed"]
+    for word, reasons in {
+        "incomplete": ("timed out", "packet missing"),
+        "orphan": ("orphan",),
+        "replaced": ("replaced",),
+        "aborted": ("aborted",),
+        "open": ("open at the end",),
+    }.items():
+        wanted_count = next(count for text, count in counted.items() if text.startswith(word))
+        assert sum(counts[reason] for reason in reasons) == wanted_count, word
+    assert interpreter.texts[0xFEEC, 0] == expected["vehicle identification"]
+
+
+def test_codes_are_active_from_their_first_message_to_the_first_without_them() -> None:
+    path, expected, _ = case("12_transport_dm1.log")
+    seen = survey([path], can_files.layout())
+    key = next(key for key in expected if key.startswith("dm1"))
+    rows = [row for row in expected[key] if row is not None]
+    spans = {(f"{span.source:02X}", span.code.spn, span.code.fmi): span for span in seen.codes.spans}
+    assert spans.keys() == {(source, spn, fmi) for _, source, _, codes in rows for spn, fmi, _, _ in codes}
+    for (source, spn, fmi), span in spans.items():
+        times = [t for t, s, _, codes in rows if s == source and [spn, fmi] in [code[:2] for code in codes]]
+        without = [t for t, s, _, codes in rows if s == source and t > max(times) and not codes]
+        assert span.start == round(min(times) * 1e6)
+        last = round(max(times) * 1e6)
+        gone = round(without[0] * 1e6) if without else None
+        assert last <= span.end <= last + 3_000_000
+        assert gone is None or span.end <= gone
+
+
+OBD = {
+    "rpm": "obd_engine_speed",
+    "coolant": "obd_coolant_temperature",
+    "speed": "obd_vehicle_speed",
+    "map": "obd_intake_manifold_pressure",
+    "maf": "obd_mass_air_flow",
+}
+DELAY = {"rpm": 0.01, "coolant": 0.11, "speed": 0.23, "map": 0.23, "maf": 0.23}
+"""When each answer is complete, seconds after its row's time."""
+
+
+def test_answers_of_obd_without_a_dbc() -> None:
+    path, expected, _ = case("13_obd.log")
+    found, _, _ = can_files.readings(path, [*OBD.values()], can_files.layout())
+    key = "t,rpm,coolant,speed,map,maf"
+    for place, name in enumerate(key.split(",")[1:], start=1):
+        wanted = {round(row[0] + DELAY[name], 6): row[place] for row in expected[key]}
+        assert same(found[OBD[name]], wanted), name
+    seen = survey([path], can_files.layout())
+    codes = next(codes for text, codes in expected.items() if text.startswith("trouble codes"))
+    assert [list(one.codes) for one in seen.stored] == [codes]
+    assert seen.counts["OBD negative answers"] == expected["negative answers"]

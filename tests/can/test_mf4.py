@@ -40,6 +40,29 @@ def test_an_idling_truck_without_a_dbc() -> None:
     assert (seen.signal.spn, str(seen.origin)) == (190, "00")
 
 
+def test_a_moving_car_answers_obd_and_its_identification_is_no_signal() -> None:
+    mapping, findings = look([CSS / "obd_7512BE4D_cut.MF4"])
+    bus = findings.bus
+    assert bus is not None
+    columns = bus.columns()
+    ranges = {"obd_engine_speed": (0, 2_957), "obd_vehicle_speed": (0, 82), "obd_coolant_temperature": (21, 98)}
+    for name, (low, high) in ranges.items():
+        assert round(columns[name].low) == low
+        assert int(columns[name].high) == high
+        assert 6.5 < columns[name].interval_s < 7.5
+        assert mapping.signals[name].hold_s > 20
+    assert bus.vehicles
+    assert all(name.startswith("obd_") for name in mapping.signals)
+
+
+def test_packets_of_a_truck_are_a_signal_of_the_dbc() -> None:
+    seen = survey([CSS / "truck_standing_tp_FCBF0606.MF4"], can_files.layout(CSS / "tp_j1939.dbc"))
+    (track,) = seen.columns().values()
+    assert track.column == "EngineSpeedAtPoint5"
+    texts = 3
+    assert track.readings == seen.counts["transport completed"] - texts == 13
+
+
 def test_a_parked_truck_is_constant_and_nothing_to_learn() -> None:
     log = can_files.layout(J1939 / "CSS-Electronics-SAE-J1939-DEMO.dbc")
     path = J1939 / "00000001.MF4"

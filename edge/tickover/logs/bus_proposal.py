@@ -9,9 +9,11 @@ from tickover.core.manifest import MAX_SIGNALS, Aggregation
 from tickover.errors import LogError
 from tickover.logs import profile
 from tickover.logs.bus_survey import Survey, Track, survey
+from tickover.logs.formats.can_log import nothing_known
 from tickover.logs.formats.header import listed
 from tickover.logs.mapping import LogLayout, Mapping, SignalColumn, TickRule
 from tickover.logs.profile import SignalStatistics
+from tickover.logs.reading import load_catalogue
 from tickover.logs.signal_names import clean_name, low_end
 from tickover.payloads.can.layouts import SignalLayout
 from tickover.payloads.can.shipped import by_spn
@@ -72,6 +74,8 @@ def mapping_of_bus(
 def nothing_to_learn(name: str, found: Survey) -> LogError:
     """Why no mapping can be proposed."""
     columns = found.columns()
+    if not found.counts["decoded_frames"]:
+        return LogError(f"{name}: {nothing_known(found.unknown, load_catalogue(found.layout))}")
     if columns:
         shown = ", ".join(f"{column} ({track.low:g})" for column, track in list(columns.items())[:8])
         return LogError(f"{name}: expected a signal that changes; all are constant or counters: {shown}")
@@ -100,7 +104,7 @@ def is_counter(track: Track) -> bool:
 
 def _column(column: str, track: Track, seen: SignalStatistics) -> SignalColumn:
     signal = track.signal
-    low, high = _range(signal, seen)
+    low, high = _range(signal, seen, from_table=track.message.is_obd)
     return SignalColumn(
         column=column,
         unit=signal.unit,
@@ -123,8 +127,10 @@ def _hold(track: Track) -> float:
     return float(f"{max(HOLD_INTERVALS * interval, PERIOD_S):.2g}")
 
 
-def _range(signal: SignalLayout, seen: SignalStatistics) -> tuple[float, float]:
-    """The plausible range: the one known for its SPN, else from its values, inside of what the DBC says."""
+def _range(signal: SignalLayout, seen: SignalStatistics, *, from_table: bool) -> tuple[float, float]:
+    """The plausible range: the one known for its SPN or PID, else from its values, inside of what the DBC says."""
+    if from_table and signal.low is not None and signal.high is not None:
+        return signal.low, signal.high
     known = by_spn().get(signal.spn) if signal.spn is not None else None
     if known and known.signal.low is not None and known.signal.high is not None:
         factor = signal.scale / known.signal.scale

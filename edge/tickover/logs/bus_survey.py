@@ -22,6 +22,8 @@ from tickover.payloads.can.decoder import QUALIFIER, SHORT, Decoded, Origin
 from tickover.payloads.can.frames import EXTENDED
 from tickover.payloads.can.interpreter import Interpreter
 from tickover.payloads.can.layouts import SignalLayout
+from tickover.payloads.can.obd import StoredCodes
+from tickover.payloads.can.trouble_codes import ActiveCodes, Code, Diagnosis
 
 SAMPLES: Final = 65_536
 """Readings of a signal that are kept to find its range, over all logs; the rest is counted only."""
@@ -141,7 +143,23 @@ class Survey:
     only_by_pgn: dict[str, str] = field(default_factory=dict)
     channels: set[int] = field(default_factory=set)
     warnings: tuple[str, ...] = ()
-    refused: list[str] = field(default_factory=list)
+    codes: ActiveCodes = field(default_factory=ActiveCodes)
+    stored: list[StoredCodes] = field(default_factory=list)
+    texts: dict[tuple[int, int], str] = field(default_factory=dict)
+    vehicles: dict[int, str] = field(default_factory=dict)
+    diagnoses: Counter[tuple[str, int]] = field(default_factory=Counter)
+    lamps: dict[tuple[str, int], tuple[int, ...]] = field(default_factory=dict)
+    old_codes: dict[tuple[int, Code], int] = field(default_factory=dict)
+
+    def take_lamps(self, message: Diagnosis) -> None:
+        """Count a DM1 or DM2 by its source, with the lamps that were ever on; keep the codes that DM2 has stored."""
+        place = (message.kind, message.source)
+        self.diagnoses[place] += 1
+        before = self.lamps.get(place, (0, 0, 0, 0))
+        self.lamps[place] = tuple(1 if 1 in (old, new) else new for old, new in zip(before, message.lamps, strict=True))
+        if message.kind == "DM2" and len(self.old_codes) < MAX_SIGNALS:
+            for code in message.codes:
+                self.old_codes.setdefault((message.source, code), message.time)
 
     @property
     def decoded_share(self) -> float:
@@ -198,11 +216,20 @@ def _read(path: Path, found: Survey, limit: int, tell: Callable[[int, str], None
             last = int(frames.time[-1])
             found.channels.update(np.unique(frames.channel).tolist())
             block = interpreter.take(frames)
+            for message in block.diagnoses:
+                found.codes.take(message)
+                found.take_lamps(message)
             for one in block.decoded:
                 _add(found, interpreter, one, block.time, limit)
             del found.bad[SHOWN_BAD:]
             found.frames += len(frames)
             tell(found.frames, path.name)
+    interpreter.finish()
+    found.codes.finish(last)
+    found.texts |= interpreter.texts
+    if interpreter.obd is not None:
+        found.stored += interpreter.obd.stored
+        found.vehicles |= interpreter.obd.identification
     found.seconds += (last - first) / SECOND if first is not None else 0.0
     found.bad_rows += job.counts["bad_rows"]
     found.counts += job.counts + interpreter.counts

@@ -6,16 +6,21 @@ from typing import Any, Final
 import msgspec
 
 from tickover.commands.ui.words import aligned, many
+from tickover.core.time_format import clock, is_relative
 from tickover.logs.bus_survey import MISSING_WORDS, Survey, Track, shown_key
 from tickover.logs.inspection import Findings
 from tickover.logs.mapping import Mapping
 from tickover.payloads.can import j1939
 from tickover.payloads.can.decoder import SHORT
+from tickover.payloads.can.interpreter import TEXTS
+from tickover.payloads.can.trouble_codes import LAMPS, OCCURRENCE_UNKNOWN, Code, Span
 
 HEADINGS: Final = (
     "signal", "source", "SPN", "unit", "rate", "low", "high", "error", "n/a", "readings", "ticks", "plausible"
 )  # fmt: skip
 SHOWN_IDS: Final = 20
+SHOWN_CODES: Final = 40
+PROTOCOLS: Final = ("transport ", "OBD ")
 SHOWN_CHOICES: Final = 8
 LOSSES: Final = {
     "error_frames": "error frames",
@@ -43,11 +48,44 @@ def bus_lines(mapping: Mapping, bus: Survey, findings: Findings) -> Iterator[str
         yield from (
             f"  {shown_key(key)}: {many(number, 'frame')}" for key, number in bus.unknown.most_common(SHOWN_IDS)
         )
+    yield from _codes(bus)
+    yield from (f"{TEXTS[pgn]} of source {source:02X}: {text}" for (pgn, source), text in bus.texts.items())
+    yield from (f"vehicle identification of ECU {ecu:02X}: {text}" for ecu, text in bus.vehicles.items())
+    yield from (f"{reason}: {n:,}" for reason, n in sorted(bus.counts.items()) if reason.startswith(PROTOCOLS))
     for reason, words in LOSSES.items():
         if bus.counts[reason]:
             yield f"{bus.counts[reason]:,} {words}"
     yield from (f"bad line: {line}" for line in bus.bad)
     yield from (f"{key} fits {name} by its PGN only: try --j1939 on" for key, name in bus.only_by_pgn.items())
+
+
+def _codes(bus: Survey) -> Iterator[str]:
+    """Trouble codes with their lamps and times."""
+    for (kind, source), number in sorted(bus.diagnoses.items()):
+        lamps = [name for name, lamp in zip(LAMPS, bus.lamps[kind, source], strict=True) if lamp == 1]
+        yield f"{kind} of source {source:02X}: {many(number, 'message')}, lamps on: {', '.join(lamps) or 'none'}"
+    for span in bus.codes.spans[:SHOWN_CODES]:
+        words = code_words(span.code, span.occurrence)
+        yield f"  source {span.source:02X}: {words}, {moment(span.start)} to {moment(span.end)}"
+    if len(bus.codes.spans) > SHOWN_CODES:
+        yield f"  and {len(bus.codes.spans) - SHOWN_CODES} more"
+    for (source, code), time in list(bus.old_codes.items())[:SHOWN_CODES]:
+        yield f"  stored in source {source:02X}: {code_words(code, code.occurrence)}, {moment(time)}"
+    for stored in bus.stored[:SHOWN_CODES]:
+        codes = ", ".join(stored.codes) or "none"
+        yield f"OBD {stored.kind} codes of ECU {stored.ecu:02X} at {moment(stored.time)}: {codes}"
+
+
+def moment(time: int) -> str:
+    """A time, as in the recording: of a clock, or since the start."""
+    return clock(time, is_relative(time))
+
+
+def code_words(code: Code, occurrence: int) -> str:
+    """A trouble code in words."""
+    times = "occurrence not known" if occurrence == OCCURRENCE_UNKNOWN else f"occurrence {occurrence}"
+    method = "; conversion method 1, the SPN may read differently" if code.method else ""
+    return f"SPN {code.spn} FMI {code.fmi} ({times}{method})"
 
 
 def _duration(seconds: float) -> str:
@@ -110,7 +148,25 @@ def plain(mapping: Mapping, findings: Findings) -> dict[str, Any]:
         "counts": dict(bus.counts),
         "signals": {column: _signal(track) for column, track in bus.columns().items()},
         "never_with_a_value": [f"{track.column}@{track.origin}" for track in bus.without_values()],
+        "diagnoses": {f"{kind}@{source:02X}": number for (kind, source), number in bus.diagnoses.items()},
+        "codes": [_span(span) for span in bus.codes.spans],
+        "stored_codes": [{**one._asdict(), "codes": list(one.codes)} for one in bus.stored],
+        "texts": {f"{TEXTS[pgn]}@{source:02X}": text for (pgn, source), text in bus.texts.items()},
+        "vehicles": {f"{ecu:02X}": text for ecu, text in bus.vehicles.items()},
         "unknown_ids": {shown_key(key): number for key, number in bus.unknown.most_common()},
+    }
+
+
+def _span(span: Span) -> dict[str, Any]:
+    return {
+        "source": f"{span.source:02X}",
+        "spn": span.code.spn,
+        "fmi": span.code.fmi,
+        "occurrence": None if span.occurrence == OCCURRENCE_UNKNOWN else span.occurrence,
+        "conversion_method": span.code.method,
+        "start": moment(span.start),
+        "end": moment(span.end),
+        "lamps": dict(zip(LAMPS, span.lamps, strict=True)),
     }
 
 

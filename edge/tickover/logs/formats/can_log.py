@@ -1,5 +1,6 @@
 """A log format made of a reader of CAN frames: what all recordings of a bus share."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final, Literal, Protocol
@@ -15,10 +16,11 @@ from tickover.payloads.can.frames import Frames
 from tickover.payloads.can.interpreter import Interpreter
 from tickover.payloads.can.selection import Selection, Wanted
 from tickover.payloads.can.shipped import shipped_catalogue
+from tickover.payloads.can.trouble_codes import ActiveCodes
 
 TimeBase = Literal["iso", "seconds"]
 SHOWN_IDS: Final = 12
-NO_LOSSES: Final = ("decoded_frames", "unknown_frames")
+NO_LOSSES: Final = ("decoded_frames", "unknown_frames", "transport completed", "OBD answers")
 """What an interpreter counts that is no reading lost."""
 
 
@@ -62,9 +64,10 @@ class CanLog:
         for frames in self.reader.frames(stream, job):
             time, values = selection.rows(interpreter, interpreter.take(frames))
             yield from collector.block(job.vehicle, time, values)
+        interpreter.finish()
         job.counts.update({reason: n for reason, n in interpreter.counts.items() if n and reason not in NO_LOSSES})
         if not interpreter.counts["decoded_frames"]:
-            raise LogError(f"{job.name}: {nothing_known(interpreter)}")
+            raise LogError(f"{job.name}: {nothing_known(interpreter.unknown, interpreter.catalogue)}")
 
     def interpreter(self, job: Job, wanted: frozenset[str] | None = None) -> Interpreter:
         """What makes signals of the frames; ``wanted`` None: of all signals."""
@@ -81,13 +84,24 @@ def wanted_of(mapping: Mapping) -> list[Wanted]:
     return wanted
 
 
-def nothing_known(interpreter: Interpreter) -> str:
+def codes_of(reader: CanLog, stream: BinaryIO, job: Job) -> ActiveCodes:
+    """The trouble codes that were active, and when; reads the recording for nothing else."""
+    interpreter, codes = reader.interpreter(job, frozenset()), ActiveCodes()
+    last = 0
+    for frames in reader.reader.frames(stream, job):
+        for message in interpreter.take(frames).diagnoses:
+            codes.take(message)
+        last = int(frames.time[-1]) if len(frames) else last
+    codes.finish(last)
+    return codes
+
+
+def nothing_known(ids: Counter[int], catalogue: Catalogue) -> str:
     """Why a recording of which no frame is known cannot be read, with the identifiers that are there."""
-    ids = interpreter.unknown
     if not ids:
-        return "expected CAN frames, got none"
+        return "expected frames with signals, got none"
     listed = ", ".join(shown_id(key).removeprefix("id ") for key, _ in ids.most_common(SHOWN_IDS))
     more = f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else ""
-    likely = next((one for key in ids if (one := interpreter.catalogue.only_by_pgn(key))), None)
+    likely = next((one for key in ids if (one := catalogue.only_by_pgn(key))), None)
     hint = f"; {likely.name} fits by its PGN: try --j1939 on" if likely else "; name the DBC of this bus with --dbc"
-    return f"expected frames of the DBC's messages, got only the ids {listed}{more}{hint}"
+    return f"expected frames of known messages, got only the ids {listed}{more}{hint}"

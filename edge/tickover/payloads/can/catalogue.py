@@ -9,6 +9,8 @@ from tickover.payloads.can import j1939
 from tickover.payloads.can.frames import EXTENDED, EXTENDED_MASK
 from tickover.payloads.can.layouts import SignalLayout
 
+OBD_MARK: Final = 0x2000_0000
+"""The bit of a key that stands for a PID of an OBD-II answer, with the ECU in bits 8 to 15: no data frame has it."""
 J1939Mode = Literal["auto", "on", "off"]
 LOCATION_SPNS: Final = frozenset((927, 928, 929))
 """SPNs that say where on the vehicle the other signals of the same message were measured: location, axle, tyre."""
@@ -24,6 +26,17 @@ class MessageLayout:
     key: int
     signals: tuple[SignalLayout, ...]
     is_j1939: bool = False
+
+    @property
+    def is_obd(self) -> bool:
+        """Whether it is a PID of an OBD-II answer."""
+        return bool(self.key & OBD_MARK and not self.key & EXTENDED)
+
+    def source_of(self, key: int) -> int | None:
+        """The source address of one of its frames, or the ECU of an answer; None where there is none."""
+        if self.is_obd:
+            return key >> 8 & 0xFF
+        return key & 0xFF if self.is_j1939 else None
 
     @property
     def pgn(self) -> int:
@@ -67,6 +80,16 @@ class Catalogue:
                 self._columns[message.name, signal.name] = column
 
     @property
+    def is_j1939(self) -> bool:
+        """Whether some message is known by its PGN: packets and trouble codes of J1939 are then read."""
+        return bool(self._by_pgn)
+
+    @property
+    def has_obd(self) -> bool:
+        """Whether answers of OBD-II are among the messages."""
+        return any(message.is_obd for message in self.messages)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The names of all signals."""
         return tuple(dict.fromkeys(self._columns.values()))
@@ -77,6 +100,8 @@ class Catalogue:
 
     def find(self, key: int) -> MessageLayout | None:
         """The message of a frame; None when it is unknown."""
+        if key & OBD_MARK and not key & EXTENDED:
+            return self._by_key.get(OBD_MARK | key & 0xFF)
         exact = self._by_key.get(key)
         if exact or not key & EXTENDED:
             return exact

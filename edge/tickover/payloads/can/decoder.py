@@ -90,7 +90,7 @@ def decode(
     """The given signals of the frames ``rows``, which are all of one key."""
     if not signals:
         return
-    source = key & 0xFF if message.is_j1939 else None
+    source = message.source_of(key)
     data, length = frames.data[rows], frames.length[rows]
     pages = _Pages(message, data, length)
     counts["unknown_page"] += pages.unknown

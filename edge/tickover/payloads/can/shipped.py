@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Final, Literal, NamedTuple
 
+from tickover.payloads.can import obd
 from tickover.payloads.can.catalogue import Catalogue, MessageLayout, catalogue_of
 from tickover.payloads.can.frames import EXTENDED
 from tickover.payloads.can.j1939 import NO_SOURCE, PRIORITY
@@ -100,14 +101,15 @@ def by_spn() -> dict[int, Known]:
 
 @cache
 def shipped_catalogue(names: Names = "ours") -> Catalogue:
-    """The catalogue of the table."""
+    """The catalogue of the table, and the signals of OBD-II."""
     signals: dict[tuple[int, str], list[SignalLayout]] = {}
     for known in table():
         signals.setdefault((known.pgn, known.message), []).append(_named(known.signal, known, names))
-    return catalogue_of(
+    j1939 = [
         MessageLayout(name, EXTENDED | PRIORITY << 26 | pgn << 8 | NO_SOURCE, tuple(found), is_j1939=True)
         for (pgn, name), found in signals.items()
-    )
+    ]
+    return catalogue_of([*j1939, *obd.messages()])
 
 
 def renamed(messages: Iterable[MessageLayout], names: Names) -> Iterable[MessageLayout]:
