@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "compare": Entry("tickover_train.commands.compare:compare", "Train and evaluate several cells and architectures."),
     "config": Entry("tickover.commands.config:config", "Check the daemon's configuration; print schema or example."),
     "doctor": Entry("tickover.commands.doctor:doctor", "Check this device and its broker, and say what to fix."),
+    "state": Entry("tickover.commands.state:state", "Show what a state folder holds, and how to go back a release."),
     "watch": Entry("tickover.commands.watch:watch", "Show the alerts of one truck or a fleet as they arrive."),
     "record": Entry("tickover.commands.record:record", "Record what trucks publish over MQTT, one log per trip."),
     "play": Entry("tickover.commands.play:play", "Publish a recorded log over MQTT as a truck would."),

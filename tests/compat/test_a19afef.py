@@ -27,7 +27,7 @@ BEGIN = "2026-03-02T06:00:00Z"
 ROUNDING = 1e-3
 """Numbers that differ by less, relatively or absolutely, may come from another processor."""
 PLACES = {f"/etc/tickover/{name}.onnx": MODELS / f"{name}.onnx" for name in ("gru_autoencoder", "lstm_forecaster")}
-STORE_FILES = {"tickover.sqlite", "tickover.sqlite-wal", "tickover.sqlite-shm"}
+STORE_FILES = {"tickover.sqlite", "tickover.sqlite-wal", "tickover.sqlite-shm", "tickover.sqlite.version-1"}
 """What may be in the state folder in the end: anything else is a store that was put aside."""
 TROUBLES = {"store_damaged", "state_lost", "model_changed", "durability"}
 """Notices that would say that the store was not read whole."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from tickover import __version__
 from tickover.daemon.config import Config, load_config
 from tickover.daemon.engine import Engine
 from tickover.daemon.loop import Daemon
@@ -25,6 +26,7 @@ from tickover.host.systemd import notify, watchdog_s
 from tickover.messages.notices import Kind
 from tickover.model.detector import Detector
 from tickover.storage import private
+from tickover.storage.contents import look
 from tickover.storage.store import FILE, Bounds, Store
 from tickover.transports.backoff import LONGEST_ATTEMPT_S
 
@@ -100,6 +102,8 @@ class Runner:
             new = reload.result()
             folder = Path(new[0].state.folder)
             with locked(folder) if folder.resolve() != held.resolve() else nullcontext():
+                if folder.resolve() != held.resolve() and look(folder).is_newer:
+                    raise ConfigError(f"state.folder: {folder}: a later release wrote its store; see `tickover state`")
                 return new
         except TickoverError as error:
             logger.error("reload refused, the daemon goes on as before %s", fields(error=error))
@@ -145,7 +149,9 @@ def open_daemon(config: Config, opened: Opened, instance: str, transport: Transp
         for closed in private.tighten(folder, FILE):
             logger.warning(closed)
     bounds = Bounds(config.outbox.rows, config.outbox.bytes, config.outbox.keep_s)
-    store = Store(folder, bounds)
+    store = Store(folder, bounds, __version__)
+    if store.upgraded:
+        logger.warning("the store of an earlier release is taken over and kept %s", fields(file=store.upgraded.name))
     daemon = Daemon(config, opened, store, transport or open_transport(config), instance)
     daemon.start()
     engine = daemon.engine

@@ -7,11 +7,16 @@ from pathlib import Path
 from sqlite3 import Connection, Error
 from typing import Any, Final
 
+from tickover.errors import ConfigError
 from tickover.storage import wal
 
 __all__ = ["Connection", "DamagedError", "Error"]
 
-VERSION: Final = b"1"
+VERSION: Final = 2
+"""What the rows mean, also inside their bodies; a change that an earlier release would misread is a new version."""
+READS: Final = (1, 2)
+"""1: tickover 0.1 before the state folder's version was told apart; its rows are read as they are."""
+META_VERSION, META_WRITER = "version", "writer"
 PAGE_BYTES: Final = 1024
 """Small pages: a commit of one truck writes two of them (docs/adr: measured)."""
 WAL_PAGES: Final = 4096
@@ -61,6 +66,10 @@ def crc(key: object, body: bytes) -> int:
     return zlib.crc32(body, zlib.crc32(str(key).encode("utf-8", "surrogatepass")))
 
 
+class NewerError(ConfigError):
+    """The store is of a later release: nothing is read, and nothing changed."""
+
+
 def _text(raw: bytes) -> str:
     """Damaged text must reach the CRC check; decoded strictly it would raise before."""
     return raw.decode("utf-8", "surrogateescape")
@@ -95,15 +104,25 @@ def open_read_only(path: Path) -> Connection:
     return db
 
 
+def open_plain(path: Path) -> Connection:
+    """A copy of a file, as SQLite itself opens it; what of its log is whole is taken up."""
+    db = sqlite3.connect(path)
+    db.text_factory = _text
+    return db
+
+
 def open_checked(path: Path) -> Connection:
-    """Open and check everything; DamagedError for the content, Error for trouble with the disk."""
+    """Open and check everything; DamagedError for the content, Error for trouble with the disk.
+
+    NewerError when a later release wrote it. An older file keeps its version: see `stamp`.
+    """
     if problem := wal.damage(Path(f"{path}-wal"), PAGE_BYTES):
         raise DamagedError(problem)
     try:
         db = connect(path)
         try:
+            _refuse_newer(db, path)
             check(db)
-            put(db, "meta", "name", {"version": VERSION})
         except BaseException:
             db.close()
             raise
@@ -125,9 +144,38 @@ def check(db: Connection) -> None:
     if any(bad.values()):
         shown = ", ".join(f"{len(keys)} in {table}" for table, keys in bad.items() if keys)
         raise DamagedError(f"rows whose CRC does not fit: {shown}", bad)
-    version = db.execute("SELECT body FROM meta WHERE name = 'version'").fetchone()
-    if version and version[0] != VERSION:
-        raise DamagedError(f"expected a store of version {VERSION!r}, got {version[0]!r}")
+    if version(db) not in (None, *READS):
+        raise DamagedError(f"expected a store of version {_range()}, got {version(db)}")
+
+
+def version(db: Connection) -> int | None:
+    """The version of what the rows mean; None in a new file, -1 when it is no number."""
+    row = db.execute(f"SELECT body FROM meta WHERE name = '{META_VERSION}'").fetchone()
+    if row is None:
+        return None
+    return int(row[0]) if row[0].isdigit() else -1
+
+
+def stamp(db: Connection, writer: str) -> None:
+    """Say that the file is of this version, and which release of tickover writes it."""
+    put(db, "meta", "name", {META_VERSION: str(VERSION).encode(), META_WRITER: writer.encode()})
+
+
+def _range() -> str:
+    return f"{READS[0]} to {READS[-1]}"
+
+
+def _refuse_newer(db: Connection, path: Path) -> None:
+    """Before anything else is checked: what a later release writes may look damaged."""
+    named = {row[0]: row[1] for row, is_good in rows(db, "meta") if is_good}
+    found = named.get(META_VERSION, b"")
+    if found.isdigit() and int(found) > VERSION:
+        writer = named.get(META_WRITER, b"a later release").decode(errors="replace")
+        raise NewerError(
+            f"state.folder: {path} is a store of version {int(found)}, written by tickover {writer}; expected version "
+            f"{_range()}. Install that release again, or go back without its state: `tickover state {path.parent}` "
+            "says how"
+        )
 
 
 def rows(db: Connection, table: str) -> Iterator[tuple[tuple[Any, ...], bool]]:

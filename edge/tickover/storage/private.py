@@ -26,7 +26,8 @@ def tighten(folder: Path, start: str) -> list[str]:
     """
     entries = [entry for entry in os.scandir(folder) if entry.name != "lost+found"]
     own = [entry for entry in entries if entry.name.startswith(start)]
-    told = [line for entry in own if (line := _close(Path(entry.path), FILE_MODE))]
+    modes = ((Path(entry.path), FOLDER_MODE if entry.is_dir() else FILE_MODE) for entry in own)
+    told = [line for path, mode in modes if (line := _close(path, mode))]
     if len(own) == len(entries):
         return [*told, *filter(None, [_close(folder, FOLDER_MODE)])]
     mode = stat.S_IMODE(folder.stat().st_mode)

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tickover.storage.database import (
-    VERSION,
+    META_VERSION,
+    READS,
     Connection,
     DamagedError,
     Error,
@@ -32,6 +33,7 @@ SETTLED: Final = "settled"
 DEDUPLICATION: Final = "taken/"
 """Named values that begin so say which messages the states and the journal include."""
 PUBLISHED: Final = ("outbox", "retained")
+KNOWN: Final = [str(version).encode() for version in READS]
 _OF_STATES: Final = ("seq", DEDUPLICATION)
 """How named values begin that mean nothing without the states."""
 
@@ -51,7 +53,7 @@ def _copy(source: Connection, db: Connection, bad: dict[str, list[Any]]) -> list
     for table in PUBLISHED:
         _insert(db, table, _good(source, table))
     named = list(_good(source, "meta"))
-    if any(name == "version" and body != VERSION for name, body, _ in named):
+    if any(name == META_VERSION and body not in KNOWN for name, body, _ in named):
         return []  # named values and states of another version may mean something else
     keeps_states = bool(bad) and not (bad["journal"] or bad["meta"])
     left_out = (SETTLED,) if keeps_states else (SETTLED, *_OF_STATES)

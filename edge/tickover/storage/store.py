@@ -18,9 +18,12 @@ from pathlib import Path
 from typing import Final
 
 from tickover.storage.database import (
+    META_WRITER,
+    VERSION,
     Connection,
     DamagedError,
     Error,
+    NewerError,
     connect,
     copy,
     crc,
@@ -29,6 +32,8 @@ from tickover.storage.database import (
     number,
     open_checked,
     put,
+    stamp,
+    version,
 )
 from tickover.storage.salvage import SETTLED, take_over
 
@@ -80,15 +85,18 @@ class Bounds:
 
 
 class Store:
-    """The state folder's file. Not thread-safe: one thread owns it."""
+    """The state folder's file. Not thread-safe: one thread owns it. ``writer``: the release that writes it."""
 
-    def __init__(self, folder: Path, bounds: Bounds | None = None) -> None:
+    def __init__(self, folder: Path, bounds: Bounds | None = None, writer: str = "") -> None:
         self.folder = folder
+        self._writer = writer
         self.problem: str | None = None
         self.quarantined: list[Path] = []
         self.lost: list[str] = []
         """Vehicles whose states alone could not be taken over from a damaged file."""
         self.wants_checkpoint = False
+        self.upgraded: Path | None = None
+        """Where the store of an earlier release is kept, when this start took it over."""
         self.dropped = 0
         """Messages that the outbox lost by overflowing, since the file began."""
         self._bounds = bounds or Bounds()
@@ -96,6 +104,7 @@ class Store:
         self.seq = self.rows = self.bytes = self._last_n = 0
         self._disk: Connection | None = None
         self._db = self._open_or_degrade()
+        self._take_over_version()
         self._read_counters()
 
     @property
@@ -278,12 +287,13 @@ class Store:
             # Kept in `_disk` at once: a connection that is lost without being closed keeps its lock on the file.
             disk = self._disk = self._disk or self._open_disk()
             self._write(disk, full, 0, copy_from=memory)
-        except (Error, DamagedError, OSError) as error:
+        except (Error, DamagedError, NewerError, OSError) as error:
             self.problem = str(error)
             self._give_up_disk(error)
             return False
         self._db = disk
         self.problem, self._unread = None, False
+        self._take_over_version()
         self.wants_checkpoint = False
         self._read_counters()
         memory.close()
@@ -324,9 +334,23 @@ class Store:
             with suppress(Error):
                 self._disk.close()
             self._disk = None
-        if not is_disk_trouble(error) and not isinstance(error, OSError):
+        if not is_disk_trouble(error) and not isinstance(error, OSError | NewerError):
             with suppress(OSError):
                 self._quarantine()
+
+    def _take_over_version(self) -> None:
+        """Keep a store of an earlier version as it is, once, and go on in it as one of today's."""
+        if not self.durable:
+            return
+        before = version(self._db)
+        if before == VERSION and self.meta(META_WRITER) == self._writer.encode():
+            return
+        try:
+            if before not in (None, VERSION):
+                self.upgraded = self.copy_aside(f"version-{before}")
+            stamp(self._db, self._writer)
+        except Error as error:
+            self._leave_disk(error)
 
     def _open_or_degrade(self) -> Connection:
         try:
@@ -347,6 +371,7 @@ class Store:
         damaged = self._quarantine()
         db = open_checked(self.folder / FILE)
         self.lost = take_over(damaged, db, trouble)
+        stamp(db, self._writer)
         self.wants_checkpoint = True
         return db
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from small_disk import SmallDisk
+from tickover.errors import ConfigError
 from tickover.storage.database import PAGE_BYTES
 from tickover.storage.store import (
     FILE,
@@ -282,16 +283,57 @@ def test_a_new_or_salvaged_store_is_not_settled_until_somebody_says_so(sleepers:
     assert Store(sleepers).settled
 
 
-def test_a_store_of_another_version_goes_aside_with_its_named_values(tmp_path: Path) -> None:
+def test_a_store_whose_version_cannot_be_read_goes_aside_with_its_named_values(tmp_path: Path) -> None:
     """Nobody knows what they mean; messages and alarm topics are kept."""
     store = filled(tmp_path)
-    store.commit(Change(meta={"version": b"999"}))
+    store.commit(Change(meta={"version": b"two"}))
     store.close()
     store = Store(tmp_path)
     assert store.quarantined
     assert (store.meta("mode"), store.vehicles(), store.depth()) == (None, [], 20)
     store.close()
     assert not Store(tmp_path).quarantined
+
+
+def test_a_store_of_a_later_release_is_refused_and_not_touched(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    store.commit(Change(meta={"version": b"3", "writer": b"0.9.7"}))
+    store.close()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ConfigError, match=r"version 3, written by tickover 0\.9\.7; expected version 1 to 2") as error:
+        Store(tmp_path)
+    assert f"`tickover state {tmp_path}` says how" in str(error.value)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_later_release_may_have_other_tables_and_is_refused_all_the_same(tmp_path: Path) -> None:
+    """To an earlier one its rows look damaged; they are not."""
+    store = filled(tmp_path)
+    store.commit(Change(meta={"version": b"3"}))
+    store.close()
+    with closing(sqlite3.connect(tmp_path / FILE)) as db, db:
+        db.execute("UPDATE state SET crc = crc + 1")
+        db.execute("CREATE TABLE more (a)")
+    with pytest.raises(ConfigError, match="a store of version 3"):
+        Store(tmp_path)
+    assert list(tmp_path.glob("*.damaged*")) == []
+
+
+def test_a_store_of_an_earlier_version_is_taken_over_and_kept_as_it_was(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    store.commit(Change(meta={"version": b"1"}))
+    store.close()
+    store = Store(tmp_path)
+    assert store.upgraded == tmp_path / f"{FILE}.version-1"
+    assert (store.meta("version"), store.depth(), store.quarantined) == (b"2", 20, [])
+    vehicles = store.vehicles()
+    store.close()
+    with closing(sqlite3.connect(store.upgraded)) as db:
+        assert db.execute("SELECT body FROM meta WHERE name = 'version'").fetchone() == (b"1",)
+        assert [row[0] for row in db.execute("SELECT vehicle FROM state WHERE body != x'' ORDER BY 1")] == vehicles
+    again = Store(tmp_path)
+    assert again.upgraded is None
+    again.close()
 
 
 def test_a_full_disk_is_said_and_left_and_returned_to(small_disk: SmallDisk) -> None:
