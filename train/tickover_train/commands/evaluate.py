@@ -14,6 +14,7 @@ from tickover.logs.reading import load_mapping
 from tickover.model.detector import Detector
 from tickover_train.commands.files import LOGS, warn, write
 from tickover_train.data import expand, load_trips
+from tickover_train.evaluation.code_labels import DM1, split_by_codes
 from tickover_train.evaluation.faults import load_kinds
 from tickover_train.evaluation.judge import Verdict
 from tickover_train.evaluation.labels import load_labelled
@@ -38,7 +39,7 @@ from tickover_train.pages.words import number, percent, seconds
     "--labels",
     type=FILE,
     multiple=True,
-    help="Labelled anomalies: CSV with log,start,end, or a log with a column anomaly.",
+    help="Labelled anomalies: CSV with log,start,end, a log with a column anomaly, or dm1: codes of CAN recordings.",
 )
 @click.option("--faults", type=FILE, help="Run this Python file, which adds kinds of faults.")
 @click.option("--map", "mapping_file", type=FILE, help="Mapping of columns to signals. Default: by name.")
@@ -68,8 +69,12 @@ def evaluate(
     detector = Detector.load(model)
     mapping = with_bus(load_mapping(mapping_file) if mapping_file else mapping_of(detector.manifest), **bus)
     counts: Counter[str] = Counter()
-    trips = load_trips(expand([*first, *more]), mapping, counts, warn)
-    labelled = [trip for path in labels for trip in load_labelled(path, mapping, counts, warn)]
+    logs = expand([*first, *more])
+    labelled = [trip for path in labels if str(path) != DM1 for trip in load_labelled(path, mapping, counts, warn)]
+    if Path(DM1) in labels:
+        logs, coded = split_by_codes(logs, mapping, counts, warn)
+        labelled += coded
+    trips = load_trips(logs, mapping, counts, warn)
     progress = Progress(logged=True)
     study = run(detector, trips, seed, labelled, advance=progress.tell)
     progress.clear()

@@ -6,7 +6,6 @@ block is read without a loop over its lines.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import BinaryIO, Final, NamedTuple, Protocol
 
@@ -45,15 +44,14 @@ class Row(NamedTuple):
     channel: int = 0
 
 
-@dataclass
-class Channels:
-    """The buses of a recording, numbered as they come."""
+class Channels(dict[bytes, int]):
+    """The buses of a recording by their name, numbered as they come; all beyond the last number share it."""
 
-    names: dict[bytes, int] = field(default_factory=dict)
-
-    def number(self, name: bytes) -> int:
-        """Its number; all beyond the last that has one share it."""
-        return self.names.setdefault(name, min(len(self.names), MAX_CHANNELS))
+    def __missing__(self, name: bytes) -> int:
+        number = min(len(self), MAX_CHANNELS)
+        if number < MAX_CHANNELS:
+            self[name] = number
+        return number
 
 
 class Lines(Protocol):

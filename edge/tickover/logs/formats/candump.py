@@ -91,7 +91,7 @@ class _Lines:
         """Frames of lines with a time, a bus, an identifier and a payload."""
         times, buses, ids, payloads = zip(*groups, strict=True)
         keys = [self._keys[text] for text in ids]
-        channels = [self._channels.number(bus) for bus in buses]
+        channels = [self._channels[bus] for bus in buses]
         return can_text.frames_of(self._times(times), keys, can_text.hexadecimal(payloads, self._separated), channels)
 
     def changes(self, line: bytes) -> bool:
@@ -120,7 +120,7 @@ class _Lines:
         payload = can_text.checked_payload(text[1:] if match["fd"] == b"##" else text.partition(b"'")[0].strip(), fd)
         if match["length"] is not None and len(payload) != int(match["length"]):
             raise BadRowError(f"expected {int(match['length'])} bytes, got {len(payload)}")
-        return Row(time, key, payload, self._channels.number(match["bus"]))
+        return Row(time, key, payload, self._channels[match["bus"]])
 
     def _key(self, text: bytes) -> int | None:
         """An identifier's key; None for an error frame, which has bit 29 set."""
