@@ -19,7 +19,8 @@ SIGNALS = (
     "engine_speed", "actual_engine_torque", "demand_engine_torque", "accelerator_pedal_position", "engine_load",
     "vehicle_speed", "fuel_rate", "throttle_position", "engine_coolant_temperature", "engine_oil_temperature",
     "fuel_temperature", "engine_oil_pressure", "fuel_delivery_pressure", "barometric_pressure",
-    "ambient_air_temperature", "boost_pressure", "intake_manifold_temperature", "exhaust_gas_temperature", "battery_voltage", "current_gear",
+    "ambient_air_temperature", "boost_pressure", "intake_manifold_temperature", "exhaust_gas_temperature",
+    "battery_voltage", "current_gear",
 )  # fmt: skip
 
 

@@ -25,6 +25,10 @@ _HEX: Final = re.compile(
     rb"((?:(?<=[ \t])[0-9A-Fa-f]{2}(?: [0-9A-Fa-f]{2}){0,7})?)" + _END,
     re.MULTILINE,
 )
+_HEX_COLUMNS: Final = re.compile(
+    rb"[ \t]*(?P<time>\d+\.\d+)[ \t]+(?P<bus>\d{1,3})[ \t]+(?P<id>[0-9A-F]{1,8}x?)[ \t]+[RT]x[ \t]+d[ \t]+"
+    rb"(?:0|(?P<size>[1-8])[ \t]+(?P<data>[0-9A-F]{2}(?: [0-9A-F]{2}){0,7}))(?P<rest>(?:  .*)?)"
+)
 _DEC: Final = re.compile(
     _FRONT + rb"(\d{1,10}x?)[ \t]+[RT]x[ \t]+d[ \t]+([0-8])[ \t]*"
     rb"((?:(?<=[ \t])\d{1,3}(?: +\d{1,3}){0,7})?)" + _END,
@@ -93,6 +97,7 @@ class _Lines:
     def _set_base(self, base: int) -> None:
         self._base = base
         self.pattern = _HEX if base == 16 else _DEC
+        self.fixed = _HEX_COLUMNS if base == 16 else None
         self._keys = Keys(base, mark=b"x")
 
     def usual(self, groups: Sequence[tuple[bytes, ...]]) -> Frames:
@@ -109,6 +114,21 @@ class _Lines:
 
     def _payloads(self, texts: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
         return can_text.hexadecimal(texts, separated=True) if self._base == 16 else can_text.decimal(texts)
+
+    def key(self, text: bytes) -> int:
+        """The key of an identifier."""
+        return self._keys[text]
+
+    def channel(self, bus: bytes) -> int:
+        """The number of a channel."""
+        return int(bus) & 0xFF
+
+    def times(self, stamps: TimeArray) -> TimeArray:
+        """Microseconds since 1970 or the start; relative times are summed."""
+        if self._relative:
+            stamps = self._now + np.cumsum(stamps)
+            self._now = int(stamps[-1]) if len(stamps) else self._now
+        return stamps + self._start
 
     def changes(self, line: bytes) -> bool:
         """The header, a trigger block, and with relative times every line with a time."""
@@ -188,10 +208,7 @@ class _Lines:
         negative = int(np.count_nonzero(time < 0))
         if negative:
             self._job.counts["negative_times"] += negative
-        if self._relative:
-            time = self._now + np.cumsum(time)
-            self._now = int(time[-1])
-        return time + self._start
+        return self.times(time)
 
 
 def _first(text: bytes, number: int) -> bytes:

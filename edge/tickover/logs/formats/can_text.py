@@ -14,6 +14,7 @@ import numpy as np
 from tickover.core.time_format import EARLIEST, LATEST
 from tickover.core.values import SECOND, TimeArray
 from tickover.errors import LogError
+from tickover.logs.formats import can_columns
 from tickover.logs.formats.base import Job
 from tickover.logs.formats.rows import BadRowError
 from tickover.logs.formats.text import blocks
@@ -59,6 +60,17 @@ class Lines(Protocol):
 
     pattern: "re.Pattern[bytes]"
     """A usual line, without its end."""
+    fixed: "re.Pattern[bytes] | None"
+    """The same for `can_columns`; None where usual lines have no fixed columns."""
+
+    def key(self, text: bytes) -> int:
+        """The key of an identifier as it is written. BadRowError when it is none."""
+
+    def channel(self, bus: bytes) -> int:
+        """The number of a bus."""
+
+    def times(self, stamps: TimeArray) -> TimeArray:
+        """Microseconds from the millionths of the format's unit, in the order of the lines."""
 
     def usual(self, groups: Sequence[tuple[bytes, ...]]) -> Frames:
         """The frames of usual lines, by the pattern's groups. BadRowError when one of them is wrong after all."""
@@ -74,25 +86,36 @@ def read(stream: BinaryIO, job: Job, lines: Lines) -> Iterator[Frames]:
     """Blocks of frames; a bad line is counted and told with its number."""
     number = 1
     for block in blocks(stream, job.name):
-        block = block.replace(b"\r\n", b"\n")
+        block = block.replace(b"\r\n", b"\n") if b"\r" in block else block
+        if lines.fixed is not None:
+            columns = can_columns.read(block, lines.fixed)
+            frames = _frames(columns, lines) if columns.is_read.all() else None
+            if frames is not None:
+                number += len(frames)
+                yield frames
+                continue
         count = block.count(b"\n")
-        found = lines.pattern.findall(block)
-        if len(found) == count:
-            yield from _usual(found, lines, job, number)
-        else:
-            yield from _mixed(block.split(b"\n")[:count], lines, job, number)
+        yield from _mixed(block.split(b"\n")[:count], lines, job, number)
         number += count
 
 
-def _usual(found: Sequence[tuple[bytes, ...]], lines: Lines, job: Job, number: int) -> Iterator[Frames]:
-    try:
-        yield lines.usual(found)
-    except BadRowError:
-        for at, groups in enumerate(found):
-            try:
-                yield lines.usual([groups])
-            except BadRowError as error:
-                job.bad(number + at, error)
+def _frames(columns: can_columns.Columns, lines: Lines) -> Frames | None:
+    """The frames of a block in which all lines were read by their columns; None when an identifier is none."""
+    key = np.zeros(len(columns.number), np.uint32)
+    channel = np.zeros(len(columns.number), np.uint8)
+    for shape, (identifier, bus) in enumerate(columns.shapes):
+        rows = columns.shape == shape
+        # A bus has few identifiers: each is looked at once, by its text in the shape of this line.
+        numbers, place = np.unique(columns.number[rows], return_inverse=True)
+        width = len(identifier.rstrip(b"x"))
+        mark = identifier[width:]
+        try:
+            keys = [lines.key(b"%0*X" % (width, n) + mark) for n in numbers.tolist()]
+        except BadRowError:
+            return None
+        key[rows] = np.array(keys, np.uint32)[place]
+        channel[rows] = lines.channel(bus)
+    return Frames(lines.times(columns.stamp), key, columns.length, columns.data, channel)
 
 
 def _mixed(block: Sequence[bytes], lines: Lines, job: Job, number: int) -> Iterator[Frames]:

@@ -32,6 +32,11 @@ _SCREEN: Final = (
     rb"^[ \t]*%s[ \t]+(\S+)(?:[ \t]+[RT]X [BE -][EP -])?[ \t]+" + _ID + rb"[ \t]+\[(?:0?[0-8])\]"
     rb"[ \t]*((?:[0-9A-Fa-f]{2}(?: [0-9A-Fa-f]{2}){0,7})?)[ \t]*(?:'.*')?$"
 )
+_COLUMNS: Final = (
+    rb"[ \t]*\((?P<time>\d{1,12}\.\d{1,9})\)[ \t]+(?P<bus>\S+)[ \t]+(?P<id>[01][0-9A-F]{7}|[0-7][0-9A-F]{2})"
+)
+_LOG_COLUMNS: Final = _COLUMNS + rb"#(?P<data>(?:[0-9A-F]{2}){0,8})(?: [RT])?"
+_SCREEN_COLUMNS: Final = _COLUMNS + rb"[ \t]+\[0?[0-8]\][ \t]*(?P<data>(?:[0-9A-F]{2}(?: [0-9A-F]{2}){0,7})?)[ \t]*"
 _ANY: Final = re.compile(
     rb"^[ \t]*(?:\((?P<time>[\d.]+)\)|\((?P<date>[\d: .-]{19,29})\))[ \t]+(?P<bus>\S+)"
     rb"(?:[ \t]+[RT]X [BE -][EP -])?[ \t]+(?P<id>[0-9A-Fa-f]+)"
@@ -79,6 +84,7 @@ class _Lines:
         self._dated = form is not None and form["date"] is not None
         pattern = _SCREEN % (_DATE if self._dated else _TIME) if screen else _LOG
         self.pattern = re.compile(pattern, re.MULTILINE)
+        self.fixed = None if self._dated else re.compile(_SCREEN_COLUMNS if screen else _LOG_COLUMNS)
         self._separated = screen
         self._job = job
         self._keys = Keys(16, standard_digits=3)
@@ -93,6 +99,21 @@ class _Lines:
         keys = [self._keys[text] for text in ids]
         channels = [self._channels[bus] for bus in buses]
         return can_text.frames_of(self._times(times), keys, can_text.hexadecimal(payloads, self._separated), channels)
+
+    def key(self, text: bytes) -> int:
+        """The key of an identifier."""
+        return self._keys[text]
+
+    def channel(self, bus: bytes) -> int:
+        """The number of a bus."""
+        return self._channels[bus]
+
+    def times(self, stamps: TimeArray) -> TimeArray:
+        """Microseconds; times between lines are summed."""
+        if self._sums:
+            stamps = self._now + np.cumsum(stamps)
+            self._now = int(stamps[-1]) if len(stamps) else self._now
+        return stamps
 
     def changes(self, line: bytes) -> bool:
         """Only summed times depend on the lines before."""
@@ -135,11 +156,7 @@ class _Lines:
     def _times(self, texts: Sequence[bytes]) -> TimeArray:
         if self._dated:
             return np.array([_date(text, self._zone) for text in texts], np.int64)
-        time = can_text.seconds(texts)
-        if self._sums:
-            time = self._now + np.cumsum(time)
-            self._now = int(time[-1])
-        return time
+        return self.times(can_text.seconds(texts))
 
 
 def _date(text: bytes, zone: tzinfo) -> int:

@@ -7,6 +7,7 @@ from typing import BinaryIO, Final, cast
 
 import numpy as np
 
+from tickover.core.values import TimeArray
 from tickover.errors import LogError
 from tickover.logs.formats import can_text, wall_clock
 from tickover.logs.formats.base import Job, LogFormat
@@ -100,6 +101,7 @@ class _Lines:
         self._typed = "T" in header.columns
         self._is_code = "L" in header.columns
         self.pattern = re.compile(_pattern(header.columns, usual=True), re.MULTILINE)
+        self.fixed = re.compile(_pattern(header.columns, usual=True, named=True))
         self._any = re.compile(_pattern(header.columns, usual=False))
 
     def usual(self, groups: Sequence[tuple[bytes, ...]]) -> Frames:
@@ -111,6 +113,18 @@ class _Lines:
             raise BadRowError("expected as many bytes as the length says")
         time = can_text.seconds(times, MILLISECOND) + self._start
         return can_text.frames_of(time, keys, (lengths, flat), [int(bus or 0) & 0xFF for bus in buses])
+
+    def key(self, text: bytes) -> int:
+        """The key of an identifier."""
+        return self._keys[text]
+
+    def channel(self, bus: bytes) -> int:
+        """The number of a bus."""
+        return int(bus or 0) & 0xFF
+
+    def times(self, stamps: TimeArray) -> TimeArray:
+        """Microseconds since 1970 or the start, from millionths of a millisecond."""
+        return (stamps + MILLISECOND // 2) // MILLISECOND + self._start
 
     def changes(self, line: bytes) -> bool:
         """No line changes how the rest is read."""
@@ -149,8 +163,9 @@ class _Lines:
         return Row(time, self._keys[match["I"]], payload, int(bus) & 0xFF if bus.isdigit() else 0)
 
 
-def _pattern(columns: Sequence[str], usual: bool) -> bytes:
-    """A line by its columns; groups of the usual one: time, bus, identifier, length, bytes."""
+def _pattern(columns: Sequence[str], usual: bool, named: bool = False) -> bytes:
+    """A line by its columns; groups of the usual one: time, bus, identifier, length, bytes. ``named``: for the columns
+    of `can_columns`."""
     pieces = {
         "N": _NUMBER,
         "O": rb"(-?[\d.]+)" if usual else rb"(?P<O>-?\d+(?:\.\d+)?)",
@@ -161,10 +176,19 @@ def _pattern(columns: Sequence[str], usual: bool) -> bytes:
         "L": rb"([0-8])" if usual else rb"(?P<L>\S+)",
         "l": rb"([0-8])" if usual else rb"(?P<L>\S+)",
     }
-    if usual and "B" not in columns:
+    if named:
+        pieces |= {
+            "N": rb"(?P<number>\d+)\)?",
+            "O": rb"(?P<time>\d+(?:\.\d+)?)",
+            "B": rb"(?P<bus>\d+)",
+            "I": rb"(?P<id>[0-9A-F]{1,8})",
+        }
+    elif usual and "B" not in columns:
         pieces["O"] += rb"()"
     parts = [pieces.get(column, _WORD) for column in columns if column != "D"]
     data = rb"(?:[ \t]+((?:[0-9A-Fa-f]{2}(?: [0-9A-Fa-f]{2}){0,7})))?[ \t]*" if usual else rb"(?P<D>(?:[ \t].*)?)"
+    if named:
+        data = rb"(?:[ \t]+(?P<data>[0-9A-F]{2}(?: [0-9A-F]{2}){0,7}))?[ \t]*"
     return rb"^[ \t]*" + rb"[ \t]+".join(parts) + data + rb"$"
 
 

@@ -113,5 +113,7 @@ def _window(data: ByteArray, first: int) -> ByteArray:
     """Eight bytes from ``first`` on, filled up with zeros, in one piece of memory; ``[N, 8]``."""
     part = data[:, first : first + WORD_BYTES]
     if part.shape[1] < WORD_BYTES:
-        part = np.pad(part, ((0, 0), (0, WORD_BYTES - part.shape[1])))
+        whole = np.zeros((len(data), WORD_BYTES), np.uint8)
+        whole[:, : part.shape[1]] = part
+        return whole
     return np.ascontiguousarray(part)
