@@ -54,14 +54,14 @@ def by_python_can(path: str, number: str) -> None:
     import can
 
     with can.Logger(path) as writer:
-        for t, identifier, data in frames(number):
+        for t, identifier, data in frames(int(number)):
             writer(
                 can.Message(timestamp=START + t, arbitration_id=identifier, is_extended_id=True, data=data, channel=0)
             )
 
 
 def _candump(number: int, screen: bool) -> Iterator[str]:
-    for t, identifier, data in frames(number):
+    for t, identifier, data in frames(int(number)):
         if screen:
             yield f" ({START + t:.6f})  can0  {identifier:08X}   [8]  {data.hex(' ').upper()}\n"
         else:

@@ -107,7 +107,8 @@ class _Shape:
         time, time_good = self._digits(rows, "time", _DECIMAL)
         number, number_good = self._digits(rows, "id", _HEX)
         data, data_good = self._digits(rows, "data", _HEX)
-        good = (rows[:, self._fixed] == self._fixed_bytes).all(axis=1) & time_good & number_good & data_good
+        same: npt.NDArray[np.bool_] = (rows[:, self._fixed] == self._fixed_bytes).all(axis=1)
+        good: npt.NDArray[np.bool_] = same & time_good & number_good & data_good
         to = at[good]
         found.is_read[to] = True
         found.stamp[to] = self._stamp(time[good])
@@ -130,7 +131,8 @@ class _Shape:
             return np.empty((len(rows), 0), np.uint8), np.ones(len(rows), bool)
         places = span.start + np.flatnonzero(table[self._byte[span]] != _BAD)
         digits = table[rows[:, places]]
-        return digits, (digits != _BAD).all(axis=1)
+        good: npt.NDArray[np.bool_] = (digits != _BAD).all(axis=1)
+        return digits, good
 
     def _stamp(self, digits: ByteArray) -> TimeArray:
         """Times in millionths from their digits; what is finer is rounded."""

@@ -101,7 +101,7 @@ class _Lines:
         self._typed = "T" in header.columns
         self._is_code = "L" in header.columns
         self.pattern = re.compile(_pattern(header.columns, usual=True), re.MULTILINE)
-        self.fixed = re.compile(_pattern(header.columns, usual=True, named=True))
+        self.fixed: re.Pattern[bytes] | None = re.compile(_pattern(header.columns, usual=True, named=True))
         self._any = re.compile(_pattern(header.columns, usual=False))
 
     def usual(self, groups: Sequence[tuple[bytes, ...]]) -> Frames:
@@ -189,7 +189,8 @@ def _pattern(columns: Sequence[str], usual: bool, named: bool = False) -> bytes:
     data = rb"(?:[ \t]+((?:[0-9A-Fa-f]{2}(?: [0-9A-Fa-f]{2}){0,7})))?[ \t]*" if usual else rb"(?P<D>(?:[ \t].*)?)"
     if named:
         data = rb"(?:[ \t]+(?P<data>[0-9A-F]{2}(?: [0-9A-F]{2}){0,7}))?[ \t]*"
-    return rb"^[ \t]*" + rb"[ \t]+".join(parts) + data + rb"$"
+    line = rb"[ \t]*" + rb"[ \t]+".join(parts) + data
+    return line if named else rb"^" + line + rb"$"
 
 
 log: Final = CanLog(cast(FrameReader, Trc()))
