@@ -38,6 +38,8 @@ class Announcer:
         self._state: dict[Kind, tuple[bool, str]] = {}
         self._node = topics.status.split("/")[-2]
         self.shelved = 0
+        self.leaves_out: Callable[[Alert], bool] = lambda _: False
+        """Which alerts are not told because too much went up already; see `tickover.daemon.uplink`."""
 
     @property
     def waiting(self) -> bool:
@@ -52,6 +54,8 @@ class Announcer:
             self.shelved += 1
             if ended:
                 self._retained[topic] = b""
+            return
+        if self.leaves_out(alert):
             return
         body = encode_alert(alert)
         where = self._topics.of(alert.vehicle, f"alert/{alert.detector}")

@@ -67,14 +67,16 @@ class Vehicles(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Out(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where messages go: ``<base>/v1/<vehicle>/…``; the daemon's own are under ``node`` (absent: the client id).
 
-    ``score_s``: publish each vehicle's score no more often than this; 0 = never. ``metrics_port``: Prometheus text
-    on loopback; 0 = off.
+    ``score_s``: publish each vehicle's score no more often than this; 0 = never. ``bytes_per_day``: what may go up in a
+    day for each vehicle, 0 = no limit; `tickover.daemon.uplink` says what is left out first. ``metrics_port``:
+    Prometheus text on loopback; 0 = off.
     """
 
     base: Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^+#\x00-\x1f\x7f-\x9f]+$(?!\n)")] = "tickover"
     node: Level | None = None
     health_s: Seconds = 60.0
     score_s: SecondsOrOff = 0.0
+    bytes_per_day: Annotated[int, Meta(ge=0, le=2**40)] = 0
     metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
 
 

@@ -14,6 +14,7 @@ from tickover.daemon.config import Config
 from tickover.daemon.connection import Connection
 from tickover.daemon.engine import Engine
 from tickover.daemon.outbox import Outbox
+from tickover.daemon.uplink import META_UPLINK, Uplink, Use
 from tickover.host.clock import now_us
 from tickover.host.log_fields import fields
 from tickover.messages import remedies
@@ -37,7 +38,8 @@ def resident_mb() -> float:
 class Health:
     """Makes the report, and publishes it with what follows from it: the line of drops, the notice of late readings."""
 
-    def __init__(self, config: Config, engine: Engine, outbox: Outbox, connection: Connection) -> None:
+    def __init__(self, config: Config, engine: Engine, outbox: Outbox, connection: Connection, uplink: Uplink) -> None:
+        self._uplink = uplink
         self._late_share = config.vehicles.late_share
         self._engine, self._outbox, self._connection = engine, outbox, connection
         self._rates, self._drops = Rates(), Drops()
@@ -63,6 +65,7 @@ class Health:
             "outbox_bytes": store.bytes,
             "outbox_dropped": store.dropped,
             "delivered": outbox.delivered,
+            **self._uplink.report(),
             "remarks_lost": outbox.lost_remarks,
             "commits": engine.committer.commits,
             "durable": store.durable,
@@ -81,7 +84,9 @@ class Health:
         self._engine.announcer.say(Kind.DATA_QUALITY, bad, "many readings are late" if bad else "readings are in time")
         report["rows_per_s"] = round(rows / seconds, 1)
         body = msgspec.json.encode({**report, "models": self._engine.opened.digests})
-        self._outbox.remark(self._engine.topics.health, body)
+        if self._uplink.allows(Use.HEALTH):
+            self._outbox.remark(self._engine.topics.health, body)
+        self._engine.committer.change.meta[META_UPLINK] = self._uplink.encode()
         if self._metrics:
             self._metrics.show(report)
 

@@ -18,6 +18,7 @@ from tickover.daemon.outbox import Outbox
 from tickover.daemon.recovery import Opened
 from tickover.daemon.sources import Transport
 from tickover.daemon.upkeep import Upkeep
+from tickover.daemon.uplink import META_UPLINK, Uplink
 from tickover.host.clock import now_us
 from tickover.storage.store import Store
 from tickover.transports.base import Connected, Disconnected, Published, Received, Subscribed
@@ -41,12 +42,16 @@ class Daemon:
 
     def __init__(self, config: Config, opened: Opened, store: Store, transport: Transport, instance: str) -> None:
         self.source = transport.source
+        saved = store.meta(META_UPLINK)
+        self.uplink = Uplink(config.out.bytes_per_day, lambda: len(opened.fleet.vehicles), now_us, saved)
+        transport = transport._replace(sink=self.uplink.metered(transport.sink))
         self.outbox = Outbox(store, transport.sink, config.outbox.refused_retry_s)
         self.engine = Engine(config, opened, store, self.source, self.outbox)
+        self.engine.announcer.leaves_out = self.uplink.leaves_out
         self.connection = Connection(transport, instance, self.engine, self.outbox)
-        self.health = Health(config, self.engine, self.outbox, self.connection)
+        self.health = Health(config, self.engine, self.outbox, self.connection, self.uplink)
         self.control = Control(config, self.engine, self.outbox, self.health)
-        self.upkeep = Upkeep(config, transport, self.engine, self.outbox, self.connection, self.health)
+        self.upkeep = Upkeep(config, transport, self.engine, self.outbox, self.connection, self.health, self.uplink)
         self._node = config.node
         self._handlers: dict[type, Callable[[Any], None]] = {
             Received: self._take,

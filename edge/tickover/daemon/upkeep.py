@@ -13,6 +13,7 @@ from tickover.daemon.health import Health
 from tickover.daemon.outbox import Outbox
 from tickover.daemon.silence import Silence
 from tickover.daemon.sources import Transport
+from tickover.daemon.uplink import Uplink, Use
 from tickover.host.clock import is_synced, now_us
 from tickover.host.log_fields import fields
 from tickover.messages import remedies
@@ -53,10 +54,11 @@ class Upkeep:
         outbox: Outbox,
         connection: Connection,
         health: Health,
+        uplink: Uplink,
     ) -> None:
         self._config, self._engine, self._outbox = config, engine, outbox
         self._source, self._sink = transport
-        self._connection, self._health = connection, health
+        self._connection, self._health, self._uplink = connection, health, uplink
         self._silence = Silence(config.vehicles, engine)
         self._chores, self._report = Timer(CHORES_S), Timer(config.out.health_s)
         self._scores = Timer(config.out.score_s)
@@ -108,6 +110,8 @@ class Upkeep:
             bool(refused),
             f"the broker refuses messages: {refused}" if refused else "none refused",
         )
+        short = self._uplink.trouble
+        say(Kind.DATA_ALLOWANCE, bool(short), short or "the day's allowance of bytes suffices")
         half = self._config.outbox.rows // 2
         # Delivered messages that are kept for the command replay do not count; to count the others costs a query.
         if store.rows <= half or store.depth() <= half:
@@ -115,5 +119,7 @@ class Upkeep:
 
     def _publish_scores(self) -> None:
         for vehicle in self._engine.fleet.vehicles:
+            if not self._uplink.allows(Use.SCORE):
+                continue
             scores = msgspec.json.encode(self._engine.live.scores(vehicle))
             self._outbox.remark(self._engine.topics.of(vehicle, "score"), scores)

@@ -56,6 +56,8 @@ class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     outbox_bytes: int
     outbox_dropped: Annotated[int, Meta(ge=0, description="by overflow, since the store began")]
     delivered: Count
+    up_today: Annotated[dict[str, int], Meta(description="bytes sent since midnight UTC, by what for")]
+    left_out_today: Annotated[dict[str, int], Meta(description="messages left out for out.bytes_per_day")]
     remarks_lost: Count
     commits: Count
     durable: Annotated[bool, Meta(description="commits reach the disk")]

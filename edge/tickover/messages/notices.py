@@ -29,6 +29,7 @@ class Kind(StrEnum):
     STATE_LOST = "state_lost"
     MODEL_CHANGED = "model_changed"
     TAKEN_OVER = "taken_over"
+    DATA_ALLOWANCE = "data_allowance"
 
 
 class Notice(msgspec.Struct, frozen=True):

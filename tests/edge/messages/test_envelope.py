@@ -129,7 +129,10 @@ def test_the_schemas_refuse_another_envelope(change: dict[str, object]) -> None:
 
 
 def test_the_dialect_of_the_release_before_is_refused_by_the_schema() -> None:
-    assert len(complaints("notice", json.loads(OLD_NOTICE))) == 4, "no subject, no dataschema, source, time"
+    found = complaints("notice", json.loads(OLD_NOTICE))
+    # Formats are checked only where packages for them happen to be installed; each has a pattern that says the same.
+    told = [complaint for complaint in found if "is not a '" not in complaint]
+    assert len(told) == 4, "no subject, no dataschema, source, time"
 
 
 def test_the_sdk_refuses_what_is_no_event() -> None:
