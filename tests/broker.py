@@ -35,6 +35,7 @@ class Broker:
     """One Mosquitto process; `kill` and `start` keep port and folder."""
 
     host = "127.0.0.1"
+    protocol = paho.MQTTv5
 
     def __init__(self, folder: Path, extra: str = "allow_anonymous true") -> None:
         self.folder, self.port = folder, free_port()
@@ -97,7 +98,7 @@ class Broker:
 
     def client(self, client_id: str = "") -> paho.Client:
         """A connected paho client with its loop running."""
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5)
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=self.protocol)
         client.max_inflight_messages_set(1000)
         client.connect("127.0.0.1", self.port)
         client.loop_start()

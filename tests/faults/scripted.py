@@ -44,6 +44,7 @@ class ScriptedLink:
     published."""
 
     about = About("scripted:1883", "scripted", away_s=300.0, window=2000)
+    waiting = 0
 
     def __init__(self) -> None:
         self.deduplication = PacketIds()

@@ -19,6 +19,10 @@ logger: Final = logging.getLogger("tickover")
 
 DOUBLE_WAITS: Final = 2
 """A double that has not come back for so many times the span that it stays away is gone."""
+FORGOTTEN: Final = (
+    "the broker kept no session for us: readings that were published while we were away are lost; let it keep sessions "
+    "(Mosquitto: persistence true, persistent_client_expiration) for longer than the connection may be lost"
+)
 
 
 class Connection:
@@ -32,6 +36,9 @@ class Connection:
         self._topics = (*engine.intake.filters, engine.topics.requests)
         self._info = info(engine.opened.manifests, engine.opened.digests)
         self._reason = ""
+        self._was_up = ""
+        """The address of the newest connection of this run."""
+        self._noted = {""}
 
     def start(self) -> None:
         """Begin to connect."""
@@ -39,16 +46,22 @@ class Connection:
         self._source.start(Session(self._topics, retained=(status,), will=self.presence.will))
 
     def connected(self, event: Connected) -> None:
-        """The peer accepted the connection."""
-        logger.info(
-            "connected %s",
-            fields(broker=self._source.about.address, session="resumed" if event.resumed else "new"),
-        )
-        self.up = True
+        """The peer accepted the connection: what waits in the outbox goes out at once."""
+        session = "resumed" if event.resumed else "new"
+        address = event.address or self._source.about.address
+        logger.info("connected %s", fields(broker=address, session=session))
+        if event.note not in self._noted:
+            self._noted.add(event.note)
+            logger.warning(event.note)
+        if self._was_up == address and not event.resumed:
+            logger.warning("%s %s", FORGOTTEN, fields(broker=address))
+        self.up, self._was_up = True, address
         # While the connection was lost no vehicle could be heard: silence is counted from now.
         self._engine.heard = dict.fromkeys(self._engine.heard, time.monotonic())
         if not event.resumed:
             self._source.deduplication.forget()
+        self._outbox.connected()
+        self.presence.connected(event.resumed)
 
     def subscribed(self, event: Subscribed) -> None:
         """The subscriptions are in force; those refused raise a notice."""
@@ -65,7 +78,7 @@ class Connection:
         about = self._source.about
         log: Callable[..., None] = logger.warning if self.up or event.reason != self._reason else logger.debug
         why = {"fix": fix} if (fix := remedies.for_connection(event.reason)) else {}
-        log("no connection %s", fields(broker=about.address, reason=event.reason, **why))
+        log("no connection %s", fields(broker=event.address or about.address, reason=event.reason, **why))
         self.up, self._reason = False, event.reason
         self.presence.disconnected()
         self._outbox.disconnected()
@@ -82,7 +95,7 @@ class Connection:
             self._source.back_off("another daemon with this client ID is connected")
 
     def announce_when_due(self) -> bool:
-        """Publish everything retained again, then the backlog; True when that was now."""
+        """Publish status and info again; True when that was now."""
         announced = self.presence.announce_when_due(self._outbox, self._info, now_us())
         if announced:
             self.check_double()

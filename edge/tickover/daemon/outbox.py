@@ -1,10 +1,12 @@
-"""What goes out: stored messages in order, retained topics, and messages that are not stored; at most 100 in flight."""
+"""What goes out: stored messages in order, retained topics, and messages that are not stored; at most 100 in flight,
+and no more bytes than the link carries in a few seconds (`tickover.daemon.flow`)."""
 
 import time
 from collections import deque
 from typing import Final, NamedTuple
 
-from tickover.storage.store import Change, Store
+from tickover.daemon.flow import Flow
+from tickover.storage.store import Change, Message, Store
 from tickover.transports.base import Published, Sink
 
 WINDOW: Final = 100
@@ -43,10 +45,14 @@ class Outbox:
 
     def __init__(self, store: Store, sink: Sink, refused_retry_s: float) -> None:
         self._store, self._sink, self._retry_s = store, sink, refused_retry_s
+        self._flow = Flow()
+        self._lanes = deque((self._send_stored, self._send_standing, self._send_remark))
         self._up = False
         self._flight: set[_Stored | _Standing | _Remark] = set()
         self._cursor = 0
         self._more = True
+        self._rows: deque[Message] = deque()
+        """The next rows of the outbox, read from the store and not sent yet."""
         self._refused: dict[str, float] = {}
         self._probe: str | None = None
         self._suspects: set[str] = set()
@@ -71,14 +77,15 @@ class Outbox:
     @property
     def idle(self) -> bool:
         """True when nothing more can be done now: all is delivered, or there is no connection."""
-        return not self._up or not (self._flight or self._standing or self._remarks or self._more)
+        return not self._up or not (self._flight or self._standing or self._remarks or self._more or self._rows)
 
     def connected(self) -> None:
         """Everything retained is published again, and what was in flight goes out again."""
         # The broker may have lost its retained messages, or another daemon of this name may have replaced them.
-        self._up, self._more = True, True
+        self._up = True
+        self._flow.connected()
         self._flight.clear()
-        self._cursor = 0
+        self._begin_again()
         self._standing = self._store.retained()
 
     def disconnected(self) -> None:
@@ -93,7 +100,7 @@ class Outbox:
             self.remark(topic, body)
         self._suspects |= {token.topic for token in self._flight}
         self._flight.clear()
-        self._cursor = 0
+        self._begin_again()
 
     def stored(self) -> None:
         """New messages were committed."""
@@ -101,11 +108,20 @@ class Outbox:
 
     def resend(self) -> None:
         """Delivered messages are to be sent again with the next commit: begin from the oldest."""
+        self._begin_again()
+
+    def _begin_again(self) -> None:
+        """The rows of the outbox are read from the first that is pending."""
         self._cursor, self._more = 0, True
+        self._rows.clear()
 
     def stand(self, topic: str, body: bytes) -> None:
         """Publish a retained topic, now or when there is a connection."""
         self._standing[topic] = body
+
+    def stand_first(self, topic: str, body: bytes) -> None:
+        """The same, before all other retained topics."""
+        self._standing = {topic: body, **{name: other for name, other in self._standing.items() if name != topic}}
 
     def remark(self, topic: str, body: bytes) -> None:
         """Publish a message that is not stored; the newest 100 wait for a connection, older ones are lost, counted."""
@@ -122,42 +138,67 @@ class Outbox:
         return len(self._flight) < WINDOW
 
     def pump(self) -> None:
-        """Send what the window has room for."""
+        """Send what the window and the link have room for."""
         if not self._up:
             return
-        # Retained topics first, in any order: only the newest body of each counts. Then answers and health, for whoever
-        # waits for them. The stored backlog, which may be long, gets the room that is left.
-        for topic in list(self._standing):
+        self._flow.look(self._sink.waiting, time.monotonic())
+        # In turn one stored message, one retained topic, one that is not stored: where the link has room for a few at a
+        # time, alerts, alarms and status, answers and health all arrive before the rest of any of them, however much
+        # waits.
+        idle = 0
+        while idle < len(self._lanes) and self._flow.has_room():
+            lane = self._lanes[0]
+            self._lanes.rotate(-1)
+            idle = 0 if lane() else idle + 1
+        self._probe_refused()
+
+    def _send_standing(self) -> bool:
+        """Send one retained topic, in any order: only the newest body of each counts. False when none may go now."""
+        for topic in self._standing:
             if self._has_room(topic) and self._allowed(topic):
                 body = self._standing.pop(topic)
                 self._send(_Standing(topic, body), topic, body, True)
+                return True
+        return False
+
+    def _send_remark(self) -> bool:
+        """Send the oldest message that is not stored; False when it has to wait."""
         while self._remarks and self._has_room(self._remarks[0][0]):
             topic, body = self._remarks.popleft()
             if self._allowed(topic):
                 self._remarked += 1
                 self._send(_Remark(self._remarked, topic, body), topic, body, False)
-            else:
-                self.lost_remarks += 1
-        # Rows that are delivered or refused take no room, so one query may not fill it.
-        while self._more and len(self._flight) < WINDOW and self._send_stored():
-            pass
-        self._probe_refused()
+                return True
+            self.lost_remarks += 1
+        return False
 
     def _send_stored(self) -> bool:
-        """Send the next rows of the outbox; False when one has to wait for those in flight."""
-        room = WINDOW - len(self._flight)
-        rows = self._store.pending(self._cursor, room)
-        for row in rows:
+        """Send the next row of the outbox; False when there is none, or when it has to wait for those in flight."""
+        while self._rows or self._read_rows():
+            row = self._rows[0]
             token = _Stored(row.n, row.topic)
             # The row stays pending in the store until the next commit has noted its delivery.
-            if row.n not in self._delivered and token not in self._flight:
-                if not self._has_room(row.topic):
-                    return False
-                if self._allowed(row.topic):
-                    self._send(token, row.topic, row.body, False)
-            self._cursor = row.n
-        self._more = len(rows) == room
-        return True
+            if row.n in self._delivered or token in self._flight:
+                self._rows.popleft()
+                continue
+            if not self._has_room(row.topic):
+                return False
+            self._rows.popleft()
+            if self._allowed(row.topic):
+                self._send(token, row.topic, row.body, False)
+                return True
+        return False
+
+    def _read_rows(self) -> bool:
+        """Read as many rows as the window has room for; False when there are none, or no room."""
+        room = WINDOW - len(self._flight)
+        if not self._more or room <= 0:
+            return False
+        self._rows.extend(self._store.pending(self._cursor, room))
+        self._more = len(self._rows) == room
+        if self._rows:
+            self._cursor = self._rows[-1].n
+        return bool(self._rows)
 
     def published(self, event: Published) -> None:
         """The broker's answer to one publish."""
@@ -198,18 +239,19 @@ class Outbox:
         """When a refused topic's time has come and nothing else is in flight, let one message try it."""
         now = time.monotonic()
         due = [topic for topic, at in self._refused.items() if at <= now]
-        if due and not (self._flight or self._more):
+        if due and not (self._flight or self._more or self._rows):
             self._probe = due[0]
             self._refused[due[0]] = now + self._retry_s
-            self._cursor, self._more = 0, True
+            self._begin_again()
 
     def _accepted(self, topic: str) -> None:
         """The broker accepts the topic, perhaps again: what was held back follows."""
         # The cursor has passed the rows that were held back; it starts again from the first that is pending.
         if self._refused.pop(topic, None) is not None:
-            self._cursor, self._more = 0, True
+            self._begin_again()
             self.refusal = self.refusal if self._refused else ""
 
     def _send(self, token: _Stored | _Standing | _Remark, topic: str, body: bytes, retain: bool) -> None:
         self._flight.add(token)
+        self._flow.sent(len(topic) + len(body))
         self._sink.publish(token, topic, body, retain)

@@ -3,8 +3,13 @@
 Brokers report in different ways that a session was taken over, and Mosquitto 2.0.11 does not at all. So the status
 topic carries an instance number: a daemon that was online, lost its connection and now reads the status of another
 instance has a double. It publishes ``stopped``, by which the other knows too, and stays away for a while.
+
+Our own ``online`` comes back to us, behind all that the broker has for us. Until this run has read it, a status of
+another instance may be of our own earlier run: its retained ``stopped`` stands behind the readings that were queued
+while we were away, however many. What comes after it is of now. No clock is compared.
 """
 
+import math
 import time
 from typing import Any, Final
 
@@ -24,6 +29,8 @@ from tickover.transports.base import Will
 
 LISTEN_S: Final = 0.5
 """After subscribing: how long to wait for the status of a double, which is retained, before ours replaces it."""
+PATIENCE_S: Final = 3.0
+"""How long to wait for that answer behind a backlog."""
 
 ONLINE: Final = "online"
 STOPPED: Final = "stopped"
@@ -36,7 +43,8 @@ class Presence:
         self.online = False
         """Whether the daemon was announced on this connection."""
         self._topics, self._instance = topics, instance
-        self._was_online = False
+        self._was_heard = False
+        """Whether this run has read its own ``online``."""
         self._announce_at: float | None = None
         self._met_at: float | None = None
 
@@ -49,9 +57,17 @@ class Presence:
         """The body of the status topic; ``now`` in microseconds."""
         return msgspec.json.encode(Status(state=state, instance=self._instance, time=now))
 
+    def connected(self, resumed: bool) -> None:
+        """A connection begins. Where the broker kept our session, its answer to the subscription stands behind the
+        backlog: a run that begins is announced at once, one that was online before waits `PATIENCE_S` for the answer,
+        since a double may have taken its place."""
+        if resumed:
+            self._announce_at = time.monotonic() + (PATIENCE_S if self._was_heard else 0.0)
+
     def subscribed(self) -> None:
-        """The subscriptions are in force: listen, then announce."""
-        self._announce_at = time.monotonic() + LISTEN_S
+        """The subscriptions are in force: listen, then announce, unless that is done."""
+        if not self.online:
+            self._announce_at = min(self._announce_at or math.inf, time.monotonic() + LISTEN_S)
 
     def disconnected(self) -> None:
         """The connection ended: what was to be announced waits for the next."""
@@ -63,22 +79,25 @@ class Presence:
             status = msgspec.json.decode(body, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError):
             return False
-        other = status.get("instance") not in (None, self._instance)
-        if self._was_online and other and status.get("state") == STOPPED:
+        instance, state = status.get("instance"), status.get("state")
+        if instance == self._instance:
+            self._was_heard |= state == ONLINE
+            return False
+        other = self._was_heard and instance is not None
+        if other and state == STOPPED:
             self._met_at = time.monotonic()
-        return self._was_online and other and status.get("state") == ONLINE
+        return other and state == ONLINE
 
     def met_within(self, seconds: float) -> bool:
         """Whether a double disconnected in favour of this daemon within the last ``seconds``."""
         return self._met_at is not None and time.monotonic() - self._met_at < seconds
 
     def announce_when_due(self, outbox: Outbox, info: bytes, now: int) -> bool:
-        """Publish everything retained again, then the backlog; True when that was now."""
+        """Publish status and info again; True when that was now."""
         if self._announce_at is None or time.monotonic() < self._announce_at:
             return False
-        self._announce_at, self._was_online, self.online = None, True, True
-        outbox.connected()
-        outbox.stand(self._topics.status, self.status(ONLINE, now))
+        self._announce_at, self.online = None, True
+        outbox.stand_first(self._topics.status, self.status(ONLINE, now))
         outbox.stand(self._topics.info, info)
         return True
 

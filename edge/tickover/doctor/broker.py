@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from msgspec.structs import replace
+
 from tickover.core.values import SECOND
 from tickover.daemon.config import Config
 from tickover.doctor import Check, State, fail, ok, queue, warn
@@ -19,6 +21,7 @@ from tickover.payloads.listener import Listener
 from tickover.payloads.topic_template import TopicTemplate
 from tickover.transports.mqtt.client import MqttClient
 from tickover.transports.mqtt.connection import Connection, configured
+from tickover.transports.mqtt.versions import AUTO, FIVE, WEAKER
 
 ANSWER_S: Final = 5.0
 LISTEN_S: Final = 3.0
@@ -26,6 +29,9 @@ SOON_DAYS: Final = 30
 SHOWN: Final = 5
 RENAME: Final = "rename them under inputs.signals (payload's name = model's name), or train on the names received"
 
+DOTS: Final = (
+    "the broker turns '.' in topics into '/' (RabbitMQ does): use names without dots for client_id, node and vehicles"
+)
 GATE: Final = "correct vehicles.gate, or publish its signals; until then it drops every reading"
 
 
@@ -35,24 +41,28 @@ def examine(config: Config) -> Iterator[Check]:
     yield from _certificates(connection)
     try:
         with MqttClient(connection, client_id=f"{config.broker.client_id}-doctor") as client:
-            yield _connected(connection, config)
+            yield _connected(client, config)
+            tried = replace(config, broker=replace(config.broker, protocol=client.speaks))
             if (peer := client.peer_certificate()) is not None:
                 yield _dates("broker", connection.address, *validity(peer))
             allowed = list(_topics(client, config))
             yield from allowed
             yield _readings(client, config)
         if all(check.state is State.OK for check in allowed):
-            yield from queue.examine(config)
+            yield from queue.examine(tried)
     except BrokerError as error:
         fix = remedies.for_connection(str(error)) or "the daemon needs the broker for its inputs and its alerts"
         yield fail("broker", str(error), f"{fix} (the daemon keeps trying)")
 
 
-def _connected(connection: Connection, config: Config) -> Check:
-    seen = f"{connection.address}, MQTT 5, {'TLS' if connection.tls else 'plaintext'}"
-    if config.broker.protocol != "5":
-        fix = 'set protocol = "5": with 3.1.1 the broker reports a publish that its ACL refused as accepted'
-        return warn("broker", f"{seen}; broker.protocol is {config.broker.protocol}", fix)
+def _connected(client: MqttClient, config: Config) -> Check:
+    where, wanted = client.where, config.broker.protocol
+    seen = f"{where.address}, MQTT {client.speaks}, {'TLS' if where.tls else 'plaintext'}"
+    if client.speaks != FIVE and wanted == AUTO:
+        return warn("broker", f"{seen}; the broker does not speak MQTT 5", f"with MQTT 3.1.1 {WEAKER}")
+    if client.speaks != FIVE:
+        fix = 'set protocol = "auto": with 3.1.1 the broker reports a publish that its ACL refused as accepted'
+        return warn("broker", f"{seen}; broker.protocol is {wanted}", fix)
     return ok("broker", seen)
 
 
@@ -101,6 +111,8 @@ def _round_trip(client: MqttClient, topic: str) -> Check:
         return fail("permission", f"may not publish to {topic}: {client.refusal}", fix)
     while time.monotonic() - began < ANSWER_S:
         message = client.receive(ANSWER_S)
+        if message is not None and message.payload == word and message.topic != topic:
+            return fail("permission", f"published to {topic}, received as {message.topic}", DOTS)
         if message is not None and message.payload == word:
             took_ms = (time.monotonic() - began) * 1e3
             return ok("permission", f"published to {topic} and received it after {took_ms:.0f} ms")

@@ -15,11 +15,12 @@ from tickover.daemon.committer import IDLE_LEAST
 from tickover.daemon.config import Config
 from tickover.doctor import Check, fail, ok, warn
 from tickover.errors import BrokerError
-from tickover.transports.base import Received, Session, Subscribed
+from tickover.transports.base import Connected, Received, Session, Subscribed
 from tickover.transports.mqtt.client import MqttClient
 from tickover.transports.mqtt.connection import configured
 from tickover.transports.mqtt.link import Link
 from tickover.transports.mqtt.settings import Broker
+from tickover.transports.mqtt.versions import FIVE
 
 QUEUED: Final = 2_000
 """Messages queued for a session that is away: twice Mosquitto's default bound."""
@@ -32,6 +33,10 @@ NEXT_S: Final = 3.0
 WINDOW_WANTED: Final = 100
 """A daemon that lags behind waits ``state.idle_s`` (50 ms) for each window smaller than half its receive maximum. With
 so many in flight it takes 1,900 messages a second (measured): 1,000 vehicles at 1 Hz, and as much again to catch up."""
+FORGETS: Final = (
+    "use a broker that keeps sessions, or let it (Mosquitto: persistence true); here, readings are lost while the "
+    "daemon is away"
+)
 RAISE: Final = "raise the broker's limit of messages in flight (Mosquitto: max_inflight_messages 1000)"
 
 
@@ -46,11 +51,12 @@ def examine(config: Config) -> Iterator[Check]:
             _opened(away)
         _send(config.broker, topic)
         with _link(broker, topic) as back:
-            window, kept = _count(back)
+            window, kept, resumed = _count(back)
     finally:
         _end_session(broker)
-    yield _queue(kept)
-    yield _window(window, kept, config)
+    yield _queue(kept, resumed)
+    if kept:
+        yield _window(window, kept, config)
 
 
 def _end_session(broker: Broker) -> None:
@@ -69,16 +75,19 @@ def _link(broker: Broker, topic: str) -> Iterator[Link]:
         link.stop(OPEN_S)
 
 
-def _opened(link: Link) -> list[Received]:
-    """What is received until the subscription is in force; BrokerError when it is refused or not answered."""
+def _opened(link: Link) -> tuple[list[Received], bool]:
+    """What is received until the subscription is in force, and whether the broker says that it kept the session;
+    BrokerError when the subscription is refused or not answered."""
     received: list[Received] = []
+    resumed = False
     deadline = time.monotonic() + OPEN_S
     while (left := deadline - time.monotonic()) > 0:
         events = link.receive(left, QUEUED)
         received += [event for event in events if isinstance(event, Received)]
+        resumed |= any(isinstance(event, Connected) and event.resumed for event in events)
         answers = [event for event in events if isinstance(event, Subscribed)]
         if answers and not answers[0].refused:
-            return received
+            return received, resumed
     raise BrokerError(f"expected the broker to grant a subscription of the daemon's kind, got none within {OPEN_S:g} s")
 
 
@@ -89,9 +98,9 @@ def _send(broker: Broker, topic: str) -> None:
         sender.drain(SENT_S)
 
 
-def _count(link: Link) -> tuple[int, int]:
-    """How many messages come before the first acknowledgement, and how many in all."""
-    first = _opened(link)
+def _count(link: Link) -> tuple[int, int, bool]:
+    """How many messages come before the first acknowledgement, and how many in all; whether the session was resumed."""
+    first, resumed = _opened(link)
     while len(first) < QUEUED and (events := link.receive(NEXT_S, QUEUED)):
         first += [event for event in events if isinstance(event, Received)]
     kept = {message.payload for message in first}
@@ -100,10 +109,13 @@ def _count(link: Link) -> tuple[int, int]:
         more = [event for event in events if isinstance(event, Received)]
         kept |= {message.payload for message in more}
         link.acknowledge(message.token for message in more)
-    return len(first), len(kept)
+    return len(first), len(kept), resumed
 
 
-def _queue(kept: int) -> Check:
+def _queue(kept: int, resumed: bool) -> Check:
+    if not kept:
+        seen = "it says that it resumed the session, and" if resumed else "for a session that was away"
+        return fail("queue", f"the broker kept nothing: {seen} forgot its messages", FORGETS)
     if kept < QUEUED:
         fix = "raise max_queued_messages in the broker's configuration (deploy/mosquitto/mosquitto.conf)"
         return fail("queue", f"kept {kept:,} of {QUEUED:,} messages for a session that was away", fix)
@@ -114,7 +126,7 @@ def _window(window: int, kept: int, config: Config) -> Check:
     """Whether the broker sends enough for the daemon to commit at once (`Committer.due`)."""
     seen = f"{window:,} messages in flight before the first acknowledgement"
     enough = config.broker.receive_maximum // 2
-    fix = RAISE if config.broker.protocol == "5" else f'{RAISE}, or set protocol = "5"'
+    fix = RAISE if config.broker.protocol == FIVE else f"{RAISE}, or let it speak MQTT 5"
     if window >= min(kept, enough, WINDOW_WANTED):
         return ok("window", seen)
     if window < IDLE_LEAST:

@@ -28,19 +28,27 @@ class Received(NamedTuple):
 
 
 class Connected(NamedTuple):
-    """The peer accepted the connection; ``resumed``: it kept our session, and repeats what was not acknowledged."""
+    """The peer accepted the connection; ``resumed``: it kept our session, and repeats what was not acknowledged.
+
+    ``address``: of the peer, where a source has several. ``note``: what this connection does not promise, and what to
+    do about it; empty when nothing is missing.
+    """
 
     resumed: bool
+    address: str = ""
+    note: str = ""
 
 
 class Disconnected(NamedTuple):
     """The connection ended, or could not be made. Nothing that was in flight is known to have arrived.
 
-    ``taken_over``: another client uses our name; the source stays away for `About.away_s`.
+    ``taken_over``: another client uses our name; the source stays away for `About.away_s`. ``address``: of the peer,
+    where a source has several.
     """
 
     reason: str
     taken_over: bool
+    address: str = ""
 
 
 class Published(NamedTuple):
@@ -159,6 +167,10 @@ class Source(Protocol):
 
 class Sink(Protocol):
     """Messages out, on the connection of the source."""
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that were handed over and have not left this machine; 0 where that cannot be told."""
 
     def publish(self, token: object, topic: str, payload: bytes, retain: bool = False) -> None:
         """Publish; a `Published` with the token follows from the source, or a `Disconnected`."""

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import Broker, broker
-from tickover.commands.ui.broker import split_address
 from tickover.core.values import SECOND, Readings
 from tickover.jobs.play import Pace, messages
 from tickover.transports.mqtt.client import Message, MqttClient
@@ -174,17 +173,3 @@ def test_a_time_survives_its_message_to_the_microsecond(moment: int) -> None:
     block = Readings("v", ("a", "b"), np.array([moment]), np.array([[1.5, np.nan]]))
     [(_, payload)] = messages(block)
     assert round(json.loads(payload)["time"] * SECOND) == moment
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("h", ("h", 7)),
-        ("h:1", ("h", 1)),
-        ("[::1]", ("::1", 7)),
-        ("[fe80::1%2]:9", ("fe80::1%2", 9)),
-        ("10.0.0.1", ("10.0.0.1", 7)),
-    ],
-)
-def test_addresses(text: str, expected: tuple[str, int]) -> None:
-    assert split_address(text, 7) == expected

@@ -265,7 +265,8 @@ def test_a_second_daemon_with_the_same_client_id_gets_the_field(run, truck: Truc
     truck.send(rows)
     watcher.expect(as_told(replayed(rows)))
     assert "another client uses" not in second.text()
-    assert json.loads(watcher.of("gateway/status")[-1])["state"] == "online"
+    state = lambda: json.loads(watcher.of("gateway/status")[-1])["state"]  # noqa: E731
+    wait_until(lambda: state() == "online", 10, "the second is online again")
     wait_until(lambda: watcher.notices("taken_over") == [True], 10, "the one that stays says it too")
     told = (
         "another client with this client ID was disconnected and will reconnect; "

@@ -19,6 +19,8 @@ class TouchyBroker:
         self.most = 0
         self._way: list[tuple[object, str, bytes]] = []
 
+    waiting = 0
+
     def publish(self, token: object, topic: str, payload: bytes, retain: bool = False) -> None:
         self._way.append((token, topic, payload))
 

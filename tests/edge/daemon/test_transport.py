@@ -73,6 +73,7 @@ class MemoryTransport:
     """Source and sink on a bus in memory."""
 
     about = About("memory", "gateway", away_s=1.0, window=50)
+    waiting = 0
 
     def __init__(self, bus: Bus) -> None:
         self.bus, self.deduplication = bus, Numbers()
@@ -201,4 +202,5 @@ loaded = [name for name in sys.modules if name.startswith("tickover.transports.m
 print(*sorted(loaded))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert set(done.stdout.split()) == {"tickover.transports.mqtt.credentials", "tickover.transports.mqtt.settings"}
+    known = {f"tickover.transports.mqtt.{name}" for name in ("address", "credentials", "settings")}
+    assert set(done.stdout.split()) == known

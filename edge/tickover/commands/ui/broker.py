@@ -1,32 +1,31 @@
 """The options that all commands with a broker share, and how such a command is stopped."""
 
 import os
-import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, get_args
 
 import click
+from msgspec.structs import replace
 
 from tickover.commands.ui.options import FILE, READABLE
 from tickover.daemon.config import load_config
-from tickover.transports.mqtt.connection import (
-    PORT,
-    TLS_PORT,
-    Connection,
-    configured,
-)
-from tickover.transports.mqtt.settings import ENV_PASSWORD
+from tickover.transports.mqtt.address import PORT, TLS_PORT, WEBSOCKET_PATH, Address, read_address
+from tickover.transports.mqtt.connection import Connection, configured
+from tickover.transports.mqtt.settings import ENV_PASSWORD, Protocol
 
 SIGNALS_TOPIC: Final = "trucks/{vehicle}/signals"
 """Default topic of a truck's readings; the sample configuration subscribes to it."""
 BASE_TOPIC: Final = "tickover"
 """Default first level of the daemon's own topics."""
-ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\s:\[\]/]+)(:(?P<port>[0-9]{1,5}))?")
 
 OPTIONS: Final = (
-    click.option("--broker", metavar="HOST[:PORT]", help="Broker to connect to. Default port: 1883, with TLS 8883."),
+    click.option(
+        "--broker",
+        metavar="HOST[:PORT]",
+        help="Broker to connect to, or a URL: mqtt://, mqtts://, ws://, wss://. Default port: 1883, with TLS 8883.",
+    ),
     click.option("--config", type=FILE, metavar="FILE", help="Use the broker of this daemon configuration instead."),
     click.option(
         "--ca", type=READABLE, help="Certificate authority (PEM) that signed the broker's certificate; turns on TLS."
@@ -35,6 +34,11 @@ OPTIONS: Final = (
     click.option("--key", type=READABLE, help="Private key of the client certificate (PEM)."),
     click.option("--username", help=f"User name. The password comes from --password-file or ${ENV_PASSWORD}."),
     click.option("--password-file", type=READABLE, help="File that holds the password."),
+    click.option(
+        "--protocol",
+        type=click.Choice(get_args(Protocol)),
+        help="Version of MQTT. Default: auto (5, and 3.1.1 with a broker that does not speak it), or as in --config.",
+    ),
     click.option("--plaintext", is_flag=True, help="Allow a broker on another machine without TLS."),
 )
 
@@ -56,6 +60,7 @@ def connection_of(
     username: str | None,
     password_file: Path | None,
     plaintext: bool,
+    protocol: Protocol | None = None,
 ) -> Connection:
     """The connection that the options describe; UsageError names the option that is wrong."""
     if (broker is None) == (config is None):
@@ -63,15 +68,16 @@ def connection_of(
             f"expected either --broker HOST:PORT or --config FILE, got {'both' if broker else 'neither'}"
         )
     if config is not None:
-        return configured(load_config(config).broker)
+        connection = configured(load_config(config).broker)
+        return replace(connection, protocol=protocol) if protocol else connection
     if key and not certificate:
         raise click.UsageError("--key: expected --cert with it, got --key alone")
-    host, port = split_address(str(broker), TLS_PORT if ca or certificate else PORT)
-    tls = port == TLS_PORT or ca is not None or certificate is not None
+    address = _address(str(broker))
+    tls = bool(ca or certificate or address.port == TLS_PORT or (address.kind and address.kind.tls))
     password = password_file.read_text().strip() if password_file else os.environ.get(ENV_PASSWORD)
     return Connection(
-        host=host,
-        port=port,
+        host=address.host,
+        port=address.port or (address.kind.port if address.kind else TLS_PORT if tls else PORT),
         username=username,
         password=password if username else None,
         tls=tls,
@@ -79,15 +85,17 @@ def connection_of(
         certificate=certificate,
         key=key,
         plaintext=plaintext,
+        protocol=protocol or "auto",
+        transport="websockets" if address.kind and address.kind.websockets else "tcp",
+        path=address.path or WEBSOCKET_PATH,
     )
 
 
-def split_address(text: str, port: int) -> tuple[str, int]:
-    """Host and port of ``HOST``, ``HOST:PORT``, ``[IPV6]`` or ``[IPV6]:PORT``; ``port`` when none is named."""
-    match = ADDRESS.fullmatch(text)
-    if match is None or not 0 < int(match["port"] or port) < 65536:
-        raise click.UsageError(f"--broker: expected HOST, HOST:PORT or [IPV6]:PORT, got {text!r}")
-    return match["host"].strip("[]"), int(match["port"] or port)
+def _address(text: str) -> Address:
+    try:
+        return read_address(text)
+    except ValueError as error:
+        raise click.UsageError(f"--broker: {error}") from None
 
 
 def stop_like_ctrl_c() -> None:

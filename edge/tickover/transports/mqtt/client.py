@@ -9,11 +9,12 @@ import ssl
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
-from paho.mqtt.client import Client, MQTTMessage, MQTTv5
+from paho.mqtt.client import Client, MQTTMessage, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -22,9 +23,12 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tickover.errors import BrokerError
 from tickover.transports.mqtt.connection import Connection, session
+from tickover.transports.mqtt.versions import AUTO, FIVE, UNSUPPORTED_VERSION, Failure, Versions
 
 KEEPALIVE_S: Final = 30
 CONNECT_LIMIT_S: Final = 10.0
+GUESS_LIMIT_S: Final = 5.0
+"""How long a broker may take to answer in MQTT 5 before 3.1.1 is tried."""
 CLOSE_LIMIT_S: Final = 5.0
 FLUSH_S: Final = 0.005
 NO_TOPIC: Final = "tickover/none"
@@ -57,11 +61,18 @@ class MqttClient:
     ``client_id`` empty: the broker names it and keeps no session. ``session_s`` > 0 keeps the session, and what the
     broker queues for it, for that long after the end. ``acknowledge`` False leaves it to the reader to call ``ack``.
     ``counts`` says what happened: published, unheard (accepted, nobody subscribes), refused, received, overflow,
-    reconnected; ``refusal`` is the text of the last refusal.
+    reconnected; ``refusal`` is the text of the last refusal. ``receive_maximum`` is what the broker may send
+    unacknowledged (MQTT 5). ``where`` is the broker that accepted the connection, ``speaks`` the version of MQTT.
     """
 
     def __init__(
-        self, connection: Connection, *, client_id: str = "", session_s: int = 0, acknowledge: bool = True
+        self,
+        connection: Connection,
+        *,
+        client_id: str = "",
+        session_s: int = 0,
+        acknowledge: bool = True,
+        receive_maximum: int = RECEIVE_MAXIMUM,
     ) -> None:
         if not connection.is_allowed:
             raise BrokerError(
@@ -71,7 +82,9 @@ class MqttClient:
         self.counts: Counter[str] = Counter()
         self.refusal = ""
         self.session_present = False
-        self._connection = connection
+        self.where = self._connection = connection
+        self.speaks = FIVE
+        self._client_id, self._receive_maximum = client_id, receive_maximum
         self._session_s = session_s
         self._forget = False
         self._filters: dict[str, int] = {}
@@ -81,13 +94,21 @@ class MqttClient:
         self._granted: queue.Queue[list[ReasonCode]] = queue.Queue()
         self._settled = threading.Event()
         self._manual = not acknowledge
-        self._client = self._paho(client_id, manual_ack=self._manual)
+        self._client = self._paho(connection, FIVE)
 
-    def _paho(self, client_id: str, *, manual_ack: bool) -> Client:
-        client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5, manual_ack=manual_ack)
+    def _paho(self, where: Connection, speaks: str, clean: bool | None = None) -> Client:
+        five = speaks == FIVE
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            self._client_id,
+            clean_session=None if five else (clean if clean is not None else not self._session_s),
+            protocol=MQTTv5 if five else MQTTv311,
+            transport=where.transport,
+            manual_ack=self._manual,
+        )
         client.max_inflight_messages_set(IN_FLIGHT)
         client.reconnect_delay_set(1, LONGEST_BACK_OFF_S)
-        self._connection.introduce(client)
+        where.introduce(client)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
@@ -114,23 +135,67 @@ class MqttClient:
         return channel.getpeercert(binary_form=True) if isinstance(channel, ssl.SSLSocket) else None
 
     def connect(self) -> None:
-        """Connect and wait for the broker's answer; BrokerError says why there was none, or why it was a refusal."""
-        where, asked = self._connection, session(self._session_s, RECEIVE_MAXIMUM)
+        """Connect and wait for the broker's answer; BrokerError says why there was none, or why it was a refusal.
+
+        The brokers are tried in order, each with MQTT 5 first when the protocol is auto.
+        """
+        problems: list[BrokerError] = []
+        for where in self._connection.each:
+            try:
+                self._connect_to(where)
+            except BrokerError as error:
+                problems.append(error)
+            else:
+                return
+        if len(problems) == 1:
+            raise problems[0]
+        raise BrokerError("; ".join(map(str, problems)))
+
+    def _connect_to(self, where: Connection) -> None:
+        versions = Versions(where.protocol)
+        first = self._attempt(where, versions)
+        if first and versions.failed(first[0]):
+            # A broker that hangs up on both versions was not asked for a version: the first answer says more.
+            second = self._attempt(where, versions)
+            first = second if second is None or second[0] is not Failure.SILENT else first
+        if first:
+            raise BrokerError(f"broker {where.address}: {first[1]}")
+
+    def _attempt(self, where: Connection, versions: Versions) -> tuple[Failure, str] | None:
+        """Connect once; what failed and why, or None."""
+        self.where, self.speaks = where, versions.speaks
+        self._answer = queue.Queue()
+        self._client = client = self._paho(where, versions.speaks)
         try:
-            self._client.connect(where.host, where.port, KEEPALIVE_S, clean_start=not self._session_s, properties=asked)
+            self._start(client, where)
         except OSError as error:
-            raise BrokerError(f"broker {where.address}: {_explain(error)}") from error
-        self._client.loop_start()
+            return Failure.OTHER, _explain(error)
+        client.loop_start()
+        limit = GUESS_LIMIT_S if (where.protocol, versions.speaks) == (AUTO, FIVE) else CONNECT_LIMIT_S
         try:
-            answer = self._answer.get(timeout=CONNECT_LIMIT_S)
+            answer = self._answer.get(timeout=limit)
         except queue.Empty:
-            self.close()
-            raise BrokerError(
-                f"broker {where.address}: no answer in {CONNECT_LIMIT_S:g} s; is it an MQTT port?"
-            ) from None
-        if answer is None or answer.is_failure:
-            self.close()
-            raise BrokerError(f"broker {where.address}: {_refusal(answer, where)}")
+            self._abandon(client)
+            return Failure.SILENT, f"no answer in {limit:g} s; is it an MQTT port?"
+        if answer is None:
+            self._abandon(client)
+            return Failure.SILENT, _refusal(None, where)
+        if answer.is_failure:
+            self._abandon(client)
+            failure = Failure.UNSUPPORTED if answer.value == UNSUPPORTED_VERSION else Failure.OTHER
+            return failure, _refusal(answer, where)
+        return None
+
+    def _start(self, client: Client, where: Connection) -> None:
+        if self.speaks == FIVE:
+            asked = session(self._session_s, self._receive_maximum)
+            client.connect(where.host, where.port, KEEPALIVE_S, clean_start=not self._session_s, properties=asked)
+        else:
+            client.connect(where.host, where.port, KEEPALIVE_S)
+
+    def _abandon(self, client: Client) -> None:
+        client.disconnect()
+        client.loop_stop()
 
     def close(self) -> None:
         """Disconnect. What is not acknowledged stays with the broker when the session is kept."""
@@ -142,8 +207,20 @@ class MqttClient:
         properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
         if self._forget:
             properties.SessionExpiryInterval = 0
-        self._client.disconnect(properties=properties)
+        self._client.disconnect(properties=properties if self.speaks == FIVE else None)
         self._client.loop_stop()
+        if self._forget and self.speaks != FIVE:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """In MQTT 3.1.1 a session ends by a clean one that takes its place."""
+        self._answer = queue.Queue()
+        self._client = client = self._paho(self.where, self.speaks, clean=True)
+        with suppress(OSError, queue.Empty):
+            client.connect(self.where.host, self.where.port, KEEPALIVE_S)
+            client.loop_start()
+            self._answer.get(timeout=CONNECT_LIMIT_S)
+        self._abandon(client)
 
     def _settle(self) -> None:
         """Wait, for a bounded time, until the broker has read every acknowledgement.
@@ -162,7 +239,7 @@ class MqttClient:
     def subscribe(self, pattern: str, qos: int = 1) -> None:
         """Subscribe and wait for the grant; BrokerError when it is refused. Retained messages come as well."""
         self._filters[pattern] = qos
-        self._client.subscribe(pattern, options=SubscribeOptions(qos=qos))
+        self._subscribe(self._client, pattern, qos)
         try:
             codes = self._granted.get(timeout=CONNECT_LIMIT_S)
         except queue.Empty:
@@ -173,6 +250,12 @@ class MqttClient:
             raise BrokerError(
                 f"broker {self._connection.address}: may not subscribe to {pattern}: {codes[0]}; see the broker's ACL"
             )
+
+    def _subscribe(self, client: Client, pattern: str, qos: int) -> None:
+        if self.speaks == FIVE:
+            client.subscribe(pattern, options=SubscribeOptions(qos=qos))
+        else:
+            client.subscribe(pattern, qos)
 
     def receive(self, timeout_s: float) -> Message | None:
         """The next message, or None when none came in time."""
@@ -208,7 +291,7 @@ class MqttClient:
         if self.counts["connected"]:
             self.counts["reconnected"] += 1
             for pattern, qos in list(self._filters.items()):
-                client.subscribe(pattern, options=SubscribeOptions(qos=qos))
+                self._subscribe(client, pattern, qos)
         self.counts["connected"] += not code.is_failure
 
     def _on_disconnect(self, client: Client, data: Any, flags: Any, code: ReasonCode, properties: Any) -> None:

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 from paho.mqtt.client import Client
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from tickover.errors import BrokerError, ConfigError
-from tickover.transports.mqtt.settings import Broker, Tls, is_loopback
+from tickover.transports.mqtt.address import WEBSOCKET_PATH, written
+from tickover.transports.mqtt.settings import Broker, Carrier, Protocol, Tls, is_loopback
 
-PORT: Final = 1883
-TLS_PORT: Final = 8883
 MAX_PACKET: Final = 65_536
 """The longest packet that the broker may send, bytes."""
 
@@ -21,7 +21,8 @@ MAX_PACKET: Final = 65_536
 class Connection(Struct, frozen=True, kw_only=True):
     """``ca`` absent: the system's authorities; ``certificate`` and ``key`` are the client's.
 
-    ``plaintext`` allows a connection without TLS to a host that is not loopback.
+    ``plaintext`` allows a connection without TLS to a host that is not loopback. ``fallback``: host and port of other
+    brokers, for when this one cannot be reached.
     """
 
     host: str
@@ -33,16 +34,28 @@ class Connection(Struct, frozen=True, kw_only=True):
     certificate: Path | None = None
     key: Path | None = None
     plaintext: bool = False
+    protocol: Protocol = "auto"
+    transport: Carrier = "tcp"
+    path: str = WEBSOCKET_PATH
+    fallback: tuple[tuple[str, int], ...] = ()
 
     @property
     def address(self) -> str:
-        """HOST:PORT for messages."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        """HOST:PORT for messages, or the URL of a WebSocket."""
+        where = written(self.host, self.port)
+        return where if self.transport == "tcp" else f"{'wss' if self.tls else 'ws'}://{where}{self.path}"
+
+    @property
+    def each(self) -> "tuple[Connection, ...]":
+        """This connection and those to the other brokers, each without others."""
+        alone = replace(self, fallback=())
+        return (alone, *(replace(alone, host=host, port=port) for host, port in self.fallback))
 
     @property
     def is_allowed(self) -> bool:
         """False for plaintext to another machine without ``plaintext``."""
-        return self.tls or self.plaintext or is_loopback(self.host)
+        hosts = (self.host, *(host for host, _ in self.fallback))
+        return self.tls or self.plaintext or all(map(is_loopback, hosts))
 
     @property
     def files(self) -> str:
@@ -60,7 +73,10 @@ class Connection(Struct, frozen=True, kw_only=True):
         return context
 
     def introduce(self, client: Client) -> None:
-        """Give the client its credentials and TLS context."""
+        """Give the client its credentials, TLS context and path."""
+        if self.transport == "websockets":
+            # paho names an IPv6 host there without its brackets.
+            client.ws_set_options(self.path, {"Host": written(self.host, self.port)})
         if self.username:
             client.username_pw_set(self.username, self.password)
         if self.tls:
@@ -71,9 +87,10 @@ def configured(broker: Broker) -> Connection:
     """The connection that the daemon's configuration describes; ConfigError when the credentials cannot be read."""
     username, password = broker.credentials_of()
     tls = broker.tls or Tls()
+    (host, port), *others = broker.addresses
     return Connection(
-        host=broker.host,
-        port=broker.port,
+        host=host,
+        port=port,
         username=username,
         password=password,
         tls=broker.tls is not None,
@@ -81,6 +98,10 @@ def configured(broker: Broker) -> Connection:
         certificate=_path(tls.certificate),
         key=_path(tls.key),
         plaintext=broker.allow_plaintext,
+        protocol=broker.protocol,
+        transport=broker.transport,
+        path=broker.path,
+        fallback=tuple(others),
     )
 
 

@@ -7,9 +7,12 @@ whether bytes wait that ``poll`` cannot see, and when to check the keepalive nex
 It uses private attributes of paho; ``tests/edge/transports/mqtt/test_paho_private.py`` lists them.
 """
 
+import fcntl
+import os
 import socket
-import ssl
+import termios
 import time
+from struct import Struct
 from typing import Final
 
 import paho.mqtt.client as paho
@@ -18,6 +21,7 @@ from tickover.transports.mqtt.packets import Publish, pubacks, whole_publishes
 
 QOS: Final = 1
 READ_BYTES: Final = 65_536
+_INT: Final = Struct("@i")
 
 
 class FastClient(paho.Client):
@@ -38,11 +42,16 @@ class FastClient(paho.Client):
         self._at += len(head)
         return head
 
+    @property
+    def speaks_five(self) -> bool:
+        """Whether this is a client of MQTT 5."""
+        return self._protocol == paho.MQTTv5
+
     def whole_publishes(self) -> list[Publish]:
         """What lies complete in the buffer, unless paho is in the middle of a packet."""
         if self._in_packet["command"]:
             return []
-        publishes, self._at = whole_publishes(self._buffer, self._at, self._protocol == paho.MQTTv5)
+        publishes, self._at = whole_publishes(self._buffer, self._at, self.speaks_five)
         return publishes
 
     def acknowledge(self, packet_ids: list[int]) -> None:
@@ -60,18 +69,36 @@ class FastClient(paho.Client):
 
     def send_at_once(self) -> None:
         """Without this a second small packet waits for the peer's delayed acknowledgement of the first: 40 ms."""
-        sock = self.socket()
-        if isinstance(sock, socket.socket):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if (sock := self.socket()) is not None:
+            # A second object for the same socket: that of a WebSocket hides its own.
+            with socket.socket(fileno=os.dup(sock.fileno())) as twin:
+                twin.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def buffered(self) -> bool:
         """True when bytes wait that ``poll`` cannot see."""
         sock = self.socket()
-        return self._at < len(self._buffer) or (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0)
+        # TLS holds decrypted bytes; paho's WebSocket passes the question on.
+        return self._at < len(self._buffer) or (sock is not None and hasattr(sock, "pending") and sock.pending() > 0)
 
     def waiting(self) -> int:
         """Packets not written yet."""
         return len(self._out_packet)
+
+    def unwritten(self) -> int:
+        """Bytes of the packets that are not written yet."""
+        return sum(len(packet["packet"]) - packet["pos"] for packet in self._out_packet)
+
+    def in_socket(self) -> int:
+        """Bytes that the kernel holds because the peer has not acknowledged them; 0 where it does not say.
+
+        May be called from any thread (``man 7 tcp``, SIOCOUTQ).
+        """
+        sock = self.socket()
+        try:
+            answer = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(_INT.size)) if sock else bytes(_INT.size)
+        except (OSError, ValueError):
+            return 0
+        return int(_INT.unpack(answer)[0])
 
     def close_socket(self) -> None:
         """Close the socket, if it is still open, without a DISCONNECT."""

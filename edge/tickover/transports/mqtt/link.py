@@ -23,13 +23,26 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tickover.host.clock import now_us
 from tickover.transports.backoff import Waits, attempt_s
-from tickover.transports.base import About, Connected, Disconnected, Event, Published, Received, Session, Subscribed
-from tickover.transports.mqtt.connection import configured, session
+from tickover.transports.base import (
+    About,
+    Connected,
+    Disconnected,
+    Event,
+    Published,
+    Received,
+    Session,
+    Subscribed,
+    Will,
+)
+from tickover.transports.mqtt.address import written
+from tickover.transports.mqtt.connection import Connection, configured, session
 from tickover.transports.mqtt.dedup import Delivery, PacketIds
 from tickover.transports.mqtt.fast_client import QOS, FastClient
 from tickover.transports.mqtt.ordered_acks import Receipts
 from tickover.transports.mqtt.packets import Publish
 from tickover.transports.mqtt.settings import Broker
+from tickover.transports.mqtt.versions import FIVE, UNSUPPORTED_VERSION, WEAKER, Failure, Versions
+from tickover.transports.mqtt.window import SLOW_S, Window
 
 QUEUE_LIMIT: Final = 20_000
 """Events that may wait for the caller; beyond, the thread stops reading and TCP holds the broker back."""
@@ -43,6 +56,8 @@ TAKEN_OVER: Final = 0x8E
 """MQTT 5 reason code: another client connected with this client id."""
 FAILURE: Final = 0x80
 """Reason codes from here on are refusals."""
+HEAD_BYTES: Final = 7
+"""Of a PUBLISH, about: its type, three lengths, its packet identifier."""
 
 
 class Link:
@@ -52,8 +67,9 @@ class Link:
     """
 
     def __init__(self, broker: Broker) -> None:
-        address = f"{broker.host}:{broker.port}"
-        self.about = About(address, broker.client_id, broker.taken_over_wait_s, broker.receive_maximum)
+        self.about = About(
+            written(broker.host, broker.port), broker.client_id, broker.taken_over_wait_s, broker.receive_maximum
+        )
         self.deduplication = PacketIds()
         self.beat = self.heard = time.monotonic()
         self._broker, self._session = broker, Session(())
@@ -63,6 +79,13 @@ class Link:
         self._tokens: dict[int, object] = {}
         self._receipts = Receipts()
         self._waits = Waits(broker.keepalive_s)
+        self._versions = [Versions(broker.protocol) for _ in (broker.host, *broker.fallback)]
+        self._place = 0
+        self._failure = Failure.OTHER
+        self._window = Window(broker.receive_maximum)
+        self._client: FastClient | None = None
+        self._handed = self._passed = self._unwritten = 0
+        self._subscribed_at: float | None = None
         self._connection = 0
         self._up_since: float | None = None
         self._lost: Disconnected | None = None
@@ -72,6 +95,11 @@ class Link:
         self._awake.setblocking(False)
         self._alarm.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    @property
+    def will(self) -> Will | None:
+        """What the broker publishes when the connection ends without a goodbye."""
+        return self._session.will
 
     def start(self, session: Session) -> None:
         """Begin to connect; returns at once."""
@@ -107,11 +135,20 @@ class Link:
 
     def publish(self, token: object, topic: str, payload: bytes, retain: bool = False) -> None:
         """Publish at QoS 1; a `Published` with the token follows, or a `Disconnected`."""
+        self._handed += _size(topic, payload)
         self._command(lambda client: self._publish(client, token, topic, payload, retain, QOS))
 
     def send(self, topic: str, payload: bytes, retain: bool = False) -> None:
         """Publish at QoS 0: without an answer."""
+        self._handed += _size(topic, payload)
         self._command(lambda client: self._publish(client, None, topic, payload, retain, 0))
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that were handed over and have not left this machine: commands, packets, the socket's own buffer."""
+        client = self._client
+        commands = max(0, self._handed - self._passed)
+        return commands + self._unwritten + client.in_socket() if client else commands
 
     def back_off(self, reason: str) -> None:
         """Disconnect and stay away for ``broker.taken_over_wait_s``, since another client has our client id."""
@@ -128,10 +165,28 @@ class Link:
     def _run(self) -> None:
         while not self._stopping.is_set():
             lasted = self._connect_and_serve()
+            if self._tries_other_version(lasted):
+                continue
             lost = self._lost or Disconnected("stopped", False)
-            self._events.put(lost)
+            self._events.put(Disconnected(lost.reason, lost.taken_over, self._address))
             wait = self._waits.after(lasted)
+            # While other brokers are left they are tried at once. A connection that was accepted begins with the first.
+            self._place = 0 if lasted else (self._place + 1) % len(self._versions)
+            wait = wait if self._place == 0 else 0.0
             self._pause(self._broker.taken_over_wait_s if lost.taken_over else wait)
+
+    @property
+    def _address(self) -> str:
+        """Of the broker that is connected, or tried."""
+        return written(*self._broker.addresses[self._place])
+
+    def _tries_other_version(self, lasted: float) -> bool:
+        """Whether the broker does not speak the version that it was asked with, and is to be asked with the other."""
+        versions = self._versions[self._place]
+        if lasted:
+            versions.ended()
+            return False
+        return not self._stopping.is_set() and versions.failed(self._failure)
 
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -147,15 +202,20 @@ class Link:
         self._tokens.clear()
         self._commands.clear()
         self._receipts = Receipts()
-        self._lost, self._up_since = None, None
+        self._lost, self._up_since, self._subscribed_at = None, None, None
+        self._passed, self._unwritten, self._failure = self._handed, 0, Failure.OTHER
         self.beat = began = time.monotonic()
         try:
-            client = _new_client(self._broker, self._session, self)
-            _connect(client, self._broker)
+            where = configured(self._broker).each[self._place]
+            speaks = self._versions[self._place].speaks
+            client = self._client = _new_client(self._broker, where, speaks, self)
+            _connect(client, self._broker, where, self._window.size)
+            self._failure = Failure.SILENT  # from here on: until the broker has said something
             client.send_at_once()
             self._serve(client, began + attempt_s(self._broker.keepalive_s))
         except Exception as error:  # noqa: BLE001 - paho's or ours: without this thread nothing is received any more
             self._lost = self._lost or Disconnected(f"{type(error).__name__}: {error}", False)
+        self._client = None
         since, self._up_since = self._up_since, None
         return time.monotonic() - since if since else 0.0
 
@@ -169,6 +229,8 @@ class Link:
             if self._up_since is None and now > give_up:
                 raise TimeoutError("the broker did not answer")
             self._turn(client, sock, client.next_look() if self._up_since else give_up)
+        if self._subscribed_at and time.monotonic() - self._subscribed_at > SLOW_S:
+            self._learn_window()
         client.close_socket()
 
     def _turn(self, client: FastClient, sock: Any, until: float) -> None:
@@ -193,6 +255,7 @@ class Link:
             client.loop_write()
             if client.waiting() >= before:
                 break
+        self._unwritten = client.unwritten()
         client.loop_misc()
 
     def _read(self, client: FastClient) -> None:
@@ -223,7 +286,9 @@ class Link:
             client.acknowledge(due)
 
     def _publish(self, client: FastClient, token: object, topic: str, payload: bytes, retain: bool, qos: int) -> None:
+        self._passed += _size(topic, payload)
         info = client.publish(topic, payload, qos, retain)
+        self._unwritten = client.unwritten()
         if info.rc == paho.MQTT_ERR_SUCCESS:
             self._tokens[info.mid] = token
         else:
@@ -233,18 +298,32 @@ class Link:
 
     def _on_connect(self, client: Any, _: Any, flags: Any, code: Any, __: Any) -> None:
         if code.value >= FAILURE or code.is_failure:
+            self._failure = Failure.UNSUPPORTED if code.value == UNSUPPORTED_VERSION else Failure.OTHER
             self._lost = Disconnected(f"the broker refused the connection: {code}", False)
             return
         self._up_since = time.monotonic()
-        self._events.put(Connected(bool(flags.session_present)))
+        versions = self._versions[self._place]
+        versions.accepted()
+        note = (
+            f"{self._address} does not speak MQTT 5, connected by MQTT 3.1.1: {WEAKER}" if versions.is_fallback else ""
+        )
+        self._events.put(Connected(bool(flags.session_present), self._address, note))
         # Also when the broker kept the session: the configuration may name other topics than before.
         if self._filters:
-            retained = self._session.retained
-            client.subscribe([_subscription(self._broker, topic, topic in retained) for topic in self._filters])
+            retained, five = self._session.retained, versions.speaks == FIVE
+            self._subscribed_at = self._up_since
+            client.subscribe([_subscription(five, topic, topic in retained) for topic in self._filters])
 
     def _on_subscribe(self, _: Any, __: Any, ___: int, codes: list[Any], ____: Any) -> None:
+        self._learn_window()
         pairs = zip(self._filters, codes, strict=False)
         self._events.put(Subscribed(tuple(topic for topic, code in pairs if code.value >= FAILURE)))
+
+    def _learn_window(self) -> None:
+        """The subscription is answered, or the connection ends before."""
+        since, self._subscribed_at = self._subscribed_at, None
+        if since is not None:
+            self._window.answered(time.monotonic() - since, self._receipts.count)
 
     def _on_disconnect(self, _: Any, __: Any, ___: Any, code: Any, ____: Any) -> None:
         self._lost = self._lost or Disconnected(str(code), code.value == TAKEN_OVER)
@@ -280,21 +359,22 @@ class Link:
             self._take(client, packet_id, topic, payload, dup, retain)
 
 
-def _new_client(broker: Broker, wanted: Session, link: Link) -> FastClient:
-    five = broker.protocol == "5"
+def _new_client(broker: Broker, where: Connection, speaks: str, link: Link) -> FastClient:
+    five = speaks == FIVE
     client = FastClient(
         CallbackAPIVersion.VERSION2,
         client_id=broker.client_id,
         clean_session=None if five else False,
         protocol=paho.MQTTv5 if five else paho.MQTTv311,
+        transport=where.transport,
         reconnect_on_failure=False,
         manual_ack=True,
     )
     client.connect_timeout = attempt_s(broker.keepalive_s)
     client.max_inflight_messages_set(0)  # no limit of paho's: the outbox has its own, and paho would queue in RAM
-    configured(broker).introduce(client)
-    if wanted.will:
-        client.will_set(wanted.will.topic, wanted.will.payload, QOS, retain=True)
+    where.introduce(client)
+    if will := link.will:
+        client.will_set(will.topic, will.payload, QOS, retain=True)
     client.on_connect, client.on_disconnect = link._on_connect, link._on_disconnect
     client.on_message, client.on_publish = link._on_message, link._on_publish
     client.on_subscribe = link._on_subscribe
@@ -306,16 +386,21 @@ def _nothing(*_: object) -> None:
     pass
 
 
-def _connect(client: FastClient, broker: Broker) -> None:
-    if broker.protocol != "5":
-        client.connect(broker.host, broker.port, keepalive=broker.keepalive_s)
+def _size(topic: str, payload: bytes) -> int:
+    """Bytes of a PUBLISH, about."""
+    return HEAD_BYTES + len(topic) + len(payload)
+
+
+def _connect(client: FastClient, broker: Broker, where: Connection, window: int) -> None:
+    if not client.speaks_five:
+        client.connect(where.host, where.port, keepalive=broker.keepalive_s)
         return
-    properties = session(broker.session_expiry_s, broker.receive_maximum)
-    client.connect(broker.host, broker.port, broker.keepalive_s, clean_start=False, properties=properties)
+    properties = session(broker.session_expiry_s, window)
+    client.connect(where.host, where.port, broker.keepalive_s, clean_start=False, properties=properties)
 
 
-def _subscription(broker: Broker, topic: str, retained: bool) -> Any:
-    if broker.protocol != "5":
+def _subscription(five: bool, topic: str, retained: bool) -> Any:
+    if not five:
         return (topic, QOS)
     handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
     return (topic, SubscribeOptions(qos=QOS, retainHandling=handling))

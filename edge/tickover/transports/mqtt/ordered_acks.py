@@ -17,10 +17,15 @@ class Receipts:
         self._first = 0
         self._done: set[int] = set()
 
+    @property
+    def count(self) -> int:
+        """How many messages have arrived."""
+        return self._first + len(self._waiting)
+
     def arrived(self, packet_id: int) -> int:
         """A message with this packet identifier arrived; its place."""
         self._waiting.append(packet_id)
-        return self._first + len(self._waiting) - 1
+        return self.count - 1
 
     def done(self, places: Iterable[int]) -> list[int]:
         """These may be acknowledged; the packet identifiers whose turn it is now, in order."""

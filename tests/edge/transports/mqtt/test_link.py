@@ -175,7 +175,7 @@ def test_a_publish_the_acl_forbids_is_refused_with_a_reason(tmp_path: Path) -> N
 def test_backing_off_leaves_the_broker_alone(tap: Tap) -> None:
     tap.link.back_off("another daemon")
     tap.until(lambda: bool(tap.of(Disconnected)), "left")
-    assert tap.of(Disconnected)[0] == Disconnected("another daemon", True)
+    assert tap.of(Disconnected)[0][:2] == ("another daemon", True)
     time.sleep(1.5)
     tap.events += tap.link.receive(0, 100)
     assert len(tap.of(Connected)) == 1
@@ -190,9 +190,9 @@ def test_what_is_published_after_leaving_is_not_taken_for_refused(tap: Tap) -> N
 
 
 def test_a_surprise_in_the_thread_is_a_lost_connection_and_tried_again(tap: Tap) -> None:
-    tap.link.publish("bad", "out", object())  # type: ignore[arg-type]
+    tap.link.publish("bad", "out/#", b"x")
     tap.until(lambda: len(tap.of(Connected)) == 2, "connected again")
-    assert "TypeError" in tap.of(Disconnected)[0].reason
+    assert "ValueError" in tap.of(Disconnected)[0].reason
 
 
 def test_retained_messages_of_a_named_topic_are_taken(broker: Mosquitto) -> None:
