@@ -17,7 +17,7 @@ from tickover.daemon.config import Vehicles
 from tickover.daemon.intake import Intake
 from tickover.payloads.base import Input
 from tickover.payloads.sparkplug import Payload
-from tickover.payloads.values import FLOAT32_MAX, LATEST
+from tickover.payloads.values import EARLIEST, FLOAT32_MAX, LATEST
 from tickover.transports.base import Received
 
 COLUMNS: Final = ("rpm", "coolant", "speed")
@@ -30,21 +30,31 @@ INPUTS: Final = (
     Input(topic="value/{vehicle}/{signal}", format="value", time="t"),
     Input(topic="plain/{vehicle}/{signal}", format="value"),
     Input(topic="s/{kind}/{vehicle}", format="sparkplug_b"),
+    Input(topic="gw", format="json_by_vehicle", time="t", values="v"),
+    Input(topic="pairs/{vehicle}", format="json_batch", name="id", value="value", time="t", rows="rows"),
+    Input(topic="deep/{vehicle}/{signal+}", time="v.t", values="v", signals={"a.b": "rpm", "rows[-1].rpm": "speed"}),
+    Input(topic="word/{vehicle}/{signal+}", format="value"),
+    Input(topic="ruuvi/{vehicle}", format="ruuvi", time="t", time_unit="ms", signals={"temperature": "rpm"}),
 )
 NUMBERS: Final = (
     "0", "-0.0", "1e38", "3.4028235e38", "3.5e38", "-1e39", "1e308", "1e309", "-1e999", "1e-400", "NaN", "Infinity",
-    "-Infinity", "9007199254740993", "18446744073709551616", "1" * 400, "0x10", "1_000", "01", "+1", ".5", "5.", "1e",
+    "-Infinity", "9007199254740993", "18446744073709551616", "1" * 400, "nan", "-inf", "1.#QNAN", "True", "None",
+    "9" * 5000, "0x10", "1_000", "01", "+1", ".5", "5.", "1e",
     "2147483648", "-9223372036854775809", "253402300800", "7258118400", "-1", "1e15", "1e18",
 )  # fmt: skip
 ODD: Final = (
+    '"60 km/h"', '"ON"', '"unavailable"', '"1,5"', '"1" ', "'812'", '{"value": 812.5}', '[{"rpm": 5}]',
     "null", "true", "false", '""', '"812"', '"NaN"', '"\\ud800"', '"\\u0000"', "[]", "{}", "[1]", '{"rpm": 1}',
     '"2017-07-14T02:40:00Z"', '"9999-12-31T23:59:60+99:99"', '"0001-01-01"', '"' + "x" * 300 + '"',
 )  # fmt: skip
 KEYS: Final = ("t", "rpm", "coolant", "speed", "v", "id", "rows", "value", "", "unknown", "\\u0072pm", "t" * 200)
 TOPICS: Final = (
     "json/t1", "iso/t1", "batch/t1", "list/t1", "value/t1/rpm", "value/t1/odd", "plain/t1/coolant", "plain/a b/rpm",
-    "json/", "json/$t", "json/ü", "value//rpm", "nowhere/t1", "json/" + "x" * 200,
+    "gw", "gw", "pairs/t1", "pairs/t1", "deep/t1/a/b", "deep/t1/" + "x/" * 3000, "word/t1/rpm", "word/t1/a/b/c",
+    "ruuvi/t1", "json/", "json/$t", "json/ü", "value//rpm", "nowhere/t1", "json/" + "x" * 200,
 )  # fmt: skip
+VEHICLES: Final = ("t1", "t2", "Truck A", "", "a/b", "$x", "v" * 200)
+ADVERTISEMENT: Final = "0201061BFF990405166455D5C6DE0008FFF403F0AE760F2A8BF41F0C28CBD6"
 KINDS: Final = ("NBIRTH", "DBIRTH", "NDATA", "DDATA", "NDEATH", "DDEATH", "NCMD", "ODD")
 
 
@@ -81,7 +91,7 @@ def fuzz(mutants: int, seed: int) -> Fuzzed:
             time, values = rows.arrays(len(COLUMNS))
             found.rows += len(time)
             bad = [x for x in values.ravel().tolist() if not (math.isnan(x) or abs(x) <= FLOAT32_MAX)]
-            if bad or int(time.min()) < 0 or int(time.max()) > LATEST:
+            if bad or not EARLIEST <= int(time.min()) <= int(time.max()) <= LATEST:
                 found.unsafe.append(f"{topic} {payload[:300]!r}: {bad} {time.tolist()[:3]}")
     found.reasons = intake.counts
     return found
@@ -103,11 +113,21 @@ def _json_mutant(chance: random.Random) -> tuple[str, bytes]:
         text = f'{{"rows": {_list(chance)}}}'
     elif topic.startswith("list"):
         text = _list(chance)
+    elif topic == "gw":
+        some = range(chance.choice((0, 1, 3)))
+        text = "{" + ", ".join(f'"{chance.choice(VEHICLES)}": {_rows(chance)}' for _ in some) + "}"
+    elif topic.startswith("pairs"):
+        text = f'{{"rows": [{", ".join(_named(chance) for _ in range(chance.choice((0, 1, 3, 10))))}]}}'
+    elif topic.startswith("deep"):
+        text = f'{{"v": {_nested(chance, chance.choice((0, 1, 3, 20)))}}}'
+    elif topic.startswith("ruuvi"):
+        data = chance.choice((ADVERTISEMENT, ADVERTISEMENT[: chance.randrange(60)], "ff99040580007fff", "f" * 2000))
+        text = f'{{"t": {_odd(chance, str(T * 1000))}, "data": "{data}", "rssi": {_odd(chance, "-26")}}}'
     elif topic.startswith("iso"):
         moment, vehicle = _odd(chance, '"2017-07-14T02:40:00Z"'), _odd(chance, '"t9"')
         text = f'{{"t": {moment}, "id": {vehicle}, "v": {_object(chance, "")}}}'
-    elif topic.startswith("plain"):
-        text = _odd(chance, "81.5")
+    elif topic.startswith(("plain", "word")):
+        text = _odd(chance, chance.choice(("81.5", "812 rpm", "on", "88 °C")))
     elif topic.startswith("value"):
         text = f'{{"t": {_odd(chance, str(T))}, "value": {_odd(chance, "81.5")}}}'
     else:
@@ -116,6 +136,22 @@ def _json_mutant(chance: random.Random) -> tuple[str, bytes]:
         depth = chance.choice((5, 9, 100, 30_000))
         text = "[" * depth + text + "]" * chance.choice((0, depth))
     return topic, text.encode("utf-8", "surrogatepass")
+
+
+def _rows(chance: random.Random) -> str:
+    row = f'{{"t": {_odd(chance, str(T))}, "v": {_odd(chance, _object(chance, ""))}}}'
+    return chance.choice((row, f"[{row}]", f"[{row}, {row}]", _odd(chance, row)))
+
+
+def _named(chance: random.Random) -> str:
+    name = _odd(chance, json.dumps(chance.choice(COLUMNS)))
+    return _odd(chance, f'{{"id": {name}, "value": {_odd(chance, "812.5")}, "t": {_odd(chance, str(T))}}}')
+
+
+def _nested(chance: random.Random, depth: int) -> str:
+    inner = _nested(chance, depth - 1) if depth else _odd(chance, "812.5")
+    key = chance.choice(("a", "b", "rows", "t", "rpm", "k" * 100))
+    return chance.choice((f'{{"{key}": {inner}, "t": {T}}}', f'{{"a": {{"b": {inner}}}, "t": {T}}}', f"[{inner}]"))
 
 
 def _list(chance: random.Random) -> str:

@@ -63,16 +63,20 @@ def play(
 ) -> None:
     """Publish the recorded LOG as a truck would: one JSON object per row, QoS 1, at the recorded pace.
 
-    Times stay as recorded unless --start is given. A log that counts seconds from its start begins in 1970, as in
-    `tickover replay`. At a gap in the log the command waits for at most a minute. The daemon refuses readings that are
-    far ahead of its clock: with --start now, leave --speed at 1.
+    Times stay as recorded unless --start is given. A log that counts seconds from its own start begins now: the daemon
+    refuses times before 2000, which are of a wrong unit. At a gap in the log the command waits for at most a minute.
+    The daemon refuses readings that are far ahead of its clock: with --start now, leave --speed at 1.
     """
     bus, broker = split_bus(options)
     begin = _moment(start)
     mapping = with_bus(load_mapping(map_file), **bus) if map_file else _proposed(log, layout_of(**bus))
+    counted = begin is None and log_is_relative(log, mapping)
+    begin = _moment("now") if counted else begin
     counts: Counter[str] = Counter()
     stop_like_ctrl_c()
     with MqttClient(connection_of(**broker)) as client:
+        if counted:
+            click.echo(f"{log}: the times count from the log's start, which is now (--start sets another)", err=True)
         sender = Sender(client, topic)
         pace = Pace(speed)
         try:

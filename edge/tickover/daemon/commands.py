@@ -14,7 +14,7 @@ from tickover.core.values import SECOND
 from tickover.daemon.modes import EVERYONE, LONGEST_S, Mode
 from tickover.payloads.base import PayloadError
 from tickover.payloads.strict_json import parse_json
-from tickover.payloads.values import event_time
+from tickover.payloads.values import LATEST, microseconds
 
 
 class Commanded(Protocol):
@@ -56,10 +56,9 @@ def _reset(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[str
 
 def _replay(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[str, Any]:
     since = request.get("since")
-    try:
-        moment = event_time(since, "iso" if isinstance(since, str) else "s")
-    except PayloadError:
-        raise CommandError(f"expected since: seconds since 1970 or ISO 8601, got {since!r}") from None
+    moment = microseconds(since, "iso" if isinstance(since, str) else "s")
+    if moment is None or not 0 <= moment <= LATEST:
+        raise CommandError(f"expected since: seconds since 1970 or ISO 8601, got {since!r}")
     return {"messages": daemon.replay(vehicle, moment)}
 
 

@@ -27,6 +27,8 @@ from tickover.transports.base import Received, Source
 
 logger: Final = logging.getLogger("tickover")
 
+EXPLAINED: Final = 100
+"""The most reasons of refused messages that are logged with a message."""
 PAYLOAD_SHOWN: Final = 80
 """Bytes of a refused payload in the log."""
 NAMES_SHOWN: Final = 10
@@ -53,7 +55,9 @@ class Engine:
         self.committer = Committer(config.state, source, store, self.fleet, outbox)
         self.keeper = Keeper(store, opened)
         self.live = Live({name: manifest.names for name, manifest in opened.manifests.items()})
-        self.hints = FirstReadings(self.intake.filters)
+        intake = self.intake
+        self.hints = FirstReadings(intake.filters, intake.unread, self.fleet.never_read, intake.strangers)
+        self._explained: set[tuple[str, str]] = set()
         self.heard: dict[str, float] = {}
         self.synced = is_synced(config.vehicles.clock)
         self._source = source
@@ -74,10 +78,11 @@ class Engine:
             return
         deduplication.note(message)
         refused = self.intake.take(message, self.synced)
-        if refused and counts[refused] == 1:
+        if refused and (refused, self.intake.advice) not in self._explained and len(self._explained) < EXPLAINED:
+            self._explained.add((refused, self.intake.advice))
             shown = fields(topic=message.topic, payload=message.payload[:PAYLOAD_SHOWN])
-            why = remedies.on_reading(refused)
-            logger.warning("refused a message %s: %s (logged once for each reason)", shown, why)
+            why = remedies.on_reading(refused, self.intake.advice)
+            logger.warning("refused a message %s: %s (logged once for each input and reason)", shown, why)
 
     def run(self) -> None:
         """Apply what was gathered, run the models, and gather what is to be announced."""

@@ -72,6 +72,7 @@ class Fleet:
         self.columns = columns
         self._gated = 0
         self._before: Counter[str] = Counter()
+        self._signals_before: dict[str, Counter[str]] = {}
         self._pipelines = dict(pipelines)
         self._places = {name: _places(pipeline.signals, columns) for name, pipeline in pipelines.items()}
         self._gate = gate
@@ -94,6 +95,11 @@ class Fleet:
         """The newest event time of a vehicle in memory since its clock was last put back, microseconds."""
         return self._vehicles[vehicle].newest
 
+    def never_read(self, vehicle: str) -> list[str]:
+        """The signals of a vehicle in memory that nothing was ever read of."""
+        known = self._vehicles.get(vehicle)
+        return [name for name, at in zip(self.columns, known.last, strict=True) if at == NEVER] if known else []
+
     def is_open(self, vehicle: str) -> bool:
         """Whether any detector has an open episode."""
         return any(pipeline.is_open(vehicle) for pipeline in self._pipelines.values())
@@ -106,9 +112,27 @@ class Fleet:
         """
         return Counter(gated=self._gated) + self.tick_counts() - self._before
 
+    @property
+    def signal_counts(self) -> dict[str, Counter[str]]:
+        """The same of single signals, by name and reason, on the way to ticks."""
+        total = self._signal_totals()
+        for name, counts in total.items():
+            counts.subtract(self._signals_before.get(name, Counter()))
+        return {name: +counts for name, counts in total.items()}
+
+    def _signal_totals(self) -> dict[str, Counter[str]]:
+        total: dict[str, Counter[str]] = {}
+        for pipeline in self._pipelines.values():
+            for reason, counted in pipeline.signal_counts.items():
+                for name, count in zip(pipeline.signals, counted.tolist(), strict=True):
+                    if count:
+                        total.setdefault(name, Counter())[reason] += count
+        return total
+
     def count_from_now(self) -> None:
         """What was counted so far was counted by an earlier run, whose inputs were applied again."""
         self._before += self.counts
+        self._signals_before = self._signal_totals()
 
     def tick_counts(self) -> Counter[str]:
         """Readings dropped or repaired on the way to ticks, by reason, over all detectors."""

@@ -24,6 +24,8 @@ logger: Final = logging.getLogger("tickover.daemon.health")
 
 MISSING: Final = "missing"
 """Counts values that no reading filled: nothing was dropped."""
+SIGNALS_SHOWN: Final = 32
+"""The most signals in the report."""
 
 
 def resident_mb() -> float:
@@ -59,6 +61,7 @@ class Health:
             "lag_s": round(max(0, now - live.newest) / SECOND, 3) if live.newest else None,
             "vehicles": len(engine.fleet.vehicles),
             "dropped": dict(dropped),
+            "dropped_by_signal": self._by_signal(),
             "muted": engine.announcer.shelved,
             "rebirths_asked": engine.intake.requester.asked,
             "outbox": store.depth(),
@@ -73,6 +76,14 @@ class Health:
             "clock_synced": engine.synced,
             "memory_mb": round(resident_mb(), 1),
         }
+
+    def _by_signal(self) -> dict[str, dict[str, int]]:
+        """Which signals' values were left out: those with most, so that the message stays small."""
+        total = self._engine.intake.signal_drops
+        for name, counts in self._engine.fleet.signal_counts.items():
+            total.setdefault(name, Counter()).update({r: count for r, count in counts.items() if r != MISSING})
+        most = sorted(total, key=lambda name: -total[name].total())[:SIGNALS_SHOWN]
+        return {name: dict(total[name]) for name in sorted(most) if total[name]}
 
     def publish(self) -> None:
         """The report, the log's line of drops, and the data-quality notice."""
@@ -145,12 +156,15 @@ class Metrics:
         self._thread.join()
 
     def show(self, report: dict[str, Any]) -> None:
-        """Take the newest report; nested tables become a ``reason`` label."""
+        """Take the newest report; nested tables become a ``reason`` label, and a ``signal`` label before it."""
         for name, value in report.items():
             if isinstance(value, dict):
-                for reason, number in value.items():
-                    if isinstance(number, int | float):
-                        self._of(name, ("reason",)).labels(reason).set(number)
+                for key, inner in value.items():
+                    if isinstance(inner, int | float):
+                        self._of(name, ("reason",)).labels(key).set(inner)
+                    elif isinstance(inner, dict):
+                        for reason, number in inner.items():
+                            self._of(name, ("signal", "reason")).labels(key, reason).set(number)
             elif isinstance(value, int | float):
                 self._of(name, ()).set(value)
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -11,6 +11,8 @@ from tickover.core.values import SECOND
 from tickover.daemon.config import Vehicles
 from tickover.daemon.events import Rows, rows_of
 from tickover.daemon.requests import Requester
+from tickover.daemon.unread import Unread
+from tickover.payloads.advice import advise
 from tickover.payloads.base import TOPIC, Input, PayloadError, Row, open_decoder
 from tickover.payloads.topic_template import TopicTemplate
 from tickover.transports.base import Received
@@ -20,6 +22,14 @@ TOPICS_REMEMBERED: Final = 100_000
 
 Read = Callable[[Mapping[str, str], bytes, Counter[str]], list[Row]]
 """`Decoder.decode` or `Decoder.overhear` of one input."""
+
+
+class Route(NamedTuple):
+    """One way to read a topic: the input's number, its decoder, and the topic's fields."""
+
+    number: int
+    read: Read
+    fields: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -34,7 +44,8 @@ class Intake:
     """Decodes messages and gathers their rows by vehicle, in order of arrival.
 
     ``refuses`` says whether readings of a vehicle are left out at present (out of service). ``counts`` holds refusals
-    and left-out values by reason, and ``rows`` taken.
+    and left-out values by reason, and ``rows`` taken; ``unread`` what is received and not read; ``advice`` why the
+    message that `take` refused last was refused, and what to set.
     """
 
     def __init__(
@@ -42,18 +53,22 @@ class Intake:
     ) -> None:
         places = {name: place for place, name in enumerate(columns)}
         self._decoders = [open_decoder(spec, places) for spec in inputs]
-        self._readers: list[tuple[TopicTemplate, Read]] = [
-            (TopicTemplate(spec.topic), decoder.decode) for spec, decoder in zip(inputs, self._decoders, strict=True)
+        self._inputs, self._signals = inputs, columns
+        self._readers: list[tuple[int, TopicTemplate, Read]] = [
+            (number, TopicTemplate(spec.topic), decoder.decode)
+            for number, (spec, decoder) in enumerate(zip(inputs, self._decoders, strict=True))
         ]
         self._readers += [
-            (TopicTemplate(neighbour), decoder.overhear)
-            for decoder in self._decoders
+            (number, TopicTemplate(neighbour), decoder.overhear)
+            for number, decoder in enumerate(self._decoders)
             for neighbour in decoder.neighbours
         ]
+        self.unread = Unread(TopicTemplate(spec.topic).filter for spec in inputs)
+        self.advice = ""
         self.requester = Requester(decoder.requests for decoder in self._decoders)
         self._limits, self._refuses = limits, refuses
         self._max_ahead = round(limits.max_ahead_s * SECOND)
-        self._topics: dict[str, list[tuple[Read, dict[str, str]]]] = {}
+        self._topics: dict[str, list[Route]] = {}
         self._gathered: dict[str, _Gathered] = {}
         self._learnt: list[bytes] = [b""] * len(self._decoders)
         self.vehicles: set[str] = set()
@@ -62,23 +77,49 @@ class Intake:
     @property
     def filters(self) -> list[str]:
         """What to subscribe to."""
-        return sorted({template.filter for template, _ in self._readers})
+        return sorted({template.filter for _, template, _ in self._readers})
+
+    @property
+    def signal_drops(self) -> dict[str, Counter[str]]:
+        """Which signals' values were left out since the start, by reason."""
+        total: dict[str, Counter[str]] = {}
+        for decoder in self._decoders:
+            for name, counts in decoder.drops.counts.items():
+                total.setdefault(name, Counter()).update(counts)
+        return total
+
+    def strangers(self) -> list[str]:
+        """Names that no model has and that messages gave, as far as they are remembered."""
+        return [name for name, counts in self.signal_drops.items() if counts["unknown_signal"]]
 
     def take(self, message: Received, synced: bool) -> str | None:
         """Decode one message; the reason when it was refused whole."""
         routes = self._routes(message.topic)
         if not routes:
             self.counts["unknown_topic"] += 1
+            self.advice = ""
             return "unknown_topic"
         latest = message.arrival + self._max_ahead if synced else None
+        route, found = routes[0], 0
         try:
-            for read, fields in routes:
-                for row in read(fields, message.payload, self.counts):
+            for route in routes:
+                for row in route.read(route.fields, message.payload, self.counts):
                     self._gather(row, message.arrival, latest)
+                    found += 1
         except PayloadError as error:
             self.counts[error.reason] += 1
+            self._refused(route.number, error, message)
             return error.reason
+        self.unread.heard(route.number, message, found)
         return None
+
+    def _refused(self, number: int, error: PayloadError, message: Received) -> None:
+        """Find out, once for each input and reason, what would make such messages readable."""
+        advice = self.unread.advice(number, error.reason)
+        if advice is None:
+            advice = advise(self._inputs[number], self._signals, error, message.payload)
+        self.advice = advice
+        self.unread.refused(number, message, error.reason, advice)
 
     def drain(self) -> list[Rows]:
         """What was gathered, one event per vehicle."""
@@ -100,14 +141,14 @@ class Intake:
             for decoder, state in zip(self._decoders, states, strict=True):
                 decoder.restore(state)
 
-    def _routes(self, topic: str) -> list[tuple[Read, dict[str, str]]]:
+    def _routes(self, topic: str) -> list[Route]:
         routes = self._topics.get(topic)
         if routes is None:
             if len(self._topics) >= TOPICS_REMEMBERED:
                 self._topics.clear()
             routes = self._topics[topic] = [
-                (read, {**fields, TOPIC: topic})
-                for template, read in self._readers
+                Route(number, read, {**fields, TOPIC: topic})
+                for number, template, read in self._readers
                 if (fields := template.match(topic)) is not None
             ]
         return routes

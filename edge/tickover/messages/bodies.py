@@ -40,7 +40,10 @@ class Info(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Each minute. ``dropped``: by reason, how many readings or messages were refused, left out or repaired."""
+    """Each minute. ``dropped``: by reason, how many readings or messages were refused, left out or repaired.
+
+    ``dropped_by_signal``: the same of single signals, of those with most; a name in a payload that no model has is one.
+    """
 
     time: Microseconds
     rows: Count
@@ -50,6 +53,7 @@ class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     lag_s: Annotated[float, Meta(description="clock minus newest tick")] | None
     vehicles: Annotated[int, Meta(ge=0, description="in memory")]
     dropped: dict[str, int]
+    dropped_by_signal: dict[str, dict[str, int]]
     muted: Annotated[int, Meta(ge=0, description="alerts of shelved vehicles, which were not published")]
     rebirths_asked: Count
     outbox: Annotated[int, Meta(ge=0, description="messages that wait for the broker")]

@@ -9,17 +9,20 @@ READINGS: Final = {
     "bad_json": "the payload is not JSON; check inputs.format",
     "bad_protobuf": "the payload is not Sparkplug B; check inputs.format",
     "bad_time": "expected a time, got none or an impossible one; check inputs.time and inputs.time_unit "
-    "(s, ms, us or iso)",
+    "(s, ms, us, ns or iso)",
     "bad_vehicle": "expected a vehicle name without /, + and #, because it becomes a topic level; rename the vehicle "
     "where it is named, or set inputs.vehicle",
     "conflict": "two different values of one signal at one time, the larger one is used; check for a second source",
     "gated": "dropped by vehicles.gate: no value received yet for one of its signals, or the last values do not "
     "satisfy it; check that it names each signal as the payload does, or as inputs.signals renames it",
-    "no_signals": "no name in the payload is a model's signal; rename them under inputs.signals, or set inputs.values",
+    "no_name": "expected a signal's name in each row; check inputs.name",
+    "no_signals": "no name in the payload is a model's signal; rename them under inputs.signals, or name the object "
+    "that holds them under inputs.values",
+    "no_value": "expected a value in the object; check inputs.value",
     "not_a_list": "expected a list of rows; check inputs.format and inputs.rows",
     "not_an_object": "expected a JSON object; check inputs.format and inputs.values",
-    "not_a_number": "expected a number as a signal's value; the value is taken as missing",
-    "not_finite": "expected a number that float32 can hold; the value is taken as missing",
+    "not_a_number": "expected a number as a signal's value; the value is taken as missing (health names the signal)",
+    "not_finite": "expected a number that float32 can hold; the value is taken as missing (health names the signal)",
     "out_of_range": "outside the model's plausible range, the value is taken as missing; check its unit against the "
     "model's",
     "late": "the tick of this time is closed; the network delays more than the model's lateness allows, or two sources "
@@ -92,9 +95,22 @@ def after(reason: str, advice: str) -> str:
     return f"{reason}; {advice}" if advice else reason
 
 
-def on_reading(reason: str) -> str:
-    """The reason why a reading was left out, with what to do about it when that is known."""
-    return f"{reason}: {READINGS[reason]}" if reason in READINGS else reason
+def on_reading(reason: str, advice: str = "") -> str:
+    """The reason why a reading was left out, with what to do about it when that is known.
+
+    ``advice``: what the payload itself shows, see `tickover.payloads.advice`; it goes before the general remedy.
+    """
+    return after_colon(reason, advice or READINGS.get(reason, ""))
+
+
+def on_unread(where: str, messages: int, why: str) -> str:
+    """Messages are received there and none could be read; ``why`` as `on_reading` says it of one of them."""
+    return f"received and not read: {messages} messages on {where}, the last {why}"
+
+
+def after_colon(reason: str, text: str) -> str:
+    """``reason: text``, or the reason alone."""
+    return f"{reason}: {text}" if text else reason
 
 
 def on_times(time: int, now: int) -> str:
@@ -103,7 +119,7 @@ def on_times(time: int, now: int) -> str:
     if abs(days) < FAR.days:
         return ""
     where = f"{abs(days):,.0f} days {'behind' if days > 0 else 'ahead of'} this clock"
-    return f"times are {where}; check the clock and inputs.time_unit, unless this is an old log"
+    return f"times are {where}; check the sender's clock, unless this is an old log"
 
 
 def on_silence(filters: list[str]) -> str:

@@ -24,38 +24,51 @@ MAX_VEHICLE: Final = 128
 TOPIC: Final = "topic"
 """The field that no template names: the message's own topic."""
 
-TimeUnit = Literal["iso", "s", "ms", "us"]
+MAX_NAME: Final = 128
+"""The longest name of a signal that is remembered, characters."""
+MAX_STRANGERS: Final = 64
+"""The most names that no model has whose drops are counted one by one; those of all others are counted together."""
+OTHERS: Final = "(others)"
+MAX_RENAMED: Final = 2048
+FORMAT_KEYS: Final = ("time", "vehicle_field", "values", "rows", "name", "value", "signal")
+"""The keys of an input that only some formats read."""
+
+TimeUnit = Literal["iso", "s", "ms", "us", "ns"]
+Where = Annotated[str, Meta(min_length=1, max_length=512)]
+"""A path in the payload."""
 
 
 class PayloadError(Exception):
-    """A payload was refused; ``reason`` is a fixed word that is counted."""
+    """A payload was refused; ``reason`` is a fixed word that is counted, ``detail`` says what was expected and got."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.detail = reason, detail
 
 
 class Input(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One subscription and how to read it (a table of the config file).
 
-    ``topic`` is a template: ``{vehicle}`` and ``{signal}`` name levels, ``+`` is any level. ``format`` is a key of
-    `registry.FORMATS`. ``time`` names the payload's key that holds the time (absent: time of arrival); ``values`` the
-    key that holds the object of signals (absent: they are beside the time); ``rows`` the key that holds the list of a
-    batch (absent: the payload is the list); ``value`` the number's key in a per-signal JSON object. ``signals`` renames
-    payload names to the model's. ``rebirth_s``: a Sparkplug B node is asked for its births no more often than this;
-    0 = never.
+    ``topic`` is a template (`topic_template`). ``format`` is a key of `registry.FORMATS`. The payload's keys are named
+    by paths (`paths.Path`): ``time`` the time (absent: time of arrival), ``vehicle_field`` the vehicle, ``values`` the
+    signals (absent: they are beside the time), ``rows`` the list of a batch (absent: the payload is the list),
+    ``value`` the number in an object of one signal. ``name``: signals are a list of such objects, and this is the path
+    of a signal's name in them. ``signal``: the one signal of the topic. ``signals`` renames the payload's names, or
+    paths, to the model's. ``rebirth_s``: a Sparkplug B node is asked for its births no more often than this; 0 = never.
     """
 
     topic: Annotated[str, Meta(min_length=1, max_length=1024)]
     format: Annotated[str, Meta(extra_json_schema={"enum": [*FORMATS]})] = "json"
     vehicle: Annotated[str, Meta(min_length=1, max_length=MAX_VEHICLE)] | None = None
-    vehicle_field: str | None = None
-    time: str | None = None
+    vehicle_field: Where | None = None
+    time: Where | None = None
     time_unit: TimeUnit = "s"
-    values: str | None = None
-    rows: str | None = None
-    value: str = "value"
-    signals: dict[str, str] = {}
+    values: Where | None = None
+    rows: Where | None = None
+    name: Where | None = None
+    value: Where = "value"
+    signal: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    signals: Annotated[dict[str, str], Meta(max_length=MAX_RENAMED)] = {}
     rebirth_s: Annotated[float, Meta(ge=0, le=31_536_000)] = 60.0
 
     def problem(self) -> str | None:
@@ -65,12 +78,17 @@ class Input(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         template, decoder = TopicTemplate(self.topic), decoder_class(self.format)
         if template.problem:
             return f"topic: {template.problem}"
-        if not (self.vehicle or self.vehicle_field or "vehicle" in template.fields):
+        if not (self.vehicle or self.vehicle_field or "vehicle" in template.fields or decoder.NAMES_VEHICLE):
             return "expected a vehicle: {vehicle} in the topic, vehicle_field, or vehicle"
         if problem := decoder.problem(self, template.fields):
             return f"format {self.format}: {problem}"
         unknown, known = set(template.fields) - decoder.FIELDS, ", ".join(sorted(decoder.FIELDS))
         return f"topic: expected fields of {known}, got unknown field {{{min(unknown)}}}" if unknown else None
+
+    def without_effect(self) -> list[str]:
+        """The keys that are set and that this format does not read."""
+        used, plain = decoder_class(self.format).KEYS, Input(topic=self.topic)
+        return [key for key in FORMAT_KEYS if key not in used and getattr(self, key) != getattr(plain, key)]
 
 
 class Row(NamedTuple):
@@ -95,14 +113,38 @@ class Requests:
     wanted: set[str] = field(default_factory=set)
 
 
+class SignalDrops:
+    """Which signals' values were left out, and why; names are of senders, so their number and length are bounded."""
+
+    def __init__(self, columns: Iterable[str]) -> None:
+        self._columns = frozenset(columns)
+        self._strangers = 0
+        self.counts: dict[str, Counter[str]] = {}
+
+    def add(self, name: str, reason: str) -> None:
+        """One value of this signal."""
+        counts = self.counts.get(name)
+        if counts is None:
+            if name not in self._columns:
+                name = name[:MAX_NAME] if self._strangers < MAX_STRANGERS else OTHERS
+                self._strangers += name not in self.counts
+            counts = self.counts.setdefault(name, Counter())
+        counts[reason] += 1
+
+
 class Decoder(ABC):
     """What every payload format promises; the suite in ``tests/edge/payloads/test_payloads.py`` checks all formats.
 
     A format defines `decode` and `names`; all else has a default. ``columns`` maps the models' signal names to columns.
+    ``drops``: which signals' values were left out.
     """
 
     FIELDS: ClassVar[frozenset[str]] = FIELD_NAMES
     """The fields that a topic template of this format may name."""
+    KEYS: ClassVar[frozenset[str]] = frozenset(FORMAT_KEYS)
+    """Which of `FORMAT_KEYS` the format reads."""
+    NAMES_VEHICLE: ClassVar[bool] = False
+    """Whether every payload of this format names its vehicles."""
     neighbours: tuple[str, ...] = ()
     """Topic templates of further messages, which go to `overhear` instead of `decode`."""
     requests: Requests | None = None
@@ -111,8 +153,13 @@ class Decoder(ABC):
     def __init__(self, spec: Input, columns: Mapping[str, int]) -> None:
         self._spec = spec
         self._width = len(columns)
+        # A topic's levels are joined with dots, and may be written with the slashes that they have in the topic.
+        self._renames = {
+            name.replace("/", ".") if "{signal+}" in spec.topic else name: ours for name, ours in spec.signals.items()
+        }
         self._columns = {name: column for name, column in columns.items() if name not in spec.signals.values()}
-        self._columns.update({name: columns[ours] for name, ours in spec.signals.items() if ours in columns})
+        self._columns.update({name: columns[ours] for name, ours in self._renames.items() if ours in columns})
+        self.drops = SignalDrops(self._columns)
 
     @classmethod
     def problem(cls, spec: Input, fields: tuple[str, ...]) -> str | None:
@@ -146,7 +193,12 @@ class Decoder(ABC):
 
     def _renamed(self, names: Iterable[str]) -> list[str]:
         """Payload names as the models call them, each once."""
-        return list(dict.fromkeys(self._spec.signals.get(name, name) for name in names))
+        return list(dict.fromkeys(self._renames.get(name, name) for name in names))
+
+    def _drop(self, name: str, reason: str, counts: Counter[str]) -> None:
+        """Count one value that was left out."""
+        counts[reason] += 1
+        self.drops.add(name, reason)
 
 
 def open_decoder(spec: Input, columns: Mapping[str, int]) -> Decoder:

@@ -1,41 +1,58 @@
 """A batch of JSON objects in one message."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from tickover.payloads.base import MAX_ROWS, PayloadError, Row
-from tickover.payloads.json_object import JsonDecoder
+from tickover.payloads.base import FORMAT_KEYS, MAX_ROWS, PayloadError, Row
+from tickover.payloads.json_object import JsonDecoder, unless_all
+from tickover.payloads.paths import MISSING
+from tickover.payloads.paths import Path as PayloadPath
 from tickover.payloads.strict_json import parse_json
 
 
 class JsonBatch(JsonDecoder):
     """``[{"time": 1, "engine_speed": 812}, …]``, or that list under the key ``rows``.
 
-    A bad row is counted and left out; its neighbours stay.
+    A bad row is counted and left out; its neighbours stay. One object alone is a batch of one: senders that gather rows
+    send a lone one without the list. Time and vehicle may stand beside the list, for all its rows.
     """
+
+    KEYS = frozenset(FORMAT_KEYS) - {"signal"}
 
     def decode(self, fields: Mapping[str, str], payload: bytes, counts: Counter[str]) -> list[Row]:
         """The rows that can be read."""
-        return list(self._good_rows(fields, self._items(payload), counts))
+        whole = parse_json(payload)
+        items = self._items(whole)
+        if self._name_path is not None and self._values_path is None:
+            return self._pairs(fields, items, (whole,), counts)
+        return self._good_rows(((fields, item) for item in items), whole, counts)
 
     def names(self, fields: Mapping[str, str], payload: bytes) -> list[str]:
         """The keys with a number, of all objects."""
-        return self._names(self._items(payload))
+        return self._names(fields, self._items(parse_json(payload)))
 
-    def _items(self, payload: bytes) -> list[Any]:
-        items = parse_json(payload)
+    def _items(self, whole: Any) -> list[Any]:
+        items = whole
         if self._spec.rows is not None:
-            items = items.get(self._spec.rows) if isinstance(items, dict) else None
-        if not isinstance(items, list):
+            items = PayloadPath(self._spec.rows).find(whole)
+            if items is MISSING and type(whole) is dict:
+                items = whole
+        if type(items) is dict and (items is whole):
+            items = [items]
+        if type(items) is not list:
             raise PayloadError("not_a_list")
         if len(items) > MAX_ROWS:
             raise PayloadError("too_many_rows")
         return items
 
-    def _good_rows(self, fields: Mapping[str, str], items: list[Any], counts: Counter[str]) -> Iterable[Row]:
-        for item in items:
+    def _good_rows(self, items: Any, whole: object, counts: Counter[str]) -> list[Row]:
+        """The rows of objects, each with the topic's fields that hold for it."""
+        rows: list[Row] = []
+        refused: list[PayloadError] = []
+        for fields, item in items:
             try:
-                yield self._row(fields, item, counts)
+                rows += self._rows(fields, item, whole, counts)
             except PayloadError as error:
-                counts[error.reason] += 1
+                refused.append(error)
+        return unless_all(rows, refused, counts)

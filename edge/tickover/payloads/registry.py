@@ -6,7 +6,9 @@ from typing import Any, Final
 FORMATS: Final[dict[str, str]] = {
     "json": "tickover.payloads.json_object:JsonObject",
     "json_batch": "tickover.payloads.json_batch:JsonBatch",
+    "json_by_vehicle": "tickover.payloads.json_by_vehicle:JsonByVehicle",
     "value": "tickover.payloads.single_value:SingleValue",
+    "ruuvi": "tickover.payloads.ruuvi:Ruuvi",
     "sparkplug_b": "tickover.payloads.sparkplug:SparkplugB",
 }
 """``format`` in the configuration file to its `base.Decoder`, as ``module:Class``.

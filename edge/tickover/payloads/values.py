@@ -2,48 +2,163 @@
 
 import functools
 import math
+import re
 from collections import Counter
 from collections.abc import Hashable
 from typing import Final
 
-from tickover.core.time_format import parse_iso
+from tickover.core.time_format import iso, parse_iso
+from tickover.core.values import SECOND
 from tickover.payloads.base import MAX_VEHICLE, PayloadError
 
 NAMES_REMEMBERED: Final = 16_384
 """Vehicle names that need no second check."""
 FLOAT32_MAX: Final = 3.4028234663852886e38
-LATEST: Final = 7_258_118_400_000_000
-"""2200-01-01 in microseconds: a later time, or one before 1970, is refused as ``bad_time``."""
-MICROSECONDS: Final = {"s": 1e6, "ms": 1e3, "us": 1.0}
+EARLIEST: Final = 946_684_800 * SECOND
+LATEST: Final = 4_102_444_800 * SECOND
+"""2000-01-01 and 2100-01-01 in microseconds: a time outside is one of a wrong unit, or of a clock that was never set,
+and is refused as ``bad_time``. Age alone is no reason."""
+EARLIEST_S: Final = EARLIEST / SECOND
+LATEST_S: Final = LATEST / SECOND
+IN_A_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+"""How many of each unit of time."""
+MAX_TEXT: Final = 64
+"""A longer text is no number and no time."""
+
+NO_NUMBER: Final = "not_a_number"
+NOT_FINITE: Final = "not_finite"
+MISSING_WORDS: Final = frozenset(
+    {"", "-", "--", "n/a", "na", "none", "null", "nil", "unavailable", "undefined", "unknown"}
+)
+"""Texts that senders use for "no value", as null is used."""
+SWITCH_WORDS: Final = {"true": 1.0, "on": 1.0, "yes": 1.0, "false": 0.0, "off": 0.0, "no": 0.0}
+"""Texts that senders use for 1 and 0."""
+_NUMBER: Final = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+_UNIT_ATOM: Final = r"(?![eExX](?!\w))[^\W\d_]{1,12}[23²³]?"
+_QUANTITY: Final = re.compile(
+    rf"({_NUMBER})\s*"
+    rf"(?:[°%‰'\"]|°?\s?{_UNIT_ATOM}(?:[/·*.^-]\s?(?:100\s?)?{_UNIT_ATOM}){{0,3}}|deg(?:rees)? [CFcf]|1/min)?"
+)
+"""A number and perhaps its unit: ``60 km/h``, ``88 °C``, ``8.1 l/100km``, ``9.8 m/s2``; no date, no clock, no list."""
+_HEX: Final = re.compile(r"0[xX][0-9A-Fa-f]{1,16}")
+_NOT_FINITE_WORD: Final = re.compile(r"[+-]?(?:nan|inf(?:inity)?|1\.#[a-z]+\d*)(?:\(.*\))?", re.IGNORECASE)
+"""As C, Python and Windows print what is no number."""
+_PLAIN: Final = re.compile(_NUMBER)
+
+
+def number_of(value: object) -> tuple[float, str]:
+    """A payload's value as a float that fits float32; else NaN and the reason, which is empty for "no value".
+
+    Takes numbers, booleans (1 and 0), and texts of a number, with or without a unit; the unit is not converted.
+    """
+    if type(value) is float or type(value) is int:
+        return (float(value), "") if -FLOAT32_MAX <= value <= FLOAT32_MAX else (math.nan, NOT_FINITE)
+    if value is None:
+        return math.nan, ""
+    if type(value) is bool:
+        return float(value), ""
+    if type(value) is bytes and len(value) <= MAX_TEXT:
+        value = value.decode("utf-8", "replace")
+    return _number_in(value) if type(value) is str and len(value) <= MAX_TEXT else (math.nan, NO_NUMBER)
 
 
 def finite(value: object, counts: Counter[str]) -> float:
-    """The value as a float that fits float32, or NaN with the reason counted. None is a silent NaN."""
-    if type(value) is float or type(value) is int:
-        if -FLOAT32_MAX <= value <= FLOAT32_MAX:
-            return float(value)
-        counts["not_finite"] += 1
-    elif value is not None:
-        counts["not_a_number"] += 1
-    return math.nan
+    """`number_of` with the reason counted."""
+    number, reason = number_of(value)
+    if reason:
+        counts[reason] += 1
+    return number
+
+
+def _number_in(text: str) -> tuple[float, str]:
+    text = text.strip(" \t\r\n\0")
+    word = text.lower()
+    if word in MISSING_WORDS:
+        return math.nan, ""
+    if word in SWITCH_WORDS:
+        return SWITCH_WORDS[word], ""
+    if _HEX.fullmatch(text):
+        return float(int(text, 16)), ""
+    if found := _QUANTITY.fullmatch(text):
+        number = float(found[1])
+        return (number, "") if abs(number) <= FLOAT32_MAX else (math.nan, NOT_FINITE)
+    return math.nan, NOT_FINITE if _NOT_FINITE_WORD.fullmatch(text) else NO_NUMBER
 
 
 def event_time(value: object, unit: str) -> int:
-    """Microseconds since the epoch of a payload's time; PayloadError ``bad_time``. Naive ISO times are UTC."""
+    """Microseconds since the epoch of a payload's time, a number or a text; PayloadError ``bad_time`` says why not.
+
+    An ISO 8601 text is one whatever the ``unit``; without an offset it is UTC.
+    """
+    if type(value) is float and EARLIEST_S < value < LATEST_S and unit == "s":  # the common case
+        return round(value * SECOND)
+    time = microseconds(value, unit)
+    if time is None:
+        likely = likely_unit(value)
+        cure = f'; set inputs.time_unit = "{likely}"' if likely else ""
+        raise PayloadError("bad_time", f"expected {_expected(unit)}, got {_shown(value)}{cure}")
+    if not EARLIEST <= time <= LATEST:
+        raise PayloadError("bad_time", _impossible(value, unit, time))
+    return time
+
+
+def microseconds(value: object, unit: str) -> int | None:
+    """The same without a look at the range; None when the value is no time."""
+    if type(value) is str:
+        return _time_in(value, unit)
+    if unit == "iso" or not (type(value) is int or type(value) is float):
+        return None
+    return _scaled(value, unit)
+
+
+def likely_unit(value: object) -> str | None:
+    """The unit of time in which a value is a time of our years, or None."""
+    for unit in (*IN_A_SECOND, "iso"):
+        time = microseconds(value, unit)
+        if time is not None and EARLIEST <= time <= LATEST:
+            return "iso" if type(value) is str and not _PLAIN.fullmatch(value.strip()) else unit
+    return None
+
+
+def _scaled(value: float, unit: str) -> int | None:
     try:
-        if unit == "iso" and type(value) is str:
-            return _in_range(parse_iso(value))
-        if unit != "iso" and (type(value) is float or type(value) is int):
-            return _in_range(round(value * MICROSECONDS[unit]))
+        if type(value) is int:  # exact: a float holds no nanoseconds of today
+            return value * SECOND // IN_A_SECOND[unit]
+        return round(value * (SECOND / IN_A_SECOND[unit]))
+    except (ValueError, OverflowError):  # NaN and infinity
+        return None
+
+
+def _time_in(text: str, unit: str) -> int | None:
+    text = text.strip(" \t\r\n\0")
+    if not text or len(text) > MAX_TEXT:
+        return None
+    try:
+        if unit != "iso" and _PLAIN.fullmatch(text):
+            return _scaled(int(text) if text.isdecimal() else float(text), unit)
+        return parse_iso(text.removesuffix("UTC").rstrip())
     except (ValueError, OverflowError):
-        pass
-    raise PayloadError("bad_time")
+        return None
 
 
-def _in_range(time: int) -> int:
-    if 0 <= time <= LATEST:
-        return time
-    raise PayloadError("bad_time")
+def _expected(unit: str) -> str:
+    return "an ISO 8601 time" if unit == "iso" else f"a number of {unit} since 1970, or an ISO 8601 time"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+
+
+def _impossible(value: object, unit: str, time: int) -> str:
+    """What is wrong with a time that is out of range, and the unit in which it is not."""
+    try:
+        where = f"is {iso(time)[:10]}"
+    except (OverflowError, ValueError):
+        where = "is beyond the year 9999"
+    likely = likely_unit(value)
+    cure = f'; set inputs.time_unit = "{likely}"' if likely else ", before 2000 or after 2099: set the sender's clock"
+    return f"{_shown(value)} in {unit} {where}{cure}"
 
 
 @functools.lru_cache(maxsize=NAMES_REMEMBERED, typed=True)
@@ -59,4 +174,4 @@ def vehicle_name(value: Hashable) -> str:
         and not value.startswith("$")
     ):
         return value
-    raise PayloadError("bad_vehicle")
+    raise PayloadError("bad_vehicle", f"got {_shown(value)}")

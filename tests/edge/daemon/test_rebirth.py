@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker import Broker, wait_until
-from daemon_process import MODEL, Daemon, Row, Watcher, as_told, drive, replayed
+from daemon_process import MODEL, START, Daemon, Row, Watcher, as_told, drive, replayed
 from tickover.daemon.config import Vehicles
 from tickover.daemon.intake import Intake
 from tickover.daemon.requests import AT_ONCE, PAUSE_S
@@ -20,7 +20,7 @@ COLUMNS = ("coolant", "rpm", "speed")
 REBIRTH_S = 2.0
 
 
-def body(seq: int | None, stamp: float = 1.0, birth: bool = False, **shown: float) -> bytes:
+def body(seq: int | None, stamp: float = START, birth: bool = False, **shown: float) -> bytes:
     """A payload whose metrics carry aliases; names too when it is a birth."""
     message = Payload(timestamp=round(stamp * 1000))
     if seq is not None:
@@ -41,7 +41,7 @@ class Heard:
         self.now = 1000.0
 
     def take(self, topic: str, payload: bytes = b"") -> None:
-        self.intake.take(Received(topic, payload, 10**15, None), synced=False)
+        self.intake.take(Received(topic, payload, START * 10**6, None), synced=False)
 
     def asked(self, after: float = PAUSE_S) -> list[str]:
         self.now += after

@@ -126,27 +126,31 @@ def test_a_killed_recorder_leaves_readable_files_and_the_next_one_gets_the_rest(
 
 
 FORMATS = {
-    "json": (Input(topic="t/{vehicle}", time="time"), {"vehicle": "v"}, b'{"time": 5, "a": 1, "b": 2.5, "id": "x"}'),
+    "json": (
+        Input(topic="t/{vehicle}", time="time"),
+        {"vehicle": "v"},
+        b'{"time": 1700000005, "a": 1, "b": 2.5, "id": "x"}',
+    ),
     "nested": (
         Input(topic="t", vehicle_field="truck", time="at", time_unit="ms", values="v"),
         {},
-        b'{"truck": "v", "at": 5000, "v": {"a": 1, "b": 2.5}}',
+        b'{"truck": "v", "at": 1700000005000, "v": {"a": 1, "b": 2.5}}',
     ),
     "json_batch": (
         Input(topic="t/{vehicle}", format="json_batch", time="time"),
         {"vehicle": "v"},
-        b'[{"time": 5, "a": 1, "b": 2.5}, {"time": 6, "a": 2}]',
+        b'[{"time": 1700000005, "a": 1, "b": 2.5}, {"time": 1700000006, "a": 2}]',
     ),
     "value": (
         Input(topic="t/{vehicle}/{signal}", format="value", time="time"),
         {"vehicle": "v", "signal": "a"},
-        b'{"time": 5, "value": 1}',
+        b'{"time": 1700000005, "value": 1}',
     ),
     "sparkplug_b": (
         Input(topic="spBv1.0/+/{kind}/{vehicle}", format="sparkplug_b"),
         {"kind": "NBIRTH", "vehicle": "v"},
         Payload(
-            timestamp=5000,
+            timestamp=1_700_000_005_000,
             metrics=[
                 {"name": "a", "datatype": 9, "float_value": 1},
                 {"name": "b", "datatype": 10, "double_value": 2.5},
@@ -166,7 +170,7 @@ def test_every_payload_format_is_heard_without_naming_its_signals(name: str) -> 
     listener = Listener([Input(topic="other/{vehicle}"), spec])
     rows = listener.rows(topic.replace("+", "group"), payload, arrival=7)
     assert rows[0].vehicle == "v"
-    assert rows[0].time == 5 * SECOND
+    assert rows[0].time == T0 + 5 * SECOND
     assert rows[0].values["a"] == 1.0
     assert rows[0].values.get("b") == (None if name == "value" else 2.5)
     assert set(listener.columns) <= {"a", "b"}
@@ -174,7 +178,7 @@ def test_every_payload_format_is_heard_without_naming_its_signals(name: str) -> 
 
 def test_more_signals_than_a_model_can_have_are_counted() -> None:
     listener = Listener([Input(topic="t/{vehicle}", time="time")])
-    payload = json.dumps({"time": 1, **{f"s{number}": 1 for number in range(600)}}).encode()
+    payload = json.dumps({"time": T0 / SECOND, **{f"s{number}": 1 for number in range(600)}}).encode()
     [row] = listener.rows("t/v", payload, arrival=0)
     assert len(row.values) == 512
     assert listener.counts["unknown_signal"] == 88

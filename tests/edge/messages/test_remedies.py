@@ -71,13 +71,13 @@ def test_readings_far_from_the_clock_are_told_once_for_each_vehicle(
 ) -> None:
     now = time.time()
     with Daemon(tmp_path, broker.port) as daemon, Truck(broker, "t2") as other:
-        truck.send([((now + second) / 1000, {"rpm": 49.0}) for second in range(3)])  # ms are configured, s come
+        truck.send([(now - 90 * 86_400 + second, {"rpm": 49.0}) for second in range(3)])
         other.send([(now, {"rpm": 49.0})])
         wait_until(lambda: watcher.answer("status")["result"]["rows"] == 4, 5, "taken")
         (line,) = lines(daemon, "behind this clock")
         assert "times are" in line
         assert "vehicle=t1" in line
-        assert "inputs.time_unit" in line
+        assert "unless this is an old log" in line
 
 
 @pytest.mark.parametrize(("counts", "told"), [({}, 1), ({"bad_json": 1}, 0), ({"rows": 1}, 0)])
@@ -153,7 +153,8 @@ def test_doctor_says_that_no_name_is_a_models_and_that_times_are_far(broker: Bro
     for shown, state, said in (
         ({"time": time.time(), "temp": 1.0}, "fail", "none is a model's; they are: temp"),
         ({"time": time.time(), "rpm": 1.0}, "warn", "2 that the models need were not received: coolant, speed"),
-        ({"time": time.time() / 1000, "rpm": 1.0}, "warn", "days behind this clock"),
+        ({"time": time.time() - 90 * 86_400, "rpm": 1.0}, "warn", "days behind this clock"),
+        ({"time": time.time() / 1000, "rpm": 1.0}, "fail", "inputs.time_unit"),
     ):
         config = plain(broker, tmp_path)
         with publishing(broker, json.dumps(shown)):

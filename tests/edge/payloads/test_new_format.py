@@ -25,18 +25,18 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def incoming(topic: str, payload: bytes) -> Received:
-    return Received(topic, payload, 10**15, None)
+    return Received(topic, payload, 18 * 10**14, None)
 
 
 def test_the_daemon_takes_it_in_asks_its_senders_and_overhears_its_neighbours() -> None:
     intake = Intake([SPEC], ("coolant", "rpm"), Vehicles(), lambda _: False)
     assert intake.filters == ["plant/+/+", "plant/+/+/ask"]
-    assert intake.take(incoming("plant/north/t1", b"17.5;N=812.5;oil=3"), synced=False) is None
+    assert intake.take(incoming("plant/north/t1", b"1700000017.5;N=812.5;oil=3"), synced=False) is None
     assert intake.take(incoming("plant/north/t1", b"junk"), synced=False) == "bad_pairs"
     assert intake.take(incoming("plant/north/t1/ask", b""), synced=False) is None
     (rows,) = intake.drain()
     time, values = rows.arrays(2)
-    assert (rows.vehicle, time.tolist(), values[0, 1]) == ("t1", [17_500_000], 812.5)
+    assert (rows.vehicle, time.tolist(), values[0, 1]) == ("t1", [1_700_000_017_500_000], 812.5)
     assert intake.counts == Counter(rows=1, unknown_signal=1, bad_pairs=1, overheard=1)
 
     intake.take(incoming("plant/north/t2", b";N=1"), synced=False)
@@ -50,7 +50,7 @@ def test_the_daemon_takes_it_in_asks_its_senders_and_overhears_its_neighbours() 
 def test_it_is_recorded_under_the_models_names(tmp_path: Path) -> None:
     listener = Listener([SPEC])
     recorder = Recorder(TripFiles(tmp_path, 10**9), "jsonl", gap_s=60, file_bytes=10**9)
-    for payload in (b"17.5;N=812.5", b"18.5;N=813;coolant=88", b"junk"):
+    for payload in (b"1700000017.5;N=812.5", b"1700000018.5;N=813;coolant=88", b"junk"):
         for row in listener.rows("plant/north/t1", payload, arrival=0):
             recorder.add(row)
     assert [*listener.columns] == ["rpm", "coolant"]
@@ -65,7 +65,7 @@ def test_a_decoder_that_cannot_name_the_signals_ends_no_recording(monkeypatch: p
 
     monkeypatch.setattr(KeyValue, "names", refuse)
     listener = Listener([SPEC])
-    assert listener.rows("plant/north/t1", b"17.5;N=812.5", arrival=0) == []
+    assert listener.rows("plant/north/t1", b"1700000017.5;N=812.5", arrival=0) == []
     assert listener.counts == Counter(rows=1, unknown_signal=1)
 
 
@@ -83,5 +83,5 @@ def test_a_configuration_may_name_it_and_its_own_fields_and_a_wrong_table_is_ref
     path.write_text(text % "csv")
     with pytest.raises(ConfigError) as refusal:
         load_config(path)
-    known = "json, json_batch, value, sparkplug_b, key_value"
+    known = "json, json_batch, json_by_vehicle, value, ruuvi, sparkplug_b, key_value"
     assert str(refusal.value) == f"{path}: inputs[0]: format: expected {known}, got 'csv'"

@@ -10,6 +10,8 @@ from tickover.payloads.sparkplug import Payload
 SPEC = Input(topic="spBv1.0/{group}/{kind}/{vehicle}/{device}", format="sparkplug_b", signals={"Engine/RPM": "rpm"})
 COLUMNS = {"rpm": 0, "coolant": 1}
 INT16 = 2
+T = 1_500_000_000_000
+"""Milliseconds."""
 
 
 def fields(kind: str, device: str = "ecu") -> dict[str, str]:
@@ -17,21 +19,21 @@ def fields(kind: str, device: str = "ecu") -> dict[str, str]:
 
 
 def birth() -> bytes:
-    message = Payload(timestamp=1000, seq=0)
+    message = Payload(timestamp=T, seq=0)
     message.metrics.add(name="Engine/RPM", alias=1, datatype=9).float_value = 600.0
     message.metrics.add(name="coolant", alias=2, datatype=INT16).int_value = 2**16 - 5
     return message.SerializeToString()
 
 
 def data(alias: int, **value: float) -> bytes:
-    message = Payload(timestamp=2000)
+    message = Payload(timestamp=T + 1000)
     message.metrics.add(alias=alias, **value)
     return message.SerializeToString()
 
 
 def test_a_birth_is_data_too_and_signed_values_are_signed() -> None:
     (row,) = open_decoder(SPEC, COLUMNS).decode(fields("DBIRTH"), birth(), Counter())
-    assert (row.time, row.values) == (1_000_000, [600.0, -5.0])
+    assert (row.time, row.values) == (T * 1000, [600.0, -5.0])
 
 
 def test_aliases_of_the_birth_name_later_metrics_and_survive_a_restart() -> None:
@@ -51,12 +53,12 @@ def test_an_alias_nobody_named_is_counted() -> None:
 
 
 def test_metrics_at_different_times_are_different_rows_and_null_is_no_reading() -> None:
-    message = Payload(timestamp=9000)
-    message.metrics.add(name="Engine/RPM", timestamp=5000).double_value = 1.0
-    message.metrics.add(name="coolant", timestamp=6000).double_value = 2.0
+    message = Payload(timestamp=T + 9000)
+    message.metrics.add(name="Engine/RPM", timestamp=T + 5000).double_value = 1.0
+    message.metrics.add(name="coolant", timestamp=T + 6000).double_value = 2.0
     message.metrics.add(name="coolant", is_null=True)
     rows = open_decoder(SPEC, COLUMNS).decode(fields("DDATA"), message.SerializeToString(), Counter())
-    assert [row.time for row in rows] == [5_000_000, 6_000_000, 9_000_000]
+    assert [row.time for row in rows] == [(T + late) * 1000 for late in (5000, 6000, 9000)]
     assert rows[2].values[1] != rows[2].values[1]
 
 
