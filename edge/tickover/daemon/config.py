@@ -83,7 +83,7 @@ class Out(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Config(Tables, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file."""
 
-    inputs: Annotated[tuple[Input, ...], Meta(min_length=1)]
+    inputs: tuple[Input, ...] = ()
     models: Annotated[tuple[Model, ...], Meta(min_length=1)]
     state: State
     outbox: OutboxBounds = OutboxBounds()
@@ -109,6 +109,8 @@ def load_config(path: Path) -> Config:
 def _problems(config: Config) -> list[tuple[str, str]]:
     found = config.transport_problems()
     found += [(f"inputs[{number}]", item.problem()) for number, item in enumerate(config.inputs)]
+    if not config.inputs and config.bus is None:
+        found.append(("inputs", "expected at least one table [[inputs]], or a table [bus]; got none"))
     names = [model.detector for model in config.models]
     if len(set(names)) < len(names):
         found.append(("models", f"expected a different detector name for each, got {', '.join(names)}"))

@@ -5,7 +5,7 @@ import os
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -19,6 +19,9 @@ from tickover.host.clock import now_us
 from tickover.host.log_fields import fields
 from tickover.messages import remedies
 from tickover.messages.notices import Kind
+
+if TYPE_CHECKING:
+    from tickover.daemon.bus import LiveBus
 
 logger: Final = logging.getLogger("tickover.daemon.health")
 
@@ -40,8 +43,16 @@ def resident_mb() -> float:
 class Health:
     """Makes the report, and publishes it with what follows from it: the line of drops, the notice of late readings."""
 
-    def __init__(self, config: Config, engine: Engine, outbox: Outbox, connection: Connection, uplink: Uplink) -> None:
-        self._uplink = uplink
+    def __init__(
+        self,
+        config: Config,
+        engine: Engine,
+        outbox: Outbox,
+        connection: Connection,
+        uplink: Uplink,
+        bus: "LiveBus | None" = None,
+    ) -> None:
+        self._uplink, self._bus = uplink, bus
         self._late_share = config.vehicles.late_share
         self._engine, self._outbox, self._connection = engine, outbox, connection
         self._rates, self._drops = Rates(), Drops()
@@ -75,6 +86,7 @@ class Health:
             "connected": self._connection.up,
             "clock_synced": engine.synced,
             "memory_mb": round(resident_mb(), 1),
+            **({"bus": self._bus.report()} if self._bus else {}),
         }
 
     def _by_signal(self) -> dict[str, dict[str, int]]:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tickover.core.values import SECOND
+from tickover.core.values import SECOND, DoubleArray, TimeArray
 from tickover.daemon.config import Vehicles
 from tickover.daemon.events import Rows, rows_of
 from tickover.daemon.requests import Requester
@@ -120,6 +120,15 @@ class Intake:
             advice = advise(self._inputs[number], self._signals, error, message.payload)
         self.advice = advice
         self.unread.refused(number, message, error.reason, advice)
+
+    def take_rows(self, vehicle: str, time: TimeArray, values: DoubleArray, arrival: int, synced: bool) -> None:
+        """Take rows that came in no message: times ``[N]``, values ``[N, F]`` in the order of the columns."""
+        latest = arrival + self._max_ahead if synced else None
+        try:
+            for stamp, row in zip(time.tolist(), values.tolist(), strict=True):
+                self._gather(Row(vehicle, stamp, row), arrival, latest)
+        except PayloadError as error:
+            self.counts[error.reason] += len(time)
 
     def drain(self) -> list[Rows]:
         """What was gathered, one event per vehicle."""

@@ -6,7 +6,7 @@ One thread; what receives and sends may have others (`tickover.transports.base.S
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tickover.daemon import commands
 from tickover.daemon.config import Config
@@ -23,6 +23,9 @@ from tickover.host.clock import now_us
 from tickover.storage.store import Store
 from tickover.transports.base import Connected, Disconnected, Published, Received, Subscribed
 
+if TYPE_CHECKING:
+    from tickover.daemon.bus import LiveBus
+
 BATCH: Final = 1000
 """Messages taken at once: as many as force a commit by default. More are no faster, and the memory for them stays."""
 WAIT_S: Final = 0.05
@@ -32,6 +35,15 @@ GATHER_S, FEW_VEHICLES = 0.01, 10
 run of the model, which costs a fleet of 1,000 half the CPU."""
 GOODBYE_S: Final = 1.0
 """How long the source may take to disconnect."""
+
+
+def open_live_bus(config: Config, engine: Engine) -> "LiveBus | None":
+    """The bus of the table ``[bus]``; None without one."""
+    if config.bus is None:
+        return None
+    from tickover.daemon.bus import LiveBus  # a daemon without a bus loads none of its decoding
+
+    return LiveBus(config.bus, engine.fleet.columns, engine.intake)
 
 
 class Daemon:
@@ -48,8 +60,9 @@ class Daemon:
         self.outbox = Outbox(store, transport.sink, config.outbox.refused_retry_s)
         self.engine = Engine(config, opened, store, self.source, self.outbox)
         self.engine.announcer.leaves_out = self.uplink.leaves_out
+        self.bus = open_live_bus(config, self.engine)
         self.connection = Connection(transport, instance, self.engine, self.outbox)
-        self.health = Health(config, self.engine, self.outbox, self.connection, self.uplink)
+        self.health = Health(config, self.engine, self.outbox, self.connection, self.uplink, self.bus)
         self.control = Control(config, self.engine, self.outbox, self.health)
         self.upkeep = Upkeep(config, transport, self.engine, self.outbox, self.connection, self.health, self.uplink)
         self._node = config.node
@@ -65,12 +78,16 @@ class Daemon:
         """Recover what the store holds, and begin to connect."""
         self.engine.start()
         self.connection.start()
+        if self.bus:
+            self.bus.start()
 
     def turn(self, wait: float = WAIT_S) -> None:
         """Once round: take what was received, run it, commit when due, send what may be sent."""
         gather = GATHER_S if len(self.engine.heard) > FEW_VEHICLES else 0.0
         for event in self.source.receive(wait, BATCH, gather):
             self._handlers[type(event)](event)
+        if self.bus:
+            self.bus.turn(now_us(), self.engine.synced)
         self.engine.run()
         self.upkeep.turn()
         self.engine.commit_when_due()
@@ -79,6 +96,8 @@ class Daemon:
     def stop(self, seconds: float) -> None:
         """Commit everything, send what can be sent within ``seconds``, disconnect."""
         end = time.monotonic() + seconds
+        if self.bus:
+            self.bus.stop()
         self.engine.commit(checkpoint=True)
         self.outbox.stand(self.engine.topics.status, self.connection.presence.status("stopped", now_us()))
         self.outbox.pump()

@@ -91,7 +91,12 @@ class Runner:
         config = load_config(self._path)
         for trouble in check_files(config):
             logger.warning(trouble)
-        return config, open_fleet(config, load)
+        opened = open_fleet(config, load)
+        if config.bus:
+            from tickover.daemon.bus import read_mapping
+
+            read_mapping(config.bus, opened.fleet.columns)
+        return config, opened
 
     def _reloaded(self, reload: Reload, held: Path) -> tuple[Config, Opened] | None:
         """The configuration and models as in the files now; None, and the reason logged, when they are wrong.

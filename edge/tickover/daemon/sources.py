@@ -4,11 +4,14 @@ The rest of the daemon knows `tickover.transports.base` only. A new transport is
 its table in `Tables`, and a line in `open_transport`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from tickover.transports.base import Sink, Source
+from tickover.transports.can.base import Filter, Port
+from tickover.transports.can.settings import SOCKETCAN, Bus
 from tickover.transports.mqtt.credentials import troubles
 from tickover.transports.mqtt.settings import Broker
 
@@ -17,6 +20,7 @@ class Tables(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The tables of the configuration that describe transports."""
 
     broker: Broker
+    bus: Bus | None = None
 
     @property
     def client_id(self) -> str:
@@ -25,7 +29,7 @@ class Tables(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def transport_problems(self) -> list[tuple[str, str | None]]:
         """What types alone cannot say: where, and what is wrong there (None: nothing)."""
-        return [("broker", self.broker.problem())]
+        return [("broker", self.broker.problem()), ("bus", self.bus.problem() if self.bus else None)]
 
 
 class Transport(NamedTuple):
@@ -43,6 +47,17 @@ def open_transport(tables: Tables) -> Transport:
     return Transport(link, link)
 
 
+def open_port(bus: Bus, filters: Sequence[Filter]) -> Port:
+    """The interface of the table ``[bus]``; OSError when it is not there."""
+    if bus.interface == SOCKETCAN:
+        from tickover.transports.can.socketcan import open_socket
+
+        return open_socket(bus.channel, filters)
+    from tickover.transports.can.library import open_bus  # python-can takes a quarter of a second
+
+    return open_bus(bus.interface, bus.channel, bus.options, filters)
+
+
 def check_files(tables: Tables) -> list[str]:
     """Read credentials and certificates as connecting will; ConfigError names what cannot be used.
 
@@ -50,5 +65,9 @@ def check_files(tables: Tables) -> list[str]:
     """
     from tickover.transports.mqtt import connection
 
+    if tables.bus and tables.bus.interface != SOCKETCAN:
+        from tickover.transports.can.library import check_installed
+
+        check_installed(tables.bus.interface)
     connection.check_files(tables.broker)
     return list(troubles(tables.broker))

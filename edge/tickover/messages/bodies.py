@@ -39,6 +39,18 @@ class Info(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     models: tuple[ModelInfo, ...]
 
 
+class BusHealth(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The bus that the daemon listens to. ``trouble``: why it is not open, empty when it is."""
+
+    interface: str
+    open: bool
+    trouble: str
+    frames: Count
+    error_frames: Count
+    dropped: Annotated[int, Meta(ge=0, description="frames that were lost because nobody took them in time")]
+    opened: Annotated[int, Meta(ge=0, description="how often the interface was opened")]
+
+
 class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Each minute. ``dropped``: by reason, how many readings or messages were refused, left out or repaired.
 
@@ -69,6 +81,7 @@ class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     clock_synced: bool
     memory_mb: Annotated[float, Meta(description="resident, 10^6 bytes; 0: unknown")]
     models: Annotated[dict[str, str], Meta(description="detector to digest")]
+    bus: BusHealth | UnsetType = UNSET
 
 
 class Request(Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from tickover.core.manifest import EpisodePolicy
 from tickover.daemon.config import Config
 from tickover.host.toml import decode
 from tickover.payloads.base import Input
+from tickover.transports.can.settings import Bus
 
 ROOT = paths.ROOT
 EXAMPLE = (ROOT / "deploy" / "tickover.toml").read_text(encoding="utf-8")
@@ -49,13 +50,13 @@ def test_the_defaults_that_the_example_shows_are_the_defaults() -> None:
 @pytest.mark.parametrize("section", [*Config.__struct_fields__])
 def test_the_example_names_every_key(section: str) -> None:
     kinds: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Config)}
-    kind = {"inputs": Input, "models": kinds["models"]}.get(section, kinds[section])
+    kind = {"inputs": Input, "bus": Bus, "models": kinds["models"]}.get(section, kinds[section])
     if section == "models":
         from tickover.daemon.config import Model as kind
-    table = re.search(rf"^\[+{section}\]+\n(.*?)(?=^\[|\Z)", EXAMPLE, re.MULTILINE | re.DOTALL)
+    table = re.search(rf"^(?:# )?\[+{section}\]+\n(.*?)(?=^(?:# )?\[|\Z)", EXAMPLE, re.MULTILINE | re.DOTALL)
     assert table, f"no table [{section}]"
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        shown = set(re.findall(r"^(?:# )?(\w+) = ", table[1], re.MULTILINE))
+        shown = set(re.findall(r"^(?:# *)?(\w+) = ", table[1], re.MULTILINE))
         assert shown == set(kind.__struct_fields__) - {"tls"}
 
 
