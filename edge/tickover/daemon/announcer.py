@@ -1,10 +1,12 @@
 """What is published where: alerts and notices turned into messages, with their topics, for the store."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from tickover.core.values import Alert, Phase, Severity
+from tickover.daemon.stale_groups import META_GROUPS, StaleGroups
 from tickover.host.clock import now_us
 from tickover.host.log_fields import fields
 from tickover.messages.alerts import encode_alert
@@ -31,12 +33,13 @@ class Announcer:
     ``is_shelved`` says whose alerts are not published; ``shelved`` counts these alerts.
     """
 
-    def __init__(self, topics: Topics, is_shelved: Callable[[str], bool]) -> None:
+    def __init__(self, topics: Topics, is_shelved: Callable[[str], bool], groups: bytes | None = None) -> None:
         self._topics, self._is_shelved = topics, is_shelved
         self._messages: list[Message] = []
         self._retained: dict[str, bytes] = {}
         self._state: dict[Kind, tuple[bool, str]] = {}
         self._node = topics.status.split("/")[-2]
+        self._groups = StaleGroups(self._node, groups)
         self.shelved = 0
         self.leaves_out: Callable[[Alert], bool] = lambda _: False
         """Which alerts are not told because too much went up already; see `tickover.daemon.uplink`."""
@@ -44,7 +47,7 @@ class Announcer:
     @property
     def waiting(self) -> bool:
         """True when something is to be stored and published."""
-        return bool(self._messages or self._retained)
+        return bool(self._messages or self._retained) or self._groups.due(time.monotonic())
 
     def alert(self, alert: Alert) -> None:
         """An alert, and its alarm topic: the alert while the episode is open, then empty."""
@@ -63,7 +66,17 @@ class Announcer:
         self._retained[topic] = b"" if ended else body
 
     def notice(self, notice: Notice) -> None:
-        """A notice, and its alarm topic."""
+        """A notice, and its alarm topic; those of signals that are not read are gathered first (`StaleGroups`)."""
+        if notice.kind is Kind.STALE_SIGNAL:
+            self._groups.take(notice, time.monotonic())
+        else:
+            self._tell(notice)
+
+    def forget(self, vehicle: str) -> None:
+        """A vehicle begins anew: what was gathered of it is nobody's."""
+        self._groups.forget(vehicle)
+
+    def _tell(self, notice: Notice) -> None:
         body = encode_notice(notice)
         where = self._topics.of(notice.vehicle, f"alert/{notice.kind}")
         rank = OVERFLOW_RANK if notice.kind is Kind.OUTBOX_OVERFLOW else NOTICE_RANK
@@ -76,6 +89,8 @@ class Announcer:
         for kind in Kind:
             if retained.get(self._topics.of(self._node, f"alarm/{kind}")):
                 self._state[kind] = (True, "")
+        end = f"/alarm/{Kind.STALE_SIGNAL}"
+        self._groups.resume(topic.split("/")[-3] for topic, body in retained.items() if body and topic.endswith(end))
 
     def clear(self, topics: Iterable[str]) -> None:
         """Clear alarm topics that may stand at the broker, from a time of which the store knows nothing."""
@@ -98,6 +113,12 @@ class Announcer:
 
     def settle(self, change: Change) -> dict[str, bytes]:
         """Move everything into the change; the retained topics that it changes."""
+        now = time.monotonic()
+        if self._groups.due(now):
+            for notice in self._groups.release(now):
+                self._tell(notice)
+        if self._groups.is_changed:
+            change.meta[META_GROUPS] = self._groups.encode()
         change.messages += self._messages
         retained, self._retained = self._retained, {}
         change.retained.update(retained)

@@ -16,6 +16,7 @@ from tickover.daemon.latest import Live
 from tickover.daemon.modes import Mode, Modes
 from tickover.daemon.outbox import Outbox
 from tickover.daemon.recovery import Keeper, Opened, models_change
+from tickover.daemon.stale_groups import META_GROUPS
 from tickover.daemon.startup_hints import FirstReadings
 from tickover.host.clock import is_synced, now_us
 from tickover.host.log_fields import fields
@@ -50,7 +51,7 @@ class Engine:
         self.intake = Intake(config.inputs, self.fleet.columns, config.vehicles, self._is_out_of_service)
         if learnt := store.meta(META_LEARNT):
             self.intake.restore(learnt)
-        self.announcer = Announcer(self.topics, self.is_shelved)
+        self.announcer = Announcer(self.topics, self.is_shelved, store.meta(META_GROUPS))
         self.announcer.resume(store.retained())
         self.committer = Committer(config.state, source, store, self.fleet, outbox)
         self.keeper = Keeper(store, opened)
@@ -156,6 +157,7 @@ class Engine:
         if not self.keeper.wake(vehicle):
             # The store may be new: alarms of an earlier one may stand at the broker, and nothing else would clear them.
             self.announcer.clear(self.topics.alarms(vehicle, (*self.opened.manifests, Kind.STALE_SIGNAL)))
+            self.announcer.forget(vehicle)
         self.apply(rows)
         if is_new:
             self.hints.met(vehicle, self.fleet.newest(vehicle), now_us())

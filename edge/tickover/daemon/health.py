@@ -109,7 +109,8 @@ class Health:
         body = msgspec.json.encode({**report, "models": self._engine.opened.digests})
         if self._uplink.allows(Use.HEALTH):
             self._outbox.remark(self._engine.topics.health, body)
-        self._engine.committer.change.meta[META_UPLINK] = self._uplink.encode()
+        if self._uplink.is_capped:  # else nothing hangs on it, and a parked truck would write each minute
+            self._engine.committer.change.meta[META_UPLINK] = self._uplink.encode()
         if self._metrics:
             self._metrics.show(report)
 

@@ -81,6 +81,11 @@ class Uplink:
         return True
 
     @property
+    def is_capped(self) -> bool:
+        """Whether there is an allowance."""
+        return self._per_vehicle > 0
+
+    @property
     def share(self) -> float:
         """How much of the day's allowance is used; 0 without one."""
         if not self._per_vehicle:
