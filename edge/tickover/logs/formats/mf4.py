@@ -21,6 +21,8 @@ from tickover.logs.formats.mf4_records import sorted_frames, unsorted_frames
 from tickover.logs.mapping import LogLayout
 from tickover.payloads.can.frames import Frames, joined
 
+MAX_START: Final = 1 << 62
+"""The latest start, nanoseconds: the year 2116."""
 MAX_GROUPS: Final = 256
 """Data groups with frames that are merged."""
 _LOCAL_TIME: Final = 1
@@ -55,17 +57,16 @@ class Mf4:
 
 
 def _start(header: Block, layout: LogLayout) -> int:
-    """The recording's start, microseconds; 0 when it has none."""
+    """The recording's start, nanoseconds; 0 when it has none."""
     if len(header.data) < 13:
         return 0
     nanoseconds, _, _, flags = struct.unpack_from("<QhhB", header.data)
-    micros = int(nanoseconds) // 1000
-    if micros > 250_000_000_000_000_000:
+    if nanoseconds > MAX_START:
         return 0
-    if flags & _LOCAL_TIME and layout.zone and micros:
-        wall = np.datetime64(micros, "us").astype("datetime64[us]").item()
-        return wall_clock.micros(wall, wall_clock.zone_of(layout.zone))
-    return micros
+    if flags & _LOCAL_TIME and layout.zone and nanoseconds:
+        wall = np.datetime64(nanoseconds // 1000, "us").item()
+        return wall_clock.micros(wall, wall_clock.zone_of(layout.zone)) * 1000
+    return int(nanoseconds)
 
 
 def _data_groups(file: File, header: Block) -> list[tuple[Block, list[Group]]]:

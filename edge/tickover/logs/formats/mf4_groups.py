@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from tickover.core.values import SECOND, TimeArray
+from tickover.core.values import TimeArray
 from tickover.errors import LogError
 from tickover.logs.formats.can_text import FD_LENGTHS
 from tickover.logs.formats.mf4_blocks import Block, File
@@ -17,6 +17,7 @@ from tickover.payloads.can.frames import EXTENDED, EXTENDED_MASK, FD_BYTES, STAN
 from tickover.payloads.can.layouts import SignalLayout
 
 Kind = Literal["data", "error", "remote", "other", "vlsd"]
+NANOSECONDS: Final = 1e9
 MAX_RECORD: Final = 65_536
 _FRAME: Final = re.compile(r"(CAN_DataFrame|CAN_ErrorFrame|CAN_RemoteFrame|LIN_\w+|FLX_\w+)(?:_\d+)?(?:\.(\w+))?$")
 _KINDS: Final[Mapping[str, Kind]] = {
@@ -75,7 +76,7 @@ class Group:
     def frames(self, records: ByteArray, payloads: list[bytes] | None, start: int) -> Frames:
         """Frames of records ``[N, size]``.
 
-        ``payloads``: their bytes where they lie elsewhere. ``start``: the file's, microseconds.
+        ``payloads``: their bytes where they lie elsewhere. ``start``: the file's, nanoseconds.
         """
         number = self.channels["ID"].raw(records).astype(np.uint32)
         ide = self.channels.get("IDE")
@@ -92,12 +93,13 @@ class Group:
             data, length = self._inline(records)
         else:
             data, length = _padded(payloads)
-        return Frames(self._time(records) + start, key, length, data, channel)
+        return Frames(self._time(records, start), key, length, data, channel)
 
-    def _time(self, records: ByteArray) -> TimeArray:
-        """Microseconds since the file's start."""
-        seconds = self.channels["time"].number(records) * SECOND
-        time: TimeArray = np.rint(np.clip(np.nan_to_num(seconds), -(2.0**60), 2.0**60)).astype(np.int64)
+    def _time(self, records: ByteArray, start: int) -> TimeArray:
+        """Microseconds, rounded once: some writers count from another moment than the first frame's."""
+        nanoseconds = self.channels["time"].number(records) * NANOSECONDS
+        offset = np.rint(np.clip(np.nan_to_num(nanoseconds), -(2.0**60), 2.0**60)).astype(np.int64)
+        time: TimeArray = (offset + (start + 500)) // 1000
         return time
 
     def _inline(self, records: ByteArray) -> tuple[ByteArray, np.ndarray]:
