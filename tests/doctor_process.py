@@ -8,9 +8,9 @@ from broker import Broker
 from daemon_process import MODEL
 
 
-def doctor(config: Path) -> tuple[int, dict[str, str], str]:
+def doctor(config: Path, *options: str) -> tuple[int, dict[str, str], str]:
     """Exit code, each check's state by name, everything said."""
-    command = [sys.executable, "-m", "tickover", "doctor", "--config", str(config)]
+    command = [sys.executable, "-m", "tickover", "doctor", "--config", str(config), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     lines = [line for line in done.stdout.splitlines()[:-1] if not line.startswith(" ")]
     return done.returncode, {line[6:22].strip(): line[:5].strip() for line in lines}, done.stdout + done.stderr

@@ -12,7 +12,8 @@ from broker import Broker
 
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 MOSQUITTO = DEPLOY / "mosquitto"
-CLIENTS = ("truck-1", "truck-2", "dispatcher", "depot")
+TRUCKS = ("truck-1", "truck-2")
+CLIENTS = ("dispatcher", "depot")
 
 
 class FleetBroker(Broker):
@@ -25,11 +26,13 @@ class FleetBroker(Broker):
         self.certs = folder / "certs"
         script = str(MOSQUITTO / "make-certs.sh")
         subprocess.run([script, str(self.certs), "broker", "localhost", "127.0.0.1"], check=True, capture_output=True)
+        subprocess.run([script, str(self.certs), "truck", *TRUCKS], check=True, capture_output=True)
+        subprocess.run([script, str(self.certs), "person", "alice"], check=True, capture_output=True)
         subprocess.run([script, str(self.certs), "client", *CLIENTS], check=True, capture_output=True)
         text = (MOSQUITTO / "mosquitto.conf").read_text()
         for old, new in (
             ("/etc/mosquitto/certs", str(self.certs)),
-            ("/etc/mosquitto/acl", str(MOSQUITTO / "acl")),
+            ("/etc/mosquitto/acl", str(self.certs / "acl")),
             ("/var/lib/mosquitto/", f"{folder}/"),
             ("listener 8883", f"listener {self.port} 127.0.0.1"),
             ("log_dest stdout", f"log_dest file {folder}/mosquitto.log"),
@@ -44,6 +47,18 @@ class FleetBroker(Broker):
         files = {"--ca": "ca.crt", "--cert": f"{name}.crt", "--key": f"{name}.key"}
         paths = [text for option, file in files.items() for text in (option, str(self.certs / file))]
         return ["--broker", self.address, *paths]
+
+    def files(self, name: str) -> dict[str, Path]:
+        """The TLS files of the client with this name, as `Connection` takes them."""
+        return {
+            "ca": self.certs / "ca.crt",
+            "certificate": self.certs / f"{name}.crt",
+            "key": self.certs / f"{name}.key",
+        }
+
+    def own(self, name: str) -> list[str]:
+        """Doctor's options for this client's certificate."""
+        return ["--cert", str(self.certs / f"{name}.crt"), "--key", str(self.certs / f"{name}.key")]
 
     def device_config(self, folder: Path, model: Path, name: str = "truck-1") -> Path:
         """The shipped sample configuration for a truck, with files and broker where they are here."""

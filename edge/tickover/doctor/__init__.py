@@ -40,9 +40,12 @@ def fail(name: str, seen: str, fix: str) -> Check:
     return Check(name, State.FAIL, seen, fix)
 
 
-def examine(config: Config) -> Iterator[Check]:
-    """All checks, as each is done; a check that needs one that failed is left out."""
+def examine(config: Config, own: bool = False) -> Iterator[Check]:
+    """All checks, as each is done; a check that needs one that failed is left out.
+
+    ``own``: the configuration names a certificate that the daemon does not use.
+    """
     from tickover.doctor import broker, device
 
     yield from device.examine(config)
-    yield from broker.examine(config)
+    yield from broker.examine(config, own)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from tickover.core.values import SECOND
 from tickover.daemon.config import Config
-from tickover.doctor import Check, State, fail, ok, queue, warn
+from tickover.doctor import Check, State, fail, identity, ok, queue, warn
 from tickover.doctor.device import gate_signals
 from tickover.errors import BrokerError
 from tickover.host.certificates import read_certificate, validity
@@ -35,11 +35,17 @@ DOTS: Final = (
 GATE: Final = "correct vehicles.gate, or publish its signals; until then it drops every reading"
 
 
-def examine(config: Config) -> Iterator[Check]:
-    """The checks in order; clients of their own, so that a running daemon keeps its connection."""
+def examine(config: Config, own: bool = False) -> Iterator[Check]:
+    """The checks in order; clients of their own, so that a running daemon keeps its connection.
+
+    ``own``: with a certificate that the daemon does not use.
+    """
     connection = configured(config.broker)
     yield from _certificates(connection)
     try:
+        if not own and (reason := identity.is_taken(config)):
+            yield warn("broker", f"not tried: {reason}", identity.OWN)
+            return
         with MqttClient(connection, client_id=f"{config.broker.client_id}-doctor") as client:
             yield _connected(client, config)
             tried = replace(config, broker=replace(config.broker, protocol=client.speaks))

@@ -13,7 +13,7 @@ import msgspec
 
 from tickover.daemon.committer import IDLE_LEAST
 from tickover.daemon.config import Config
-from tickover.doctor import Check, fail, ok, warn
+from tickover.doctor import Check, fail, identity, ok, warn
 from tickover.errors import BrokerError
 from tickover.transports.base import Connected, Received, Session, Subscribed
 from tickover.transports.mqtt.client import MqttClient
@@ -49,7 +49,7 @@ def examine(config: Config) -> Iterator[Check]:
     try:
         with _link(broker, topic) as away:
             _opened(away)
-        _send(config.broker, topic)
+        _send(broker, topic)
         with _link(broker, topic) as back:
             window, kept, resumed = _count(back)
     finally:
@@ -60,7 +60,10 @@ def examine(config: Config) -> Iterator[Check]:
 
 
 def _end_session(broker: Broker) -> None:
-    """A clean start ends the session before it, whatever its protocol was, and leaves none."""
+    """A clean start ends the session before it, whatever its protocol was, and leaves none.
+
+    With a broker that names its clients itself this is doctor's own (`identity.is_taken` was asked before).
+    """
     with MqttClient(configured(broker), client_id=broker.client_id):
         pass
 
@@ -92,7 +95,14 @@ def _opened(link: Link) -> tuple[list[Received], bool]:
 
 
 def _send(broker: Broker, topic: str) -> None:
-    with MqttClient(configured(broker), client_id=f"{broker.client_id}-doctor") as sender:
+    """Queue messages for the session that is away.
+
+    A broker that names its clients itself takes the sender for it. Then the sender has the session, takes one message
+    and acknowledges none: the others queue up behind as for one that is away.
+    """
+    connection, one = configured(broker), identity.has_session(configured(broker), SESSION_S)
+    name, kept = (broker.client_id, SESSION_S) if one else (f"{broker.client_id}-sender", 0)
+    with MqttClient(connection, client_id=name, session_s=kept, acknowledge=not one, receive_maximum=1) as sender:
         for number in range(QUEUED):
             sender.publish(topic, str(number).encode())
         sender.drain(SENT_S)

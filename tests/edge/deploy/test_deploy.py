@@ -13,7 +13,7 @@ import click
 import pytest
 
 from broker import wait_until
-from fleet_broker import CLIENTS, DEPLOY, FleetBroker, fleet
+from fleet_broker import DEPLOY, TRUCKS, FleetBroker, fleet
 from tickover.cli import COMMANDS, root
 from tickover.core.values import Alert, EndReason
 from tickover.errors import BrokerError
@@ -141,6 +141,14 @@ def test_the_image_is_made_of_files_that_there_are() -> None:
         ("dispatcher", "tickover/v1/truck-2/alert/anomaly", False),
         ("depot", "tickover/v1/truck-2/alert/anomaly", True),
         ("depot", "trucks/truck-2/signals", False),
+        ("truck-1-signals", "trucks/truck-1/signals", True),
+        ("truck-1-signals", "trucks/truck-2/signals", False),
+        ("truck-1-signals", "tickover/v1/truck-1/alert/anomaly", False),
+        ("truck-1-doctor", "tickover/v1/truck-1/doctor/queue", True),
+        ("truck-1-doctor", "trucks/truck-1/signals", False),
+        ("truck-1-doctor", "tickover/v1/truck-2/doctor", False),
+        ("alice", "tickover/v1/truck-2/cmd/mute/request", True),
+        ("alice", "tickover/v1/truck-2/alert/anomaly", False),
     ],
 )
 def test_who_may_publish_what(fleet: FleetBroker, user: str, topic: str, allowed: bool) -> None:
@@ -155,14 +163,64 @@ def test_a_truck_hears_its_own_topics_only_and_the_dispatcher_all(fleet: FleetBr
     with MqttClient(connection(fleet, "truck-1")) as one, MqttClient(connection(fleet, "dispatcher")) as all_of_them:
         for client in (one, all_of_them):
             client.subscribe("tickover/v1/+/health")
-        for name in CLIENTS[:2]:
-            with MqttClient(connection(fleet, name)) as truck:
-                truck.publish(f"tickover/v1/{name}/health", name.encode())
-                assert truck.drain(5)
+        with MqttClient(connection(fleet, "depot")) as depot:
+            for name in TRUCKS:
+                depot.publish(f"tickover/v1/{name}/health", name.encode())
+            assert depot.drain(5)
         for name, client in (("truck-1", one), ("dispatcher", all_of_them)):
             messages = iter(lambda client=client: client.receive(0.5), None)
             heard[name] = {message.payload for message in messages}
     assert heard == {"truck-1": {b"truck-1"}, "dispatcher": {b"truck-1", b"truck-2"}}
+
+
+@pytest.mark.parametrize("thief", ["truck-2", "truck-2-signals", "truck-1-signals", "truck-1-doctor", "dispatcher"])
+@pytest.mark.parametrize("clean", [True, False])
+def test_no_other_certificate_takes_over_the_session_of_a_truck(fleet: FleetBroker, thief: str, clean: bool) -> None:
+    """The client id that a client says is not used: the name of its certificate is."""
+    topic, number = "trucks/truck-1/signals", 50
+    with MqttClient(connection(fleet, "truck-1"), client_id="truck-1", session_s=600) as daemon:
+        daemon.subscribe(topic)
+    with MqttClient(connection(fleet, "truck-1-signals")) as truck:
+        for row in range(number):
+            truck.publish(topic, str(row).encode())
+        assert truck.drain(10)
+    with MqttClient(connection(fleet, thief), client_id="truck-1", session_s=0 if clean else 600) as other:
+        assert not other.session_present
+        assert other.receive(0.3) is None
+        other.end_session()
+    with MqttClient(connection(fleet, "truck-1"), client_id="truck-1", session_s=600) as daemon:
+        assert daemon.session_present
+        received = [daemon.receive(5) for _ in range(number)]
+        daemon.end_session()
+    assert [int(message.payload) for message in received if message] == list(range(number))
+
+
+def test_a_connected_truck_is_not_cut_off_by_a_name(fleet: FleetBroker) -> None:
+    with MqttClient(connection(fleet, "truck-1"), client_id="truck-1", session_s=600) as daemon:
+        for _ in range(3):
+            with MqttClient(connection(fleet, "truck-2"), client_id="truck-1"):
+                pass
+        time.sleep(0.5)
+        assert daemon.connected
+        assert daemon.counts["reconnected"] == 0
+        daemon.end_session()
+
+
+def test_the_script_refuses_names_that_it_gives_itself(tmp_path: Path) -> None:
+    script = str(DEPLOY / "mosquitto" / "make-certs.sh")
+    for name in ("truck-1-signals", "truck-1-doctor", "broker", "acl", "a/b"):
+        done = subprocess.run([script, str(tmp_path), "truck", name], capture_output=True, text=True)
+        assert done.returncode == 2
+        assert "not a" in done.stderr
+
+
+def test_the_scripts_lines_of_the_acl_are_there_once(tmp_path: Path) -> None:
+    script = str(DEPLOY / "mosquitto" / "make-certs.sh")
+    for _ in range(2):
+        subprocess.run([script, str(tmp_path), "truck", "t9"], check=True, capture_output=True)
+    acl = (tmp_path / "acl").read_text()
+    assert acl.startswith((DEPLOY / "mosquitto" / "acl").read_text())
+    assert acl.count("user t9-signals\ntopic write trucks/t9/#\n") == acl.count("t9-signals") == 1
 
 
 def test_nobody_comes_in_without_a_certificate(fleet: FleetBroker) -> None:
@@ -175,7 +233,7 @@ def test_the_queue_of_a_daemon_that_is_away_outlives_the_broker(fleet: FleetBrok
     number = 3_000
     with MqttClient(connection(fleet, "truck-1"), client_id="away", session_s=600) as client:
         client.subscribe("trucks/truck-1/signals")
-    with MqttClient(connection(fleet, "truck-1")) as truck:
+    with MqttClient(connection(fleet, "truck-1-signals")) as truck:
         for row in range(number):
             truck.publish("trucks/truck-1/signals", str(row).encode())
         assert truck.drain(20)
@@ -198,11 +256,11 @@ def test_from_the_shipped_files_to_the_alerts_that_replay_gives(fleet: FleetBrok
         client.subscribe("tickover/v1/truck-1/status")
         daemon = start("run", "--config", str(config))
         status = client.receive(20)
-        watcher = start("watch", *fleet.options("dispatcher"), stdout=file)
+        watcher = start("watch", *fleet.options("alice"), stdout=file)
         assert status is not None
         assert json.loads(status.payload)["state"] == "online"
         time.sleep(1)
-        played = start("play", *log, *fleet.options("truck-1"), "--speed", "max").wait(timeout=60)
+        played = start("play", *log, *fleet.options("truck-1-signals"), "--speed", "max").wait(timeout=60)
         expected = replayed(log, tmp_path)
         wait_until(lambda: out.read_bytes().count(b"\n") >= len(expected), 20, "all alerts have arrived")
         for process in (daemon, watcher):

@@ -15,6 +15,8 @@ from daemon_process import MODEL
 from doctor_process import doctor, plain
 from fleet_broker import DEPLOY, FleetBroker, fleet
 from tickover.host.certificates import read_certificate, validity
+from tickover.transports.mqtt.client import MqttClient
+from tickover.transports.mqtt.connection import Connection
 
 __all__ = ["broker", "fleet"]
 MOSQUITTOS_OWN_LIMITS = "allow_anonymous true\nmax_queued_messages 1000\nmax_inflight_messages 20"
@@ -25,12 +27,12 @@ def test_a_truck_of_the_shipped_files_passes(fleet: FleetBroker, tmp_path: Path)
     config.write_text(config.read_text().replace('# clock = "auto"', 'clock = "synced"'))
     before = fleet.log.count("New client connected")
     simulator = subprocess.Popen(
-        [sys.executable, "-m", "tickover", "simulate", *fleet.options("truck-1"), "--period", "0.2"],
+        [sys.executable, "-m", "tickover", "simulate", *fleet.options("truck-1-signals"), "--period", "0.2"],
         stderr=subprocess.PIPE,
     )
     try:
         wait_until(lambda: fleet.log.count("New client connected") > before, 20, "the simulator is connected")
-        code, states, said = doctor(config)
+        code, states, said = doctor(config, *fleet.own("truck-1-doctor"))
     finally:
         simulator.terminate()
         simulator.communicate(timeout=20)
@@ -52,6 +54,28 @@ def test_another_trucks_certificate_may_not_publish(fleet: FleetBroker, tmp_path
     assert states["permission"] == "fail"
     assert "queue" not in states
     assert "may not publish to tickover/v1/truck-1/doctor: Not authorized" in said
+
+
+def test_a_daemons_own_certificate_leaves_its_session_alone(fleet: FleetBroker, tmp_path: Path) -> None:
+    """The broker takes the certificate's name for the client id: doctor would be the daemon."""
+    config, topic = fleet.device_config(tmp_path, MODEL), "trucks/truck-1/signals"
+    daemon = Connection(host="localhost", port=fleet.port, tls=True, **fleet.files("truck-1"))
+    signals = Connection(host="localhost", port=fleet.port, tls=True, **fleet.files("truck-1-signals"))
+    with MqttClient(daemon, client_id="truck-1", session_s=600) as client:
+        client.subscribe(topic)
+    with MqttClient(signals) as truck:
+        for number in range(5):
+            truck.publish(topic, b"%d" % number)
+        assert truck.drain(5)
+    code, states, said = doctor(config)
+    assert (code, states["broker"]) == (0, "warn"), said
+    assert "--cert and --key" in said
+    assert "queue" not in states
+    with MqttClient(daemon, client_id="truck-1", session_s=600) as client:
+        assert client.session_present
+        received = [client.receive(5) for _ in range(5)]
+        client.end_session()
+    assert all(received), "what waits for the daemon is still there"
 
 
 def test_a_broker_with_its_own_limits_keeps_only_a_thousand(tmp_path: Path) -> None:
