@@ -52,6 +52,7 @@ def build_model(run: Run, *, progress: bool = False) -> tuple[bytes, Manifest]:
         horizons=file.horizons,
         training=file.training,
         versions=_versions(file),
+        log_mapping=file.log_mapping,
     )
     unproven = package(proto, manifest)
     with click.progressbar(length=len(run.parity.x), label="parity", hidden=not progress) as bar:

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 import onnx
-from msgspec import structs
+from msgspec import UNSET, structs
 from onnx import helper, numpy_helper
 
 from tickover.core.manifest import (
@@ -44,6 +44,7 @@ def manifest_of(
     training: Training | None = None,
     versions: dict[str, str] | None = None,
     parity: Parity | None = None,
+    log_mapping: str | None = None,
 ) -> Manifest:
     """What the model file says of itself. ``limits`` ``[C]`` as in ``graph.build``."""
     horizons = horizons or Horizons()
@@ -67,6 +68,7 @@ def manifest_of(
         training=training or Training(),
         versions=versions or {},
         parity=parity,
+        log_mapping=log_mapping or UNSET,
     )
 
 

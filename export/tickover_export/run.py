@@ -21,6 +21,7 @@ from msgspec import Meta, Struct
 from tickover.core.manifest import (
     Budget,
     EpisodePolicy,
+    LogMapping,
     Positive,
     Training,
 )
@@ -44,7 +45,8 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 class RunFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``run.json``. ``limits`` are in the order of ``spec.charts``; None switches a chart off.
 
-    ``parity_tiled`` says that ``parity.npz`` repeats fewer real ticks, with seeded gaps.
+    ``parity_tiled`` says that ``parity.npz`` repeats fewer real ticks, with seeded gaps. ``log_mapping``: of the logs
+    that were trained on, TOML; the model carries it.
     """
 
     format_version: Annotated[int, Meta(ge=FORMAT_VERSION, le=FORMAT_VERSION)] = FORMAT_VERSION
@@ -56,6 +58,7 @@ class RunFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     training: Training = Training()
     versions: dict[str, str] = {}
     parity_tiled: bool = False
+    log_mapping: LogMapping | None = None
 
     @property
     def limit_array(self) -> FloatArray:

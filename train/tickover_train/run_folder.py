@@ -14,6 +14,7 @@ import torch
 from tickover import __version__
 from tickover.core.manifest import Training
 from tickover.core.values import FloatArray
+from tickover.logs.mapping import to_carry
 from tickover.storage.files import replace_file
 from tickover_export.run import ParityTicks, Run, RunFile, limits_tuple, write_run
 from tickover_export.spec import GraphSpec
@@ -71,6 +72,7 @@ def write(folder: Path, job: Job, product: Product, horizons: Horizons) -> None:
         versions={"tickover": __version__, "torch": str(torch.__version__), "numpy": np.__version__}
         | {"python": platform.python_version()},
         parity_tiled=tiled,
+        log_mapping=to_carry(job.mapping),
     )
     write_run(
         folder, Run(file, product.weights, ParityTicks(x, starts, answers.score, answers.chart, answers.expected))

@@ -7,24 +7,29 @@ import click
 import msgspec
 
 from tickover.commands.ui.bus_tables import bus_lines, plain
-from tickover.commands.ui.options import FILE, bus_options, layout_of, with_bus
+from tickover.commands.ui.options import FILE
 from tickover.commands.ui.terminal import Progress
 from tickover.commands.ui.words import aligned, many
 from tickover.logs.bus_proposal import nothing_to_learn
 from tickover.logs.inspection import Findings, look
 from tickover.logs.mapping import Mapping
 from tickover.logs.profile import SignalStatistics
-from tickover.logs.reading import load_mapping
 
 HEADINGS = ("signal", "unit", "missing", "low", "median", "high", "plausible", "outside", "new value", "outliers")
 
 
 @click.command()
 @click.argument("logs", metavar="LOG...", nargs=-1, required=True, type=FILE)
-@click.option("--map", "map_file", type=FILE, metavar="FILE", help="Start from this mapping instead of guessing one.")
-@bus_options
+@click.option(
+    "--map",
+    "map_file",
+    type=FILE,
+    metavar="FILE",
+    help="Start from this mapping instead of guessing one; one without signals is completed.",
+)
+@log_options
 @click.option("--json", "as_json", is_flag=True, help="Write findings and mapping as one JSON object to stdout.")
-def inspect(logs: tuple[Path, ...], map_file: Path | None, as_json: bool, **bus: Any) -> None:
+def inspect(logs: tuple[Path, ...], map_file: Path | None, as_json: bool, **options: Any) -> None:
     """Show what the LOGs hold and propose a mapping: columns, units, plausible ranges, tick period.
 
     A LOG is a .csv, .tsv, .txt, .jsonl, .ndjson or .parquet file, or a recording of a CAN bus: .log, .candump, .asc,
@@ -33,14 +38,14 @@ def inspect(logs: tuple[Path, ...], map_file: Path | None, as_json: bool, **bus:
     The findings go to standard error and the mapping to standard output: `tickover inspect trip.csv > map.toml`
     saves it, and the option --map of the other commands reads it.
     """
-    given = with_bus(load_mapping(map_file), **bus) if map_file else None
+    given = given_mapping(map_file, **options)
     progress = Progress(logged=False)
 
     def tell(frames: int, name: str) -> None:
         if progress.is_due():
             progress.tell(f"{name}: {frames:,} frames, {frames / progress.elapsed_s:,.0f}/s")
 
-    mapping, findings = look(logs, given, layout_of(**bus), tell)
+    mapping, findings = look(logs, given, tell=tell)
     progress.clear()
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(plain(mapping, findings))).decode())

@@ -15,7 +15,6 @@ from tickover.commands.ui.options import (
     WRITABLE,
     bus_options,
     speed_of,
-    with_bus,
     write_errors_named,
 )
 from tickover.commands.ui.terminal import INTERRUPTED, CtrlC, Progress
@@ -29,8 +28,8 @@ from tickover.jobs.replay import Source, Tally, finish
 from tickover.jobs.replay import replay as run_logs
 from tickover.jobs.replay_outputs import Outputs
 from tickover.jobs.replay_state import load_state, save_state
-from tickover.logs.mapping import Mapping, mapping_of
-from tickover.logs.reading import load_mapping, log_is_relative
+from tickover.logs.mapping import Mapping
+from tickover.logs.reading import log_is_relative
 from tickover.logs.score_writer import FORMATS, open_scores
 from tickover.model.detector import Detector
 from tickover.storage.files import replace_file
@@ -78,7 +77,13 @@ def _scores_of(ctx: click.Context, param: click.Parameter, value: Path | None) -
     metavar="FILE",
     help="Continue from this state if the file exists, and save the state at the end.",
 )
-@click.option("--map", "map_file", type=FILE, metavar="FILE", help="Mapping of columns to signals. Default: by name.")
+@click.option(
+    "--map",
+    "map_file",
+    type=FILE,
+    metavar="FILE",
+    help="Mapping of columns to signals. Default: the one in the model, or by name.",
+)
 @bus_options
 @click.option(
     "--vehicle",
@@ -116,14 +121,15 @@ def replay(
 
     A LOG is a .csv, .tsv, .txt, .jsonl, .ndjson or .parquet file, or a recording of a CAN bus: .log, .candump, .asc,
     .trc, .blf, .mf4; a text file may be compressed (.gz). Its columns
-    have the names of the model's signals, or --map says which column is which signal.
+    are those of the logs that the model was trained on, or have the names of the model's signals, or --map says which
+    column is which signal.
 
     The logs are read in the given order, as those of one vehicle; one that begins before the end of the previous one
     starts a new trip. Without --state, open episodes end with the last log. Files are written whole or not at all. A
     mapping may also hold [episodes] and [sensitivity], to alarm sooner or later without a new model.
     """
     detector = Detector.load(model)
-    mapping = with_bus(load_mapping(map_file) if map_file else mapping_of(detector.manifest), **bus)
+    mapping = mapping_for(detector.manifest, map_file, **bus)
     pipeline = Pipeline(detector, _settings(mapping, detector.manifest, map_file))
     if state and state.exists():
         load_state(pipeline, state)

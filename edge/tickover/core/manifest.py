@@ -7,7 +7,7 @@ writes it.
 import math
 from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 FORMAT_VERSION: Final = 2
 KEY_MANIFEST: Final = "tickover.manifest"
@@ -36,6 +36,8 @@ _PRINTED: Final = r"^[^\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
 Words = Annotated[str, Meta(max_length=200, pattern=_PRINTED)]
+LogMapping = Annotated[str, Meta(max_length=1 << 20)]
+"""The mapping of the logs that a model was trained on, TOML: `tickover.logs.mapping`."""
 Cell = Literal["rnn", "gru", "lstm"]
 Architecture = Literal["autoencoder", "forecaster", "seq2seq"]
 CELLS: Final[tuple[Cell, ...]] = get_args(Cell)
@@ -261,6 +263,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     training: Training = Training()
     versions: dict[Words, Words] = {}
     parity: Parity | None = None
+    log_mapping: LogMapping | UnsetType = UNSET
 
     @property
     def period(self) -> int:

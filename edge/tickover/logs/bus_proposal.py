@@ -12,9 +12,10 @@ from tickover.logs.bus_survey import Survey, Track, survey
 from tickover.logs.formats.can_log import nothing_known
 from tickover.logs.formats.header import listed
 from tickover.logs.mapping import LogLayout, Mapping, SignalColumn, TickRule
+from tickover.logs.physics import possible
 from tickover.logs.profile import SignalStatistics
 from tickover.logs.reading import load_catalogue
-from tickover.logs.signal_names import clean_name, low_end
+from tickover.logs.signal_names import clean_name
 from tickover.payloads.can.layouts import SignalLayout
 from tickover.payloads.can.shipped import by_spn
 
@@ -139,7 +140,7 @@ def _range(signal: SignalLayout, seen: SignalStatistics, *, from_table: bool) ->
         fits = math.isclose(signal.offset, known.signal.offset * factor, abs_tol=1e-6)
         if fits and low <= seen.lasting_low and seen.lasting_high <= high:
             return low, high
-    low, high = low_end(signal.unit, seen), seen.proposed_high
+    low, high = seen.proposed(possible(signal.name, signal.unit))
     if signal.low is not None and signal.high is not None and signal.low < signal.high:
         low, high = max(low, signal.low), min(high, signal.high)
     return (low, high) if low < seen.high and high > seen.low and low < high else (seen.low - 1.0, seen.high + 1.0)

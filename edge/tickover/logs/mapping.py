@@ -23,11 +23,27 @@ from tickover.core.manifest import (
 from tickover.core.policy import EpisodeOverrides, Factor
 from tickover.errors import ConfigError
 from tickover.host import toml
+from tickover.logs import dates
 from tickover.payloads.can.catalogue import J1939Mode
 from tickover.payloads.can.shipped import Names
 
-TimeKind = Literal["auto", "iso", "epoch_s", "epoch_ms", "time_of_day", "seconds", "rate"]
-RELATIVE_KINDS: Final = ("seconds", "rate")
+TimeKind = Literal[
+    "auto",
+    "iso",
+    "date",
+    "epoch_s",
+    "epoch_ms",
+    "epoch_us",
+    "epoch_ns",
+    "excel",
+    "time_of_day",
+    "seconds",
+    "minutes",
+    "hours",
+    "elapsed",
+    "rate",
+]
+RELATIVE_KINDS: Final = ("seconds", "minutes", "hours", "elapsed", "rate")
 """The kinds that count from the start of the log."""
 
 MIN_PERIOD_S: Final = 0.001
@@ -38,23 +54,30 @@ CELL_KEYS: Final = ("column", "source", "unit", "scale", "offset")
 class TimeColumn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """Where the time of a row is.
 
-    ``column`` empty: found by its name (``formats.times.TIME_NAMES``). ``kind``: ``iso`` (without a zone it is
-    UTC), ``epoch_s``, ``epoch_ms``, ``time_of_day`` (passes midnight; the date comes from ``--start``), ``seconds``
-    (counts from ``--start``), ``rate`` (no time column: row k is at k / ``rate_hz``), ``auto`` (detected from the
-    first values).
+    ``column`` empty: found by its name (``formats.times.TIME_NAMES``). ``kind``: ``iso``, ``date`` (other dates, in the
+    order or pattern of ``format``), ``epoch_s``, ``epoch_ms``, ``epoch_us``, ``epoch_ns``, ``excel`` (days since
+    the end of 1899), ``time_of_day`` (passes midnight; the date comes from ``--start``, or from ``date_column``),
+    ``seconds``, ``minutes``, ``hours`` and ``elapsed`` (``mm:ss``, ``h:mm:ss``), which count from ``--start``, ``rate``
+    (no time column: row k is at k / ``rate_hz``), ``auto`` (detected from the first values). ``zone``: where the clock was, for
+    times that do not say it; empty = UTC.
     """
 
     column: str = ""
     kind: TimeKind = "auto"
     rate_hz: Positive | None = None
+    format: Annotated[str, Meta(max_length=80)] = ""
+    zone: Annotated[str, Meta(max_length=80)] = ""
+    date_column: str = ""
 
 
 class LogLayout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """How the rows are laid out.
 
     ``layout``: ``wide`` (a column per signal) or ``long`` (a row per reading, with ``signal_column`` and
-    ``value_column``). ``vehicle_column``: empty when the log is of one vehicle. ``delimiter``: empty = found in the
-    header. ``decimal``: the decimal mark. ``encoding``: empty = UTF-8, else Windows-1252.
+    ``value_column``). ``vehicle_column``: empty when the log is of one vehicle. ``delimiter``: empty = found.
+    ``decimal``: the decimal mark; empty = found. ``encoding``: empty = UTF-8, else Windows-1252. ``missing``: further
+    texts that hold no reading. ``by_name``: in a log without a signal's column, one with the signal's name is read as
+    it is; this is how a model reads logs of other loggers.
 
     Of recordings of a CAN bus: ``dbc``: the files that name its signals (a path counts from the mapping's folder);
     none = the shipped J1939 and OBD signals. ``j1939``: whether 29-bit messages are told by their PGN; ``auto`` asks
@@ -64,7 +87,7 @@ class LogLayout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, o
 
     layout: Literal["wide", "long"] = "wide"
     delimiter: Literal["", ",", ";", "\t", "|"] = ""
-    decimal: Literal[".", ","] = "."
+    decimal: Literal["", ".", ","] = ""
     encoding: Annotated[str, Meta(max_length=40)] = ""
     vehicle_column: str = ""
     signal_column: str = "signal"
@@ -74,6 +97,8 @@ class LogLayout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, o
     names: Names = "dbc"
     zone: Annotated[str, Meta(max_length=64)] = ""
     times: Literal["auto", "delta", "elapsed"] = "auto"
+    missing: Annotated[tuple[str, ...], Meta(max_length=100)] = ()
+    by_name: bool = False
 
 
 class TickRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -100,10 +125,11 @@ class SignalColumn(SignalRules, frozen=True, forbid_unknown_fields=True, kw_only
 class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A whole mapping; the order of ``signals`` is the order of the values in ``Readings``.
 
+    Without ``signals`` it is partial: the rest is proposed from a log (`inspection`), or taken from a model.
     ``episodes`` and ``sensitivity`` are the tables of ``core.policy.Settings``; only `replay` uses them.
     """
 
-    signals: dict[Name, SignalColumn]
+    signals: dict[Name, SignalColumn] = {}
     time: TimeColumn = TimeColumn()
     log: LogLayout = LogLayout()
     ticks: TickRule = TickRule()
@@ -134,18 +160,47 @@ class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return toml.encode({name: values for name, values in sections.items() if values or "." in name})
 
 
-def parse_mapping(text: str, name: str = "mapping") -> Mapping:
-    """Read a mapping from TOML text; ``name`` stands for the file in messages."""
+def parse_mapping(text: str, name: str = "mapping", *, partial: bool = False) -> Mapping:
+    """Read a mapping from TOML text; ``name`` stands for the file in messages. ``partial``: it may name no signal."""
     mapping = toml.decode(text, Mapping, name)
-    _check(mapping, name)
+    check_mapping(mapping, name, partial=partial)
     return mapping
 
 
 def mapping_of(manifest: Manifest) -> Mapping:
-    """The mapping for a log whose columns have the names of the model's signals; its time column is found by name."""
-    signals = {signal.name: SignalColumn(**signal.rules()) for signal in manifest.signals}
+    """The mapping for logs of a model: the one of the logs that it was trained on, which it carries.
+
+    A log without those columns is read by the names of the model's signals; so are all logs of a model that carries no
+    mapping. The signals' rules and the ticks are the manifest's.
+    """
     ticks = TickRule(period_s=manifest.tick_period_s, gap_limit_s=manifest.gap_limit_s, lateness_s=manifest.lateness_s)
-    return Mapping(signals=signals, ticks=ticks)
+    text = manifest.log_mapping
+    carried = parse_mapping(text, "the model's mapping") if isinstance(text, str) else Mapping()
+    signals = {}
+    for signal in manifest.signals:
+        column = carried.signals.get(signal.name, SignalColumn())
+        signals[signal.name] = msgspec.structs.replace(column, **signal.rules())
+    return Mapping(signals=signals, time=carried.time, log=carried.log, ticks=ticks)
+
+
+def to_carry(mapping: Mapping) -> str:
+    """The mapping as a model carries it: TOML text, read by names too where a log has other columns."""
+    log = msgspec.structs.replace(mapping.log, by_name=True, dbc=())
+    return Mapping(signals=mapping.signals, time=mapping.time, log=log, ticks=mapping.ticks).to_toml()
+
+
+def completed(partial: Mapping, whole: Mapping) -> Mapping:
+    """A mapping without signals, with the signals of another, whose time and log it overrules."""
+    time = msgspec.structs.replace(whole.time, **msgspec.to_builtins(partial.time))
+    log = msgspec.structs.replace(whole.log, **msgspec.to_builtins(partial.log))
+    return Mapping(
+        signals=whole.signals,
+        time=time,
+        log=log,
+        ticks=whole.ticks,
+        episodes=partial.episodes,
+        sensitivity=partial.sensitivity,
+    )
 
 
 def _plain(table: Struct) -> dict[str, toml.Scalar]:
@@ -158,9 +213,9 @@ def _cell_first(table: dict[str, toml.Scalar]) -> dict[str, toml.Scalar]:
     return {key: table[key] for key in (*CELL_KEYS, *table) if key in table}
 
 
-def _check(mapping: Mapping, name: str) -> None:
-    """What types alone cannot say."""
-    if not 1 <= len(mapping.signals) <= MAX_SIGNALS:
+def check_mapping(mapping: Mapping, name: str, *, partial: bool = False) -> None:
+    """ConfigError for what types alone cannot say is wrong; ``name`` stands for the mapping in it."""
+    if not (partial or mapping.signals) or len(mapping.signals) > MAX_SIGNALS:
         raise ConfigError(f"{name}: key 'signals': expected 1 to {MAX_SIGNALS} signals, got {len(mapping.signals)}")
     _check_time(mapping, name)
     _check_log(mapping, name)
@@ -177,6 +232,12 @@ def _check(mapping: Mapping, name: str) -> None:
 
 def _check_time(mapping: Mapping, name: str) -> None:
     time = mapping.time
+    check_zone(time.zone, f"{name}: key 'time.zone'")
+    if time.format and "%" not in time.format and time.format not in dates.ORDERS:
+        raise ConfigError(
+            f"{name}: key 'time.format': expected {', '.join(dates.ORDERS)} or a pattern such as %d/%m/%Y %H:%M:%S, "
+            f"got '{time.format}'"
+        )
     if (time.kind == "rate") != (time.rate_hz is not None):
         raise ConfigError(f"{name}: key 'time.rate_hz': expected with kind = \"rate\" and only then, got {time.kind}")
     if time.kind == "rate" and time.column:
@@ -214,10 +275,10 @@ def _check_log(mapping: Mapping, name: str) -> None:
 def check_zone(zone: str, where: str) -> None:
     """ConfigError when this machine does not know the time zone; empty is UTC."""
     try:
-        if zone:
+        if zone and dates.offset_in(zone, 0) is False:
             ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ConfigError(
-            f"{where}: expected a time zone such as Europe/Berlin, got '{zone}'; a machine without zone data needs "
+            f"{where}: expected a time zone such as Europe/Berlin or +02:00, got '{zone}'; a machine without zone data needs "
             "Debian's tzdata or pip install tzdata"
         ) from error

@@ -1,8 +1,8 @@
-"""Robust figures of recorded signals: rates, ranges, outliers, and the rules proposed from them.
+"""Figures of recorded signals: rates, ranges, outliers, and the rules proposed from them.
 
-An *outlier* here is a short excursion far beyond the values that last: it tells where a plausible range ends, and is
-missing under that range. What ``tickover evaluate`` calls a *glitch* is another thing: a jump away from the value just
-before and back, which may lie within the range.
+An *outlier* here is an isolated single reading far from all others (`glitches`): the plausible range that is proposed
+leaves it out, and contains every other value. What ``tickover evaluate`` calls a *glitch* is another thing: a jump away
+from the value just before and back, which may lie within the range.
 """
 
 import math
@@ -11,34 +11,59 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from tickover.core.values import SECOND, FloatArray, TimeArray
+from tickover.logs.glitches import find_glitches
+from tickover.logs.physics import Possible
 
 LASTING_S: Final = 60.0
-"""Values between two jumps last when the jumps are at least this far apart, seconds."""
-JUMP_QUANTILE: Final = 0.9
-"""A jump is a change larger than this quantile of the signal's changes."""
-USUAL: Final = (0.05, 0.95)
-"""Quantiles that are usual values, for signals too restless to last anywhere."""
-LOG_QUANTILES: Final = (0.2, 0.8)
-"""Of many logs, those at the ends may be faulty throughout: the lasting edges are these quantiles of the logs'."""
-OUTLIER_SHARE: Final = 0.5
-"""Where less of the readings far out than this is in short excursions, the signal behaves so: no outliers."""
-OUTLIER_REACH: Final = 1.5
-"""How far out at least one outlier must be, in margins: real peaks of a restless signal go a little beyond."""
-RANGE_MARGIN: Final = 1.0
-"""Where there are outliers, the proposed range ends this many spans beyond the lasting and usual values,"""
-OUTLIER_SIDE: Final = 0.5
-"""or this part of the way to the nearest outlier, if that is further."""
+"""An excursion that is longer is a level that lasts, seconds."""
 OPEN_MARGIN: Final = 5.0
-"""Where there are none, it ends this many spans beyond all values: a log of one season must not shut out another."""
+"""The proposed range ends this many spans beyond all values: a log of one season must not shut out another."""
+LEAST_SPAN: Final = 0.1
+"""The span is taken to be at least this part of the largest value: a log may show a small part of what is normal."""
+TIMES_HIGHEST: Final = 2.0
+"""A quantity that is never negative may be at least so many times the highest value seen."""
+OUTLIER_SIDE: Final = 0.5
+"""Where there are outliers, the range ends at the latest this part of the way to the nearest."""
 REPEATS: Final = 3.0
 """A signal whose values change this many times more slowly than the rows come is refreshed more slowly."""
 REFRESH_QUANTILE: Final = 0.25
 HOLD_QUANTILE: Final = 0.95
 HOLD_INTERVALS: Final = 3
 NICE: Final = (1.0, 2.0, 5.0, 10.0)
+ROUND_S: Final = (
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.25,
+    0.5,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    10,
+    12,
+    15,
+    20,
+    30,
+    60,
+    120,
+    180,
+    300,
+    600,
+    900,
+    3600,
+)
+"""Periods that loggers are set to, seconds,"""
+ROUND_SHARE: Final = 0.04
+"""taken where the rows' own is this near."""
+REGULAR_SHARE: Final = 0.6
+"""Rows are regular when at least this share of their steps is near the usual one; their period is then kept."""
 SHOWN_OUTLIERS: Final = 20
 
 
@@ -60,9 +85,9 @@ class SignalStatistics:
     """What was seen of one signal.
 
     ``missing``: share of rows without a reading. ``interval_s``: between readings (95 % are shorter);
-    ``refresh_s``: between changes (a quarter is shorter). ``lasting_*``: range of the levels that last and of the
-    usual values. ``outliers``: short excursions ``RANGE_MARGIN`` outside of that range or further, single readings
-    among them, with ``outlier_values`` the extremes of their peaks. ``outside``: readings outside the mapping's range.
+    ``refresh_s``: between changes (a quarter is shorter). ``lasting_*``: range of all readings that are no outliers.
+    ``outliers``: isolated single readings far from all others, with ``outlier_values`` the extremes of them.
+    ``outside``: readings outside the mapping's range. ``first``, ``last``: the first and last reading.
     """
 
     rows: int
@@ -77,6 +102,8 @@ class SignalStatistics:
     outliers: int
     outlier_values: tuple[float, ...]
     outside: int = 0
+    first: float = math.nan
+    last: float = math.nan
     values: FloatArray = field(default_factory=lambda: np.empty(0, np.float32), repr=False)
 
     @property
@@ -94,29 +121,22 @@ class SignalStatistics:
         """One value, or none."""
         return self.empty or self.low == self.high
 
-    @property
-    def proposed_low(self) -> float:
-        """A plausible low end: outliers below are out, and no value of another season."""
-        below = [self.lasting_low - peak for peak in self.outlier_values if peak < self.lasting_low]
-        if below:
-            return _round_outward(
-                self.lasting_low - max(self._margin, OUTLIER_SIDE * min(below)), self._margin, down=True
-            )
-        return _round_outward(self.low - OPEN_MARGIN * self._margin, self._margin, down=True)
-
-    @property
-    def proposed_high(self) -> float:
-        """A plausible high end: outliers above are out, and no value of another season."""
-        above = [peak - self.lasting_high for peak in self.outlier_values if peak > self.lasting_high]
-        if above:
-            return _round_outward(
-                self.lasting_high + max(self._margin, OUTLIER_SIDE * min(above)), self._margin, down=False
-            )
-        return _round_outward(self.high + OPEN_MARGIN * self._margin, self._margin, down=False)
-
-    @property
-    def _margin(self) -> float:
-        return _margin(self.lasting_low, self.lasting_high)
+    def proposed(self, possible: Possible) -> tuple[float, float]:
+        """A plausible range: every value seen but the outliers, those of another season, and what is ``possible``."""
+        low, high = self.lasting_low, self.lasting_high
+        largest = max(abs(low), abs(high))
+        # A constant may be a switch that was never used: its other state is plausible.
+        margin = OPEN_MARGIN * max(high - low, LEAST_SPAN * largest, 0.0 if high > low else 1.0)
+        below = [low - peak for peak in self.outlier_values if peak < low]
+        above = [peak - high for peak in self.outlier_values if peak > high]
+        first = low - min([margin, *(OUTLIER_SIDE * gap for gap in below)])
+        last = high + min([margin, *(OUTLIER_SIDE * gap for gap in above)])
+        if low >= possible.low:
+            first = possible.low if possible.to_low and not below else max(first, possible.low)
+        if possible.never_negative and not above:
+            last = max(last, TIMES_HIGHEST * high, possible.least_high)
+        first = first if first == possible.low else _round_outward(first, low, margin, down=True)
+        return first, _round_outward(last, high, margin, down=False)
 
 
 def signal_statistics(series: Sequence[Series], index: int, low: float, high: float) -> SignalStatistics:
@@ -127,8 +147,9 @@ def signal_statistics(series: Sequence[Series], index: int, low: float, high: fl
         nan = math.nan
         return SignalStatistics(sum(len(one.time) for one in series), 0, nan, nan, nan, nan, nan, nan, nan, 0, ())
     runs = [_runs(time, value) for time, value in pairs]
-    lasting_low, lasting_high = _lasting_range(runs, values)
-    outliers = _outliers(pairs, lasting_low, lasting_high)
+    glitches = find_glitches([one.values for one in series], index)
+    peaks = np.concatenate([one.values[rows, index] for one, rows in zip(series, glitches, strict=True)])
+    rest = np.concatenate([np.delete(one.values[:, index], rows) for one, rows in zip(series, glitches, strict=True)])
     return with_range(
         SignalStatistics(
             rows=sum(len(one.time) for one in series),
@@ -136,12 +157,14 @@ def signal_statistics(series: Sequence[Series], index: int, low: float, high: fl
             low=float(values.min()),
             median=float(np.median(values)),
             high=float(values.max()),
-            lasting_low=lasting_low,
-            lasting_high=lasting_high,
+            lasting_low=float(np.nanmin(rest)),
+            lasting_high=float(np.nanmax(rest)),
             interval_s=_quantile_of_steps([time for time, _ in pairs], HOLD_QUANTILE),
             refresh_s=_quantile_of_steps([time for time, _ in runs], REFRESH_QUANTILE),
-            outliers=len(outliers),
-            outlier_values=_extremes(outliers),
+            outliers=len(peaks),
+            outlier_values=_extremes(peaks),
+            first=float(values[0]),
+            last=float(values[-1]),
             values=values,
         ),
         low,
@@ -154,6 +177,19 @@ def with_range(seen: SignalStatistics, low: float, high: float) -> SignalStatist
     return replace(seen, outside=int(((seen.values < low) | (seen.values > high)).sum()))
 
 
+def widened(seen: SignalStatistics, low: float, high: float) -> SignalStatistics:
+    """The same with values seen elsewhere, from ``low`` to ``high``; NaN: none."""
+    if seen.empty or not (math.isfinite(low) and math.isfinite(high)):
+        return seen
+    return replace(
+        seen,
+        low=min(seen.low, low),
+        high=max(seen.high, high),
+        lasting_low=min(seen.lasting_low, low),
+        lasting_high=max(seen.lasting_high, high),
+    )
+
+
 def row_period(series: Sequence[Series]) -> float:
     """The usual time between rows, seconds; 1 when there are no two rows."""
     steps = np.concatenate([np.diff(one.time) for one in series] or [np.empty(0, np.int64)])
@@ -161,11 +197,25 @@ def row_period(series: Sequence[Series]) -> float:
     return float(np.median(steps)) / SECOND if len(steps) else 1.0
 
 
-def tick_period(signals: Sequence[SignalStatistics], rows_s: float) -> float:
-    """A round period at which the faster signals have a new value; never shorter than the rows' own."""
+def tick_period(signals: Sequence[SignalStatistics], series: Sequence[Series]) -> float:
+    """The rows' own period, or the slower one at which the faster signals have a new value."""
+    rows_s = row_period(series)
     refresh = [seen.refresh_s for seen in signals if not seen.constant and math.isfinite(seen.refresh_s)]
     fastest = float(np.quantile(refresh, REFRESH_QUANTILE, method="lower")) if refresh else rows_s
-    return _nice(fastest if fastest > REPEATS * rows_s else rows_s)
+    if fastest > REPEATS * rows_s:
+        return _nice(fastest)
+    return _own_period(rows_s, series)
+
+
+def _own_period(rows_s: float, series: Sequence[Series]) -> float:
+    """A period that loggers are set to when the rows' own is near one, or the own one when the rows are regular."""
+    near = min(ROUND_S, key=lambda one: abs(math.log(one / max(rows_s, 1e-3))))
+    if abs(near - rows_s) <= ROUND_SHARE * near:
+        return float(near)
+    steps = np.concatenate([np.diff(one.time) for one in series]) / SECOND
+    steps = steps[steps > 0]
+    regular = len(steps) and float(np.mean(np.abs(steps - rows_s) <= ROUND_SHARE * rows_s)) >= REGULAR_SHARE
+    return max(float(f"{rows_s:.3g}"), 1e-3) if regular else _nice(rows_s)
 
 
 def hold_limit(seen: SignalStatistics, period: float) -> float:
@@ -188,63 +238,6 @@ def _runs(time: TimeArray, value: FloatArray) -> tuple[TimeArray, FloatArray]:
     return time[new], value[new]
 
 
-def _lasting_range(runs: Sequence[tuple[TimeArray, FloatArray]], values: FloatArray) -> tuple[float, float]:
-    """The range of all values that lasted, and of the usual ones."""
-    # What counts as a jump is learnt from the signal itself: the same step is noise in a throttle and a fault in a
-    # coolant temperature.
-    changes = np.concatenate([np.abs(np.diff(value)) for _, value in runs])
-    jump = float(np.quantile(changes, JUMP_QUANTILE)) if len(changes) else 0.0
-    lasting = [value[_lasts(time, value, jump)] for time, value in runs]
-    edges = np.array([(part.min(), part.max()) for part in lasting if len(part)], np.float64).reshape(-1, 2)
-    low, high = (float(edge) for edge in np.quantile(values, USUAL))
-    # Each log has one vote on each edge, whatever its length, so that one long faulty log cannot set the range.
-    if len(edges):
-        low = min(low, float(np.quantile(edges[:, 0], LOG_QUANTILES[0])))
-        high = max(high, float(np.quantile(edges[:, 1], LOG_QUANTILES[1])))
-    return low, high
-
-
-def _lasts(time: TimeArray, value: FloatArray, jump: float) -> npt.NDArray[np.bool_]:
-    """Which values lie between jumps that are far apart."""
-    stretch = np.concatenate(([0], np.cumsum(np.abs(np.diff(value)) > jump))) if len(value) else np.empty(0, np.int64)
-    # A stretch lasts until the first reading of the next one: its last value holds until then.
-    _, first = np.unique(stretch, return_index=True)
-    ends = np.append(time[first[1:]], time[-1:])
-    lasts: npt.NDArray[np.bool_] = (ends - time[first] >= LASTING_S * SECOND)[stretch]
-    return lasts
-
-
-def _margin(low: float, high: float) -> float:
-    return RANGE_MARGIN * (high - low if high > low else max(abs(high), 1.0))
-
-
-def _outliers(pairs: Sequence[tuple[TimeArray, FloatArray]], low: float, high: float) -> FloatArray:
-    """The peaks of short excursions far out of the lasting range.
-
-    None when most of what is far out lasts, or when no peak is so far out that no real one would be.
-    """
-    # All excursions are judged together: a signal that spends much time far out, or never goes much further than its
-    # margin, behaves so, and a range that removed those readings would hide faults.
-    margin, middle = _margin(low, high), (low + high) / 2
-    peaks, short, all_of_them = [], 0, 0
-    for time, value in pairs:
-        for part in _excursions(value, low - margin, high + margin):
-            all_of_them += len(value[part])
-            if time[part][-1] - time[part][0] <= LASTING_S * SECOND:
-                short += len(value[part])
-                peaks.append(max(value[part], key=lambda one: abs(one - middle)))
-    reach = max((abs(peak - middle) for peak in peaks), default=0.0) - (high - low) / 2
-    outliers = reach > OUTLIER_REACH * margin and short > OUTLIER_SHARE * all_of_them
-    return np.array(peaks if outliers else [], np.float32)
-
-
-def _excursions(value: FloatArray, low: float, high: float) -> list[slice]:
-    """The stretches of readings outside ``low`` to ``high``."""
-    outside = np.concatenate(([False], (value < low) | (value > high), [False]))
-    edges = np.flatnonzero(outside[1:] != outside[:-1])
-    return [slice(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
-
-
 def _extremes(values: FloatArray) -> tuple[float, ...]:
     """The lowest and highest, from the outside in."""
     ordered = np.sort(values)
@@ -265,11 +258,12 @@ def _nice(seconds: float) -> float:
     return float(f"{min((nice * power for nice in NICE), key=lambda nice: abs(math.log(nice / seconds))):.3g}")
 
 
-def _round_outward(value: float, margin: float, down: bool) -> float:
-    """Rounded away from the middle: to two significant digits, for a value near 0 to those of a tenth of the margin."""
-    size = max(abs(value), margin / 10)
-    if size == 0 or not math.isfinite(size):
-        return 0.0
-    step = 10.0 ** (math.floor(math.log10(size)) - 1)
+def _round_outward(value: float, seen: float, margin: float, down: bool) -> float:
+    """Rounded away from the values, to two digits of the margin; never to within what was ``seen``."""
+    if value == 0 or not math.isfinite(value):
+        return value
+    step = 10.0 ** (math.floor(math.log10(margin)) - 1)
     steps = round(value / step, 2)  # a rounding error is not a step further out
-    return float(f"{(math.floor if down else math.ceil)(steps) * step:.6g}")
+    rounded = float(f"{(math.floor if down else math.ceil)(steps) * step:.12g}")
+    inside = rounded > seen if down else rounded < seen
+    return value if inside else rounded

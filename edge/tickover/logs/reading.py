@@ -4,6 +4,7 @@ import contextlib
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -11,11 +12,15 @@ import msgspec
 
 from tickover.core.values import Readings
 from tickover.errors import ConfigError, LogError
+from tickover.logs import dates
+from tickover.logs.formats import times
 from tickover.logs.formats.base import Head, Job, LogFormat
-from tickover.logs.formats.header import settle
+from tickover.logs.formats.cells import MISSING
+from tickover.logs.formats.header import clean_column, settle
 from tickover.logs.formats.registry import format_of, log_suffixes
 from tickover.logs.formats.signatures import START_BYTES
 from tickover.logs.mapping import RELATIVE_KINDS, LogLayout, Mapping, parse_mapping
+from tickover.logs.ordering import in_order, is_grouped, regrouped, turned
 from tickover.logs.packed import DAMAGED, PACKED, unpacked
 from tickover.payloads.can import dbc
 from tickover.payloads.can.catalogue import Catalogue, J1939Mode, catalogue_of
@@ -23,6 +28,10 @@ from tickover.payloads.can.shipped import Names, renamed, shipped_catalogue
 from tickover.storage import files
 
 LFS_POINTER: Final = b"version https://git-lfs"
+TEXT_ROWS: Final = 1_000_000
+LEAST_STEPS: Final = 8
+FALLING_SHARE: Final = 0.9
+"""A log is from newest to oldest when so many of the first rows' steps are back in time."""
 MAX_MAPPING_BYTES: Final = 4 << 20
 
 
@@ -35,19 +44,35 @@ def read_log(
     strict: bool = False,
     counts: Counter[str],
     on_bad: Callable[[str], None],
+    cells: Counter[tuple[str, str]] | None = None,
 ) -> Iterator[Readings]:
     """A log's readings, in blocks of at most 16,384 rows; memory stays flat however long it is.
 
     ``vehicle`` is whose log it is when the mapping names no vehicle column; ``start`` (microseconds since the epoch)
-    is where relative times count from, and its date is that of the first time of day. A bad row is counted in
-    ``counts["bad_rows"]`` and reported to ``on_bad`` with file and line, or raises LogError when ``strict``; good rows
-    count as ``rows``. A bad header, and a file that is no log, raise LogError at once.
+    is where relative times count from, and its date is that of the first time of day; 0: where the log says so itself.
+    A bad row is counted in ``counts["bad_rows"]`` and reported to ``on_bad`` with file and line, or raises LogError when
+    ``strict``; good rows count as ``rows``. A cell that holds no number costs itself: ``bad_cells`` and
+    ``missing_cells``, and in ``cells`` by signal and text. A bad header, and a file that is no log, raise LogError at
+    once. Rows are in order of time, see `ordering`.
     """
     path = Path(path)
     with open_log(path, mapping.log) as (stream, format_):
-        settled = settle(mapping, format_.head(stream, mapping.log, str(path)), str(path))
+        head = format_.head(stream, mapping.log, str(path))
+        settled = _settled(mapping, head, stream, format_, str(path))
+        begin = start or (head.start if settled.time.kind in (*RELATIVE_KINDS, "time_of_day") else None) or 0
         stream.seek(0)
-        yield from format_.read(stream, Job(str(path), settled, vehicle, start, strict, counts, on_bad))
+        tally: Counter[tuple[str, str]] = Counter() if cells is None else cells
+        job = Job(str(path), settled, vehicle, begin, strict, counts, on_bad, head.evidence, tally)
+        blocks = format_.read(stream, job)
+        if (
+            settled.log.layout == "long"
+            and len(settled.signals) > 1
+            and is_grouped(_texts(head, settled.log.signal_column))
+        ):
+            blocks = regrouped(blocks, str(path))
+        elif _newest_first(settled, head):
+            blocks = turned(blocks, counts, str(path))
+        yield from in_order(blocks, counts, str(path), relative=settled.time.kind in RELATIVE_KINDS)
 
 
 def read_head(path: str | Path, layout: LogLayout | None = None) -> Head:
@@ -60,7 +85,76 @@ def read_head(path: str | Path, layout: LogLayout | None = None) -> Head:
 
 def log_is_relative(path: str | Path, mapping: Mapping) -> bool:
     """Whether the log counts its time from its start, in seconds or rows."""
-    return settle(mapping, read_head(path, mapping.log), str(path)).time.kind in RELATIVE_KINDS
+    settled, head = _settled_head(path, mapping)
+    return settled.time.kind in RELATIVE_KINDS and head.start is None
+
+
+def settled_mapping(path: str | Path, mapping: Mapping) -> Mapping:
+    """The mapping as it is for one log: its time column and kind settled, the model's columns found."""
+    return _settled_head(path, mapping)[0]
+
+
+def _settled_head(path: str | Path, mapping: Mapping) -> tuple[Mapping, Head]:
+    path = Path(path)
+    with open_log(path, mapping.log) as (stream, format_):
+        head = format_.head(stream, mapping.log, str(path))
+        return _settled(mapping, head, stream, format_, str(path)), head
+
+
+def column_texts(path: str | Path, layout: LogLayout, column: str) -> list[str]:
+    """The different texts of one column, in order, of the first ``TEXT_ROWS`` rows; none where the format cannot tell."""
+    path = Path(path)
+    with open_log(path) as (stream, format_):
+        scan = getattr(format_, "column_cells", None)
+        if scan is None:
+            return []
+        return list(dict.fromkeys(islice(scan(stream, layout, str(path), column), TEXT_ROWS)))
+
+
+def _settled(mapping: Mapping, head: Head, stream: BinaryIO, format_: LogFormat, name: str) -> Mapping:
+    """``settle``, and where the first rows do not tell day from month, by all of them."""
+    settled = settle(mapping, head, name)
+    time = settled.time
+    if time.kind != "date" or time.format:
+        return settled
+    column = time.date_column or time.column
+    cells = _texts(head, column)
+    if not cells or all(dates.parse_date(cell) for cell in cells):
+        return settled
+    scan = getattr(format_, "column_cells", None)
+    if scan:
+        stream.seek(0)
+        cells = scan(stream, mapping.log, name, column)
+    order = dates.order_of(cells)
+    if order is None:
+        shown = _texts(head, column)[0]
+        raise LogError(
+            f"{name}: column '{column}': expected dates that tell day from month, got {shown!r} and the like "
+            f'({" or ".join(dates.readings_of(shown))}); say which in a mapping: [time] format = "dmy" or "mdy" '
+            "(--time-format)"
+        )
+    return msgspec.structs.replace(settled, time=msgspec.structs.replace(time, format=order))
+
+
+def _texts(head: Head, column: str) -> list[str]:
+    place = [clean_column(name) for name in head.columns].index(clean_column(column))
+    return [row[place] for row in head.samples if row[place].strip().lower() not in MISSING]
+
+
+def _newest_first(mapping: Mapping, head: Head) -> bool:
+    """Whether the first rows go from the newest to older ones."""
+    time = mapping.time
+    if head.own_time or not time.column or time.kind in ("time_of_day", "rate"):
+        return False
+    cells = _texts(head, time.column)
+    if time.date_column:
+        cells = [f"{day} {clock}" for day, clock in zip(_texts(head, time.date_column), cells, strict=False)]
+    decimal = head.evidence.column(time.column).decimal
+    stamps = [
+        stamp for cell in cells if (stamp := times.parse_stamp(cell, time.kind, decimal, time.format)) is not None
+    ]
+    steps = [later - earlier for earlier, later in pairwise(stamps) if later != earlier]
+    return len(steps) >= LEAST_STEPS and sum(step < 0 for step in steps) >= FALLING_SHARE * len(steps)
 
 
 @contextlib.contextmanager
@@ -128,15 +222,15 @@ def _stamp(path: str) -> int:
         raise ConfigError(f"{path}: cannot read the DBC: {error.strerror or error}") from error
 
 
-def load_mapping(path: str | Path) -> Mapping:
-    """Read a mapping file; ConfigError names the file and the key that is wrong."""
+def load_mapping(path: str | Path, *, partial: bool = False) -> Mapping:
+    """Read a mapping file; ConfigError names the file and the key that is wrong. ``partial``: it may name no signal."""
     try:
         text = files.read_text(Path(path), MAX_MAPPING_BYTES)
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the mapping: {error.strerror}") from error
     except ValueError as error:
         raise ConfigError(f"{path}: expected UTF-8 text: {error}") from error
-    return _beside(parse_mapping(text, str(path)), Path(path).parent)
+    return _beside(parse_mapping(text, str(path), partial=partial), Path(path).parent)
 
 
 def _beside(mapping: Mapping, folder: Path) -> Mapping:

@@ -105,19 +105,20 @@ def test_every_format_says_the_same(case: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in FORMATS if FORMATS[case].lines])
-def test_every_text_format_counts_and_tells_a_bad_row(case: str, tmp_path: Path) -> None:
+def test_every_text_format_counts_and_tells_a_bad_cell_which_costs_itself(case: str, tmp_path: Path) -> None:
     name, mapping, content = FORMATS[case].name, FORMATS[case].mapping, FORMATS[case].content
     data = content()
     packed = name.endswith(".gz")
     text = gzip.decompress(data) if packed else data
-    decimal = mapping.log.decimal.encode()
+    decimal = (mapping.log.decimal or ".").encode()
     broken = text.replace(b"851" + decimal + b"25", b'"eight"' if b"{" in text else b"eight")
     assert broken != text
     (tmp_path / name).write_bytes(gzip.compress(broken, mtime=0) if packed else broken)
     blocks, counts, told = read(tmp_path / name, mapping)
     line = 1 + broken[: broken.index(b"eight")].count(b"\n")
-    assert joined(blocks)[0].tolist() == [START + t for t in (0, 2_500_000, 4_000_000)]
-    assert counts["bad_rows"] == 1
+    assert joined(blocks)[0].tolist() == [START + t for t, *_ in ROWS]
+    assert np.isnan(joined(blocks)[1][1, 0])
+    assert (counts["rows"], counts["bad_rows"], counts["bad_cells"]) == (len(ROWS), 0, 1)
     where = f"{'signal' if mapping is LONG else 'column'} 'Engine [rpm]'"
     assert told == [f"{tmp_path / name}:{line}: {where}: expected a number, got 'eight'"]
     with pytest.raises(LogError, match=re.escape(f":{line}: {where}: expected a number, got 'eight'")):

@@ -45,13 +45,11 @@ def test_each_vehicle_has_its_own_blocks_and_clock(tmp_path: Path) -> None:
         ("log.csv", b"\n\n\r\n", "expected a header and rows, got an empty file"),
         ("log.csv", b"time,a,b\n", r":1: expected columns time, rpm, ect; found only: time; got time, a, b"),
         ("log.csv", b"time,rpm,b\n", r":1: expected columns time, rpm, ect; missing: ect; got time, rpm, b"),
-        ("log.csv", b"time,rpm,ect,rpm\n1,2,3,4\n", r":1: expected columns .*; twice: rpm; got"),
-        ("log.csv", b"rpm,ect\n1,2\n", r":1: expected a time column named one of .*, got rpm, ect"),
+        ("log.csv", b"rpm,ect\n1,2\n", r":1: expected a time column named like .*, got rpm, ect; .*--rate-hz"),
         ("log.csv", b"time,rpm,ect\nx,1,2\n", r":2: column 'time': expected a time .*, got 'x'"),
         ("log.csv", b"time,rpm,ect\r1,2,3\r", r":1: expected lines that end in LF or CRLF, got CR alone"),
         ("log.csv", bytes(range(256)), "binary data"),
         ("log.csv", b"BT0\xb2\x1d\x14i,\xf8B\n1,2\n", "binary data"),
-        ("log.csv", b"\xff\xfet\0i\0", "got UTF-16; convert it to UTF-8"),
         ("log.csv", gzip.compress(b"x", mtime=0), r":1: expected a time column .*, got x"),
         ("log.csv", gzip.compress(gzip.compress(b"x", mtime=0), mtime=0), "got gzip data"),
         ("log.csv", b"time,rpm,ect\n" + b"1" * 3_000_000, "expected lines of at most 1048576 bytes, got a longer one"),
@@ -96,21 +94,21 @@ def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
             read(tmp_path / "log.parquet", WIDE)
 
 
-def test_cells_that_python_alone_would_take_for_numbers_are_bad(tmp_path: Path) -> None:
+def test_cells_that_python_alone_would_take_for_numbers_are_bad_cells(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("t,v\n0,1\n1,1_0\n2,٣\n3,0x10\n4,1e5\n5,+.5\n6, 7 \n7,NaN\n8,n/a\n9,1,2\n10\n")
     blocks, counts, _ = read(path, Mapping(signals={"v": SignalColumn()}))
-    np.testing.assert_array_equal(joined(blocks)[1][:, 0], [1, 1e5, 0.5, 7, NAN, NAN])
-    assert counts == {"rows": 6, "bad_rows": 5}
+    np.testing.assert_array_equal(joined(blocks)[1][:, 0], [1, NAN, NAN, 16, 1e5, 0.5, 7, NAN, NAN])
+    assert counts == {"rows": 9, "bad_rows": 2, "bad_cells": 2, "missing_cells": 1}
 
 
 def test_a_row_with_more_cells_than_the_header_is_bad_unless_they_are_empty(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
-    for surplus, bad in ((",", 0), (",,", 0), (",7", 2), (",,7", 2), (",x", 2)):
-        path.write_text(f"t,v\n0,1{surplus}\n1,2{surplus}\n")
+    for surplus, bad in ((",", 0), (",,", 0), (",7", 1), (",,7", 1), (",x", 1)):
+        path.write_text(f"t,v\n0,1\n1,2{surplus}\n2,3\n")
         _, counts, told = read(path, Mapping(signals={"v": SignalColumn()}))
         assert counts["bad_rows"] == bad
-        assert not bad or told[0] == f"{path}:2: expected 2 cells, got {2 + surplus.count(',')}"
+        assert not bad or told[0] == f"{path}:3: expected 2 cells, got {2 + surplus.count(',')}"
 
 
 def test_ragged_rows_that_even_out_are_still_bad(tmp_path: Path) -> None:
@@ -162,7 +160,8 @@ def test_a_hundred_thousand_mutated_rows_neither_crash_nor_vanish(name: str, tmp
     intact = (values == [1.5, 2.0]).all(axis=1) & (time % 1_000_000 == 250_000)
     assert len(set(time[intact].tolist()) & {row * 1_000_000 + 250_000 for row in range(rows)}) == rows
     assert len(time) == counts["rows"]
-    assert len(told) == counts["bad_rows"] > rows // 4
+    assert len(told) >= counts["bad_rows"] > rows // 8
+    assert counts["bad_rows"] + counts["bad_cells"] > rows // 4
     assert all(message.startswith(f"{path}:") and "expected" in message for message in told)
 
 

@@ -10,7 +10,6 @@ import msgspec
 from tickover.commands.ui.options import FILE, WRITABLE
 from tickover.commands.ui.terminal import Progress
 from tickover.core.manifest import ARCHITECTURES, CELLS
-from tickover.logs.inspection import propose_mapping
 from tickover.logs.reading import load_mapping
 from tickover_train.commands.files import LOGS, warn, write
 from tickover_train.config import TrainConfig, load_config
@@ -60,7 +59,7 @@ def compare(
     from tickover_train.comparison import compare as run
 
     paths = expand(logs)
-    mapping = load_mapping(mapping_file) if mapping_file else propose_mapping(paths)[0]
+    mapping = chosen_mapping(paths, load_mapping(mapping_file, partial=True) if mapping_file else Mapping())
     trips = load_trips(paths, mapping, Counter(), warn)
     pairs = [(c, a) for a in ARCHITECTURES for c in CELLS if c in (cells or CELLS) and a in (archs or ARCHITECTURES)]
     config = small(load_config(config_file), epochs, seed)

@@ -7,10 +7,8 @@ from typing import Any
 import click
 import msgspec
 
-from tickover.commands.ui.options import FILE, WRITABLE, bus_options, with_bus
+from tickover.commands.ui.options import FILE, WRITABLE, bus_options
 from tickover.commands.ui.terminal import Progress
-from tickover.logs.mapping import mapping_of
-from tickover.logs.reading import load_mapping
 from tickover.model.detector import Detector
 from tickover_train.commands.files import LOGS, warn, write
 from tickover_train.data import expand, load_trips
@@ -42,7 +40,9 @@ from tickover_train.pages.words import number, percent, seconds
     help="Labelled anomalies: CSV with log,start,end, a log with a column anomaly, or dm1: codes of CAN recordings.",
 )
 @click.option("--faults", type=FILE, help="Run this Python file, which adds kinds of faults.")
-@click.option("--map", "mapping_file", type=FILE, help="Mapping of columns to signals. Default: by name.")
+@click.option(
+    "--map", "mapping_file", type=FILE, help="Mapping of columns to signals. Default: the one in the model, or by name."
+)
 @bus_options
 @click.option("--json", "json_file", type=WRITABLE, help="Write all figures as JSON.")
 @click.option("--page", type=WRITABLE, help="Write the figures as an HTML page.")
@@ -67,7 +67,7 @@ def evaluate(
     if faults:
         load_kinds(faults)
     detector = Detector.load(model)
-    mapping = with_bus(load_mapping(mapping_file) if mapping_file else mapping_of(detector.manifest), **bus)
+    mapping = mapping_for(detector.manifest, mapping_file, **bus)
     counts: Counter[str] = Counter()
     logs = expand([*first, *more])
     labelled = [trip for path in labels if str(path) != DM1 for trip in load_labelled(path, mapping, counts, warn)]

@@ -7,11 +7,9 @@ from typing import Any
 import click
 import numpy as np
 
-from tickover.commands.ui.options import FILE, WRITABLE, bus_options, with_bus
+from tickover.commands.ui.options import FILE, WRITABLE, bus_options
 from tickover.core.manifest import Budget
 from tickover.errors import ModelError
-from tickover.logs.mapping import mapping_of
-from tickover.logs.reading import load_mapping
 from tickover.model.detector import Detector
 from tickover.model.session import open_bytes, read_model
 from tickover_export.retune import Retuned
@@ -44,7 +42,9 @@ from tickover_train.pages.words import realised_words
     help="False episodes allowed, such as 2/8h.",
 )
 @click.option("--rescale", "rescaled", is_flag=True, help="Set centre and scale of inputs and residuals, too.")
-@click.option("--map", "mapping_file", type=FILE, help="Mapping of columns to signals. Default: by name.")
+@click.option(
+    "--map", "mapping_file", type=FILE, help="Mapping of columns to signals. Default: the one in the model, or by name."
+)
 @bus_options
 @click.option("--out", type=WRITABLE, required=True, help="The model file to write.")
 def retune(
@@ -68,7 +68,7 @@ def retune(
         old = Retuned(data)
     except ModelError as error:
         raise ModelError(f"{model}: {error}") from error
-    mapping = with_bus(load_mapping(mapping_file) if mapping_file else mapping_of(old.manifest), **bus)
+    mapping = mapping_for(old.manifest, mapping_file, **bus)
     trips = load_trips(expand([*first, *more]), mapping, Counter(), warn)
     if rescaled:
         rescale(old, trips)

@@ -8,13 +8,11 @@ import click
 import msgspec
 import torch
 
-from tickover.commands.ui.options import FILE, bus_options, layout_of, with_bus
+from tickover.commands.ui.options import FILE
 from tickover.commands.ui.terminal import CtrlC, Progress
 from tickover.core.manifest import ARCHITECTURES, CELLS
 from tickover.errors import RunError
-from tickover.logs.inspection import propose_mapping
 from tickover.logs.mapping import Mapping
-from tickover.logs.reading import load_mapping
 from tickover_train import cell_choice, run_folder
 from tickover_train.commands.files import LOGS, write
 from tickover_train.config import TrainConfig, load_config, parse_budget
@@ -44,7 +42,7 @@ STOPPING = "stopping: keeping the best so far (Ctrl-C again to end at once)"
 )
 @click.option("--config", type=FILE, help="Training configuration (TOML); docs/training.md lists the keys.")
 @click.option("--map", "map_", type=FILE, help="Mapping file. Default: as inspect proposes.")
-@bus_options
+@log_options
 @click.option("--cell", type=click.Choice((*CELLS, "auto")), help="Default: gru. auto compares gru and lstm.")
 @click.option("--arch", type=click.Choice(ARCHITECTURES), help="Default: autoencoder.")
 @click.option("--false-alarms", metavar="N/DURATION", help="False episodes allowed. Default: 1/1h.")
@@ -60,7 +58,7 @@ def train(
     false_alarms: str | None,
     seed: int | None,
     resume: bool,
-    **bus: Any,
+    **options: Any,
 ) -> None:
     """Train a detector on recorded trips (log files or folders of logs), and write the run folder RUN.
 
@@ -68,7 +66,7 @@ def train(
     """
     settings = override(load_config(config), cell, arch, false_alarms, seed)
     progress = Progress(logged=True)
-    mapping, trips = read_trips(expand(logs), map_, progress, bus)
+    mapping, trips = read_trips(expand(logs), map_, progress, options)
     checkpoints = out / "checkpoint"
     prepare_folder(out, checkpoints, resume)
     torch.set_num_threads(settings.fit.threads)
@@ -106,13 +104,13 @@ def override(
 
 
 def read_trips(
-    logs: list[Path], map_: Path | None, progress: Progress, bus: dict[str, Any]
+    logs: list[Path], map_: Path | None, progress: Progress, options: dict[str, Any]
 ) -> tuple[Mapping, list[Trip]]:
     """The mapping, given or proposed, and every trip under it; what was dropped is printed.
 
-    ``bus``: the options of `bus_options`.
+    ``options``: those of `log_options`.
     """
-    mapping = with_bus(load_mapping(map_), **bus) if map_ else propose_mapping(logs, layout=layout_of(**bus))[0]
+    mapping = chosen_mapping(logs, given_mapping(map_, **options))
     counts: Counter[str] = Counter()
     bad: list[str] = []
     trips = load_trips(logs, mapping, counts, bad.append)

@@ -1,5 +1,6 @@
 """What was found on a bus, as lines of text and as plain values."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from tickover.core.time_format import clock, is_relative
 from tickover.logs.bus_survey import MISSING_WORDS, Survey, Track, shown_key
 from tickover.logs.inspection import Findings
 from tickover.logs.mapping import Mapping
+from tickover.logs.profile import SignalStatistics
 from tickover.payloads.can import j1939
 from tickover.payloads.can.decoder import SHORT
 from tickover.payloads.can.interpreter import TEXTS
@@ -140,7 +142,13 @@ def plain(mapping: Mapping, findings: Findings) -> dict[str, Any]:
         "mapping": msgspec.to_builtins(mapping),
     }
     if bus is None:
-        return found | {"signals": {name: _figures(seen) for name, seen in findings.signals.items()}}
+        return found | {
+            "time": {"column": findings.time_column, "kind": findings.time_kind},
+            "row_period_s": findings.row_period_s,
+            "vehicles": list(findings.vehicles),
+            "left_out": [{"column": one.column, "kind": one.kind, "text": one.text} for one in findings.decisions],
+            "signals": [_figures(name, mapping, seen) for name, seen in findings.signals.items()],
+        }
     return found | {
         "frames": bus.frames,
         "decoded_share": bus.decoded_share,
@@ -170,8 +178,24 @@ def _span(span: Span) -> dict[str, Any]:
     }
 
 
-def _figures(seen: Any) -> dict[str, float]:
-    return {key: getattr(seen, key) for key in ("rows", "readings", "low", "median", "high", "interval_s", "outliers")}
+FIGURES: Final = ("first", "last", "low", "median", "high", "interval_s", "refresh_s")
+
+
+def _figures(name: str, mapping: Mapping, seen: SignalStatistics) -> dict[str, Any]:
+    """One signal, after scale and offset; None for what is not known. ``count`` and ``missing``: readings."""
+    column = mapping.signals.get(name)
+    figures = {key: value if math.isfinite(value := getattr(seen, key)) else None for key in FIGURES}
+    return {
+        "name": name,
+        "unit": column.unit if column else "",
+        "count": seen.readings,
+        "missing": seen.rows - seen.readings,
+        **figures,
+        "outliers": seen.outliers,
+        "outside": seen.outside,
+        "plausible": [column.low, column.high] if column else None,
+        "left_out": column is None,
+    }
 
 
 def _signal(track: Track) -> dict[str, Any]:

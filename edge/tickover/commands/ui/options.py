@@ -10,8 +10,10 @@ from typing import Any, Final, get_args
 import click
 import msgspec
 
+from tickover.core.manifest import Manifest
 from tickover.errors import TickoverError
-from tickover.logs.mapping import LogLayout, Mapping, check_zone
+from tickover.logs.mapping import LogLayout, Mapping, check_mapping, check_zone, completed, mapping_of
+from tickover.logs.reading import load_mapping
 from tickover.payloads.can.catalogue import J1939Mode
 from tickover.payloads.can.shipped import Names
 
@@ -90,6 +92,53 @@ def layout_of(layout: LogLayout | None = None, **bus: Any) -> LogLayout:
     if "zone" in given:
         check_zone(given["zone"], "--zone")
     return msgspec.structs.replace(layout or LogLayout(), **given)
+
+
+_LOG_OPTIONS: Final = (
+    click.option("--rate-hz", type=float, metavar="HZ", help="Rows per second of logs without a time column."),
+    click.option("--time-column", metavar="NAME", help="Column that holds the time. Default: found."),
+    click.option(
+        "--time-format",
+        metavar="FORMAT",
+        help="Order of day and month in dates (dmy, mdy, ymd), or a pattern such as '%d/%m/%Y %H:%M'. Default: found.",
+    ),
+    click.option("--decimal", type=click.Choice((".", ",")), help="Decimal mark. Default: found."),
+    click.option("--vehicle-column", metavar="NAME", help="Column that names the vehicle. Default: found."),
+    click.option("--missing", multiple=True, metavar="TEXT", help="A further text for no value in cells; repeatable."),
+)
+
+
+def log_options(command: Any) -> Any:
+    """The options that say how rows are read, where a mapping is proposed; with `bus_options`."""
+    for option in reversed(_LOG_OPTIONS):
+        command = option(command)
+    return bus_options(command)
+
+
+def given_mapping(map_file: Path | None, **options: Any) -> Mapping:
+    """What a mapping file, which may be partial, and the options of `log_options` say; ConfigError when it is wrong."""
+    given = load_mapping(map_file, partial=True) if map_file else Mapping()
+    bus = {key: options[key] for key in BUS_KEYS}
+    time = {"column": options["time_column"], "format": options["time_format"], "rate_hz": options["rate_hz"]}
+    log = {key: options[key] for key in ("decimal", "vehicle_column", "missing")}
+    time = {key: value for key, value in time.items() if value is not None}
+    if "rate_hz" in time:
+        time["kind"] = "rate"
+    mapping = msgspec.structs.replace(
+        with_bus(given, **bus),
+        time=msgspec.structs.replace(given.time, **time),
+        log=msgspec.structs.replace(layout_of(given.log, **bus), **{key: value for key, value in log.items() if value}),
+    )
+    check_mapping(mapping, "options" if map_file is None else f"{map_file} with options", partial=True)
+    return mapping
+
+
+def mapping_for(manifest: Manifest, map_file: Path | None, **bus: Any) -> Mapping:
+    """The mapping for logs of a model: the one it carries, a mapping file's, or the first as a partial file changes it."""
+    own = mapping_of(manifest)
+    given = load_mapping(map_file, partial=True) if map_file else None
+    chosen = own if given is None else given if given.signals else completed(given, own)
+    return with_bus(chosen, **bus)
 
 
 def speed_of(ctx: click.Context, param: click.Parameter, value: str) -> float:

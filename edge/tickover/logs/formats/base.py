@@ -13,6 +13,7 @@ from typing import BinaryIO, Final, Literal, NamedTuple, Protocol
 
 from tickover.core.values import Readings
 from tickover.errors import LogError
+from tickover.logs.formats.evidence import Evidence
 from tickover.logs.mapping import LogLayout
 from tickover.logs.mapping import Mapping as LogMapping
 
@@ -22,6 +23,10 @@ SAMPLE_ROWS: Final = 256
 """Rows read ahead to tell what a column holds."""
 MAX_VEHICLES: Final = 10_000
 MAX_COLUMNS: Final = 4_096
+MAX_TEXTS: Final = 2_000
+"""Different texts that are counted; further ones are counted as one."""
+OTHERS: Final = "…"
+SHOWN_CHARACTERS: Final = 60
 
 
 class Head(NamedTuple):
@@ -35,6 +40,9 @@ class Head(NamedTuple):
     since 1970, ``seconds`` since the log's start. Its stamps are microseconds in both cases.
 
     ``qualifier``: a mapped column may go on after this mark, to tell apart what the head lists once (``Speed@31``).
+
+    ``evidence``: what the samples say of the cells. ``start``: when a log with relative times began, microseconds since
+    1970, where it says so. ``notes``: what to know of the layout.
     """
 
     columns: tuple[str, ...]
@@ -43,12 +51,16 @@ class Head(NamedTuple):
     units: Mapping[str, str] = MappingProxyType({})
     own_time: Literal["iso", "seconds"] | None = None
     qualifier: str = ""
+    evidence: Evidence = Evidence()
+    start: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Job:
     """One log to read. ``mapping``: its time column and kind are settled by `header.settle`. ``start``: microseconds
-    since the epoch. ``vehicle``: whose log it is when no column says so.
+    since the epoch. ``vehicle``: whose log it is when no column says so. ``cells``: how often a signal's cells held a
+    text that is no number.
     """
 
     name: str
@@ -58,6 +70,8 @@ class Job:
     strict: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     on_bad: Callable[[str], None] = lambda message: None
+    evidence: Evidence = field(default_factory=Evidence)
+    cells: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def bad(self, place: int | str, problem: object) -> None:
         """Count and report what cannot be read; LogError when strict.
@@ -69,6 +83,33 @@ class Job:
             raise LogError(message)
         self.counts["bad_rows"] += 1
         self.on_bad(message)
+
+    def bad_cell(self, place: int | str, signal: str, where: str, cell: object) -> None:
+        """Count a cell that holds no number, and report the first of its text; LogError when strict."""
+        message = f"{self.name}:{place}: {where}: expected a number, got {shown(cell)}"
+        if self.strict:
+            raise LogError(message)
+        self.counts["bad_cells"] += 1
+        if self._count(signal, str(cell)) == 1:
+            self.on_bad(message)
+
+    def missing_cell(self, signal: str, text: str) -> None:
+        """Count a cell whose text says that there is no reading."""
+        self.counts["missing_cells"] += 1
+        self._count(signal, text)
+
+    def _count(self, signal: str, text: str) -> int:
+        key = (signal, text.strip()[:SHOWN_CHARACTERS])
+        if key not in self.cells and len(self.cells) >= MAX_TEXTS:
+            key = (signal, OTHERS)
+        self.cells[key] += 1
+        return self.cells[key]
+
+
+def shown(cell: object) -> str:
+    """A cell for a message: quoted, printable, short."""
+    text = ascii(cell) if not isinstance(cell, str) or not cell.isprintable() else repr(cell)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
 class LogFormat(Protocol):

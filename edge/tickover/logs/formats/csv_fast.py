@@ -1,19 +1,22 @@
-"""CSV by the block, for speed: the same result as ``csv`` row by row, or None when anything in the block is irregular.
+"""CSV by the block, for speed: the same result as ``csv`` as text, or None when anything in the block is irregular.
 
 The exact reader stays the definition of what a cell means. Each step here either gives the very same numbers or gives
-up, and the block is then read row by row; the tests compare the two on mutated logs.
+up, and the block is then read as text; the tests compare the two on mutated logs.
 """
 
+import functools
 import io
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tickover.core.values import SECOND, DoubleArray, TimeArray
 from tickover.logs.formats import times
-from tickover.logs.formats.header import Keys
-from tickover.logs.mapping import Mapping, TimeKind
+from tickover.logs.formats.base import Job
+from tickover.logs.formats.dialect import Dialect
+from tickover.logs.formats.header import Keys, clean_column
+from tickover.logs.mapping import TimeKind
 
 Bytes = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int64]
@@ -37,28 +40,67 @@ class Plan(NamedTuple):
     signals: tuple[int, ...]
 
 
-def plan(mapping: Mapping, keys: Keys, width: int, delimiter: str) -> Plan | None:
-    """The plan of a wide log of one vehicle; None for other logs and for one column (where a blank line
-    looks like an empty cell): they are read row by row."""
-    if keys.vehicle is not None or not keys.signals or width == 1:
+FAST_KINDS: Final = ("iso", "time_of_day", "rate", *times.UNITS)
+ARROW_BYTES: Final = 1 << 16
+"""pyarrow is imported for logs of more than this: for less, numpy is faster than the import."""
+
+
+def plan(job: Job, keys: Keys, dialect: Dialect) -> Plan | None:
+    """The plan of a wide log of one vehicle with plain numbers; None for other logs and for one column (where a blank
+    line looks like an empty cell): they are read as text."""
+    evidence, mapping = job.evidence, job.mapping
+    if keys.vehicle is not None or keys.date is not None or not keys.signals or dialect.width == 1:
+        return None
+    if evidence.decimals or mapping.log.missing or mapping.time.kind not in FAST_KINDS:
+        return None
+    if not {clean_column(column) for column in mapping.columns}.isdisjoint(evidence.units):
         return None
     time = keys.time if isinstance(keys.time, int) else None
     signals = tuple(key for key in keys.signals if isinstance(key, int))
-    return Plan(width, delimiter.encode(), mapping.log.decimal.encode(), time, mapping.time.kind, signals)
+    decimal = evidence.decimal.encode()
+    return Plan(dialect.width, dialect.delimiter.encode(), decimal, time, mapping.time.kind, signals)
 
 
 def parse(block: bytes, plan: Plan) -> tuple[TimeArray, DoubleArray] | None:
     """Stamps ``[N]`` (empty at a fixed rate) and values ``[N, F]`` of whole lines; None when they are irregular."""
     if b"\r" in block:
         block = block.replace(b"\r\n", b"\n")
-    if not block or b'"' in block or b"\r" in block or b"\0" in block:
+    if not block or b'"' in block or b"\r" in block or b"\0" in block or b"#" in block or b"\n\n" in block:
+        return None
+    if block.startswith(b"\n"):
+        return None
+    arrow = _pyarrow() if len(block) >= ARROW_BYTES else None
+    table = arrow.parse(block, plan) if arrow else _with_numpy(block, plan)
+    # Infinity is counted with the cells that hold no reading, which the exact reader does.
+    return None if table is None or np.isinf(table[1]).any() else table
+
+
+@functools.cache
+def _pyarrow() -> Any:
+    """The reader with pyarrow; None where that is not installed."""
+    try:
+        from tickover.logs.formats import csv_arrow
+    except ImportError:
+        return None
+    return csv_arrow
+
+
+def _with_numpy(block: bytes, plan: Plan) -> tuple[TimeArray, DoubleArray] | None:
+    if plan.decimal == b"," and b"." in block:
         return None
     data = np.frombuffer(block, np.uint8)
     # loadtxt does not notice surplus or missing cells in columns that it does not read, so the grid is checked first.
     ends = _cell_ends(data, plan)
     if ends is None:
         return None
-    stamps = _stamps(data, ends, plan)
+    stamps = None
+    if plan.time is not None and plan.kind in ("iso", "time_of_day"):
+        stop = ends[:, plan.time]
+        start = ends[:, plan.time - 1] + 1 if plan.time else np.concatenate(([0], ends[:-1, -1] + 1))
+        width = int(stop[0] - start[0])
+        if width < 1 or (stop - start != width).any():
+            return None
+        stamps = stamps_of_text(data[start[:, None] + np.arange(width)], plan.kind)
     numeric_time = plan.kind in times.UNITS and plan.time is not None
     columns = (plan.time, *plan.signals) if numeric_time and plan.time is not None else plan.signals
     if stamps is None and not numeric_time and plan.time is not None:
@@ -117,26 +159,21 @@ def _fill_empty(block: bytes, mark: bytes) -> bytes:
     return block
 
 
-def _stamps(data: Bytes, ends: Positions, plan: Plan) -> TimeArray | None:
-    """Stamps of a time column of fixed width; None when it is numeric or not of one shape."""
-    if plan.time is None or plan.kind not in ("iso", "time_of_day"):
-        return None
-    stop = ends[:, plan.time]
-    start = ends[:, plan.time - 1] + 1 if plan.time else np.concatenate(([0], ends[:-1, -1] + 1))
-    width = int(stop[0] - start[0])
-    shape = _SHAPE_ISO if plan.kind == "iso" else _SHAPE_TIME_OF_DAY
-    if width < len(shape) or (stop - start != width).any():
-        return None
+def stamps_of_text(text: Bytes, kind: TimeKind) -> TimeArray | None:
+    """Stamps of cells of one width, ``[N, characters]``; None when they are not of one shape."""
     # Cells of one width are the rows of a table of characters: digits are then read column by column.
-    text = data[start[:, None] + np.arange(width)]
-    zone = width - 1 if plan.kind == "iso" and (text[:, -1] == ord("Z")).all() else width
+    shape = _SHAPE_ISO if kind == "iso" else _SHAPE_TIME_OF_DAY
+    width = text.shape[1]
+    if width < len(shape):
+        return None
+    zone = width - 1 if kind == "iso" and (text[:, -1] == ord("Z")).all() else width
     micros = _fraction(text[:, len(shape) : zone])
     if micros is None or not _has_shape(text[:, : len(shape)], shape):
         return None
     fields = _clock_fields(text[:, len(shape) - 8 : len(shape)])
     if fields is None:
         return None
-    return fields + micros if plan.kind == "time_of_day" else _with_days(text[:, :10], fields + micros)
+    return fields + micros if kind == "time_of_day" else _with_days(text[:, :10], fields + micros)
 
 
 def _has_shape(text: Bytes, shape: bytes) -> bool:

@@ -1,7 +1,7 @@
 """Parquet, by row group in batches; needs the extra ``parquet`` (pyarrow)."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -14,8 +14,9 @@ from tickover.errors import LogError
 from tickover.logs.formats import times
 from tickover.logs.formats.base import BLOCK_ROWS, MAX_COLUMNS, SAMPLE_ROWS, Head, Job
 from tickover.logs.formats.collector import Collector
+from tickover.logs.formats.evidence import Evidence, evidence_of
 from tickover.logs.formats.header import Keys, clean_column, names_of
-from tickover.logs.formats.rows import BadRowError, Fold, Row, parse_row, rate_stamp
+from tickover.logs.formats.rows import RowReader, rate_stamp
 from tickover.logs.mapping import LogLayout
 
 MAX_ROW_GROUP: Final = 4 << 30
@@ -23,42 +24,73 @@ MAX_ROW_GROUP: Final = 4 << 30
 
 
 def head(stream: BinaryIO, layout: LogLayout, name: str) -> Head:
-    """The columns and the first rows as text."""
+    """The columns, nested ones as ``outer.inner``, and the first rows as text."""
     file = _open(stream, name)
-    columns = tuple(file.schema_arrow.names)
     batch = next(_batches(file, None, SAMPLE_ROWS, name), None)
-    rows = [] if batch is None else zip(*(_texts(column) for column in batch.columns), strict=True)
-    return Head(columns, list(rows))
+    whole = _flat_batch(batch) if batch is not None else file.schema_arrow.empty_table()
+    columns = tuple(whole.schema.names)
+    rows = [] if batch is None else list(zip(*(_texts(column) for column in whole.columns), strict=True))
+    texts = any(_is_text(field.type) for field in whole.schema)
+    evidence = evidence_of(columns, rows, decimal=layout.decimal) if texts else Evidence()
+    return Head(columns, rows, evidence=evidence)
 
 
 def read(stream: BinaryIO, job: Job) -> Iterator[Readings]:
     """Blocks of readings, row group by row group; a bad row is named by its number, from 1."""
     file = _open(stream, job.name)
     keys = names_of(job.mapping)
-    column = {clean_column(name): name for name in file.schema_arrow.names}
-    wanted = [column[clean_column(str(key))] for key in _flat(keys)]
     collector = Collector(job)
+    reader = RowReader(job, keys, collector)
+    wanted = list(dict.fromkeys(_flat(keys)))
+    roots = _roots(file, wanted)
+    plain = job.mapping.log.layout == "wide" and keys.vehicle is None and keys.date is None
     row = 0
-    for batch in _batches(file, wanted, BLOCK_ROWS, job.name):
-        batch = batch.select(wanted).rename_columns([str(key) for key in _flat(keys)])
-        table = None if collector.fold or keys.vehicle is not None else _columns(batch, keys, job, row)
-        if table is None:
-            yield from collector.rows(_rows(batch, keys, job, row, collector.fold))
+    for batch in _batches(file, roots, BLOCK_ROWS, job.name):
+        whole = _flat_batch(batch)
+        column = {clean_column(name): name for name in whole.schema.names}
+        table = whole.select([column[key] for key in wanted]).rename_columns(wanted)
+        fast = _columns(table, keys, job, row) if plain else None
+        if fast is None:
+            cells = {name: _values(table.column(name)) for name in wanted}
+            places = range(row + 1, row + 1 + table.num_rows)
+            yield from reader.rows(lambda key, cells=cells: cells[str(key)], places, row)  # type: ignore[misc]
         else:
-            yield from collector.block(job.vehicle, *table)
+            yield from collector.block(job.vehicle, *fast)
         row += batch.num_rows
-    yield from collector.end()
+    yield from reader.end()
 
 
-def _columns(batch: Any, keys: Keys, job: Job, row: int) -> tuple[TimeArray, DoubleArray] | None:
-    """Stamps and values of a batch, column by column; None when a column is not numeric or a time is irregular."""
-    columns = [batch.column(str(key)) for key in keys.signals]
+def _flat_batch(batch: Any) -> Any:
+    """A batch as a table without nested columns."""
+    table = pa.Table.from_batches([batch])
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+        table = table.flatten()
+    return table.combine_chunks()
+
+
+def _roots(file: Any, wanted: Sequence[str]) -> list[str]:
+    """The columns at the top that hold the wanted ones."""
+    names = {clean_column(name): name for name in file.schema_arrow.names}
+    roots = [names.get(key) or names.get(_root(key, names)) for key in wanted]
+    return list(dict.fromkeys(root for root in roots if root is not None))
+
+
+def _root(key: str, names: Mapping[str, str]) -> str:
+    parts = key.split(".")
+    return next((root for size in range(len(parts), 0, -1) if (root := ".".join(parts[:size])) in names), "")
+
+
+def _columns(table: Any, keys: Keys, job: Job, row: int) -> tuple[TimeArray, DoubleArray] | None:
+    """Stamps and values of a table, column by column; None when a column is not numeric or a time is irregular."""
+    columns = [table.column(str(key)) for key in keys.signals]
     if not all(_is_numeric(column.type) for column in columns):
         return None
-    values = np.empty((batch.num_rows, len(columns)))
+    values = np.empty((table.num_rows, len(columns)))
     for index, column in enumerate(columns):
-        values[:, index] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    stamps = _stamps(None if keys.time is None else batch.column(str(keys.time)), batch.num_rows, job, row)
+        values[:, index] = column.cast(pa.float64()).to_numpy()
+    if np.isinf(values).any():
+        return None
+    stamps = _stamps(None if keys.time is None else table.column(str(keys.time)), table.num_rows, job, row)
     return None if stamps is None else (stamps, values)
 
 
@@ -74,22 +106,8 @@ def _stamps(column: Any, rows: int, job: Job, row: int) -> TimeArray | None:
         inside = (stamps >= EARLIEST) & (stamps <= LATEST)
         return stamps if inside.all() else None
     if _is_numeric(column.type) and time.kind in times.UNITS:
-        return times.stamps_of_numbers(column.cast(pa.float64()).to_numpy(zero_copy_only=False), time.kind)
+        return times.stamps_of_numbers(column.cast(pa.float64(), safe=False).to_numpy(), time.kind)
     return None
-
-
-def _rows(batch: Any, keys: Keys, job: Job, first: int, fold: Fold | None) -> Iterator[Row]:
-    """The rows of a batch one by one; bad ones are counted and reported."""
-    names = batch.schema.names
-    columns = [_values(column) for column in batch.columns]
-    for index, cells in enumerate(zip(*columns, strict=True)):
-        try:
-            row = parse_row(dict(zip(names, cells, strict=True)).get, keys, job, first + index, fold)
-        except BadRowError as error:
-            job.bad(first + index + 1, error)
-        else:
-            if row:
-                yield row
 
 
 def _open(stream: BinaryIO, name: str) -> Any:
@@ -117,8 +135,12 @@ def _batches(file: Any, columns: Sequence[str] | None, rows: int, name: str) -> 
 
 def _flat(keys: Keys) -> list[str]:
     """All keys that are not None."""
-    single = [keys.time, keys.vehicle, keys.signal, keys.value]
+    single = [keys.time, keys.date, keys.vehicle, keys.signal, keys.value]
     return [str(key) for key in (*single, *keys.signals) if key is not None]
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind))
 
 
 def _is_numeric(kind: Any) -> bool:
@@ -130,7 +152,7 @@ def _values(column: Any) -> list[Any]:
     if pa.types.is_temporal(column.type):
         return [None if text == "" else text for text in _texts(column)]
     values: list[Any] = column.to_pylist()
-    return [float(value) if hasattr(value, "as_tuple") else value for value in values]
+    return [None if value != value else float(value) if hasattr(value, "as_tuple") else value for value in values]
 
 
 def _texts(column: Any) -> list[str]:

@@ -1,11 +1,10 @@
-"""Bytes to lines, lines to text and text to rows, for the formats that are text."""
+"""Bytes to lines, and lines to text, for the formats that are text."""
 
-from collections.abc import Callable, Iterator
+import codecs
+from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 from tickover.errors import LogError
-from tickover.logs.formats.base import Job
-from tickover.logs.formats.rows import BadRowError, Row
 
 READ_BYTES: Final = 256 << 10
 """Bytes in one block: small enough that one irregular row makes only a few thousand rows be read row by row."""
@@ -19,11 +18,16 @@ _BINARY: Final = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
 _MAGIC: Final = {b"PAR1": "Parquet", b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"MDF ": "MDF"}
 
 
-def blocks(stream: BinaryIO, name: str) -> Iterator[bytes]:
-    """Blocks of whole lines; LogError for what is not text or has too long a line."""
+def blocks(stream: BinaryIO, name: str, size: int = READ_BYTES) -> Iterator[bytes]:
+    """Blocks of whole lines; LogError for what is not text or has too long a line. UTF-16 is made UTF-8."""
     rest = b""
     begun = False
-    while data := stream.read(READ_BYTES):
+    wide: codecs.IncrementalDecoder | None = None
+    while data := stream.read(size):
+        if not begun:
+            wide = codecs.getincrementaldecoder("utf-16")("replace") if data.startswith(_UTF16) else None
+        if wide:
+            data = wide.decode(data).encode("utf-8", "replace")
         if not begun:
             check_text(data, name)
             data = data.removeprefix(_UTF8_BOM)
@@ -43,8 +47,6 @@ def blocks(stream: BinaryIO, name: str) -> Iterator[bytes]:
 
 def check_text(start: bytes, name: str) -> None:
     """LogError when the first bytes are not text."""
-    if start.startswith(_UTF16):
-        raise LogError(f"{name}: expected text in UTF-8 or a one-byte encoding, got UTF-16; convert it to UTF-8")
     for magic, kind in _MAGIC.items():
         if start.startswith(magic):
             raise LogError(f"{name}: expected text, got {kind} data; check the file's suffix")
@@ -61,38 +63,3 @@ def decode(data: bytes, encoding: str = "") -> str:
         except UnicodeDecodeError:
             pass
     return data.decode("latin-1")
-
-
-class TextRows:
-    """Parses blocks of whole lines; knows the line and the row number.
-
-    ``parse`` takes a line's text and its row number from 0; None when the row went into a fold. ``line``: how many
-    lines lie before the first block.
-    """
-
-    def __init__(self, job: Job, parse: Callable[[str, int], Row | None], line: int = 0) -> None:
-        self.row = 0
-        self._job = job
-        self._parse = parse
-        self._line = line
-        self._encoding = job.mapping.log.encoding
-
-    def of(self, block: bytes) -> Iterator[Row]:
-        """The rows of a block; bad ones are counted and reported, blank lines are skipped."""
-        for line in block.removesuffix(b"\n").split(b"\n"):
-            self._line += 1
-            if not line.strip():
-                continue
-            try:
-                row = self._parse(decode(line, self._encoding), self.row)
-            except BadRowError as error:
-                self._job.bad(self._line, error)
-            else:
-                if row:
-                    yield row
-            self.row += 1
-
-    def skip(self, rows: int) -> None:
-        """These rows, a line each, were read in another way."""
-        self.row += rows
-        self._line += rows

@@ -1,0 +1,88 @@
+"""Columns that are no signals for a detector: by their name, and by how their values go."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from tickover.core.values import FloatArray
+from tickover.logs.mapping import Mapping
+from tickover.logs.physics import Possible, kind_by_name, possible
+from tickover.logs.profile import Series, SignalStatistics
+
+LEAST_STEPS: Final = 20
+"""A counter has risen so often, at least."""
+COUNTER_SPAN: Final = 0.1
+"""A column that only rises, by less than this part of its value, is a counter whatever its name."""
+EVEN: Final = 0.02
+"""One whose steps differ by less than this part of their mean counts rows or seconds."""
+TURN: Final = 300.0
+"""An angle turns from near 360 to near 0: a step of this many degrees."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A column that is left out: what it is, and in words with the line that changes it. ``signal``: its name."""
+
+    column: str
+    kind: str
+    text: str
+    signal: str = ""
+
+
+WHY: Final = {
+    "label": "named like a label, left out: a detector must not learn it",
+    "id": "an id, left out",
+    "position": "a position, left out: a detector must not learn where a vehicle was",
+    "angle": "an angle that turns over, left out: 359 and 1 are neighbours",
+    "counter": "a counter that only rises, left out: it soon leaves whatever range it was trained on",
+    "time": "a time, left out",
+}
+
+
+def decision(column: str, kind: str, signal: str = "", more: str = "") -> Decision:
+    """A column left out for what it is."""
+    key = f'[signals.{signal or "NAME"}] column = "{column}"'
+    return Decision(column, kind, f"column '{column}': {WHY[kind]}{more}; to keep it: {key} in a mapping", signal)
+
+
+def decide(
+    mapping: Mapping, seen: dict[str, SignalStatistics], series: Sequence[Series], names: Sequence[str]
+) -> list[Decision]:
+    """The signals that are counters or angles by their values."""
+    found = []
+    for index, name in enumerate(names):
+        column = mapping.signals[name].column or name
+        if seen[name].empty or seen[name].constant:
+            continue
+        kind = _kind([one.values[:, index] for one in series], column, mapping.signals[name].unit, seen[name])
+        if kind:
+            found.append(decision(column, kind, name))
+    return found
+
+
+def _kind(columns: Sequence[FloatArray], name: str, unit: str, seen: SignalStatistics) -> str:
+    named = kind_by_name(name, unit)
+    steps = [np.diff(column[np.isfinite(column)].astype(np.float64)) for column in columns]
+    all_steps = np.concatenate(steps) if steps else np.empty(0)
+    if not len(all_steps):
+        return ""
+    if named == "angle":
+        return named
+    if seen.low >= -180 and seen.high <= 360 and float(np.abs(all_steps).max()) > TURN and unit in ("°", "deg", ""):
+        turns = np.abs(all_steps) > TURN
+        usual = float(np.quantile(np.abs(all_steps[~turns]), 0.99)) if (~turns).any() else TURN
+        if usual < TURN / 5 and seen.high > 350 and seen.low < 10:
+            return "angle"
+    falls = (all_steps < 0).mean()
+    rises = int((all_steps > 0).sum())
+    if named == "counter" and falls < 0.001 and rises:
+        return named
+    if (all_steps < 0).any() or rises < LEAST_STEPS:
+        return ""
+    if possible(name, unit) != Possible():
+        return ""
+    even = all_steps.std() <= EVEN * all_steps.mean()
+    far = seen.high - seen.low < COUNTER_SPAN * abs(seen.low)
+    return "counter" if even or (far and rises > len(all_steps) / 2) else ""
