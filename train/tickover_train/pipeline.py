@@ -62,6 +62,7 @@ class Job:
     checkpoints: Path | None = None
     tell: Callable[[float, str], None] = lambda done, text: None
     stopped: Callable[[], bool] = lambda: False
+    tick: Callable[[float, str], None] = lambda done, text: None
 
     @property
     def period_s(self) -> float:
@@ -105,13 +106,14 @@ def new_job(
     checkpoints: Path | None = None,
     tell: Callable[[float, str], None] = lambda done, text: None,
     stopped: Callable[[], bool] = lambda: False,
+    tick: Callable[[float, str], None] = lambda done, text: None,
 ) -> Job:
     """Scale the trips and choose who is held out."""
     scaler = fit_scaler(trips)
     normalised = [prepare(trip.values, scaler.center, scaler.scale, config.charts.input_clip) for trip in trips]
     held_out = folds(trips, config.calibration.folds, config.fit.held_out, config.seed)
     device = choose_device(config.fit.device)
-    return Job(config, mapping, trips, scaler, normalised, held_out, device, checkpoints, tell, stopped)
+    return Job(config, mapping, trips, scaler, normalised, held_out, device, checkpoints, tell, stopped, tick)
 
 
 def network_of(config: TrainConfig, period_s: float) -> Network:
@@ -137,6 +139,7 @@ def fit_fold(job: Job, number: int) -> Fold:
         device=job.device,
         tell=lambda done, text: job.tell((number + done) / len(job.held_out), f"fold {number + 1}, {text}"),
         save=lambda state: _save(job, number, state),
+        tick=lambda done, text: job.tick((number + done) / len(job.held_out), f"fold {number + 1}, {text}"),
         stopped=job.stopped,
     )
     started = checkpoint.read(job.checkpoints, number, job.identity) if job.checkpoints else None

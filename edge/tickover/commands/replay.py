@@ -14,6 +14,7 @@ from tickover.commands.ui.options import (
     VEHICLE,
     WRITABLE,
     bus_options,
+    mapping_for,
     speed_of,
     write_errors_named,
 )

@@ -58,8 +58,8 @@ class TimeColumn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, 
     order or pattern of ``format``), ``epoch_s``, ``epoch_ms``, ``epoch_us``, ``epoch_ns``, ``excel`` (days since
     the end of 1899), ``time_of_day`` (passes midnight; the date comes from ``--start``, or from ``date_column``),
     ``seconds``, ``minutes``, ``hours`` and ``elapsed`` (``mm:ss``, ``h:mm:ss``), which count from ``--start``, ``rate``
-    (no time column: row k is at k / ``rate_hz``), ``auto`` (detected from the first values). ``zone``: where the clock was, for
-    times that do not say it; empty = UTC.
+    (no time column: row k is at k / ``rate_hz``), ``auto`` (detected from the first values). ``zone``: where
+    the clock was, for times that do not say it; empty = UTC.
     """
 
     column: str = ""
@@ -279,6 +279,6 @@ def check_zone(zone: str, where: str) -> None:
             ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ConfigError(
-            f"{where}: expected a time zone such as Europe/Berlin or +02:00, got '{zone}'; a machine without zone data needs "
-            "Debian's tzdata or pip install tzdata"
+            f"{where}: expected a time zone such as Europe/Berlin or +02:00, got '{zone}'; a machine without zone data "
+            "needs Debian's tzdata or pip install tzdata"
         ) from error

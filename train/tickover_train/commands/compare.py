@@ -10,8 +10,9 @@ import msgspec
 from tickover.commands.ui.options import FILE, WRITABLE
 from tickover.commands.ui.terminal import Progress
 from tickover.core.manifest import ARCHITECTURES, CELLS
+from tickover.logs.mapping import Mapping
 from tickover.logs.reading import load_mapping
-from tickover_train.commands.files import LOGS, warn, write
+from tickover_train.commands.files import LOGS, chosen_mapping, warn, write
 from tickover_train.config import TrainConfig, load_config
 from tickover_train.data import expand, load_trips
 from tickover_train.pages.comparison import render

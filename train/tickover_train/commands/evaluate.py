@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from tickover.commands.ui.options import FILE, WRITABLE, bus_options
+from tickover.commands.ui.options import FILE, WRITABLE, bus_options, mapping_for
 from tickover.commands.ui.terminal import Progress
 from tickover.model.detector import Detector
 from tickover_train.commands.files import LOGS, warn, write

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import numpy as np
 
-from tickover.commands.ui.options import FILE, WRITABLE, bus_options
+from tickover.commands.ui.options import FILE, WRITABLE, bus_options, mapping_for
 from tickover.core.manifest import Budget
 from tickover.errors import ModelError
 from tickover.model.detector import Detector

@@ -1,5 +1,6 @@
 """``tickover train``: from recorded trips to a run folder, which ``tickover export`` reads."""
 
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,13 @@ import click
 import msgspec
 import torch
 
-from tickover.commands.ui.options import FILE
-from tickover.commands.ui.terminal import CtrlC, Progress
+from tickover.commands.ui.options import FILE, given_mapping, log_options
+from tickover.commands.ui.terminal import INTERRUPTED, CtrlC, Progress
 from tickover.core.manifest import ARCHITECTURES, CELLS
 from tickover.errors import RunError
 from tickover.logs.mapping import Mapping
 from tickover_train import cell_choice, run_folder
-from tickover_train.commands.files import LOGS, write
+from tickover_train.commands.files import LOGS, chosen_mapping, write
 from tickover_train.config import TrainConfig, load_config, parse_budget
 from tickover_train.data import Trip, expand, load_trips
 from tickover_train.fitting import checkpoint
@@ -48,6 +49,7 @@ STOPPING = "stopping: keeping the best so far (Ctrl-C again to end at once)"
 @click.option("--false-alarms", metavar="N/DURATION", help="False episodes allowed. Default: 1/1h.")
 @click.option("--seed", type=int, help="Decides weights, splits and corruption. Default: 0.")
 @click.option("--resume", is_flag=True, help="Continue from the checkpoint in RUN.")
+@click.option("--fresh", is_flag=True, help="Begin anew, and delete the checkpoint of an interrupted run in RUN.")
 def train(
     logs: tuple[Path, ...],
     out: Path,
@@ -58,16 +60,18 @@ def train(
     false_alarms: str | None,
     seed: int | None,
     resume: bool,
+    fresh: bool,
     **options: Any,
 ) -> None:
     """Train a detector on recorded trips (log files or folders of logs), and write the run folder RUN.
 
-    Options override the configuration file. Ctrl-C ends training, keeps the best epoch so far and writes RUN.
+    Options override the configuration file. Ctrl-C ends training, keeps the best epoch so far, writes RUN and exits with 130.
     """
     settings = override(load_config(config), cell, arch, false_alarms, seed)
     progress = Progress(logged=True)
-    mapping, trips = read_trips(expand(logs), map_, progress, options)
     checkpoints = out / "checkpoint"
+    check_interrupted(out, checkpoints, resume=resume, fresh=fresh)
+    mapping, trips = read_trips(expand(logs), map_, progress, options)
     prepare_folder(out, checkpoints, resume)
     torch.set_num_threads(settings.fit.threads)
     torch.use_deterministic_algorithms(True)
@@ -75,15 +79,26 @@ def train(
         if cell == "auto":
             settings = cell_choice.choose_cell(settings, mapping, trips, progress.say, ctrl_c.is_pressed)
         job = new_job(
-            settings, mapping, trips, checkpoints, lambda done, text: progress.tell(text, done), ctrl_c.is_pressed
+            settings,
+            mapping,
+            trips,
+            checkpoints,
+            lambda done, text: progress.tell(text, done),
+            ctrl_c.is_pressed,
+            lambda done, text: progress.tell(text, done) if progress.is_due() else None,
         )
         fitted = fit_folds(job)
-    progress.say("standardising residuals, setting limits, measuring the memory horizon")
-    product = finish(job, fitted)
-    horizon = horizons(product.network, job.normalised, settings.seed)
-    run_folder.write(out, job, product, horizon)
-    write(out / REPORT_FILE, training.render(job, product, horizon).encode())
+        progress.say("standardising residuals, setting limits")
+        product = finish(job, fitted)
+        progress.say("measuring the memory horizon")
+        horizon = horizons(product.network, job.normalised, settings.seed, stopped=ctrl_c.is_pressed)
+        progress.say("writing the run folder and its report")
+        run_folder.write(out, job, product, horizon)
+        write(out / REPORT_FILE, training.render(job, product, horizon).encode())
     click.echo(summary(out, job, product, horizon))
+    if ctrl_c.is_pressed():
+        click.echo(f"tickover: stopped early; {out} holds the best so far; --resume goes on", err=True)
+        sys.exit(INTERRUPTED)
 
 
 def override(
@@ -120,6 +135,17 @@ def read_trips(
     hours = sum(len(trip.values) for trip in trips) * mapping.ticks.period_s / 3600.0
     progress.say(f"{len(trips)} trips, {hours:.1f} h, {len(mapping.signals)} signals; dropped: {dropped or 'nothing'}")
     return mapping, trips
+
+
+def check_interrupted(out: Path, checkpoints: Path, *, resume: bool, fresh: bool) -> None:
+    """RunError when RUN holds an interrupted training and the command does not say what to do with it."""
+    if resume and fresh:
+        raise click.UsageError("expected --resume or --fresh, got both")
+    if not resume and not fresh and checkpoint.is_interrupted(checkpoints):
+        raise RunError(
+            f"{out}: holds a training that was interrupted; add --resume to go on with it, or --fresh to delete it and "
+            "begin anew"
+        )
 
 
 def prepare_folder(out: Path, checkpoints: Path, resume: bool) -> None:

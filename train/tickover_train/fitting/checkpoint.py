@@ -65,6 +65,17 @@ def read(folder: Path, fold: int, job: str) -> Checkpoint | None:
     return checkpoint
 
 
+def is_interrupted(folder: Path) -> bool:
+    """Whether the folder holds checkpoints of which one is not finished; damaged ones are not."""
+    for path in folder.glob("fold-*.json"):
+        try:
+            if not msgspec.json.decode(path.read_bytes(), type=_Head).finished:
+                return True
+        except (OSError, msgspec.DecodeError):
+            continue
+    return False
+
+
 def clear(folder: Path) -> None:
     """Delete every checkpoint in the folder."""
     for path in folder.glob("fold-*"):

@@ -40,6 +40,8 @@ LAST_RATE: Final = 0.01
 """At the end of the half cosine this share of the learning rate is left."""
 VALIDATION: Final = 1_000_003
 """In place of the epoch: seeds the fixed corruption of the held-out trips."""
+TELL_CHUNKS: Final = 8
+"""Within an epoch, progress is told each time so many chunks are done."""
 
 
 @dataclass
@@ -69,7 +71,8 @@ class Checkpoint:
 class Task:
     """One fit: normalised trips to learn from and to stop by, and who hears of its progress.
 
-    ``tell(done, text)`` gets the share of the fit's largest possible length; ``save`` gets each finished epoch;
+    ``tell(done, text)`` gets the share of the fit's largest possible length; ``tick`` the same within epochs;
+    ``save`` gets each finished epoch;
     ``stopped()`` true ends the fit at once with the best so far.
     """
 
@@ -81,6 +84,7 @@ class Task:
     held_out: Sequence[FloatArray]
     device: torch.device
     tell: Callable[[float, str], None] = lambda done, text: None
+    tick: Callable[[float, str], None] = lambda done, text: None
     save: Callable[[Checkpoint], None] = lambda checkpoint: None
     stopped: Callable[[], bool] = lambda: False
 
@@ -156,6 +160,9 @@ def _epoch(task: Task, network: Recurrent, optimizer: torch.optim.Adam, checkpoi
     for number in range(len(rows.inputs)):
         if task.stopped():
             return None
+        if number % TELL_CHUNKS == TELL_CHUNKS - 1:
+            done = (checkpoint.epoch + number / len(rows.inputs)) / task.config.fit.epochs
+            task.tick(done, f"epoch {checkpoint.epoch + 1}/{task.config.fit.epochs}: {number / len(rows.inputs):.0%}")
         rate = _learning_rate(task, checkpoint.epoch + number / len(rows.inputs))
         # By hand and not by a scheduler of torch: a resumed fit has the same rate at the same place.
         for group in optimizer.param_groups:

@@ -1,13 +1,13 @@
 """Memory horizon: how far back a trained network sees.
 
 ``memory[k]`` is the norm of the gradient of the output at t with respect to the input at t-k: the Frobenius norm of
-d expected(t) / d normalised(t-k), exact, one backward pass per output. ``state[k]`` is the same of d s(t) / d s(t-k), s
+d expected(t) / d normalised(t-k), exact up to ``EXACT_SIGNALS``, one backward pass per output. ``state[k]`` is the same of d s(t) / d s(t-k), s
 being everything carried from tick to tick; it is estimated from ``PROBES`` random directions u: the mean of
 |u^T J|^2 over standard normal u is |J|_F^2 (Hutchinson 1990). Both are medians over positions of real trips. The
 horizon is the lag at which the curve falls below 1 % of its maximum over lags >= 1, the first after that maximum.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,9 @@ from tickover_train.fitting.network import (
 LAGS: Final = HORIZON_TICKS
 POSITIONS: Final = 100
 PROBES: Final = 8
+EXACT_SIGNALS: Final = 32
+MANY_PROBES: Final = 16
+"""With more signals than that, the horizon through the inputs is estimated too: a pass per signal costs their square."""
 FRACTION: Final = 0.01
 RUN_IN: Final = 60
 """Ticks before the farthest lag, so that the state there is a usual one."""
@@ -51,15 +54,24 @@ class Horizons:
     positions: int
 
 
-def horizons(network: Recurrent, trips: Sequence[FloatArray], seed: int, lags: int = LAGS) -> Horizons:
-    """Both horizons at ``POSITIONS`` seeded places of normalised trips ``[T, F]``; short trips give short curves."""
+def horizons(
+    network: Recurrent,
+    trips: Sequence[FloatArray],
+    seed: int,
+    lags: int = LAGS,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Horizons:
+    """Both horizons at ``POSITIONS`` seeded places of normalised trips ``[T, F]``; short trips give short curves.
+
+    ``stopped()`` true ends with an estimate from the directions that are done.
+    """
     lags = min(lags, max(len(trip) for trip in trips) - 1)
     windows = _windows(trips, lags, seed)
     # cuDNN cannot run a recurrent network backward in evaluation mode, which this one is in.
     with torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(enabled=False):
         torch.manual_seed(seed)
-        memory = find(_through_inputs(network, windows, lags))
-        carried = None if isinstance(network, Seq2Seq) else find(_through_state(network, windows, lags))
+        memory = find(_through_inputs(network, windows, lags, stopped))
+        carried = None if isinstance(network, Seq2Seq) else find(_through_state(network, windows, lags, stopped))
     return Horizons(memory, carried, windows.shape[1])
 
 
@@ -82,17 +94,26 @@ def _windows(trips: Sequence[FloatArray], lags: int, seed: int) -> Tensor:
     return torch.from_numpy(np.stack([usable[i][a : a + ticks] for i, a in zip(chosen, starts, strict=True)], axis=1))
 
 
-def _through_inputs(network: Recurrent, windows: Tensor, lags: int) -> DoubleArray:
+def _through_inputs(network: Recurrent, windows: Tensor, lags: int, stopped: Callable[[], bool]) -> DoubleArray:
     device = next(network.parameters()).device
     x = with_mask(windows.to(device)).requires_grad_()
     expected = _last(network, x)
     squares = torch.zeros(lags + 1, x.shape[1], dtype=torch.float64)
     # One backward pass per output gives one row of the Jacobian, at all lags at once.
-    for signal in range(network.signals):
-        (gradient,) = torch.autograd.grad(expected[:, signal].sum(), x, retain_graph=True)
+    for direction in _directions(network.signals).to(device):
+        (gradient,) = torch.autograd.grad((expected @ direction).sum(), x, retain_graph=True)
         values = gradient[..., : network.signals].flip(0)[: lags + 1]
         squares += values.double().square().sum(-1).cpu()
+        if stopped():
+            break
     return _median_norm(squares)
+
+
+def _directions(signals: int) -> Tensor:
+    """Each output by itself; of many, a few random combinations, whose mean square is the same (Hutchinson 1990)."""
+    if signals <= EXACT_SIGNALS:
+        return torch.eye(signals)
+    return torch.randn(MANY_PROBES, signals) / MANY_PROBES**0.5
 
 
 def _last(network: Recurrent, x: Tensor) -> Tensor:
@@ -105,7 +126,7 @@ def _last(network: Recurrent, x: Tensor) -> Tensor:
     return expected
 
 
-def _through_state(network: Recurrent, windows: Tensor, lags: int) -> DoubleArray:
+def _through_state(network: Recurrent, windows: Tensor, lags: int, stopped: Callable[[], bool]) -> DoubleArray:
     x = with_mask(windows.to(next(network.parameters()).device))
     start = len(x) - lags - 1
     with torch.no_grad():
@@ -117,13 +138,15 @@ def _through_state(network: Recurrent, windows: Tensor, lags: int) -> DoubleArra
     flat = [part for parts in states for part in parts]
     width = len(states[0])
     squares = torch.zeros(lags + 1, x.shape[1], dtype=torch.float64)
-    for _ in range(PROBES):
+    for done in range(1, PROBES + 1):
         probe = sum((torch.randn_like(part) * part).sum() for part in states[-1])
         assert isinstance(probe, Tensor)
         gradients = torch.autograd.grad(probe, flat, retain_graph=True, materialize_grads=True)
         each = torch.stack([part.double().square().sum((0, 2)).cpu() for part in gradients])
         squares += each.reshape(lags + 1, width, -1).sum(1).flip(0)
-    return _median_norm(squares / PROBES)
+        if stopped():
+            break
+    return _median_norm(squares / done)
 
 
 def _median_norm(squares: Tensor) -> DoubleArray:

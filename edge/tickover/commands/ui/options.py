@@ -134,7 +134,7 @@ def given_mapping(map_file: Path | None, **options: Any) -> Mapping:
 
 
 def mapping_for(manifest: Manifest, map_file: Path | None, **bus: Any) -> Mapping:
-    """The mapping for logs of a model: the one it carries, a mapping file's, or the first as a partial file changes it."""
+    """The mapping for logs of a model: the one it carries, or a mapping file's; a partial file changes the model's."""
     own = mapping_of(manifest)
     given = load_mapping(map_file, partial=True) if map_file else None
     chosen = own if given is None else given if given.signals else completed(given, own)

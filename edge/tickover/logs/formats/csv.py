@@ -12,6 +12,7 @@ from tickover.logs.formats import csv_fast
 from tickover.logs.formats.base import SAMPLE_ROWS, Head, Job
 from tickover.logs.formats.cells import MISSING
 from tickover.logs.formats.collector import Collector
+from tickover.logs.formats.csv_plan import plan
 from tickover.logs.formats.dialect import COMMENT, LOOK_LINES, BadCellsError, Dialect, dialect_of, split_cells
 from tickover.logs.formats.evidence import evidence_of
 from tickover.logs.formats.header import clean_column, keys_of
@@ -85,7 +86,7 @@ class _Reader:
         keys = keys_of(job.mapping, dialect.columns, dialect.places)
         self._collector = Collector(job)
         self._rows = RowReader(job, keys, self._collector)
-        self._fast = csv_fast.plan(job, keys, dialect)
+        self._fast = plan(job, keys, dialect)
 
     def block(self, block: bytes) -> Iterator[Readings]:
         """Readings of a block: by ``csv_fast`` when the whole block is regular, else column by column as text."""

@@ -9,7 +9,7 @@ from pyarrow import csv as arrow_csv
 
 from tickover.core.values import DoubleArray, TimeArray
 from tickover.logs.formats import times
-from tickover.logs.formats.csv_fast import Bytes, Plan, stamps_of_text
+from tickover.logs.formats.csv_plan import Bytes, Plan, stamps_of_text
 
 
 def parse(block: bytes, plan: Plan) -> tuple[TimeArray, DoubleArray] | None:
