@@ -120,7 +120,7 @@ def _named(columns: Sequence[str], units: dict[str, str]) -> dict[str, SignalCol
     signals: dict[str, SignalColumn] = {}
     for column in columns:
         name, unit = clean_name(column, signals)
-        unit = (units.get(column) or unit)[:32]
+        unit = "".join(filter(str.isprintable, units.get(column) or unit))[:32]
         signals[name] = SignalColumn(column="" if name == column else column, unit=unit)
     return signals
 

@@ -1,7 +1,7 @@
-"""Rows in order of time: those that are out of order by little are sorted, a whole log from newest to oldest is turned.
+"""Rows in order of time: those that are out of order by little are sorted, a log from newest to oldest is turned.
 
-A log is read in flat memory, so only the rows of the last minutes can be sorted. What comes later than that passes as it
-is, counted; where that is the rule and no exception, the log is refused.
+A log is read in flat memory, so only the rows of the last minutes can be sorted. What comes later than that passes as
+it is, counted; where that is the rule and no exception, the log is refused.
 """
 
 from collections import Counter, deque
@@ -17,7 +17,7 @@ from tickover.errors import LogError
 BOUND_S: Final = 600
 BOUND_ROWS: Final = 100_000
 BOUND_VALUES: Final = 4_000_000
-"""Rows are held back, to be sorted, for 10 minutes of the log, or until there are so many of them or of their values."""
+"""Rows are held back, to be sorted, for 10 minutes of the log, or until they or their values are so many."""
 JUMP_SHARE: Final = 0.05
 MOST_JUMPS: Final = 20
 """A log with more jumps back than both, of its rows and in number, is not in order of time."""

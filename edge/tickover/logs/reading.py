@@ -50,8 +50,8 @@ def read_log(
 
     ``vehicle`` is whose log it is when the mapping names no vehicle column; ``start`` (microseconds since the epoch)
     is where relative times count from, and its date is that of the first time of day; 0: where the log says so itself.
-    A bad row is counted in ``counts["bad_rows"]`` and reported to ``on_bad`` with file and line, or raises LogError when
-    ``strict``; good rows count as ``rows``. A cell that holds no number costs itself: ``bad_cells`` and
+    A bad row is counted in ``counts["bad_rows"]`` and reported to ``on_bad`` with file and line, or raises LogError
+    when ``strict``; good rows count as ``rows``. A cell that holds no number costs itself: ``bad_cells`` and
     ``missing_cells``, and in ``cells`` by signal and text. A bad header, and a file that is no log, raise LogError at
     once. Rows are in order of time, see `ordering`.
     """
@@ -102,7 +102,7 @@ def _settled_head(path: str | Path, mapping: Mapping) -> tuple[Mapping, Head]:
 
 
 def column_texts(path: str | Path, layout: LogLayout, column: str) -> list[str]:
-    """The different texts of one column, in order, of the first ``TEXT_ROWS`` rows; none where the format cannot tell."""
+    """The different texts of one column of the first ``TEXT_ROWS`` rows; none where the format cannot tell."""
     path = Path(path)
     with open_log(path) as (stream, format_):
         scan = getattr(format_, "column_cells", None)

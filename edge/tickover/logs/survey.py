@@ -27,7 +27,7 @@ AUTUMN: Final = (0.7, 1.05)
 
 @dataclass(frozen=True)
 class Survey:
-    """``series``: a log of a vehicle each. ``low``, ``high``: of each signal over the rows that are in none, NaN for none, ``[F]``."""
+    """``series``: a log of a vehicle each. ``low``, ``high`` ``[F]``: over the rows in no series; NaN: none."""
 
     series: list[Series]
     low: DoubleArray

@@ -127,9 +127,9 @@ def test_two_distributions_for_one_suffix_are_told(installed: Install) -> None:
 
 def test_an_unknown_suffix_lists_those_of_plugins_too(installed: Install, tmp_path: Path) -> None:
     installed(HEAD + READ)
-    (tmp_path / "log.mf4").write_bytes(b"")
-    with pytest.raises(LogError, match=r"expected a log named .*\*\.parquet, .*\*\.odd.* got log\.mf4"):
-        read(tmp_path / "log.mf4", ONE)
+    (tmp_path / "log.xls").write_bytes(b"")
+    with pytest.raises(LogError, match=r"expected a log named .*\*\.parquet, .*\*\.odd.* got log\.xls"):
+        read(tmp_path / "log.xls", ONE)
 
 
 @pytest.mark.usefixtures("third_party")

@@ -1,4 +1,4 @@
-"""What the workshop's commands share: the name of their logs, the mapping of logs, writing files, and warnings about bad rows."""
+"""What the workshop's commands share: the name and mapping of their logs, writing files, warnings about bad rows."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -65,7 +65,8 @@ def train(
 ) -> None:
     """Train a detector on recorded trips (log files or folders of logs), and write the run folder RUN.
 
-    Options override the configuration file. Ctrl-C ends training, keeps the best epoch so far, writes RUN and exits with 130.
+    Options override the configuration file. Ctrl-C ends training, keeps the best epoch so far,
+    writes RUN and exits with 130.
     """
     settings = override(load_config(config), cell, arch, false_alarms, seed)
     progress = Progress(logged=True)

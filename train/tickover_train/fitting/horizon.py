@@ -1,7 +1,8 @@
 """Memory horizon: how far back a trained network sees.
 
 ``memory[k]`` is the norm of the gradient of the output at t with respect to the input at t-k: the Frobenius norm of
-d expected(t) / d normalised(t-k), exact up to ``EXACT_SIGNALS``, one backward pass per output. ``state[k]`` is the same of d s(t) / d s(t-k), s
+d expected(t) / d normalised(t-k), exact up to ``EXACT_SIGNALS``, one
+backward pass per output. ``state[k]`` is the same of d s(t) / d s(t-k), s
 being everything carried from tick to tick; it is estimated from ``PROBES`` random directions u: the mean of
 |u^T J|^2 over standard normal u is |J|_F^2 (Hutchinson 1990). Both are medians over positions of real trips. The
 horizon is the lag at which the curve falls below 1 % of its maximum over lags >= 1, the first after that maximum.
@@ -29,7 +30,7 @@ POSITIONS: Final = 100
 PROBES: Final = 8
 EXACT_SIGNALS: Final = 32
 MANY_PROBES: Final = 16
-"""With more signals than that, the horizon through the inputs is estimated too: a pass per signal costs their square."""
+"""With more signals the horizon through the inputs is estimated too: a pass per signal costs their square."""
 FRACTION: Final = 0.01
 RUN_IN: Final = 60
 """Ticks before the farthest lag, so that the state there is a usual one."""
@@ -138,14 +139,14 @@ def _through_state(network: Recurrent, windows: Tensor, lags: int, stopped: Call
     flat = [part for parts in states for part in parts]
     width = len(states[0])
     squares = torch.zeros(lags + 1, x.shape[1], dtype=torch.float64)
-    for done in range(1, PROBES + 1):
+    done = 0
+    while done < PROBES and not (done and stopped()):
+        done += 1
         probe = sum((torch.randn_like(part) * part).sum() for part in states[-1])
         assert isinstance(probe, Tensor)
         gradients = torch.autograd.grad(probe, flat, retain_graph=True, materialize_grads=True)
         each = torch.stack([part.double().square().sum((0, 2)).cpu() for part in gradients])
         squares += each.reshape(lags + 1, width, -1).sum(1).flip(0)
-        if stopped():
-            break
     return _median_norm(squares / done)
 
 
