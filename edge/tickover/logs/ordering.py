@@ -39,16 +39,11 @@ def in_order(blocks: Iterator[Readings], counts: Counter[str], name: str, *, rel
     ``relative``: times count from the log's start; one that falls back to it is a logger that began again, and is not
     sorted in. LogError when the rows are in no order.
     """
-    queues: dict[str, _Queue] = {}
+    queue = _Queue(counts, name, relative=relative)
     for block in blocks:
-        if not len(block.time):
-            continue
-        queue = queues.get(block.vehicle)
-        if queue is None:
-            queue = queues[block.vehicle] = _Queue(counts, name, relative=relative)
-        yield from queue.add(block)
-    for queue in queues.values():
-        yield from queue.end()
+        if len(block.time):
+            yield from queue.add(block)
+    yield from queue.end()
 
 
 def turned(blocks: Iterator[Readings], counts: Counter[str], name: str) -> Iterator[Readings]:
@@ -116,16 +111,18 @@ def _side_by_side(
 
 
 class _Queue:
-    """One vehicle's rows that are held back."""
+    """Blocks that are held back, of all vehicles in order of arrival."""
 
     def __init__(self, counts: Counter[str], name: str, *, relative: bool) -> None:
         self._counts = counts
         self._name = name
         self._relative = relative
         self._held: deque[Readings] = deque()
-        self._newest: int | None = None
-        self._first = 0
+        self._newest: dict[str, int] = {}
+        self._first: dict[str, int] = {}
         self._rows = 0
+        self._held_rows = 0
+        self._held_values = 0
 
     def add(self, block: Readings) -> Iterator[Readings]:
         """Take a block; gives what can no longer be preceded."""
@@ -138,72 +135,83 @@ class _Queue:
     def end(self) -> Iterator[Readings]:
         """All that is held back."""
         while self._held:
-            yield self._held.popleft()
-        self._newest = None
+            yield self._next()
+        self._newest.clear()
+
+    def _next(self) -> Readings:
+        block = self._held.popleft()
+        self._held_rows -= len(block.time)
+        self._held_values -= block.values.size
+        return block
 
     def _segments(self, block: Readings) -> Iterator[tuple[bool, Readings]]:
         """The block, cut where time jumps back by more than the bound, or to the start of a relative log."""
-        time = block.time
-        before = np.concatenate(([time[0] if self._newest is None else self._newest], time[:-1]))
+        time, vehicle = block.time, block.vehicle
+        newest = self._newest.get(vehicle)
+        before = np.concatenate(([time[0] if newest is None else newest], time[:-1]))
         self._rows += len(time)
-        if self._newest is None:
-            self._first = int(time[0])
+        first = self._first.setdefault(vehicle, int(time[0]))
         back = time < before - BOUND_S * SECOND
         jumps = int(back.sum())
         if self._relative:
-            back |= (time < before - SECOND) & (time <= self._first + SECOND)
+            back |= (time < before - SECOND) & (time <= first + SECOND)
         if jumps:
-            self._counts[JUMPS] += jumps
-            if self._counts[JUMPS] > max(MOST_JUMPS, JUMP_SHARE * self._rows):
-                row = int(np.flatnonzero(back)[0])
-                far = (int(before[row]) - int(time[row])) / SECOND
-                raise LogError(
-                    f"{self._name}: rows are not in time order: they go back {self._counts[JUMPS]} times by more than "
-                    f"{BOUND_S // 60} minutes, here by {far:,.0f} s; sort the log by its time, or name the column of "
-                    "the vehicle (--vehicle-column) when it holds several"
-                )
+            self._count_jumps(jumps, time, before)
         cuts = [0, *(np.flatnonzero(back[1:]) + 1).tolist(), len(time)]
         for start, stop in pairwise(cuts):
             if stop > start:
-                yield (
-                    bool(back[start]),
-                    Readings(block.vehicle, block.signals, time[start:stop], block.values[start:stop]),
-                )
+                yield bool(back[start]), Readings(vehicle, block.signals, time[start:stop], block.values[start:stop])
+
+    def _count_jumps(self, jumps: int, time: TimeArray, before: TimeArray) -> None:
+        self._counts[JUMPS] += jumps
+        if self._counts[JUMPS] <= max(MOST_JUMPS, JUMP_SHARE * self._rows):
+            return
+        far = int((before - time).max()) / SECOND
+        raise LogError(
+            f"{self._name}: rows are not in time order: they go back {self._counts[JUMPS]} times by more than "
+            f"{BOUND_S // 60} minutes, up to {far:,.0f} s; sort the log by its time, or name the column of the vehicle "
+            "(--vehicle-column) when it holds several"
+        )
 
     def _take(self, part: Readings) -> None:
-        time = part.time
-        steps = np.diff(time)
-        newest = int(time.max())
-        if (steps < 0).any() or (self._held and self._newest is not None and int(time[0]) < self._newest):
-            self._merge(part)
-        else:
-            self._held.append(part)
-        self._newest = newest if self._newest is None else max(newest, self._newest)
+        time, newest = part.time, self._newest.get(part.vehicle)
+        if (np.diff(time) < 0).any() or (newest is not None and int(time[0]) < newest):
+            part = self._merged(part)
+        self._held.append(part)
+        self._held_rows += len(part.time)
+        self._held_values += part.values.size
+        latest = int(time.max())
+        self._newest[part.vehicle] = latest if newest is None else max(newest, latest)
 
-    def _merge(self, part: Readings) -> None:
-        blocks = [*self._held, part]
-        time = np.concatenate([block.time for block in blocks])
-        values = np.concatenate([block.values for block in blocks])
+    def _merged(self, part: Readings) -> Readings:
+        """The part with all that is held of its vehicle, sorted; it is taken out of what is held."""
+        mine = [block for block in self._held if block.vehicle == part.vehicle]
+        self._held = deque(block for block in self._held if block.vehicle != part.vehicle)
+        for block in mine:
+            self._held_rows -= len(block.time)
+            self._held_values -= block.values.size
+        time = np.concatenate([*(block.time for block in mine), part.time])
+        values = np.concatenate([*(block.values for block in mine), part.values])
         ahead = np.maximum.accumulate(time)
         self._counts[SORTED] += int(np.count_nonzero(part.time < ahead[-len(part.time) :]))
         order = np.argsort(time, kind="stable")
-        self._held = deque([Readings(part.vehicle, part.signals, time[order], values[order])])
+        return Readings(part.vehicle, part.signals, time[order], values[order])
 
     def _due(self) -> Iterator[Readings]:
         while len(self._held) > 1 and self._is_due():
-            yield self._held.popleft()
-        if self._held and len(self._held) == 1 and len(self._held[0].time) > BOUND_ROWS:
-            yield from self._split(self._held.popleft())
+            yield self._next()
+        if len(self._held) == 1 and self._is_full():
+            whole = self._next()
+            half = len(whole.time) // 2
+            self._held.append(Readings(whole.vehicle, whole.signals, whole.time[half:], whole.values[half:]))
+            self._held_rows += len(whole.time) - half
+            self._held_values += whole.values[half:].size
+            yield Readings(whole.vehicle, whole.signals, whole.time[:half], whole.values[:half])
 
     def _is_due(self) -> bool:
-        newest = self._newest or 0
-        old = int(self._held[0].time[-1]) < newest - BOUND_S * SECOND
-        rows = sum(len(block.time) for block in self._held)
-        values = sum(block.values.size for block in self._held)
-        return old or rows > BOUND_ROWS or values > BOUND_VALUES
+        oldest = self._held[0]
+        past = int(oldest.time[-1]) < self._newest.get(oldest.vehicle, 0) - BOUND_S * SECOND
+        return past or self._is_full()
 
-    def _split(self, block: Readings) -> Iterator[Readings]:
-        """The older half of one large block; the rest is held on."""
-        half = len(block.time) // 2
-        self._held.append(Readings(block.vehicle, block.signals, block.time[half:], block.values[half:]))
-        yield Readings(block.vehicle, block.signals, block.time[:half], block.values[:half])
+    def _is_full(self) -> bool:
+        return self._held_rows > BOUND_ROWS or self._held_values > BOUND_VALUES

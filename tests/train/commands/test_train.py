@@ -115,7 +115,7 @@ def test_ctrl_c_keeps_the_best_so_far_and_resume_goes_on(tmp_path: Path, logs: P
             break
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
-    assert process.wait(timeout=60) == 0, rest
+    assert process.wait(timeout=60) == 130, rest
     assert "keeping the best so far" in rest
     (first,) = json.loads((out / "metrics.json").read_text())["folds"]
     assert 3 <= len(first["losses"]) < 5_000
@@ -131,7 +131,7 @@ def test_ctrl_c_keeps_the_best_so_far_and_resume_goes_on(tmp_path: Path, logs: P
     assert f"epoch {len(first['losses']) + 1}/" in heard
     resumed.send_signal(signal.SIGINT)
     resumed.stderr.read()
-    assert resumed.wait(timeout=60) == 0
+    assert resumed.wait(timeout=60) == 130
 
 
 def test_wrong_keys_are_refused_with_a_suggestion(tmp_path: Path, logs: Path):

@@ -31,6 +31,8 @@ TYPED_SHARE: Final = 0.6
 """A column holds numbers or times when at least this share of its cells do."""
 SHORT_ROWS: Final = 8
 """Of more rows than this, the second half shows the usual width: a preamble may be long."""
+LEAST_AGREEING: Final = 3
+"""So many rows say that the header has a name too many; fewer are bad rows."""
 EXTRA: Final = "column"
 
 _SEP: Final = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
@@ -248,10 +250,8 @@ def _places(columns: list[str], table: _Table, first: int, name: str) -> tuple[l
             return filled, _own_names(columns)
         if rows_agree:
             return list(range(width)), _own_names([*columns, *[""] * (width - len(columns))])
-    elif set(range(len(columns))) - set(range(width)) and all(len(row) <= len(columns) for row in body):
-        shorter = [row for row in body if len(row) == width]
-        if len(shorter) < len(body) or not rows_agree:
-            return list(range(len(columns))), _own_names(columns)
+    elif not rows_agree or len(body) < LEAST_AGREEING:  # some rows are short, and bad
+        return list(range(len(columns))), _own_names(columns)
     raise LogError(
         f"{name}:{table.numbers[first] + 1}: expected {len(columns)} cells as in the header, got {width}: header "
         f"{listed(columns)}; row {shown(table.texts[first])}; put quotes around a name that holds '{table.delimiter}'"
