@@ -24,6 +24,9 @@ SPN_ATTRIBUTE: Final = "SPN"
 STATUS_BITS: Final = 4
 """An unsigned signal of so few bits is a state."""
 _MESSAGE: Final = re.compile(r"^\s*BO_\s+\d+", re.MULTILINE)
+_PAGES: Final = re.compile(r"^\s*SG_MUL_VAL_[^;]*;", re.MULTILINE)
+_RANGE: Final = re.compile(r"(\d+)-(\d+)")
+MAX_PAGES, MAX_DIGITS = 65_536, 20
 _HEAVY: Final = ("asammdf", "pandas")
 """What python-can imports when it is there, for its own reader of MF4: 2 s and 100 MB that nothing here needs."""
 
@@ -51,6 +54,7 @@ def _messages(name: str, data: bytes, mode: J1939Mode, warnings: list[str]) -> l
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{name}: expected a DBC of at most {MAX_BYTES >> 20} MB, got {len(data) >> 20} MB")
     text = decode(data)
+    _check_ranges(name, text)
     if not _MESSAGE.search(text):
         raise ConfigError(f"{name}: expected a DBC with messages (lines BO_), got {_looks_like(data)}")
     with _without_heavy_imports():
@@ -64,8 +68,18 @@ def _messages(name: str, data: bytes, mode: J1939Mode, warnings: list[str]) -> l
         raise ConfigError(f"{name}: expected a DBC, got text nested too deep") from error
     except Exception as error:
         raise ConfigError(f"{name}: expected a DBC: {_one_line(error)}") from error
+    if not any(one.signals for one in database.messages):
+        raise ConfigError(f"{name}: expected a DBC with signals (lines SG_), got messages without any")
     whole = _is_j1939(database, mode)
     return [_message(one, whole, mode, name, warnings) for one in database.messages]
+
+
+def _check_ranges(name: str, text: str) -> None:
+    """ConfigError when a multiplexer's range of pages is too long: cantools lists all of its numbers."""
+    for line in _PAGES.finditer(text):
+        for low, high in _RANGE.findall(line[0]):
+            if len(low) > MAX_DIGITS or len(high) > MAX_DIGITS or int(high) - int(low) > MAX_PAGES:
+                raise ConfigError(f"{name}: expected at most {MAX_PAGES} pages of a multiplexer, got {low}-{high}")
 
 
 def _looks_like(data: bytes) -> str:
