@@ -212,7 +212,7 @@ class _BadRows:
 def _settings(mapping: Mapping, manifest: Manifest, map_file: Path | None) -> Settings:
     """The mapping file's own ``[episodes]`` and ``[sensitivity]``; ConfigError when nothing in it fits the model."""
     name = str(map_file or "mapping")
-    settings = Settings(episodes=mapping.episodes, sensitivity=mapping.sensitivity)
+    settings = Settings(episodes=mapping.episodes, sensors=mapping.sensors, sensitivity=mapping.sensitivity)
     settings.check(manifest, name)
     missing = [signal for signal in manifest.names if signal not in mapping.names]
     if len(missing) == len(manifest.names):

@@ -1,23 +1,19 @@
 """An episode under way, and the alerts about it: their ids, severity, named signals and freeze-frame."""
 
 import uuid
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 
-from tickover.core.attribution import Attribution
-from tickover.core.chart_signals import BoolArray
 from tickover.core.freeze_frame import Ring, number
-from tickover.core.manifest import EpisodePolicy, Manifest
+from tickover.core.manifest import EpisodePolicy
 from tickover.core.values import (
     Alert,
     Contribution,
     EndReason,
     Phase,
-    Scores,
     Severity,
-    TickBlock,
 )
 
 NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_DNS, "tickover")
@@ -46,23 +42,18 @@ class Episode(msgspec.Struct):
     severity: Severity = Severity.WARNING
 
 
+class Told(NamedTuple):
+    """An alert, and the place in the block of the tick that caused it."""
+
+    tick: int
+    alert: Alert
+
+
 class AlertMaker:
     """Makes the alerts about one vehicle's episodes under one detector; ``ring`` holds its newest ticks."""
 
-    def __init__(self, manifest: Manifest, digest: str, vehicle: str, detector: str, policy: EpisodePolicy) -> None:
-        self._digest, self._vehicle, self._detector, self._policy = digest, vehicle, detector, policy
-        self._attribution = Attribution(manifest, policy.top_signals)
-        self.ring = Ring(policy.freeze_frame_ticks, manifest.names)
-
-    def severity(self, peak: float) -> Severity:
-        """How bad an episode of this peak is."""
-        if peak >= self._policy.critical_level:
-            return Severity.CRITICAL
-        return Severity.MAJOR if peak >= self._policy.major_level else Severity.WARNING
-
-    def named(self, tick: int, ticks: TickBlock, scores: Scores, fresh: BoolArray) -> tuple[Contribution, ...]:
-        """The signals to name at one tick of the block that the ring shows; ``fresh`` bool ``[T, C]``."""
-        return self._attribution.at(tick, ticks, scores, fresh[tick], self.ring)
+    def __init__(self, digest: str, vehicle: str, detector: str, ring: Ring) -> None:
+        self._digest, self._vehicle, self._detector, self.ring = digest, vehicle, detector, ring
 
     def alert(
         self,
@@ -72,8 +63,11 @@ class AlertMaker:
         upto: int,
         time: int,
         reason: EndReason | None = None,
+        score: float | None = None,
     ) -> Alert:
         """The next message about an episode; the ring's ticks before ``upto`` are its freeze-frame.
+
+        ``score`` is that of the detector, where it is not the model's at the freeze-frame's last tick.
 
         No clock and no random number: whoever runs the same ticks again makes the same alert, under the same id, and a
         receiver drops the repetition.
@@ -94,12 +88,19 @@ class AlertMaker:
             start=episode.start,
             time=time,
             end=episode.last if phase == Phase.END else None,
-            score=number(past.score[-1]),
+            score=number(past.score[-1]) if score is None else score,
             peak=episode.peak,
             signals=named,
             freeze_frame=self.ring.frame(upto),
             missing=round(float(np.isnan(past.observed).mean()), MISSING_DIGITS),
         )
+
+
+def severity_of(peak: float, policy: EpisodePolicy) -> Severity:
+    """How bad an episode of this peak is."""
+    if peak >= policy.critical_level:
+        return Severity.CRITICAL
+    return Severity.MAJOR if peak >= policy.major_level else Severity.WARNING
 
 
 def worse(severity: Severity, than: Severity) -> bool:

@@ -13,14 +13,16 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from tickover.core.attribution import Attribution
 from tickover.core.chart_signals import BoolArray
-from tickover.core.episode_alerts import AlertMaker, Episode, worse
+from tickover.core.episode_alerts import AlertMaker, Episode, Told, severity_of, worse
 from tickover.core.evidence import BlockEvidence, ChartEvidence, Evidence
-from tickover.core.freeze_frame import number
+from tickover.core.freeze_frame import Ring, number
 from tickover.core.manifest import EpisodePolicy, Manifest
 from tickover.core.values import (
     SECOND,
     Alert,
+    Contribution,
     EndReason,
     Phase,
     Scores,
@@ -61,7 +63,7 @@ class _Block:
         self.time: list[int] = ticks.time.tolist()
         self.rewinds: list[int] = (rewinds + np.cumsum(back)).tolist()
         self.open = np.zeros(len(self.time), np.bool_)
-        self.alerts: list[Alert] = []
+        self.told: list[Told] = []
         self.peak_at: int | None = None
 
 
@@ -82,7 +84,9 @@ class Episodes:
     ) -> None:
         self.vehicle, self._digest = vehicle, digest
         self._policy = policy or manifest.episodes
-        self._maker = AlertMaker(manifest, digest, vehicle, detector, self._policy)
+        self.ring = Ring(self._policy.freeze_frame_ticks, manifest.names)
+        self._attribution = Attribution(manifest, self._policy.top_signals)
+        self._maker = AlertMaker(digest, vehicle, detector, self.ring)
         self._evidence = ChartEvidence(manifest, sensitivity)
         self._no_data = max(round(self._policy.no_data_s * SECOND), manifest.period)
         self._last_time: int | None = None
@@ -96,6 +100,11 @@ class Episodes:
         """Whether an episode is open now."""
         return self._current is not None and self._current.told is not None
 
+    @property
+    def is_near(self) -> bool:
+        """Whether an episode is open or waits for ``open_after_s``."""
+        return self._current is not None
+
     def weigh(self, scores: Scores) -> Scores:
         """Scores with each signal's sensitivity applied; unchanged, and not copied, when there is none."""
         return self._evidence.weigh(scores)
@@ -105,17 +114,23 @@ class Episodes:
         if not len(ticks.time):
             return np.zeros(0, np.bool_), []
         scores = self.weigh(scores)
-        self._maker.ring.show(ticks, scores)
+        self.ring.show(ticks, scores)
+        open_, told = self.walk(ticks, scores)
+        self.ring.keep()
+        return open_, [one.alert for one in told]
+
+    def walk(self, ticks: TickBlock, scores: Scores) -> tuple[BoolArray, list[Told]]:
+        """As :meth:`feed`, at least one tick with weighed scores, while the ring shows the block to several."""
         # A tick at or before the one ahead of it says that the clock was put back; a vehicle's first tick never does.
         previous = ticks.time[0] - 1 if self._last_time is None else self._last_time
         back = np.diff(ticks.time, prepend=previous) <= 0
-        open_, alerts = np.zeros(len(ticks.time), np.bool_), []
+        open_: BoolArray = np.zeros(len(ticks.time), np.bool_)
+        alerts: list[Told] = []
         # Almost every block of a healthy truck ends here: nothing is open, and no chart, fresh or held, is high.
         if self._current or (scores.score >= ALARM_LEVEL).any():
             block = _Block(ticks, scores, self._evidence.of(ticks, scores), back, self._rewinds)
             self._walk(block)
-            open_, alerts = block.open, block.alerts
-        self._maker.ring.keep()
+            open_, alerts = block.open, block.told
         self._rewinds += int(np.count_nonzero(back))
         self._evidence.passed(ticks)
         self._last_time = int(ticks.time[-1])
@@ -144,7 +159,7 @@ class Episodes:
             _State(
                 digest=self._digest,
                 vehicle=self.vehicle,
-                ring=self._maker.ring.state(),
+                ring=self.ring.state(),
                 last_time=self._last_time,
                 trip=self._evidence.trip,
                 age=self._evidence.age,
@@ -170,7 +185,7 @@ class Episodes:
             raise StateError(
                 f"state of episodes: damaged: expected {self._evidence.charts} charts, got {len(saved.current.witness)}"
             )
-        self._maker.ring.restore(saved.ring)
+        self.ring.restore(saved.ring)
         self._evidence.trip, self._evidence.age = saved.trip, saved.age
         self._last_time, self._rewinds = saved.last_time, saved.rewinds
         self._shut_until, self._shut_rewinds, self._current = saved.shut_until, saved.shut_rewinds, saved.current
@@ -212,11 +227,11 @@ class Episodes:
         tick = start
         for tick in range(start, end):
             if block.rewinds[tick] != current.rewinds:
-                self._close(block, tick, EndReason.NO_DATA, int(self._maker.ring.rows(tick).time[-1]))
+                self._close(block, tick, EndReason.NO_DATA, int(self.ring.rows(tick).time[-1]), tick)
                 return tick
             # Silence shows only at the tick that ends it; the episode ended when its time was up, not now.
             if current.known + self._no_data < block.time[tick]:
-                self._close(block, tick, EndReason.NO_DATA, current.known + self._no_data)
+                self._close(block, tick, EndReason.NO_DATA, current.known + self._no_data, tick)
                 return tick
             self._step(block, tick, evidence[tick - start])
             # The rest of the window was judged against the level that this tick made the wrong one.
@@ -237,13 +252,13 @@ class Episodes:
         elif evidence == Evidence.LOW and current.low_since is None:
             current.low_since = time
         if evidence == Evidence.BLIND and time - current.known >= self._no_data:
-            self._close(block, tick + 1, EndReason.NO_DATA, time)
+            self._close(block, tick + 1, EndReason.NO_DATA, time, tick)
             return
         if evidence == Evidence.LOW and current.low_since is not None:
             # One that has not opened yet is forgotten at its first LOW tick: open_after_s is without a LOW between.
             wait = 0 if current.told is None else round(policy.close_after_s * SECOND)
             if time - current.low_since >= wait:
-                self._close(block, tick + 1, EndReason.RECOVERED, time)
+                self._close(block, tick + 1, EndReason.RECOVERED, time, tick)
                 return
         self._tell(block, tick, evidence)
 
@@ -255,7 +270,7 @@ class Episodes:
         if highest > current.peak:
             current.peak = number(highest) or 0.0
             block.peak_at = tick
-        severity = self._maker.severity(current.peak)
+        severity = severity_of(current.peak, self._policy)
         if current.told is None:
             # Only a HIGH tick opens: at a BLIND one the alarm would stand on held charts alone.
             if evidence != Evidence.HIGH or time - current.start < round(self._policy.open_after_s * SECOND):
@@ -267,9 +282,13 @@ class Episodes:
         block.open[tick], current.last = True, time
         current.severity = severity
         if due:
-            named = self._maker.named(tick, block.ticks, block.scores, block.evidence.fresh)
-            block.alerts.append(self._maker.alert(current, phase, named, tick + 1, time))
+            alert = self._maker.alert(current, phase, self._named(tick, block), tick + 1, time)
+            block.told.append(Told(tick, alert))
             current.told = time
+
+    def _named(self, tick: int, block: _Block) -> tuple[Contribution, ...]:
+        """The signals to name at one tick."""
+        return self._attribution.at(tick, block.ticks, block.scores, block.evidence.fresh[tick], self.ring)
 
     def _settle_worst(self, block: _Block) -> None:
         """Name the signals at the peak, if it lies in this block.
@@ -277,13 +296,13 @@ class Episodes:
         Once a block or an episode is over, and not at every new peak: a rising fault has one at nearly every tick.
         """
         if self._current is not None and block.peak_at is not None:
-            self._current.worst = self._maker.named(block.peak_at, block.ticks, block.scores, block.evidence.fresh)
+            self._current.worst = self._named(block.peak_at, block)
         block.peak_at = None
 
-    def _close(self, block: _Block, upto: int, reason: EndReason, time: int) -> None:
-        """End the episode at hand; the block's ticks before ``upto`` are the past."""
+    def _close(self, block: _Block, upto: int, reason: EndReason, time: int, tick: int) -> None:
+        """End the episode at hand at a tick; the block's ticks before ``upto`` are the past."""
         self._settle_worst(block)
-        block.alerts += self._ended(reason, time, upto)
+        block.told += [Told(tick, alert) for alert in self._ended(reason, time, upto)]
 
     def _ended(self, reason: EndReason, time: int, upto: int = 0) -> list[Alert]:
         """Forget the episode at hand; its end alert when it had opened."""

@@ -56,8 +56,11 @@ class Ring:
         self._kept = self._block = self._empty
 
     def show(self, ticks: TickBlock, scores: Scores) -> None:
-        """Look back from the ticks of this block from now on."""
-        self._block = Rows(ticks.time, scores.score, ticks.values, scores.expected)
+        """Look back from the ticks of this block from now on. A reading out of range is shown as it was observed."""
+        observed = ticks.values
+        if ticks.outside is not None:
+            observed = np.where(np.isnan(ticks.outside), observed, ticks.outside)
+        self._block = Rows(ticks.time, scores.score, observed, scores.expected)
 
     def keep(self) -> None:
         """The block is over: remember its newest ticks."""

@@ -5,7 +5,7 @@ ticks in one call of the graph. Vehicles share nothing but that call: each resul
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tickover.core import resample as ticking
-from tickover.core.episodes import Episodes
 from tickover.core.manifest import Manifest
 from tickover.core.policy import Settings
+from tickover.core.slow_states import SlowStates
 from tickover.core.state_codec import seal, unseal
 from tickover.core.values import (
     Alert,
@@ -27,6 +27,7 @@ from tickover.core.values import (
     Scores,
     TickBlock,
 )
+from tickover.core.watch import Watch, Watched
 from tickover.core.windows import IndexArray
 from tickover.errors import StateError
 
@@ -64,6 +65,7 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     episodes: bytes
     trip: int
     numbers: bytes
+    sensors: bytes = b""
 
 
 @dataclass(slots=True)
@@ -71,7 +73,7 @@ class _Vehicle:
     """All that is known of one vehicle; ``trip`` is that of the newest tick scored (-1: none)."""
 
     ticks: ticking.Ticks
-    episodes: Episodes
+    watch: Watch
     state: FloatArray
     trip: int = -1
     waiting: list[TickBlock] = field(default_factory=list)
@@ -80,23 +82,46 @@ class _Vehicle:
 
 @dataclass(slots=True)
 class _Job:
-    """One vehicle's ticks while they are run: ``ends`` of the pieces still to run, which start at trip starts."""
+    """One vehicle's ticks while they are run: ``ends`` of the trips still to run. ``most`` bounds the next piece, which
+    starts at tick ``done``; ``parts`` are judged already, ``scores`` are those of ticks behind them that are not."""
 
     vehicle: _Vehicle
     ticks: TickBlock
     done: int
     ends: list[int]
-    parts: list[Scores]
+    most: int
+    parts: list[Watched] = field(default_factory=list)
+    scores: list[Scores] = field(default_factory=list)
+
+    @property
+    def upto(self) -> int:
+        """Where the next piece ends."""
+        return min(self.ends[0], self.done + self.most)
+
+    def passed(self, upto: int) -> None:
+        """The ticks before this one have been run."""
+        self.done = upto
+        if upto == self.ends[0]:
+            self.ends.pop(0)
 
 
 class Pipeline:
     """Runs one model over many vehicles' readings."""
 
-    def __init__(self, detector: BatchDetector, settings: Settings | None = None, name: str = "anomaly") -> None:
-        self._detector, self._name = detector, name
+    def __init__(
+        self,
+        detector: BatchDetector,
+        settings: Settings | None = None,
+        name: str = "anomaly",
+        sensors_of: Collection[str] | None = None,
+    ) -> None:
+        """``sensors_of``: the signals whose sensors are reported on; None: all of the model's."""
+        self._detector, self._name, self._sensors_of = detector, name, sensors_of
+        self._slow = SlowStates(detector.manifest)
         self._settings = settings or Settings()
         self._settings.check(detector.manifest)
         self._policy = self._settings.policy(detector.manifest)
+        self._sensor_policy = self._settings.sensor_policy(detector.manifest)
         self._vehicles: dict[str, _Vehicle] = {}
         self._stirred: dict[str, None] = {}
         self._counts: Counter[str] = Counter()
@@ -151,7 +176,7 @@ class Pipeline:
 
     def is_open(self, vehicle: str) -> bool:
         """Whether the vehicle has an open episode, as of the last pump."""
-        return self._known(vehicle).episodes.is_open
+        return self._known(vehicle).watch.is_open
 
     def pump(self) -> list[Output]:
         """Run all closed ticks of all vehicles; one output for each that has ticks or alerts, in order of arrival.
@@ -184,7 +209,7 @@ class Pipeline:
     def end(self, vehicle: str, reason: EndReason) -> list[Output]:
         """End the vehicle's open episode, if any, for a reason that is not in the data."""
         known = self._known(vehicle)
-        alerts = known.episodes.end(reason)
+        alerts = known.watch.end(reason)
         return [Output(self._no_ticks(known), alerts)] if alerts else []
 
     def forget(self, vehicle: str) -> None:
@@ -196,14 +221,16 @@ class Pipeline:
         known = self._known(vehicle)
         if known.waiting:
             raise StateError(f"vehicle {vehicle}: expected no ticks waiting to be run; pump before saving state")
+        episodes, sensors = known.watch.state()
         state = _State(
             version=STATE_VERSION,
             digest=self._detector.digest,
             vehicle=vehicle,
             ticks=known.ticks.state(),
-            episodes=known.episodes.state(),
+            episodes=episodes,
             trip=known.trip,
             numbers=known.state.astype("<f4").tobytes(),
+            sensors=sensors,
         )
         return seal(msgspec.msgpack.encode(state))
 
@@ -226,7 +253,7 @@ class Pipeline:
         if not np.isfinite(fresh.state).all():
             raise StateError(f"vehicle {vehicle}: expected finite numbers of recurrent state")
         fresh.ticks.restore(saved.ticks)
-        fresh.episodes.restore(saved.episodes)
+        fresh.watch.restore(saved.episodes, saved.sensors)
         fresh.trip = saved.trip
         self._vehicles[vehicle] = fresh
 
@@ -238,13 +265,20 @@ class Pipeline:
     def _new(self, vehicle: str) -> _Vehicle:
         manifest = self._detector.manifest
         sensitivity = dict(self._settings.sensitivity)
-        episodes = Episodes(
-            manifest, self._detector.digest, vehicle, self._name, policy=self._policy, sensitivity=sensitivity
+        watch = Watch(
+            manifest,
+            self._detector.digest,
+            vehicle,
+            self._name,
+            policy=self._policy,
+            sensors=self._sensor_policy,
+            sensitivity=sensitivity,
+            signals=self._sensors_of,
         )
         ticks = ticking.Ticks.of(vehicle, manifest)
         # All vehicles count into one: counts of their own would be lost when a vehicle is forgotten.
         ticks.counts, ticks.signal_counts = self._counts, self._signal_counts
-        return _Vehicle(ticks, episodes, self._detector.new_state())
+        return _Vehicle(ticks, watch, self._detector.new_state())
 
     def _queue(self, vehicle: str, block: TickBlock) -> None:
         if len(block.time):
@@ -256,7 +290,7 @@ class Pipeline:
         assert ticks is not None
         vehicle.waiting = []
         starts = np.flatnonzero(np.diff(ticks.trip)) + 1
-        return _Job(vehicle, ticks, 0, [*starts.tolist(), len(ticks.time)], [])
+        return _Job(vehicle, ticks, 0, [*starts.tolist(), len(ticks.time)], self._slow.most(vehicle.watch))
 
     def _run(self, batch: list[_Job]) -> None:
         """The next piece of each job, all of the same length, in one call."""
@@ -266,24 +300,41 @@ class Pipeline:
             if job.vehicle.trip not in (-1, trip):
                 job.vehicle.state = self._detector.reset_trip(job.vehicle.state)
             job.vehicle.trip = trip
-        pieces = [job.ticks.values[job.done : job.ends[0]] for job in batch]
+        pieces = [job.ticks.values[job.done : job.upto] for job in batch]
         states, scores = self._detector.run_batch(
             np.stack([job.vehicle.state for job in batch]), np.stack(pieces, axis=1)
         )
         for row, job in enumerate(batch):
-            job.vehicle.state[:] = states[row]  # a view would keep the whole batch alive
-            job.parts.append(scores.at(np.s_[:, row]))
-            job.done = job.ends.pop(0)
+            self._accept(job, states[row], scores.at(np.s_[:, row]))
+
+    def _accept(self, job: _Job, after: FloatArray, scores: Scores) -> None:
+        """Take the state after a job's next piece, and its scores; or run less of it, when slow states must hold."""
+        upto, watch = job.upto, job.vehicle.watch
+        if self._slow.any:
+            if job.most > 1 and (over := watch.first_over(scores)) is not None:
+                # From here on an episode may be open, and every tick decides whether slow states hold at the next.
+                job.most = max(over, 1)
+                if upto - job.done > job.most:
+                    return
+            after = self._slow.held(job.vehicle.state, after) if watch.holds else after
+            job.parts.append(watch.feed(job.ticks.part(slice(job.done, upto)), scores))
+            job.most = self._slow.most(watch, job.most)
+        else:
+            job.scores.append(scores)
+        job.vehicle.state[:] = after  # a view would keep the whole batch alive
+        job.passed(upto)
 
     def _output(self, job: _Job) -> Output:
-        scores = _joined(job.parts)
-        open_, alerts = job.vehicle.episodes.feed(job.ticks, scores)
-        return Output(ScoredTicks(job.ticks, job.vehicle.episodes.weigh(scores), open_), alerts)
+        parts = job.parts or [job.vehicle.watch.feed(job.ticks, _joined(job.scores))]
+        scores = _joined([part.scores for part in parts])
+        open_ = parts[0].open if len(parts) == 1 else np.concatenate([part.open for part in parts])
+        alerts = [alert for part in parts for alert in part.alerts]
+        return Output(ScoredTicks(job.ticks, scores, open_), alerts)
 
     def _silence(self, vehicle: _Vehicle, outputs: list[Output]) -> None:
         """After an advance: an episode whose evidence has been missing too long ends; adds to ``outputs``."""
         until = vehicle.ticks.closed_until
-        alerts = vehicle.episodes.advance(until) if until is not None else []
+        alerts = vehicle.watch.advance(until) if until is not None else []
         if not alerts:
             return
         mine = next((out for out in outputs if out.scored.ticks.vehicle == vehicle.ticks.vehicle), None)
@@ -304,7 +355,7 @@ def _equal_lengths(jobs: list[_Job]) -> Iterator[list[_Job]]:
     """Jobs grouped by the length of their next piece."""
     groups: dict[int, list[_Job]] = {}
     for job in jobs:
-        groups.setdefault(job.ends[0] - job.done, []).append(job)
+        groups.setdefault(job.upto - job.done, []).append(job)
     yield from groups.values()
 
 

@@ -1,7 +1,8 @@
-"""Settings that change how alerts are made without a new export: ``[episodes]`` and ``[sensitivity]``, TOML.
+"""Settings that change how alerts are made without a new export: ``[episodes]``, ``[sensors]`` and ``[sensitivity]``,
+TOML.
 
-``[episodes]`` replaces single numbers of the model's own episode policy; ``[sensitivity]`` multiplies one signal's
-charts: 2.0 alarms at half the deviation, 0.5 at twice, 0.0 mutes the signal.
+``[episodes]`` and ``[sensors]`` replace single keys of the model's own policies; ``[sensitivity]`` multiplies one
+signal's charts: 2.0 alarms at half the deviation, 0.5 at twice, 0.0 mutes the signal and its sensor.
 """
 
 from typing import Annotated, ClassVar
@@ -14,6 +15,8 @@ from tickover.core.manifest import (
     Manifest,
     NotNegative,
     Positive,
+    SensorKind,
+    SensorPolicy,
 )
 from tickover.errors import ConfigError, suggestion
 
@@ -37,10 +40,23 @@ class EpisodeOverrides(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     freeze_frame_ticks: Annotated[int, Meta(ge=1, le=600)] | None = None
 
 
+class SensorOverrides(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """The keys of ``manifest.SensorPolicy``; None keeps the model's own."""
+
+    kinds: tuple[SensorKind, ...] | None = None
+    outside_s: Positive | None = None
+    departed_s: Positive | None = None
+    stale_s: Positive | None = None
+    unseen_s: Positive | None = None
+    frozen_s: Positive | None = None
+    update_every_s: Positive | None = None
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a user may set; empty settings leave the model's own numbers."""
 
     episodes: EpisodeOverrides = EpisodeOverrides()
+    sensors: SensorOverrides = SensorOverrides()
     sensitivity: dict[str, Factor] = {}
 
     def policy(self, manifest: Manifest) -> EpisodePolicy:
@@ -50,6 +66,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             levels = f"{policy.major_level:g} and {policy.critical_level:g}"
             raise ConfigError(f"episodes: expected major_level up to critical_level, got {levels}")
         return policy
+
+    def sensor_policy(self, manifest: Manifest) -> SensorPolicy:
+        """The model's sensor policy with the overrides."""
+        set_ = {key: value for key, value in msgspec.structs.asdict(self.sensors).items() if value is not None}
+        return msgspec.structs.replace(manifest.sensors, **set_)
 
     def check(self, manifest: Manifest, name: str = "settings") -> None:
         """ConfigError when a sensitivity names a signal that the model does not have; ``name`` is the file."""

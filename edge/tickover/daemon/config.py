@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from tickover.core.gate import Gate
-from tickover.core.policy import EpisodeOverrides, Factor
+from tickover.core.manifest import SENSOR_PREFIX
+from tickover.core.policy import EpisodeOverrides, Factor, SensorOverrides
 from tickover.daemon.sources import Tables
 from tickover.errors import ConfigError
 from tickover.host import toml
@@ -91,6 +92,7 @@ class Config(Tables, frozen=True, forbid_unknown_fields=True, kw_only=True):
     out: Out = Out()
     sensitivity: dict[str, Factor] = field(default_factory=dict)
     episodes: EpisodeOverrides = EpisodeOverrides()
+    sensors: SensorOverrides = SensorOverrides()
 
     @property
     def node(self) -> str:
@@ -116,5 +118,7 @@ def _problems(config: Config) -> list[tuple[str, str]]:
         found.append(("models", f"expected a different detector name for each, got {', '.join(names)}"))
     if taken := sorted({*names} & {*Kind}):
         found.append(("models", f"expected a detector's name that no notice has, got {', '.join(taken)}"))
+    if taken := sorted(name for name in names if name.startswith(SENSOR_PREFIX)):
+        found.append(("models", f"expected a detector's name that no sensor has, got {', '.join(taken)}"))
     found.append(("vehicles.gate", Gate.problem(config.vehicles.gate)))
     return [(where, problem) for where, problem in found if problem]

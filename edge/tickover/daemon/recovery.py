@@ -55,8 +55,10 @@ def open_fleet(config: Config, load: Callable[[str], Detector] = Detector.load) 
         if signal not in columns:
             known = suggestion(signal, columns)
             raise ConfigError(f"key 'sensitivity': expected a signal of a model, got '{signal}'; {known}")
+    owned = _owned(manifests)
     pipelines = {
-        name: Pipeline(detector, _settings(config, detector.manifest), name) for name, detector in detectors.items()
+        name: Pipeline(detector, _settings(config, detector.manifest), name, owned[name])
+        for name, detector in detectors.items()
     }
     fleet = Fleet(pipelines, columns, gate, round(config.vehicles.stale_s * SECOND))
     return Opened(fleet, {name: detector.digest for name, detector in detectors.items()}, manifests)
@@ -65,7 +67,16 @@ def open_fleet(config: Config, load: Callable[[str], Detector] = Detector.load) 
 def _settings(config: Config, manifest: Manifest) -> Settings:
     """The settings, as far as they concern this model."""
     mine = {name: factor for name, factor in config.sensitivity.items() if name in manifest.names}
-    return Settings(episodes=config.episodes, sensitivity=mine)
+    return Settings(episodes=config.episodes, sensors=config.sensors, sensitivity=mine)
+
+
+def _owned(manifests: dict[str, Manifest]) -> dict[str, set[str]]:
+    """By model, the signals whose sensors it reports on: the first model that has a signal does, and no other."""
+    owner: dict[str, str] = {}
+    for name, manifest in manifests.items():
+        for signal in manifest.names:
+            owner.setdefault(signal, name)
+    return {name: {signal for signal, first in owner.items() if first == name} for name in manifests}
 
 
 def _columns(manifests: dict[str, Manifest], gate: Gate | None) -> tuple[str, ...]:

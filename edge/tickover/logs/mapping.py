@@ -20,7 +20,7 @@ from tickover.core.manifest import (
     Signal,
     SignalRules,
 )
-from tickover.core.policy import EpisodeOverrides, Factor
+from tickover.core.policy import EpisodeOverrides, Factor, SensorOverrides
 from tickover.errors import ConfigError
 from tickover.host import toml
 from tickover.logs import dates
@@ -126,7 +126,7 @@ class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A whole mapping; the order of ``signals`` is the order of the values in ``Readings``.
 
     Without ``signals`` it is partial: the rest is proposed from a log (`inspection`), or taken from a model.
-    ``episodes`` and ``sensitivity`` are the tables of ``core.policy.Settings``; only `replay` uses them.
+    ``episodes``, ``sensors`` and ``sensitivity`` are the tables of ``core.policy.Settings``; only `replay` uses them.
     """
 
     signals: dict[Name, SignalColumn] = {}
@@ -134,6 +134,7 @@ class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     log: LogLayout = LogLayout()
     ticks: TickRule = TickRule()
     episodes: EpisodeOverrides = EpisodeOverrides()
+    sensors: SensorOverrides = SensorOverrides()
     sensitivity: dict[str, Factor] = {}
 
     @property
@@ -152,7 +153,13 @@ class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def to_toml(self) -> str:
         """The mapping as TOML text; ``parse_mapping`` of it gives an equal mapping."""
-        tables = {"time": self.time, "log": self.log, "ticks": self.ticks, "episodes": self.episodes}
+        tables = {
+            "time": self.time,
+            "log": self.log,
+            "ticks": self.ticks,
+            "episodes": self.episodes,
+            "sensors": self.sensors,
+        }
         sections = {name: _plain(table) for name, table in tables.items()}
         sections["sensitivity"] = dict(self.sensitivity)
         for name, signal in self.signals.items():

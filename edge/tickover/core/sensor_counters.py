@@ -1,0 +1,194 @@
+"""For how long each sensor has looked faulty, bin by bin, and whether its companions show that the vehicle is at work.
+
+A counter is a time in microseconds. ``outside`` and ``departed`` rise with the ticks out of range (off the constant)
+less those that are not, and fall with the others, not below 0; both start anew with a trip. ``absent`` rises while the
+signal is missing, ``stood`` while it is there and does not move; a reading (a movement) takes them back to 0, and they
+hold while the companions do not show that the vehicle is at work: with the ignition off, in a parked vehicle, or when
+all signals are missing at once, nobody can know. Training measures the same counters on trips without faults.
+"""
+
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from tickover.core.chart_signals import BoolArray
+from tickover.core.sensor_bins import Bins, IntArray
+from tickover.core.values import SECOND
+from tickover.errors import StateError
+
+RECENT_S: Final = 60
+"""A companion that moved within this time is at work."""
+WORKING: Final = 3
+"""One in so many of the companions that are there must be at work."""
+MOVES_TO_BE_LIVELY: Final = 3
+"""A signal that moved in fewer bins of the vehicle's life shows nothing by standing still."""
+NEVER: Final = 2**40
+"""Microseconds since a movement that never was: longer than RECENT_S, small enough to be added to."""
+NOT_YET: Final = -(2**62)
+"""An event time before all others."""
+KINDS: Final = ("outside", "departed", "absent", "stood")
+
+
+class CounterState(msgspec.Struct, frozen=True, array_like=True):
+    """What :meth:`Counters.state` saves: int64 ``[F]`` as little-endian bytes."""
+
+    arrays: dict[str, bytes]
+
+
+class Counts(NamedTuple):
+    """The ``counters`` by kind after each of K bins, ``[K, F]`` each.
+
+    ``seen`` says whether the signal was read in this trip, up to and with the bin; ``lively`` whether it moves at all;
+    ``longest`` how long it ever stood still before it moved. All ``[K, F]``. ``time`` ``[K]`` is that of the bins;
+    ``since`` by kind ``[F]``: since when a counter that was above 0 before them was so, else ``NOT_YET``.
+    """
+
+    counters: dict[str, IntArray]
+    seen: BoolArray
+    lively: BoolArray
+    longest: IntArray
+    time: IntArray
+    since: dict[str, IntArray]
+
+    def began(self, kind: str, row: int, column: int) -> int:
+        """Since when a counter that is above 0 in a bin has been so, event time."""
+        zeros = np.flatnonzero(self.counters[kind][: row + 1, column] == 0)
+        if len(zeros):
+            return int(self.time[zeros[-1] + 1])
+        before = int(self.since[kind][column])
+        return int(self.time[0]) if before == NOT_YET else before
+
+
+class Counters:
+    """Those of one vehicle's F signals; ``width`` is that of a bin, microseconds."""
+
+    def __init__(self, signals: int, width: int) -> None:
+        self._width = width
+        self._f = signals
+        zero = np.zeros(signals, np.int64)
+        self._state: dict[str, IntArray] = dict.fromkeys(KINDS, zero)
+        self._state |= {f"since.{kind}": np.full(signals, NOT_YET, np.int64) for kind in KINDS}
+        self._state |= {"quiet": np.full(signals, NEVER, np.int64), "moves": zero, "known": zero, "seen": zero}
+        self._state["longest"] = zero
+
+    def begin_trip(self) -> None:
+        """What a trip ends with says nothing about the next."""
+        zero = np.zeros(self._f, np.int64)
+        self._state |= {"outside": zero, "departed": zero, "seen": zero, "quiet": np.full(self._f, NEVER, np.int64)}
+
+    def copy(self) -> "Counters":
+        """The same counters, to go on from twice; arrays are never written to."""
+        twin = Counters(self._f, self._width)
+        twin._state = dict(self._state)
+        return twin
+
+    def clear(self, kind: str, column: int) -> None:
+        """A counter starts anew, as after an episode."""
+        self._state[kind] = self._state[kind].copy()
+        self._state[kind][column] = 0
+
+    def forget_times(self) -> None:
+        """The clock was put back: all counters start anew."""
+        zero = np.zeros(self._f, np.int64)
+        self._state |= dict.fromkeys(KINDS, zero)
+
+    def count(self, bins: Bins) -> Counts:
+        """Go on over bins of one trip."""
+        there = (bins.present > 0) | (bins.outside > 0)
+        work = self._at_work(bins, there)
+        counters = {
+            "outside": self._up_and_down("outside", bins.outside, bins.plausible),
+            "departed": self._up_and_down("departed", bins.departed, bins.present - bins.departed),
+            "absent": self._up_or_reset("absent", ~there & work["absent"], there),
+            "stood": self._up_or_reset("stood", (bins.present > 0) & ~bins.moved & work["stood"], bins.moved),
+        }
+        seen = np.logical_or.accumulate(there) | self._state["seen"].astype(bool)
+        lively = self._state["moves"] + np.cumsum(bins.moved, axis=0) >= MOVES_TO_BE_LIVELY
+        stood = np.concatenate([self._state["stood"][None], counters["stood"]])
+        natural = np.maximum.accumulate(np.where(bins.moved, stood[:-1], 0))
+        longest = np.maximum(natural, self._state["longest"])
+        since = {kind: np.where(self._state[kind] > 0, self._state[f"since.{kind}"], NOT_YET) for kind in KINDS}
+        counts = Counts(counters, seen, lively, longest, bins.time, since)
+        self._remember(counts, bins)
+        return counts
+
+    def state(self) -> bytes:
+        """All that the next bin's fate depends on."""
+        return msgspec.msgpack.encode(
+            CounterState({name: array.astype("<i8").tobytes() for name, array in self._state.items()})
+        )
+
+    def restore(self, state: bytes) -> None:
+        """Continue from :meth:`state`; StateError when damaged."""
+        try:
+            arrays = msgspec.msgpack.decode(state, type=CounterState).arrays
+            found = {name: np.frombuffer(part, "<i8").astype(np.int64) for name, part in arrays.items()}
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise StateError(f"state of sensors: damaged: {error}") from error
+        if found.keys() != self._state.keys() or any(len(array) != self._f for array in found.values()):
+            raise StateError(f"state of sensors: damaged: expected {len(self._state)} counters of {self._f} signals")
+        self._state = found
+
+    def _at_work(self, bins: Bins, there: BoolArray) -> dict[str, BoolArray]:
+        """Whether each signal's companions, the other signals, show that the vehicle is at work, ``[K, F]``.
+
+        At least half of those ever read are there, and one in ``WORKING`` of the lively ones that are there, one at
+        least, moved within ``RECENT_S``. A source that falls silent takes most of its signals along, and what goes on
+        with the ignition off (a battery's voltage, the outside temperature) is little.
+        """
+        known = np.logical_or.accumulate(there) | self._state["known"].astype(bool)
+        moves = self._state["moves"] + np.cumsum(bins.moved, axis=0)
+        lively = (moves >= MOVES_TO_BE_LIVELY) & there
+        recent = lively & (self._quiet(bins.moved) < RECENT_S * SECOND)
+
+        def others(flags: BoolArray) -> IntArray:
+            number: IntArray = flags.sum(axis=1, keepdims=True, dtype=np.int64) - flags
+            return number
+
+        come = 2 * others(there & known) >= others(known)
+        moving = others(recent)
+        work = (moving >= 1) & (WORKING * moving >= others(lively))
+        return {"absent": come & work, "stood": work}
+
+    def _quiet(self, moved: BoolArray) -> IntArray:
+        """Microseconds since each signal's newest bin with a movement, ``[K, F]``, 0 in that bin."""
+        step = np.full(moved.shape, self._width, np.int64)
+        quiet = _reset_sum(self._state["quiet"], step, moved)
+        self._state["quiet"] = np.minimum(quiet[-1], NEVER)
+        return quiet
+
+    def _up_and_down(self, kind: str, bad: IntArray, good: IntArray) -> IntArray:
+        """Lindley's recursion ``max(0, c + step)``, a bin's step being its width times (bad - good) / (bad + good)."""
+        before = self._state[kind]
+        if not (bad.any() or before.any()):
+            return np.zeros_like(bad)
+        step = self._width * (bad - good) // np.maximum(bad + good, 1)
+        total = before + np.cumsum(step, axis=0)
+        above: IntArray = total - np.minimum(np.minimum.accumulate(total), 0)
+        return above
+
+    def _up_or_reset(self, kind: str, up: BoolArray, reset: BoolArray) -> IntArray:
+        return _reset_sum(self._state[kind], np.where(up, self._width, 0), reset)
+
+    def _remember(self, counts: Counts, bins: Bins) -> None:
+        for kind, counter in counts.counters.items():
+            began = self._state[f"since.{kind}"]
+            if counter[-1].any():
+                zero = counter == 0
+                after = np.minimum(len(counter) - np.argmax(zero[::-1], axis=0), len(counter) - 1)
+                earlier = np.where(counts.since[kind] == NOT_YET, bins.time[0], counts.since[kind])
+                began = np.where(zero.any(axis=0), bins.time[after], earlier)
+            self._state |= {kind: counter[-1], f"since.{kind}": began}
+        self._state["seen"] = counts.seen[-1].astype(np.int64)
+        self._state["known"] = self._state["known"] | self._state["seen"]
+        self._state["moves"] = np.minimum(self._state["moves"] + bins.moved.sum(axis=0), MOVES_TO_BE_LIVELY)
+        self._state["longest"] = counts.longest[-1]
+
+
+def _reset_sum(before: IntArray, step: IntArray, reset: BoolArray) -> IntArray:
+    """The running sum of ``step`` ``[K, F]`` from ``before``, 0 at each ``reset``; no step is negative."""
+    total = np.cumsum(np.where(reset, 0, step), axis=0)
+    base = np.maximum.accumulate(np.where(reset, total, -before))
+    since: IntArray = total - base
+    return since

@@ -1,0 +1,44 @@
+"""Holds what follows a vehicle slowly while an episode is open.
+
+A slow mean (``Manifest.slow_states``) that went on while a fault lasts would come to take it for usual, and the episode
+would end as recovered with the fault still there. The graph does not know of episodes, so the host puts such states
+back after each tick at whose beginning one was open. That asks for one tick at a time while an episode is near, and for
+no more than that: ticks, chunks and batches give the same.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from tickover.core.manifest import Manifest
+from tickover.core.values import FloatArray
+from tickover.core.watch import Watch
+
+ALL: Final = 2**62
+"""As many ticks at once as there are."""
+GROWTH: Final = 2
+FIRST: Final = 64
+"""Ticks at once after an episode; then more and more: what is run and not used stays a part of what is used."""
+
+
+class SlowStates:
+    """Where a model's slow states lie in a vehicle's flat state ``float32[S]``."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        slow = set(manifest.slow_states)
+        self._places = np.repeat(
+            [state.name in slow for state in manifest.states], [state.size for state in manifest.states]
+        ).astype(bool)
+        self.any = bool(self._places.any())
+
+    def held(self, before: FloatArray, after: FloatArray) -> FloatArray:
+        """The state after a tick, with the slow states as before it."""
+        return np.where(self._places, before, after)
+
+    def most(self, watch: Watch, before: int = ALL) -> int:
+        """How many ticks may be run at once, given how many were before."""
+        if not self.any:
+            return ALL
+        if watch.is_near:
+            return 1
+        return before if before == ALL else max(FIRST, min(before * GROWTH, ALL))

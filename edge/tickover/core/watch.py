@@ -1,0 +1,98 @@
+"""All detectors of one vehicle under one model: the episodes of its charts and those of its sensors, over one
+freeze-frame. No I/O, no clock.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from tickover.core.chart_signals import BoolArray
+from tickover.core.episodes import ALARM_LEVEL, Episodes
+from tickover.core.manifest import EpisodePolicy, Manifest, SensorPolicy
+from tickover.core.sensors import Sensors
+from tickover.core.values import Alert, EndReason, Scores, TickBlock
+
+
+class Watched(NamedTuple):
+    """What a block gave: the ``scores`` with sensitivity and sensors in them, ``open`` bool ``[T]``, the alerts."""
+
+    scores: Scores
+    open: BoolArray
+    alerts: list[Alert]
+
+
+class Watch:
+    """Judges one vehicle's scored ticks.
+
+    ``signals``: those whose sensors are reported on, None: all of the model's; another model may report the others.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        digest: str,
+        vehicle: str,
+        detector: str = "anomaly",
+        policy: EpisodePolicy | None = None,
+        sensors: SensorPolicy | None = None,
+        sensitivity: Mapping[str, float] | None = None,
+        signals: Collection[str] | None = None,
+    ) -> None:
+        self._episodes = Episodes(manifest, digest, vehicle, detector, policy, dict(sensitivity or {}))
+        self._ring = self._episodes.ring
+        self._sensors = Sensors(manifest, digest, vehicle, self._ring, policy, sensors, sensitivity, signals)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an episode is open now."""
+        return self._episodes.is_open or self._sensors.is_open
+
+    @property
+    def holds(self) -> bool:
+        """Whether what follows the vehicle slowly must stay as it is: the charts have an open episode."""
+        return self._episodes.is_open
+
+    @property
+    def is_near(self) -> bool:
+        """Whether the charts have an episode that is open or may open: each tick can then change :attr:`holds`."""
+        return self._episodes.is_near
+
+    def first_over(self, scores: Scores) -> int | None:
+        """The first tick whose (unweighed) scores may open an episode of the charts; None: no tick."""
+        over = np.flatnonzero(self._episodes.weigh(scores).score >= ALARM_LEVEL)
+        return int(over[0]) if len(over) else None
+
+    def feed(self, ticks: TickBlock, scores: Scores) -> Watched:
+        """Work through ticks, at least one, with their (unweighed) scores."""
+        scores = self._episodes.weigh(scores)
+        self._ring.show(ticks, scores)
+        open_, told = self._episodes.walk(ticks, scores)
+        judged = self._sensors.feed(ticks)
+        self._ring.keep()
+        if judged.level is not None and judged.open is not None:
+            # A sensor that is over its limit is over the alarm limit, whatever the charts say or cannot say.
+            scores = Scores(np.fmax(scores.score, judged.level), scores.chart, scores.expected)
+            open_ = open_ | judged.open
+        if judged.told:
+            # By the tick that caused them, so that it does not matter how ticks are cut into blocks.
+            told = sorted([*told, *judged.told], key=lambda one: one.tick)
+        return Watched(scores, open_, [one.alert for one in told])
+
+    def advance(self, time: int) -> list[Alert]:
+        """Event time reached ``time`` with no further tick before it."""
+        return self._episodes.advance(time)
+
+    def end(self, reason: EndReason) -> list[Alert]:
+        """End all open episodes after the last tick."""
+        return self._episodes.end(reason) + self._sensors.end(reason)
+
+    def state(self) -> tuple[bytes, bytes]:
+        """All that the next tick's fate depends on: that of the charts' episodes, that of the sensors."""
+        return self._episodes.state(), self._sensors.state()
+
+    def restore(self, episodes: bytes, sensors: bytes) -> None:
+        """Continue from :meth:`state`; an empty one, from before there were sensor episodes, starts them anew."""
+        self._episodes.restore(episodes)
+        if sensors:
+            self._sensors.restore(sensors)
