@@ -19,6 +19,8 @@ from compat.live import MOSQUITTO, Continuation, Kept, go_on, is_alert, moved, t
 
 HERE = Path(__file__).resolve().parent / "a19afef"
 DEMO = HERE.parents[2] / "deploy" / "demo"
+AS_THEN = {"episodes": "hold_slow_means = false\nupdate_on_signal = false", "sensors": "kinds = []"}
+"""What is new since and on by default is switched off, so that bytes can be compared."""
 MODELS, TRAINING, MAPPING, STATE, DAEMON = (
     HERE / name for name in ("models", "training", "mapping", "state", "daemon")
 )
@@ -38,7 +40,22 @@ def unpacked(path: Path) -> bytes:
     return gzip.decompress(path.read_bytes())
 
 
-def replayed(out: Path, model: Path, log: Path, *options: str | Path) -> tuple[bytes, bytes]:
+def as_then(mapping: Path, out: Path) -> Path:
+    """A copy of a mapping under which nothing is judged that was not judged then."""
+    path = out / "as-then.toml"
+    path.write_text(without_news(mapping.read_text(encoding="utf-8")), encoding="utf-8")
+    return path
+
+
+def without_news(text: str) -> str:
+    """A mapping or a configuration with ``AS_THEN``."""
+    for table, keys in AS_THEN.items():
+        head = f"[{table}]\n"
+        text = text.replace(head, head + keys + "\n") if head in text else f"{text}\n{head}{keys}\n"
+    return text
+
+
+def replayed(out: Path, model: Path, log: str | Path, *options: str | Path) -> tuple[bytes, bytes]:
     """Alerts and scores of a replay."""
     alerts, scores = out / "alerts.jsonl", out / "scores.csv"
     tickover("replay", model, log, *options, "--alerts", alerts, "--scores", scores)
@@ -100,16 +117,23 @@ def without_names(alerts: bytes) -> list[dict[str, Any]]:
 
 
 def test_the_demo_gives_the_same_alerts(tmp_path: Path) -> None:
-    found, _ = replayed(tmp_path, DEMO / "truck.onnx", DEMO / "trip.csv.gz")
+    with gzip.open(DEMO / "trip.csv.gz", "rt", encoding="utf-8") as log:
+        columns = log.readline().strip().split(",")[1:]
+    by_name = tmp_path / "by-name.toml"
+    by_name.write_text("".join(f"[signals.{name}]\n" for name in columns), encoding="utf-8")
+    options = ("--map", as_then(by_name, tmp_path))
+    found, _ = replayed(tmp_path, DEMO / "truck.onnx", DEMO / "trip.csv.gz", *options)
     expect_lines(found, unpacked(HERE / "demo" / "alerts.jsonl.gz"))
 
 
-TRIP = (TRAINING / "trip.csv.gz", "--map", TRAINING / "mapping.toml", "--start", BEGIN)
+def trip(out: Path) -> tuple[str | Path, ...]:
+    """The log and the options of the faulty trip."""
+    return TRAINING / "trip.csv.gz", "--map", as_then(TRAINING / "mapping.toml", out), "--start", BEGIN
 
 
 def expect_the_trip(model: Path, out: Path, *, same_digest: bool) -> None:
     """The kept scores and alerts of the faulty trip; but for what names the model, when it is exported anew."""
-    alerts, scores = replayed(out, model, *TRIP)
+    alerts, scores = replayed(out, model, *trip(out))
     expect_lines(scores, unpacked(TRAINING / "scores.csv.gz"))
     if same_digest:
         expect_lines(alerts, unpacked(TRAINING / "alerts.jsonl.gz"))
@@ -144,12 +168,12 @@ def test_an_exported_model_is_retuned_to_the_same_limits(tmp_path: Path) -> None
     model, mapping = tmp_path / "retuned.onnx", TRAINING / "mapping.toml"
     options = ("--clean", TRAINING / "trips", "--map", mapping, "--false-alarms", "2/1h", "--out", model)
     tickover("retune", TRAINING / "model.onnx", *options)
-    alerts, _ = replayed(tmp_path, model, *TRIP)
+    alerts, _ = replayed(tmp_path, model, *trip(tmp_path))
     assert without_names(alerts) == without_names(unpacked(TRAINING / "retuned" / "alerts.jsonl.gz"))
 
 
 def test_a_mapping_with_episodes_and_sensitivity_gives_the_same_alerts_and_scores(tmp_path: Path) -> None:
-    options = ("--map", MAPPING / "mapping.toml")
+    options = ("--map", as_then(MAPPING / "mapping.toml", tmp_path))
     alerts, scores = replayed(tmp_path, MODELS / "gru_autoencoder.onnx", MAPPING / "log.csv.gz", *options)
     expect_lines(alerts, unpacked(MAPPING / "alerts.jsonl.gz"))
     expect_lines(scores, unpacked(MAPPING / "scores.csv.gz"))
@@ -159,7 +183,7 @@ def test_a_mapping_with_episodes_and_sensitivity_gives_the_same_alerts_and_score
 def test_a_replay_goes_on_from_its_saved_state_with_episodes_open(tmp_path: Path, name: str) -> None:
     folder = STATE / name
     state = Path(shutil.copy(folder / "saved.state", tmp_path))
-    options = ("--map", folder / "mapping.toml", "--state", state)
+    options = ("--map", as_then(folder / "mapping.toml", tmp_path), "--state", state)
     alerts, scores = replayed(tmp_path, MODELS / f"{name}.onnx", folder / "second.csv.gz", *options)
     expect_lines(alerts, unpacked(folder / "alerts.jsonl.gz"))
     expect_lines(scores, unpacked(folder / "scores.csv.gz"))
@@ -169,7 +193,7 @@ def test_a_replay_goes_on_from_its_saved_state_with_episodes_open(tmp_path: Path
 def test_a_log_in_two_parts_gives_the_alerts_that_it_gave_then(tmp_path: Path, name: str) -> None:
     """A state that is written and read again today, from the same first part."""
     folder, model, state = STATE / name, MODELS / f"{name}.onnx", tmp_path / "new.state"
-    options = ("--map", folder / "mapping.toml", "--state", state)
+    options = ("--map", as_then(folder / "mapping.toml", tmp_path), "--state", state)
     tickover("replay", model, folder / "first.csv.gz", *options)
     alerts, scores = replayed(tmp_path, model, folder / "second.csv.gz", *options)
     expect_lines(alerts, unpacked(folder / "alerts.jsonl.gz"))
@@ -211,7 +235,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Continuation:
     """What today's daemon tells on a copy of the store that a killed one left, and on what is published then."""
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed (apt install mosquitto)")
-    config = (DAEMON / "tickover.toml").read_text(encoding="utf-8")
+    config = without_news((DAEMON / "tickover.toml").read_text(encoding="utf-8"))
     kept = Kept(DAEMON / "state.tar.gz", config, PLACES, base="fleet", node="gateway")
     return go_on(tmp_path_factory.mktemp("daemon"), kept, messages(), unpacked(DAEMON / "alerts.jsonl.gz").splitlines())
 

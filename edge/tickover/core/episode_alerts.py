@@ -26,7 +26,8 @@ class Episode(msgspec.Struct):
     """The episode at hand.
 
     ``told``: time of its newest alert, None while it waits for ``open_after_s``; ``known``: the newest tick that was
-    not BLIND; ``low_since``: the first LOW tick after the newest HIGH; ``last``: the newest tick at which it was open.
+    not BLIND; ``low_since``: the first LOW tick after the newest HIGH; ``last``: the newest tick at which it was open;
+    ``over``: what was over its limit so far (``Episodes`` numbers it), None in states from before that was remembered.
     """
 
     start: int
@@ -40,6 +41,7 @@ class Episode(msgspec.Struct):
     last: int = 0
     sequence: int = 0
     severity: Severity = Severity.WARNING
+    over: list[int] | None = None
 
 
 class Told(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 from tickover.core.attribution import Attribution
 from tickover.core.chart_signals import BoolArray
 from tickover.core.episode_alerts import AlertMaker, Episode, Told, severity_of, worse
-from tickover.core.evidence import BlockEvidence, ChartEvidence, Evidence
+from tickover.core.evidence import ALARM_LEVEL, BlockEvidence, ChartEvidence, Evidence
 from tickover.core.freeze_frame import Ring, number
 from tickover.core.manifest import EpisodePolicy, Manifest
 from tickover.core.values import (
@@ -30,8 +30,6 @@ from tickover.core.values import (
 )
 from tickover.errors import StateError
 
-ALARM_LEVEL: Final = 1.0
-"""The score at which an episode opens."""
 WINDOW: Final = 64
 """Ticks judged at once while an episode is open."""
 
@@ -49,6 +47,8 @@ class _State(msgspec.Struct, frozen=True):
     shut_until: int | None
     shut_rewinds: int
     current: Episode | None
+    carried: list[float] = []
+    carried_fresh: list[int] = []
 
 
 class _Block:
@@ -58,7 +58,8 @@ class _Block:
         self, ticks: TickBlock, scores: Scores, evidence: BlockEvidence, back: BoolArray, rewinds: int
     ) -> None:
         self.ticks, self.scores, self.evidence = ticks, scores, evidence
-        self.over = np.flatnonzero(evidence.highest >= ALARM_LEVEL)
+        self.over = np.flatnonzero(evidence.opens(ALARM_LEVEL))
+        self.trip: list[int] = ticks.trip.tolist()
         # Plain lists: one number at a time is read from them, which is slow from an array.
         self.time: list[int] = ticks.time.tolist()
         self.rewinds: list[int] = (rewinds + np.cumsum(back)).tolist()
@@ -88,6 +89,7 @@ class Episodes:
         self._attribution = Attribution(manifest, self._policy.top_signals)
         self._maker = AlertMaker(digest, vehicle, detector, self.ring)
         self._evidence = ChartEvidence(manifest, sensitivity)
+        self._groups = self._evidence.groups
         self._no_data = max(round(self._policy.no_data_s * SECOND), manifest.period)
         self._last_time: int | None = None
         self._rewinds = 0
@@ -127,8 +129,9 @@ class Episodes:
         open_: BoolArray = np.zeros(len(ticks.time), np.bool_)
         alerts: list[Told] = []
         # Almost every block of a healthy truck ends here: nothing is open, and no chart, fresh or held, is high.
-        if self._current or (scores.score >= ALARM_LEVEL).any():
-            block = _Block(ticks, scores, self._evidence.of(ticks, scores), back, self._rewinds)
+        carried = self._evidence.carried
+        if self._current or carried.any or (scores.score >= ALARM_LEVEL).any():
+            block = _Block(ticks, scores, self._evidence.of(ticks, scores, back), back, self._rewinds)
             self._walk(block)
             open_, alerts = block.open, block.told
         self._rewinds += int(np.count_nonzero(back))
@@ -167,6 +170,8 @@ class Episodes:
                 shut_until=self._shut_until,
                 shut_rewinds=self._shut_rewinds,
                 current=self._current,
+                carried=self._evidence.carried.value.tolist() if self._evidence.carried.any else [],
+                carried_fresh=self._evidence.carried.fresh.tolist() if self._evidence.carried.any else [],
             )
         )
 
@@ -185,7 +190,13 @@ class Episodes:
             raise StateError(
                 f"state of episodes: damaged: expected {self._evidence.charts} charts, got {len(saved.current.witness)}"
             )
+        if not {len(saved.carried), len(saved.carried_fresh)} <= {0, self._evidence.charts}:
+            raise StateError(f"state of episodes: damaged: expected {self._evidence.charts} carried charts")
         self.ring.restore(saved.ring)
+        self._evidence.carried.clear()
+        if saved.carried and saved.carried_fresh:
+            self._evidence.carried.value = np.array(saved.carried, np.float32)
+            self._evidence.carried.fresh = np.array(saved.carried_fresh, np.int64)
         self._evidence.trip, self._evidence.age = saved.trip, saved.age
         self._last_time, self._rewinds = saved.last_time, saved.rewinds
         self._shut_until, self._shut_rewinds, self._current = saved.shut_until, saved.shut_rewinds, saved.current
@@ -223,7 +234,7 @@ class Episodes:
         end = min(start + WINDOW, len(block.time))
         waiting = current.told is None
         level = ALARM_LEVEL if waiting else self._policy.close_level
-        evidence, witness = block.evidence.judge(start, end, level, np.array(current.witness))
+        evidence, witness = block.evidence.judge(start, end, level, np.array(current.witness), waiting=waiting)
         tick = start
         for tick in range(start, end):
             if block.rewinds[tick] != current.rewinds:
@@ -232,6 +243,11 @@ class Episodes:
             # Silence shows only at the tick that ends it; the episode ended when its time was up, not now.
             if current.known + self._no_data < block.time[tick]:
                 self._close(block, tick, EndReason.NO_DATA, current.known + self._no_data, tick)
+                return tick
+            # What waits to open at the end of a trip is forgotten: the next trip starts with no evidence.
+            previous = block.trip[tick - 1] if tick else self._evidence.trip
+            if waiting and block.trip[tick] != previous and block.time[tick] != current.start:
+                self._current = None
                 return tick
             self._step(block, tick, evidence[tick - start])
             # The rest of the window was judged against the level that this tick made the wrong one.
@@ -277,7 +293,7 @@ class Episodes:
                 return
             due, phase = True, Phase.START
         else:
-            rises = worse(severity, current.severity)
+            rises = worse(severity, current.severity) or self._is_joined(block, tick)
             due, phase = rises or time - current.told >= round(self._policy.update_every_s * SECOND), Phase.UPDATE
         block.open[tick], current.last = True, time
         current.severity = severity
@@ -285,6 +301,23 @@ class Episodes:
             alert = self._maker.alert(current, phase, self._named(tick, block), tick + 1, time)
             block.told.append(Told(tick, alert))
             current.told = time
+            current.over = sorted({*(current.over or ()), *self._over(block, tick)})
+
+    def _is_joined(self, block: _Block, tick: int) -> bool:
+        """Whether a signal, or a chart over several, is over its limit that was not in this episode so far."""
+        current = self._current
+        assert current is not None
+        if not self._policy.update_on_signal or block.evidence.highest[tick] < ALARM_LEVEL:
+            return False
+        if current.over is None:
+            current.over = sorted(self._over(block, tick))
+        return not self._over(block, tick) <= set(current.over)
+
+    def _over(self, block: _Block, tick: int) -> set[int]:
+        """What is over its limit at a tick: signals, and charts over several, by number."""
+        evidence = block.evidence
+        found: set[int] = set(self._groups[evidence.fresh[tick] & (evidence.chart[tick] >= ALARM_LEVEL)].tolist())
+        return found
 
     def _named(self, tick: int, block: _Block) -> tuple[Contribution, ...]:
         """The signals to name at one tick."""

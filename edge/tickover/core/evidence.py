@@ -11,13 +11,19 @@ level each tick is
 
 from collections.abc import Mapping
 from enum import IntEnum
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from tickover.core.carried import Carried
 from tickover.core.chart_signals import BoolArray, ChartSignals
 from tickover.core.manifest import Manifest
+from tickover.core.sensor_bins import IntArray
 from tickover.core.values import FloatArray, Scores, TickBlock
+
+ALARM_LEVEL: Final = 1.0
+"""The score at which an episode opens."""
 
 
 class Evidence(IntEnum):
@@ -29,24 +35,34 @@ class Evidence(IntEnum):
 
 
 class BlockEvidence:
-    """A block of ticks: ``chart`` ``[T, C]``, which are ``fresh`` ``[T, C]``, and the ``highest`` fresh ``[T]``."""
+    """A block of ticks: ``chart`` ``[T, C]``, which are ``fresh`` ``[T, C]``, and the ``highest`` fresh ``[T]``.
 
-    def __init__(self, chart: FloatArray, fresh: BoolArray) -> None:
-        self.chart, self.fresh = chart, fresh
+    ``opening`` ``[T, C]`` are the fresh charts that may open an episode: those not carried over from the trip before.
+    """
+
+    def __init__(self, chart: FloatArray, fresh: BoolArray, opening: BoolArray) -> None:
+        self.chart, self.fresh, self.opening = chart, fresh, opening
         self.highest: FloatArray = np.where(fresh, chart, -np.inf).max(axis=1)
 
-    def judge(self, start: int, end: int, level: float, witness: BoolArray) -> tuple[list[int], BoolArray]:
+    def opens(self, level: float) -> BoolArray:
+        """Which ticks can open an episode, ``[T]``."""
+        over: BoolArray = self.opening & (self.chart >= level)
+        return np.asarray(over.any(axis=1))
+
+    def judge(
+        self, start: int, end: int, level: float, witness: BoolArray, *, waiting: bool
+    ) -> tuple[list[int], BoolArray]:
         """Each tick's :class:`Evidence`, and the witnesses after it ``[ticks, C]``; ``witness`` ``[C]``: those before.
 
         A held chart counts only when it has been a witness: a sensor that died in another episode, with its chart high,
-        would else keep every later one open.
+        would else keep every later one open. ``waiting``: the episode has not opened yet.
         """
-        fresh, chart = self.fresh[start:end], self.chart[start:end]
+        fresh, chart = (self.opening if waiting else self.fresh)[start:end], self.chart[start:end]
         # Once a witness, always one: at each tick those of all ticks up to it.
         witnesses = np.logical_or.accumulate(np.concatenate([witness[None], fresh & (chart >= level)]))[1:]
         held = np.where(~fresh & witnesses, chart, -np.inf).max(axis=1) >= level
         blind = held | ~fresh.any(axis=1)
-        high = self.highest[start:end] >= level
+        high = (fresh & (chart >= level)).any(axis=1)
         evidence = np.where(high, Evidence.HIGH, np.where(blind, Evidence.BLIND, Evidence.LOW))
         return evidence.tolist(), witnesses
 
@@ -55,7 +71,7 @@ class ChartEvidence:
     """Turns one vehicle's ticks and scores into evidence.
 
     ``sensitivity`` multiplies the charts of a signal (default 1.0). ``trip`` and ``age`` (that of the newest tick, and
-    how many of its trip came so far) are all of its state.
+    how many of its trip came so far) and ``carried`` are all of its state.
     """
 
     def __init__(self, manifest: Manifest, sensitivity: Mapping[str, float] | None = None) -> None:
@@ -65,6 +81,15 @@ class ChartEvidence:
         weights = self._looks.least(factors)
         self._weights = None if (weights == 1.0).all() else weights
         self.trip, self.age = -1, 0
+        self.carried = Carried(manifest, ALARM_LEVEL)
+
+    @property
+    def groups(self) -> IntArray:
+        """Of each chart ``[C]`` the signal that it alone looks at, or, over several, a number of its own."""
+        alone = self._looks.matrix.sum(axis=1) == 1
+        signals = self._looks.matrix.shape[1]
+        groups: IntArray = np.where(alone, self._looks.matrix.argmax(axis=1), signals + np.arange(len(alone)))
+        return groups
 
     @property
     def charts(self) -> int:
@@ -79,10 +104,17 @@ class ChartEvidence:
         highest = chart.max(axis=1, initial=0.0)
         return Scores(np.where(np.isnan(scores.score), np.float32(np.nan), highest), chart, scores.expected)
 
-    def of(self, ticks: TickBlock, scores: Scores) -> BlockEvidence:
-        """The evidence of the next ticks, with their weighed scores; the trip's age stays until :meth:`passed`."""
+    def of(self, ticks: TickBlock, scores: Scores, back: BoolArray) -> BlockEvidence:
+        """The evidence of the next ticks, with their weighed scores; the trip's age stays until :meth:`passed`.
+
+        ``back`` ``[T]``: where the clock was put back, which is no stop, though another trip begins.
+        """
         warm = self._ages(ticks) >= self._warm_up
-        return BlockEvidence(scores.chart, self._looks.fresh(~np.isnan(ticks.values) & warm[:, None]))
+        fresh = self._looks.fresh(~np.isnan(ticks.values) & warm[:, None])
+        starts = np.diff(ticks.trip, prepend=self.trip) != 0
+        starts[0] &= self.trip >= 0  # a vehicle's first trip follows none
+        carried = self.carried.mask(starts & ~back, scores.chart, fresh)
+        return BlockEvidence(scores.chart, fresh, fresh if carried is None else fresh & ~carried)
 
     def passed(self, ticks: TickBlock) -> None:
         """These ticks are the past."""

@@ -74,21 +74,26 @@ class SignalRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         return {key: getattr(self, key) for key in SignalRules.__struct_fields__}
 
 
-# kw_only is off so that the name comes first: msgspec puts keyword-only fields, the inherited ones, behind the others.
-class Signal(SignalRules, frozen=True, forbid_unknown_fields=True, kw_only=False):
-    """One signal of a model: its name, its rules, and what training found of its sensor.
+class SensorHabits(SignalRules, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What training found of a signal's sensor; None: not known, the device uses ``SensorPolicy``.
 
-    The last four are for ``core.sensors``, which also measures them (``sensor_habits``); None: not known, the device
-    uses ``SensorPolicy``. ``constant``: the only value that the signal had in training. ``outside_s``, ``stale_s`` and
-    ``frozen_s``: for how long the signal must be out of its plausible range, without readings, or at one value while
-    its companions move, to be called faulty; longer than any of it in training. Seconds of event time.
+    ``core.sensor_habits`` measures it, and ``core.sensors`` judges by it. ``constant``: the only value that the signal
+    had. ``outside_s``, ``stale_s`` and ``frozen_s``: for how long the signal must be out of its plausible range,
+    without readings, or at one value while its companions move, to be called faulty; longer than any of it in training.
+    Seconds of event time.
     """
 
-    name: Name
     constant: float | None = None
     outside_s: Positive | None = None
     stale_s: Positive | None = None
     frozen_s: Positive | None = None
+
+
+# kw_only is off so that the name comes first: msgspec puts keyword-only fields, the inherited ones, behind the others.
+class Signal(SensorHabits, frozen=True, forbid_unknown_fields=True, kw_only=False):
+    """One signal of a model: its name, its rules, and the habits of its sensor."""
+
+    name: Name
 
 
 class StateTensor(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -169,7 +174,9 @@ class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     Opens after ``open_after_s`` of ticks at or over 1.0; closes after ``close_after_s`` under ``close_level``; does not
     open again for ``hold_off_s`` after that (the re-alarm hold-off); ends with ``no_data`` when its evidence has been
-    missing for ``no_data_s``. An update is sent every ``update_every_s`` of event time and when severity rises.
+    missing for ``no_data_s``. An update is sent every ``update_every_s`` of event time, when severity rises, and, with
+    ``update_on_signal``, when another signal passes its limit. With ``hold_slow_means`` what follows the vehicle slowly
+    (``Manifest.slow_states``) stays as it is while an episode is open: a fault that lasts is not taken for usual.
     """
 
     OLD_KEYS: ClassVar[dict[str, str]] = {"cool_down_s": "hold_off_s"}
@@ -184,6 +191,8 @@ class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     critical_level: Annotated[float, Meta(ge=1)] = 4.0
     top_signals: Annotated[int, Meta(ge=1, le=32)] = 3
     freeze_frame_ticks: Annotated[int, Meta(ge=1, le=600)] = 30
+    update_on_signal: bool = True
+    hold_slow_means: bool = True
 
 
 class SensorPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -191,9 +200,10 @@ class SensorPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     ``outside_s``: readings out of the plausible range for this long, less the time of plausible ones. ``departed_s``:
     the same for a signal that was constant in training and has another value. ``stale_s``: no reading for this long
-    beyond the signal's hold, ``unseen_s`` when the signal was not read in this trip yet. ``frozen_s``: one value for
-    this long. The last three count only while the other signals come and move. A signal's own ``outside_s``,
-    ``stale_s`` and ``frozen_s`` go before these. ``update_every_s``: how often an open episode is told again.
+    beyond the signal's hold, ``unseen_s`` when it was not read since the trip's start or since the vehicle was last at
+    rest. ``frozen_s``: one value for this long. The last three count only while the other signals come and move. A
+    signal's own ``outside_s``, ``stale_s`` and ``frozen_s`` go before these. ``update_every_s``: how often an open
+    episode is told again.
     """
 
     kinds: tuple[SensorKind, ...] = SENSOR_KINDS

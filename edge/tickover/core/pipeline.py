@@ -117,10 +117,10 @@ class Pipeline:
     ) -> None:
         """``sensors_of``: the signals whose sensors are reported on; None: all of the model's."""
         self._detector, self._name, self._sensors_of = detector, name, sensors_of
-        self._slow = SlowStates(detector.manifest)
         self._settings = settings or Settings()
         self._settings.check(detector.manifest)
         self._policy = self._settings.policy(detector.manifest)
+        self._slow = SlowStates(detector.manifest, self._policy)
         self._sensor_policy = self._settings.sensor_policy(detector.manifest)
         self._vehicles: dict[str, _Vehicle] = {}
         self._stirred: dict[str, None] = {}

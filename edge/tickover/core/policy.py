@@ -38,6 +38,8 @@ class EpisodeOverrides(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     critical_level: Annotated[float, Meta(ge=1)] | None = None
     top_signals: Annotated[int, Meta(ge=1, le=32)] | None = None
     freeze_frame_ticks: Annotated[int, Meta(ge=1, le=600)] | None = None
+    update_on_signal: bool | None = None
+    hold_slow_means: bool | None = None
 
 
 class SensorOverrides(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

@@ -66,7 +66,7 @@ class Bins(NamedTuple):
 
     def then(self, later: "Bins") -> "Bins":
         """These bins and later ones."""
-        return Bins(*(np.concatenate(pair) for pair in zip(self, later, strict=True)))  # type: ignore[arg-type]
+        return Bins(*(np.concatenate(pair) for pair in zip(self, later, strict=True)))
 
 
 class Binner:

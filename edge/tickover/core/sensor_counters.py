@@ -19,7 +19,7 @@ from tickover.errors import StateError
 
 RECENT_S: Final = 60
 """A companion that moved within this time is at work."""
-WORKING: Final = 3
+WORKING: Final = 2
 """One in so many of the companions that are there must be at work."""
 MOVES_TO_BE_LIVELY: Final = 3
 """A signal that moved in fewer bins of the vehicle's life shows nothing by standing still."""
@@ -39,9 +39,10 @@ class CounterState(msgspec.Struct, frozen=True, array_like=True):
 class Counts(NamedTuple):
     """The ``counters`` by kind after each of K bins, ``[K, F]`` each.
 
-    ``seen`` says whether the signal was read in this trip, up to and with the bin; ``lively`` whether it moves at all;
-    ``longest`` how long it ever stood still before it moved. All ``[K, F]``. ``time`` ``[K]`` is that of the bins;
-    ``since`` by kind ``[F]``: since when a counter that was above 0 before them was so, else ``NOT_YET``.
+    ``seen`` says whether the signal was read in this trip and since the vehicle was last not at work; ``lively``
+    whether it moves at all; ``longest`` how long it ever stood still before it moved. All ``[K, F]``. ``time`` ``[K]``
+    is that of the bins; ``since`` by kind ``[F]``: since when a counter that was above 0 before them was so, else
+    ``NOT_YET``.
     """
 
     counters: dict[str, IntArray]
@@ -74,8 +75,9 @@ class Counters:
 
     def begin_trip(self) -> None:
         """What a trip ends with says nothing about the next."""
-        zero = np.zeros(self._f, np.int64)
-        self._state |= {"outside": zero, "departed": zero, "seen": zero, "quiet": np.full(self._f, NEVER, np.int64)}
+        for kind in ("outside", "departed"):
+            self._start_anew(kind)
+        self._state |= {"seen": np.zeros(self._f, np.int64), "quiet": np.full(self._f, NEVER, np.int64)}
 
     def copy(self) -> "Counters":
         """The same counters, to go on from twice; arrays are never written to."""
@@ -85,13 +87,14 @@ class Counters:
 
     def clear(self, kind: str, column: int) -> None:
         """A counter starts anew, as after an episode."""
-        self._state[kind] = self._state[kind].copy()
-        self._state[kind][column] = 0
+        for name, start in ((kind, 0), (f"since.{kind}", NOT_YET)):
+            self._state[name] = self._state[name].copy()
+            self._state[name][column] = start
 
     def forget_times(self) -> None:
         """The clock was put back: all counters start anew."""
-        zero = np.zeros(self._f, np.int64)
-        self._state |= dict.fromkeys(KINDS, zero)
+        for kind in KINDS:
+            self._start_anew(kind)
 
     def count(self, bins: Bins) -> Counts:
         """Go on over bins of one trip."""
@@ -100,10 +103,10 @@ class Counters:
         counters = {
             "outside": self._up_and_down("outside", bins.outside, bins.plausible),
             "departed": self._up_and_down("departed", bins.departed, bins.present - bins.departed),
-            "absent": self._up_or_reset("absent", ~there & work["absent"], there),
-            "stood": self._up_or_reset("stood", (bins.present > 0) & ~bins.moved & work["stood"], bins.moved),
+            "absent": self._up_or_reset("absent", ~there & work, there),
+            "stood": self._up_or_reset("stood", (bins.present > 0) & ~bins.moved & work, bins.moved),
         }
-        seen = np.logical_or.accumulate(there) | self._state["seen"].astype(bool)
+        seen = self._seen(there, work)
         lively = self._state["moves"] + np.cumsum(bins.moved, axis=0) >= MOVES_TO_BE_LIVELY
         stood = np.concatenate([self._state["stood"][None], counters["stood"]])
         natural = np.maximum.accumulate(np.where(bins.moved, stood[:-1], 0))
@@ -130,12 +133,17 @@ class Counters:
             raise StateError(f"state of sensors: damaged: expected {len(self._state)} counters of {self._f} signals")
         self._state = found
 
-    def _at_work(self, bins: Bins, there: BoolArray) -> dict[str, BoolArray]:
+    def _start_anew(self, kind: str) -> None:
+        self._state[kind] = np.zeros(self._f, np.int64)
+        self._state[f"since.{kind}"] = np.full(self._f, NOT_YET, np.int64)
+
+    def _at_work(self, bins: Bins, there: BoolArray) -> BoolArray:
         """Whether each signal's companions, the other signals, show that the vehicle is at work, ``[K, F]``.
 
-        At least half of those ever read are there, and one in ``WORKING`` of the lively ones that are there, one at
-        least, moved within ``RECENT_S``. A source that falls silent takes most of its signals along, and what goes on
-        with the ignition off (a battery's voltage, the outside temperature) is little.
+        Of all signals ever read more than half are there, or all but one; and of the lively ones that are there,
+        other than the signal itself, one in ``WORKING`` and one at least moved within ``RECENT_S``. A source that
+        falls silent takes many of its signals along, and what goes on with the ignition off (a battery's voltage, the
+        outside temperature) is little.
         """
         known = np.logical_or.accumulate(there) | self._state["known"].astype(bool)
         moves = self._state["moves"] + np.cumsum(bins.moved, axis=0)
@@ -146,10 +154,20 @@ class Counters:
             number: IntArray = flags.sum(axis=1, keepdims=True, dtype=np.int64) - flags
             return number
 
-        come = 2 * others(there & known) >= others(known)
+        read, all_ = there.sum(axis=1, keepdims=True), known.sum(axis=1, keepdims=True)
+        come = ((2 * read > all_) | (read == all_ - 1)) & (read >= 1)
         moving = others(recent)
         work = (moving >= 1) & (WORKING * moving >= others(lively))
-        return {"absent": come & work, "stood": work}
+        at_work: BoolArray = come & work
+        return at_work
+
+    def _seen(self, there: BoolArray, work: BoolArray) -> BoolArray:
+        """Whether each signal was read since the vehicle was last not at work, ``[K, F]``."""
+        row = np.arange(len(there))[:, None]
+        read = np.maximum.accumulate(np.where(there, row, -1))
+        rest = np.maximum.accumulate(np.where(work | there, -1, row))
+        seen: BoolArray = (read > rest) | ((read == rest) & self._state["seen"].astype(bool))
+        return seen
 
     def _quiet(self, moved: BoolArray) -> IntArray:
         """Microseconds since each signal's newest bin with a movement, ``[K, F]``, 0 in that bin."""
@@ -173,12 +191,13 @@ class Counters:
 
     def _remember(self, counts: Counts, bins: Bins) -> None:
         for kind, counter in counts.counters.items():
-            began = self._state[f"since.{kind}"]
+            began = np.full(self._f, NOT_YET, np.int64)
             if counter[-1].any():
                 zero = counter == 0
                 after = np.minimum(len(counter) - np.argmax(zero[::-1], axis=0), len(counter) - 1)
                 earlier = np.where(counts.since[kind] == NOT_YET, bins.time[0], counts.since[kind])
                 began = np.where(zero.any(axis=0), bins.time[after], earlier)
+                began = np.where(counter[-1] > 0, began, NOT_YET)
             self._state |= {kind: counter[-1], f"since.{kind}": began}
         self._state["seen"] = counts.seen[-1].astype(np.int64)
         self._state["known"] = self._state["known"] | self._state["seen"]

@@ -17,7 +17,7 @@ COUNTER: Final[dict[SensorKind, str]] = {
     "departed_constant": "departed",
 }
 """The counter of each kind."""
-LONGER: Final = 4
+LONGER: Final = 60
 """Without a limit from training, a signal must stand so many times longer than it ever did on this vehicle."""
 LARGEST_LEVEL: Final = 1e6
 AT_LIMIT: Final = 1.0
@@ -77,7 +77,7 @@ class SensorLimits:
         if kind == "departed_constant":
             return np.asarray((counter >= self._departed) & self._constant)
         if kind == "no_data":
-            # Some sensors say nothing before they are warm: a trip's start is judged by the longer limit.
+            # Some sensors say nothing before they are warm: what follows a rest is judged by the longer limit.
             return np.asarray(counter >= np.where(counts.seen, self._stale, self._unseen))
         # A lamp, a gear, a speed of 0 in a queue stand for hours: without a limit from training only a signal that
         # moves often, and is not at rest, is judged.

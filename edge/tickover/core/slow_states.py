@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from tickover.core.manifest import Manifest
+from tickover.core.manifest import EpisodePolicy, Manifest
 from tickover.core.values import FloatArray
 from tickover.core.watch import Watch
 
@@ -22,10 +22,10 @@ FIRST: Final = 64
 
 
 class SlowStates:
-    """Where a model's slow states lie in a vehicle's flat state ``float32[S]``."""
+    """Where a model's slow states lie in a vehicle's flat state ``float32[S]``; nowhere when they never hold."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        slow = set(manifest.slow_states)
+    def __init__(self, manifest: Manifest, policy: EpisodePolicy) -> None:
+        slow = set(manifest.slow_states) if policy.hold_slow_means else set()
         self._places = np.repeat(
             [state.name in slow for state in manifest.states], [state.size for state in manifest.states]
         ).astype(bool)

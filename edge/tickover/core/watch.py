@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tickover.core.chart_signals import BoolArray
-from tickover.core.episodes import ALARM_LEVEL, Episodes
+from tickover.core.episodes import Episodes
+from tickover.core.evidence import ALARM_LEVEL
 from tickover.core.manifest import EpisodePolicy, Manifest, SensorPolicy
 from tickover.core.sensors import Sensors
 from tickover.core.values import Alert, EndReason, Scores, TickBlock

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 import paths
-from tickover.core.manifest import EpisodePolicy
+from tickover.core.manifest import EpisodePolicy, SensorPolicy
 from tickover.daemon.config import Config
 from tickover.host.toml import decode
 from tickover.payloads.base import Input
@@ -45,6 +45,7 @@ def test_the_defaults_that_the_example_shows_are_the_defaults() -> None:
         kept = dict.fromkeys(illustrations)
         assert msgspec.structs.replace(getattr(full, table), **kept) == getattr(plain, table)
     assert msgspec.to_builtins(full.episodes) == msgspec.to_builtins(EpisodePolicy())
+    assert msgspec.to_builtins(full.sensors) == msgspec.to_builtins(SensorPolicy())
 
 
 @pytest.mark.parametrize("section", [*Config.__struct_fields__])

@@ -29,6 +29,8 @@ from tickover.core.values import (
 from tickover.errors import StateError
 
 SIGNALS = ("oil", "fuel")
+CLEARS = 10
+"""Ticks in which a chart clears."""
 POLICY = EpisodePolicy(
     open_after_s=0, close_after_s=3, hold_off_s=5, no_data_s=6, update_every_s=8, freeze_frame_ticks=4
 )
@@ -92,14 +94,20 @@ class Oracle:
         self.policy, self.warm_up = policy, warm_up
         self.opens, self.alerts = [], []
         self.now = self.last = self.trip = self.shut = None
-        self.age = 0
+        self.age, self.carried = 0, {}
 
     def tick(self, row):
         time, trip, oil, fuel, *charts = row
         self.age = self.age + 1 if trip == self.trip else 0
+        levels = [float(np.float32(level)) for level in charts]
+        if trip != self.trip:
+            following = self.trip is not None and time > self.last
+            if following:
+                self.carried = {i: [level, 0] for i, level in enumerate(levels) if level >= 1.0}
         warm = self.age >= self.warm_up
         fresh = [bool(oil and warm), bool(fuel and warm), bool(oil and warm)]
-        levels = [float(np.float32(level)) for level in charts]
+        self.release(levels, fresh)
+        opening = [is_fresh and i not in self.carried for i, is_fresh in enumerate(fresh)]
         back = self.last is not None and time <= self.last
         if self.now and back:
             self.end("no_data", self.last)
@@ -107,22 +115,35 @@ class Oracle:
             self.shut = None
         if self.now and self.now["known"] + self.policy.no_data_s < time:
             self.end("no_data", self.now["known"] + self.policy.no_data_s)
+        if self.now and self.now["told"] is None and trip != self.trip:
+            self.now = None
         peak = max([level for level, is_fresh in zip(levels, fresh, strict=True) if is_fresh], default=-math.inf)
-        if not self.now and peak >= 1.0 and (self.shut is None or time >= self.shut):
+        over = any(level >= 1.0 for level, may_open in zip(levels, opening, strict=True) if may_open)
+        if not self.now and over and (self.shut is None or time >= self.shut):
             self.now = {"start": time, "known": time, "witness": set(), "low": None, "peak": 0, "told": None, "sev": 0}
+            self.now["over"] = set()
         if self.now:
-            self.judge(time, levels, fresh, peak)
+            self.judge(time, levels, opening if self.now["told"] is None else fresh, fresh, peak)
         self.opens.append(bool(self.now and self.now["told"] is not None))
         if self.opens[-1]:
             self.now["last"] = time
         self.last, self.trip = time, trip
 
-    def judge(self, time, levels, fresh, peak):
+    def release(self, levels, fresh):
+        for i in [*self.carried]:
+            carried = self.carried[i]
+            carried[1] += fresh[i]
+            moved = levels[i] < 1.0 or levels[i] > carried[0] * np.float32(1.1)
+            if (fresh[i] and moved) or carried[1] > CLEARS:
+                del self.carried[i]
+
+    def judge(self, time, levels, fresh, present, peak):
         now, policy = self.now, self.policy
         level = 1.0 if now["told"] is None else float(np.float32(policy.close_level))
         now["witness"] |= {i for i in range(3) if fresh[i] and levels[i] >= level}
         held = any(not fresh[i] and levels[i] >= level for i in now["witness"])
-        if peak >= level:
+        high = any(fresh[i] and levels[i] >= level for i in range(3))
+        if high:
             now["low"], now["known"] = None, time
         elif held or not any(fresh):
             if time - now["known"] >= policy.no_data_s:
@@ -138,14 +159,25 @@ class Oracle:
         now["peak"] = max(now["peak"], peak)
         severity = 2 if now["peak"] >= policy.critical_level else 1 if now["peak"] >= policy.major_level else 0
         if now["told"] is None:
-            if peak >= 1.0 and time - now["start"] >= policy.open_after_s:
+            if high and time - now["start"] >= policy.open_after_s:
+                self.over(levels, present)
                 self.tell("start", time, severity)
-        elif severity > now["sev"] or time - now["told"] >= policy.update_every_s:
+        elif (
+            severity > now["sev"]
+            or not self.over(levels, present) <= now["over"]
+            or time - now["told"] >= policy.update_every_s
+        ):
             self.tell("update", time, severity)
         return None
 
+    def over(self, levels, present):
+        """The signals over their limit: oil has two charts."""
+        self.levels_over = {SIGNALS[i % 2] for i in range(3) if present[i] and levels[i] >= 1.0}
+        return self.levels_over
+
     def tell(self, phase, time, severity):
         self.now["told"], self.now["sev"] = time, severity
+        self.now["over"] |= self.levels_over
         self.alerts.append((phase, None, self.now["start"], time, None, severity))
 
     def end(self, reason, time):
@@ -281,8 +313,9 @@ def test_a_short_stop_between_trips_does_not_end_an_episode_and_a_long_one_does(
     hot = (3.0, 0, 0)
     short = run(steady(0, 3, charts=hot) + steady(7, 3, trip=1, charts=hot))[1]
     assert story(short) == [("start", None, 0), ("update", None, 8), ("end", "end_of_log", 9)]
-    long = run(steady(0, 3, charts=hot) + steady(50, 3, trip=1, charts=hot))[1]
-    assert story(long)[:3] == [("start", None, 0), ("end", "no_data", 8), ("start", None, 50)]
+    long = run(steady(0, 3, charts=hot) + steady(50, 15, trip=1, charts=hot))[1]
+    # What the chart still holds of the trip before opens nothing; that it is high when it could have cleared does.
+    assert story(long)[:3] == [("start", None, 0), ("end", "no_data", 8), ("start", None, 60)]
 
 
 def test_open_after_waits_and_forgets():
@@ -363,3 +396,32 @@ def test_state_of_another_model_is_refused():
     state = Episodes(manifest_of(), "cd" * 32, "truck").state()
     with pytest.raises(StateError, match="expected vehicle truck and model abababababab, got truck and cdcdcdcdcdcd"):
         Episodes(manifest_of(), "ab" * 32, "truck").restore(state)
+
+
+def test_a_glitch_at_the_end_of_a_trip_opens_nothing_at_the_start_of_the_next():
+    """The chart is still high when the truck stops, holds over the stop, and then falls as it does with no fault."""
+    falling = [(100 + k, 1, 1, 1, 2.0 * 0.9**k, 0, 0) for k in range(20)]
+    glitch = [(10 + k, 0, 1, 1, level, 0, 0) for k, level in enumerate([0.0] * 5 + [3.0, 2.2])]
+
+    def opened(rows):
+        return [alert.time // SECOND for alert in run(rows, warm_up=3)[1] if alert.phase is Phase.START]
+
+    assert opened(glitch + falling) == [15]
+    rising = [(100 + k, 1, 1, 1, 2.0 + 0.3 * max(k - 3, 0), 0, 0) for k in range(20)]
+    assert opened(glitch + rising) == [15, 104]
+
+
+def test_an_episode_that_waits_to_open_at_the_end_of_a_trip_is_forgotten():
+    policy = EpisodePolicy(open_after_s=5)
+    rows = steady(10, 3, charts=(2.0, 0, 0)) + steady(100, 3, trip=1, charts=(3.0, 0, 0))
+    assert run(rows, policy=policy)[1] == []
+
+
+def test_another_signal_over_its_limit_and_a_rise_in_severity_are_updates_at_once():
+    rows = steady(0, 5, charts=(1.2, 0, 0)) + steady(5, 2, charts=(1.2, 1.1, 0)) + steady(7, 2, charts=(1.2, 5.0, 1.1))
+    policy = EpisodePolicy(update_every_s=1000)
+    told_ = [(alert.phase.value, alert.time // SECOND) for alert in run(rows, policy=policy)[1]]
+    assert told_ == [("start", 0), ("update", 5), ("update", 7), ("end", 8)]
+    quiet = EpisodePolicy(update_every_s=1000, update_on_signal=False)
+    told_ = [(alert.phase.value, alert.time // SECOND) for alert in run(rows, policy=quiet)[1]]
+    assert told_ == [("start", 0), ("update", 7), ("end", 8)]

@@ -1,0 +1,67 @@
+"""Charts that a trip begins with over their limit: what the trip before left, and no evidence of this one.
+
+Charts outlive a trip, and hold until its network is warm. A glitch in the last seconds of a trip would so open an
+episode at the start of the next, perhaps days later. A chart that is at or over the alarm level at a trip's first tick
+is *carried*: it opens no episode until it has been under the level, or is clearly higher than it was then, or has had
+as much time with its signals present as it takes to clear with nothing wrong.
+"""
+
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from tickover.core.chart_signals import BoolArray
+from tickover.core.manifest import Manifest
+from tickover.core.sensor_bins import IntArray
+from tickover.core.values import FloatArray
+
+CLEARLY: Final = np.float32(1.1)
+"""Times the carried value: more than noise adds to a chart that falls."""
+
+
+class Carried:
+    """Those of one vehicle's C charts; ``value`` ``[C]`` (0: not carried) and ``fresh`` ``[C]``, the ticks that each
+    has been fresh since, are the whole state."""
+
+    def __init__(self, manifest: Manifest, level: float) -> None:
+        self._level = level
+        period = manifest.tick_period_s
+        self._clears = np.array([round(chart.clears_s / period) for chart in manifest.charts], np.int64)
+        self.value: FloatArray = np.zeros(len(manifest.charts), np.float32)
+        self.fresh: IntArray = np.zeros(len(manifest.charts), np.int64)
+
+    @property
+    def any(self) -> bool:
+        """Whether a chart is carried."""
+        return bool(self.value.any())
+
+    def clear(self) -> None:
+        """No chart is."""
+        self.value = np.zeros_like(self.value)
+
+    def mask(self, trip_starts: BoolArray, chart: FloatArray, fresh: BoolArray) -> BoolArray | None:
+        """Where charts are carried, ``[T, C]``, None: nowhere; ``trip_starts`` ``[T]`` are those after a first trip."""
+        found: BoolArray | None = None
+        edges = sorted({0, *np.flatnonzero(trip_starts).tolist(), len(chart)})
+        for start, end in pairwise(edges):
+            if trip_starts[start]:
+                self.value = np.where(chart[start] >= self._level, chart[start], np.float32(0))
+                self.fresh = np.zeros_like(self.fresh)
+            for column in np.flatnonzero(self.value).tolist():
+                upto = start + self._still(column, chart[start:end, column], fresh[start:end, column])
+                if upto > start:
+                    found = np.zeros(chart.shape, np.bool_) if found is None else found
+                    found[start:upto, column] = True
+        return found
+
+    def _still(self, column: int, chart: FloatArray, fresh: BoolArray) -> int:
+        """For how many of the next ticks of its trip a chart is still carried."""
+        passed = self.fresh[column] + np.cumsum(fresh)
+        told = (chart < self._level) | (chart > self.value[column] * CLEARLY)
+        released = (fresh & told) | (passed > self._clears[column])
+        if released.any():
+            self.value[column] = 0
+            return int(np.argmax(released))
+        self.fresh[column] = passed[-1]
+        return len(chart)
