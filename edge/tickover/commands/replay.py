@@ -20,6 +20,7 @@ from tickover.commands.ui.options import (
 )
 from tickover.commands.ui.terminal import INTERRUPTED, CtrlC, Progress
 from tickover.commands.ui.words import many
+from tickover.core.coverage import gaps, unusable
 from tickover.core.manifest import Manifest
 from tickover.core.pipeline import Output, Pipeline
 from tickover.core.policy import Settings
@@ -127,10 +128,12 @@ def replay(
 
     The logs are read in the given order, as those of one vehicle; one that begins before the end of the previous one
     starts a new trip. Without --state, open episodes end with the last log. Files are written whole or not at all. A
-    mapping may also hold [episodes] and [sensitivity], to alarm sooner or later without a new model.
+    mapping may also hold [episodes], [sensors] and [sensitivity], to alarm sooner or later without a new model.
     """
     detector = Detector.load(model)
     mapping = mapping_for(detector.manifest, map_file, **bus)
+    for gap in gaps(detector.manifest):
+        click.echo(f"{model}: {gap}", err=True)
     pipeline = Pipeline(detector, _settings(mapping, detector.manifest, map_file))
     if state and state.exists():
         load_state(pipeline, state)
@@ -248,3 +251,6 @@ def _summary(manifest: Manifest, pipeline: Pipeline, tally: Tally, logs: int) ->
         parts = [f"{counted[column]:,} {reason}" for reason, counted in sorted(by_signal.items()) if counted[column]]
         if parts:
             yield f"  {name}: {', '.join(parts)}"
+    missing = by_signal.get("missing")
+    for name, share in unusable(manifest.names, missing, tally.ticks):
+        yield f"  {name}: no usable value in {share:.0%} of the ticks; that no episode is about it proves nothing"

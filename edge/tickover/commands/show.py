@@ -8,6 +8,7 @@ import click
 
 from tickover.commands.ui.options import FILE
 from tickover.commands.ui.words import aligned
+from tickover.core.coverage import gaps
 from tickover.core.manifest import HORIZON_TICKS, Manifest
 from tickover.core.time_format import span
 from tickover.model.session import Model, open_model
@@ -40,8 +41,11 @@ def describe(model: Model) -> Iterator[str]:
     yield ""
     yield "limits in standard residuals; clears in: from the bound to under the limit, once the residual is zero again"
     yield from _table(("chart", "kind", "limit", "bound", "clears in"), _charts(manifest))
+    yield from _indented(gaps(manifest))
     yield ""
     yield from _pairs(_episodes(manifest))
+    yield ""
+    yield from _pairs(_sensors(manifest))
 
 
 def _network(manifest: Manifest) -> str:
@@ -147,7 +151,23 @@ def _episodes(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield "closes", f"after {span(policy.close_after_s)} under {policy.close_level:g} of the limit"
     yield "re-alarm hold-off", span(policy.hold_off_s)
     yield "no data", f"ends the episode after {span(policy.no_data_s)}"
+    yield "told again", f"every {span(policy.update_every_s)}, and when severity rises or another signal joins"
     yield "severity", f"major from {policy.major_level:g}, critical from {policy.critical_level:g} times the limit"
+
+
+def _sensors(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """When a sensor is called faulty; of single signals, what differs from the policy."""
+    policy = manifest.sensors
+    yield "out of range", f"for {span(policy.outside_s)}{_own(manifest, 'outside_s')}"
+    yield "no data", f"for {span(policy.stale_s)} beyond the hold while others come{_own(manifest, 'stale_s')}"
+    yield "frozen", f"for {span(policy.frozen_s)} while others move{_own(manifest, 'frozen_s')}"
+    constants = [f"{signal.name} {signal.constant:g}" for signal in manifest.signals if signal.constant is not None]
+    yield "constants", f"{', '.join(constants) or 'none'}; told when they change for {span(policy.departed_s)}"
+
+
+def _own(manifest: Manifest, key: str) -> str:
+    own = [(signal.name, getattr(signal, key)) for signal in manifest.signals if getattr(signal, key) is not None]
+    return f"; {', '.join(f'{name} {span(limit)}' for name, limit in own)}" if own else ""
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:

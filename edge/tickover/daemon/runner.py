@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Final
 
 from tickover import __version__
+from tickover.core.coverage import gaps
 from tickover.daemon.config import Config, load_config
 from tickover.daemon.engine import Engine
 from tickover.daemon.loop import Daemon
@@ -60,6 +61,7 @@ class Runner:
                 notify("READY=1")
                 models = ",".join(f"{name}:{digest[:12]}" for name, digest in opened.digests.items())
                 logger.info("started %s", fields(models=models))
+                _warn_of_gaps(opened)
                 config, opened = self._turn_until_told(daemon, config)
                 notify("STOPPING=1" if self._stop else "RELOADING=1")
                 daemon.stop(STOP_S)
@@ -182,3 +184,10 @@ def _take_up_models(engine: Engine) -> None:
     engine.announcer.say(Kind.MODEL_CHANGED, True, text)
     engine.committer.change.meta |= models_change(engine.opened.digests).meta
     engine.commit(checkpoint=True)
+
+
+def _warn_of_gaps(opened: Opened) -> None:
+    """Log what the models cannot alarm on."""
+    for name, manifest in opened.manifests.items():
+        for gap in gaps(manifest):
+            logger.warning("model %s: %s", name, gap)

@@ -17,6 +17,7 @@ from urllib.request import urlopen
 
 import numpy as np
 
+from tickover.core.coverage import gaps
 from tickover.core.gate import Gate
 from tickover.core.manifest import Manifest
 from tickover.core.time_format import iso_seconds
@@ -105,6 +106,8 @@ def _model(model: Model) -> tuple[Check, Manifest | None]:
         f"{manifest.name}, {len(manifest.signals)} signals, digest {detector.digest[:12]}, "
         f"{statistics.median(times) * 1e6:.0f} us a tick of {manifest.tick_period_s:g} s"
     )
+    if said := list(gaps(manifest)):
+        return warn(name, f"{seen}; {'; '.join(said)}", "retune or train it on more and better trips"), manifest
     return ok(name, f"{seen}; golden vectors agree"), manifest
 
 

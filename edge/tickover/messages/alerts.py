@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from tickover.core.manifest import Name
+from tickover.core.manifest import SENSOR_PREFIX, Name
 from tickover.core.time_format import clock, iso, parse_iso
 from tickover.core.values import (
     SECOND,
@@ -30,6 +30,8 @@ LINE_SHARE: Final = 0.1
 """Signals with a smaller share are left out of a line."""
 
 ERRATIC_FMI: Final = 2
+NO_UPDATE_FMI: Final = 9
+"""Abnormal update rate: a signal that is no longer sent."""
 FMI: Final[dict[tuple[str, Severity], int]] = {
     ("high", Severity.CRITICAL): 0,
     ("low", Severity.CRITICAL): 1,
@@ -125,7 +127,7 @@ def encode_alert(alert: Alert) -> bytes:
         end=None if alert.end is None else iso(alert.end),
         score=alert.score,
         peak=alert.peak,
-        signals=tuple(_signal(part, alert.severity) for part in alert.signals),
+        signals=tuple(_signal(part, fmi_of(alert, part)) for part in alert.signals),
         freeze_frame=FrameData(
             signals=frame.signals,
             time=tuple(iso(time) for time in frame.time),
@@ -160,7 +162,10 @@ def decode_alert(data: bytes) -> Alert:
 
 
 def alert_line(alert: Alert) -> str:
-    """One line for people: time (UTC), phase, severity, vehicle, score and the signals with their shares."""
+    """One line for people: time (UTC), phase, severity, vehicle, score and the signals with their shares.
+
+    A sensor's detector is named, which says what is wrong with it; that of the charts goes without saying.
+    """
     moment = f"{clock(alert.time, relative=False)}  {alert.phase.value.upper():<6}  {alert.severity.value:<8}"
     if alert.phase is Phase.END:
         lasted = (alert.time - alert.start) / SECOND
@@ -168,12 +173,20 @@ def alert_line(alert: Alert) -> str:
     else:
         outcome = "score -" if alert.score is None else f"score {alert.score:.1f}"
     signals = ", ".join(_attribution(part) for part in alert.signals if part.share >= LINE_SHARE)
-    return f"{moment}  {alert.vehicle}  {outcome}  {signals}".rstrip()
+    kind = f"{alert.detector}  " if alert.detector.startswith(SENSOR_PREFIX) else ""
+    return f"{moment}  {alert.vehicle}  {outcome}  {kind}{signals}".rstrip()
 
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of an alert event."""
     return json_schema(AlertEvent, SCHEMA_URN)
+
+
+def fmi_of(alert: Alert, part: Contribution) -> int:
+    """The SAE J1939 failure mode indicator of a signal's part in an alert."""
+    if alert.detector.startswith(f"{SENSOR_PREFIX}no_data."):
+        return NO_UPDATE_FMI
+    return fmi(part.direction, alert.severity)
 
 
 def fmi(direction: str, severity: Severity) -> int:
@@ -188,7 +201,7 @@ def _attribution(part: Contribution) -> str:
     return f"{part.signal} {observed} (expected {expected}, {part.direction}, {100 * part.share:.0f} %)"
 
 
-def _signal(part: Contribution, severity: Severity) -> SignalData:
+def _signal(part: Contribution, indicator: int) -> SignalData:
     return SignalData(
         signal=part.signal,
         unit=part.unit,
@@ -199,7 +212,7 @@ def _signal(part: Contribution, severity: Severity) -> SignalData:
         observed=part.observed,
         expected=part.expected,
         spn=part.spn,
-        fmi=None if part.spn is None else fmi(part.direction, severity),
+        fmi=None if part.spn is None else indicator,
     )
 
 

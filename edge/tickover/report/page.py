@@ -11,6 +11,7 @@ import numpy as np
 from plotly.offline import get_plotlyjs
 
 from tickover import __version__
+from tickover.core.coverage import gaps, unusable
 from tickover.core.time_format import clock, duration, is_relative
 from tickover.core.values import Contribution, EndReason, Severity
 from tickover.report.contents import Contents, Story, Track
@@ -89,7 +90,14 @@ def _summary(report: Contents) -> dict[str, Any]:
     severities = Counter(story.severity for story in report.episodes)
     first = min((track.first for track in tracks if track.first is not None), default=0)
     last = max((track.last for track in tracks), default=0)
+    counted = [sum(int(track.missing[column]) for track in tracks) for column in range(len(report.manifest.signals))]
+    doubts = [
+        f"{name} has no usable value in {share:.0%} of the ticks"
+        for name, share in unusable(report.manifest.names, counted, ticks)
+    ]
     return {
+        "doubts": doubts + [f"{gap}." for gap in gaps(report.manifest) if "never alarm" in gap],
+        "gaps": list(gaps(report.manifest)),
         "first": clock(first, is_relative(first)),
         "last": clock(last, is_relative(first)),
         "relative": is_relative(first),
