@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 pytest.importorskip("jinja2", reason="the report extra is not installed")
 pytest.importorskip("plotly", reason="the report extra is not installed")
@@ -274,3 +275,36 @@ def test_the_page_fits_a_phone(tmp_path: Path) -> None:
     assert told["overflow"] <= 0
     assert min(told["room"]) > 0.7
     assert told["tallest"] < 130
+
+
+def verdict(report: Report) -> str:
+    """The class of the page's verdict."""
+    found = re.search(r'<p class="verdict ?(\w*)">', report.html({}))
+    assert found
+    return found[1]
+
+
+def calm(missing: float) -> ScoredTicks:
+    """Ticks with nothing wrong but the voltage, which is missing in this share of them."""
+    ticks = scored().ticks
+    values = ticks.values.copy()
+    values[:, 1] = 100
+    values[: round(missing * len(values)), 2] = np.nan
+    low = np.full(values.shape, 0.2, np.float32)
+    block = TickBlock("truck-1", ticks.time, ticks.trip, values)
+    return ScoredTicks(block, Scores(low[:, 0], low, values), np.zeros(len(values), np.bool_))
+
+
+@pytest.mark.parametrize(("missing", "expected"), [(0.0, "calm"), (0.1, "calm"), (0.3, "doubt"), (1.0, "doubt")])
+def test_a_log_in_which_a_signal_is_unusable_for_a_large_share_is_no_all_clear(missing: float, expected: str) -> None:
+    report = Report(manifest())
+    report.add(calm(missing), [])
+    assert verdict(report) == expected
+
+
+def test_a_model_with_a_signal_that_no_chart_watches_gives_no_all_clear() -> None:
+    charts = manifest().charts
+    report = Report(structs.replace(manifest(), charts=(structs.replace(charts[0], limit=None), *charts[1:])))
+    report.add(calm(0.0), [])
+    assert verdict(report) == "doubt"
+    assert "no chart watches boost" in report.html({})

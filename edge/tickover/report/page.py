@@ -28,6 +28,13 @@ REASONS: Final = {
 }
 DRAWN_FROM: Final = 86_400_000.0
 """Where times since a log's start are drawn, ms: plotly takes small numbers for years."""
+SENSORS: Final = {
+    "sensor.out_of_range": "out of range",
+    "sensor.no_data": "no data",
+    "sensor.frozen": "frozen",
+    "sensor.departed_constant": "left its constant",
+}
+"""What a sensor's episode shows in place of a direction."""
 DIRECTIONS: Final = {"high": "too high", "low": "too low", "unsteady": "unsteady"}
 
 
@@ -138,7 +145,7 @@ def _attribution(part: Contribution) -> dict[str, Any]:
         "name": part.signal,
         "unit": part.unit,
         "share": min(1.0, max(0.0, part.share)),
-        "direction": DIRECTIONS.get(part.direction, part.direction),
+        "direction": SENSORS.get(part.chart) or DIRECTIONS.get(part.direction, part.direction),
         "chart": part.chart,
         "level": part.level,
         "observed": part.observed,
