@@ -158,15 +158,11 @@ class Oracle:
                 return self.end("recovered", time)
         now["peak"] = max(now["peak"], peak)
         severity = 2 if now["peak"] >= policy.critical_level else 1 if now["peak"] >= policy.major_level else 0
+        joined = not self.over(levels, present) <= now["over"]
         if now["told"] is None:
             if high and time - now["start"] >= policy.open_after_s:
-                self.over(levels, present)
                 self.tell("start", time, severity)
-        elif (
-            severity > now["sev"]
-            or not self.over(levels, present) <= now["over"]
-            or time - now["told"] >= policy.update_every_s
-        ):
+        elif severity > now["sev"] or joined or time - now["told"] >= policy.update_every_s:
             self.tell("update", time, severity)
         return None
 
