@@ -66,7 +66,8 @@ class Bins(NamedTuple):
 
     def then(self, later: "Bins") -> "Bins":
         """These bins and later ones."""
-        return Bins(*(np.concatenate(pair) for pair in zip(self, later, strict=True)))
+        pairs: Any = zip(self, later, strict=True)
+        return Bins(*(np.concatenate(pair) for pair in pairs))
 
 
 class Binner:
