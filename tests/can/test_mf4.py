@@ -3,6 +3,7 @@
 import struct
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,24 @@ def test_plain_deflated_and_transposed_data_say_the_same(written: Path, compress
         assert bytes(frames.data[k][: frames.length[k]]) == struct.pack("<Q", k)[: 8 - k % 3]
         assert bool(int(frames.key[k]) & EXTENDED) == bool(k % 2)
     assert (np.abs(np.diff(frames.time) - 10_000) <= 1).all()
+
+
+def test_channels_that_are_decoded_already_are_rows(tmp_path: Path) -> None:
+    asammdf = pytest.importorskip("asammdf")
+    path, start = tmp_path / "decoded.mf4", 1_709_251_200
+    with asammdf.MDF(version="4.10") as file:
+        file.start_time = datetime.fromtimestamp(start, UTC)
+        seconds = np.array([0, 1, 2.5, 4])
+        file.append([asammdf.Signal(np.array([850, 851.25, 1, 2]), seconds, name="Engine", unit="rpm")])
+        file.append([asammdf.Signal(np.array([1, 2, 3], np.int16), np.array([0, 2, 3.0]), name="T", unit="°C")])
+        file.save(path)
+    found, counts, told = can_files.readings(path, ["Engine", "T"], can_files.layout())
+    assert found["Engine"] == {start: 850, start + 1: 851.25, start + 2.5: 1, start + 4: 2}
+    assert found["T"] == {start: 1, start + 2: 2, start + 3: 3}
+    assert (counts["bad_rows"], told) == (0, [])
+    mapping, findings = look([path])
+    assert {name: rules.unit for name, rules in mapping.signals.items()} == {"Engine": "rpm", "T": "°C"}
+    assert findings.bus is None
 
 
 def test_a_finalized_file_cut_before_its_index_is_refused(written: Path, tmp_path: Path) -> None:

@@ -176,6 +176,10 @@ def open_log(path: Path, layout: LogLayout | None = None) -> Iterator[tuple[Bina
                 raise LogError(
                     f"{path}: expected a log named {known} (or packed: {', '.join(PACKED)}), got {path.name}"
                 )
+            resolve = getattr(format_, "resolve", None)
+            if resolve:
+                format_ = resolve(stream, str(path)) or format_
+                stream.seek(0)
             yield stream, _with_messages(format_, layout, str(path))
     except DAMAGED as error:
         raise LogError(f"{path}: the packed data are damaged or cut short: {error}") from error

@@ -124,6 +124,23 @@ def _next(stream: Iterator[Frames]) -> Frames | None:
     return next((block for block in stream if len(block)), None)
 
 
+def resolve(stream: BinaryIO, name: str) -> LogFormat | None:
+    """The format for files whose channels are decoded already; None for this one, also where a file is neither."""
+    file = open_file(stream, name)
+    header = file.block(ID_BYTES, b"##HD")
+    decoded = False
+    for block in file.chain(header.link(0), b"##DG"):
+        groups = groups_of(file, block.link(1)) if block.link(1) else []
+        if any(group.bus for group in groups):
+            return None
+        decoded = decoded or any(group.size for group in groups)
+    if not decoded:
+        return None
+    from tickover.logs.formats import mf4_decoded
+
+    return cast(LogFormat, mf4_decoded)
+
+
 log: Final = CanLog(cast(FrameReader, Mf4()))
 head, read, using = log.head, log.read, log.using
 _CHECKED: LogFormat = log
