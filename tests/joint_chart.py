@@ -7,7 +7,15 @@ import numpy as np
 
 from tickover.core.manifest import Positive
 from tickover.core.values import FloatArray
-from tickover_export.charts.base import ChartKind, ChosenSignals, NamedChart, ResidualTensors, decay, running_mean
+from tickover_export.charts.base import (
+    ChartKind,
+    ChosenSignals,
+    NamedChart,
+    ReferenceTicks,
+    ResidualTensors,
+    decay,
+    running_mean,
+)
 from tickover_export.charts.ewma import ticks_to_fall
 from tickover_export.charts.operators import held_mean
 from tickover_export.nodes import Nodes
@@ -30,8 +38,8 @@ class Joint(ChartKind, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
     def falls(self, limit: float, bound: float, period_s: float) -> int:
         return ticks_to_fall(limit / bound, decay(self.span_s, period_s))
 
-    def reference(self, residual: FloatArray, signals: Sequence[str], period_s: float) -> FloatArray:
-        one, other = (residual[:, [list(signals).index(name)]] for name in self.signals)
+    def reference(self, ticks: ReferenceTicks, period_s: float) -> FloatArray:
+        one, other = (ticks.residual[:, [ticks.signals.index(name)]] for name in self.signals)
         return np.abs(running_mean(one * other, self.span_s, period_s))
 
     def draw(self, nodes: Nodes, tensors: ResidualTensors, period_s: float) -> str:

@@ -37,6 +37,7 @@ class Oracle:
         self.signals = len(spec.signals)
         self.means = {bank.name: np.zeros(self.signals) for bank in spec.banks if bank.kind != "cusum"}
         self.sums = {bank.name: np.zeros((2, self.signals)) for bank in spec.banks if bank.kind == "cusum"}
+        self.still = {bank.name: 0.0 for bank in spec.banks if bank.kind == "frozen"}
         self.baseline = np.zeros(self.signals)
         self.moved = np.zeros(self.signals)
         self.reset()
@@ -46,6 +47,7 @@ class Oracle:
         zero = np.zeros(self.spec.network.hidden)
         self.encoder, self.decoder = (zero, zero), (zero, zero)
         self.previous = np.zeros(2 * self.signals)
+        self.past = []
         self.window = [np.zeros(2 * self.signals)] * (self.spec.network.window or 1)
 
     def run(self, x, trip_start):
@@ -65,6 +67,7 @@ class Oracle:
             if present[f]:
                 scaled = (x[f] - w["scaler.center"][f]) / w["scaler.scale"][f]
                 normalised[f] = min(max(scaled, -spec.input_clip), spec.input_clip)
+        normalised_as_read = normalised
         if spec.input_drift:
             outside = normalised - np.clip(normalised, spec.input_drift.low, spec.input_drift.high)
             moved = self.moved
@@ -80,8 +83,14 @@ class Oracle:
         charts = []
         valid = present & (self.age > spec.warm_up_ticks)
         levelled = np.clip(residual - self.baseline if spec.baseline_span_s else residual, -spec.clip, spec.clip)
+        self.past = [*self.past[-2:], (levelled, normalised_as_read, valid)]
         for bank in spec.banks:
-            charts += [self.chart(bank, f, levelled[f], valid[f]) for f in range(self.signals)]
+            if bank.kind == "frozen":
+                charts.append(self.frozen(bank))
+                continue
+            order = {"change": 1, "spike": 2}.get(bank.kind, 0)
+            values, known = self.difference(order)
+            charts += [self.chart(bank, f, values[f], known[f]) for f in range(self.signals)]
         if spec.baseline_span_s:
             rate = self.rate(spec.baseline_span_s)
             clipped = np.clip(residual, -spec.clip, spec.clip)
@@ -89,6 +98,22 @@ class Oracle:
         charts = np.array(charts) / self.limits
         score = charts.max() if present.any() else math.nan
         return score, charts, (expected + moved) * w["scaler.scale"] + w["scaler.center"]
+
+    def difference(self, order):
+        """The residual's difference of this order, and where it is known."""
+        if len(self.past) <= order:
+            return np.zeros(self.signals), np.zeros(self.signals, bool)
+        ticks = self.past[-1 - order :]
+        return np.diff([r for r, _, _ in ticks], order, axis=0)[0], np.all([valid for _, _, valid in ticks], axis=0)
+
+    def frozen(self, bank):
+        """Seconds in which no signal of the bank moved."""
+        chosen = [not bank.signals or signal.name in bank.signals for signal in self.spec.signals]
+        ticks = [(values[chosen], valid[chosen]) for _, values, valid in self.past[-2:]]
+        if len(ticks) == 2 and all(valid.all() for _, valid in ticks):
+            longer = min(self.still[bank.name] + self.spec.tick_period_s, bank.longest_s)
+            self.still[bank.name] = longer if (ticks[0][0] == ticks[1][0]).all() else 0.0
+        return self.still[bank.name]
 
     def rate(self, span_s):
         return 2.0 / (span_s / self.spec.tick_period_s + 1.0)
@@ -102,8 +127,8 @@ class Oracle:
             return sums[:, f].max()
         means = self.means[bank.name]
         if valid:
-            means[f] += self.rate(bank.span_s) * ((r * r if bank.kind == "ewms" else r) - means[f])
-        return math.sqrt(means[f]) if bank.kind == "ewms" else abs(means[f])
+            means[f] += self.rate(bank.span_s) * ((r if bank.kind == "ewma" else r * r) - means[f])
+        return abs(means[f]) if bank.kind == "ewma" else math.sqrt(means[f])
 
     def network(self, x):
         """Expected normalised values; advances the network."""

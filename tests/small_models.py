@@ -12,6 +12,7 @@ from tickover.core.manifest import (
     Network,
     Signal,
 )
+from tickover_export.charts.base import ReferenceTicks
 from tickover_export.charts.cusum import Cusum
 from tickover_export.charts.ewma import Ewma
 from tickover_export.charts.ewms import Ewms
@@ -55,6 +56,13 @@ def small_spec(cell="gru", arch="autoencoder", *, signals=SIGNALS, hidden=6, ban
         }
         | changes
     )
+
+
+def reference_ticks(residual, spec, values=None):
+    """What a chart's reference reads, all of one trip."""
+    starts = np.arange(len(residual)) == 0
+    values = residual if values is None else values
+    return ReferenceTicks(residual, values, starts, tuple(signal.name for signal in spec.signals))
 
 
 def many_signals(count):

@@ -14,10 +14,11 @@ from tickover.core.manifest import Manifest
 from tickover.errors import RunError
 from tickover.model.session import open_bytes
 from tickover.storage.files import replace_file
+from tickover_export.charts_off import off_lines
 from tickover_export.graph import build
 from tickover_export.package import manifest_of, package
 from tickover_export.parity import prove
-from tickover_export.run import Run, RunFile, read_run
+from tickover_export.run import Run, RunFile, limits_array, read_run
 
 
 @click.command()
@@ -38,6 +39,8 @@ def export(run: Path, out: Path) -> None:
     tiled = ", tiled from fewer" if manifest.parity.tiled else ""
     click.echo(f"{out}: {len(data):,} bytes, digest {model.digest}")
     click.echo(f"parity with torch: {manifest.parity.error:.2g} over {manifest.parity.ticks:,} ticks{tiled}")
+    for line in off_lines(manifest.charts, limits_array(tuple(chart.limit for chart in manifest.charts))):
+        click.echo(line)
 
 
 def build_model(run: Run, *, progress: bool = False) -> tuple[bytes, Manifest]:

@@ -62,7 +62,8 @@ def states_of(spec: GraphSpec) -> tuple[StateTensor, ...]:
 
 def _detector(nodes: Nodes, spec: GraphSpec, weights: Weights, scales: FloatArray) -> None:
     # The order of nodes is part of the file's bytes: a model of the same weights and spec has the same digest.
-    mask, normalised = _normalise(nodes, spec, weights)
+    mask, values = _normalise(nodes, spec, weights)
+    normalised = values
     if spec.input_drift:
         moved = input_drift(nodes, spec, spec.input_drift, normalised, mask)
         # The subtraction moves missing values, which are 0, away from it; the mask puts them back.
@@ -81,7 +82,7 @@ def _detector(nodes: Nodes, spec: GraphSpec, weights: Weights, scales: FloatArra
     if age and spec.cold:
         off = nodes.add("Div", off, cold_spread(nodes, spec, age), name="residual/aged")
     residual = _residual(nodes, spec, off, valid)
-    tensors = ResidualTensors(residual, valid, tuple(signal.name for signal in spec.signals))
+    tensors = ResidualTensors(residual, valid, values, tuple(signal.name for signal in spec.signals))
     raw = charts(nodes, spec.banks, tensors, spec.tick_period_s)
     nodes.add("Mul", raw, nodes.floats("chart.scale", scales), name=CHART)
     _score(nodes, mask)

@@ -9,11 +9,10 @@ from tickover.core.manifest import Architecture
 from tickover_export.cells import Weights, carry, dense, run, run_once
 from tickover_export.nodes import Nodes, next_of
 from tickover_export.spec import GraphSpec
+from tickover_export.ticks_before import FAR, delay
 
 NORMALISED: Final = "normalised"
 """The tensor of normalised values ``[T, B, F]``, 0 where missing, that every graph has."""
-FAR: Final = np.iinfo(np.int64).max
-"""Where a slice ends that takes all there is."""
 WINDOW: Final = "window"
 """seq2seq's state: the network's inputs of the last W-1 ticks, oldest first, zeros (= missing) before the trip."""
 
@@ -62,17 +61,10 @@ ARCHITECTS: Final[dict[Architecture, Architect]] = {
 }
 
 
-def delay(nodes: Nodes, before: str, series: str, *, name: str) -> str:
-    """``series`` ``[T, B, N]`` one tick later; ``before`` ``[1, B, N]`` comes first."""
-    longer = nodes.add("Concat", before, series, name=f"{name}/longer", axis=0)
-    start, end = nodes.shared("first", [0]), nodes.shared("last", [-1])
-    return nodes.add("Slice", longer, start, end, nodes.shared("time/axis", [0]), name=name)
-
-
 def _previous(nodes: Nodes, signals: int, x: str) -> Sequence[str]:
     """The tick before: its normalised values and mask, ``[T, B, F]`` each. Writes the previous state's successor."""
     before = nodes.state(PREVIOUS, 2 * signals, "trip")
-    last, end, time = nodes.shared("last", [-1]), nodes.integers("previous/end", [FAR]), nodes.shared("time/axis", [0])
+    last, end, time = nodes.shared("last", [-1]), nodes.shared("previous/end", [FAR]), nodes.shared("time/axis", [0])
     nodes.add("Slice", x, last, end, time, name=next_of(PREVIOUS))
     earlier = delay(nodes, before, x, name="previous/by_tick")
     halves = nodes.integers("previous/halves", [signals, signals])

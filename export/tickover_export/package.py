@@ -23,6 +23,7 @@ from tickover.model.file import golden
 from tickover.model.file.golden import Golden
 from tickover.model.file.seal import seal
 from tickover.model.session import start_session
+from tickover_export.charts_off import WHY_OFF
 from tickover_export.graph import states_of, weight_shapes
 from tickover_export.spec import GraphSpec, Horizons
 
@@ -83,6 +84,7 @@ def charts_of(spec: GraphSpec, limits: FloatArray) -> tuple[Chart, ...]:
             bound=bank.bound(spec.clip),
             clears_s=bank.clearing_ticks(float(limit), bank.bound(spec.clip), spec.tick_period_s) * spec.tick_period_s,
             settings=bank.settings,
+            why_off="" if np.isfinite(limit) else WHY_OFF,
         )
         for (bank, name, signals), limit in zip(spec.charts, limits, strict=True)
     )

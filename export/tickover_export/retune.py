@@ -22,6 +22,7 @@ from tickover.errors import ModelError
 from tickover.model.session import open_bytes
 from tickover_export.charts.base import ChartKind
 from tickover_export.charts.registry import bank_of
+from tickover_export.charts_off import WHY_OFF
 from tickover_export.package import package
 
 LIMITS: Final = "chart.scale"
@@ -91,4 +92,6 @@ class Retuned:
 def _limited(chart: Chart, bank: ChartKind, limit: float, period_s: float) -> Chart:
     """The chart with another limit, and with how long it then takes to clear."""
     clears_s = bank.clearing_ticks(limit, chart.bound, period_s) * period_s
-    return structs.replace(chart, limit=limit if np.isfinite(limit) else None, clears_s=clears_s)
+    if not np.isfinite(limit):
+        return structs.replace(chart, limit=None, clears_s=clears_s, why_off=WHY_OFF)
+    return structs.replace(chart, limit=limit, clears_s=clears_s, why_off="")

@@ -6,9 +6,9 @@ import numpy as np
 
 from tickover_export.charts.base import decay
 from tickover_export.charts.operators import held_mean
-from tickover_export.networks import delay
 from tickover_export.nodes import Nodes
 from tickover_export.spec import GraphSpec, InputDrift
+from tickover_export.ticks_before import delay
 
 BASELINE: Final = "baseline"
 INPUT_DRIFT: Final = "climate"

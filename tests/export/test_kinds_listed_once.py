@@ -25,7 +25,7 @@ def test_the_workshop_knows_every_cell_and_architecture():
 
 
 def test_every_kind_of_chart_has_a_name_of_its_own_and_words():
-    assert list(KINDS) == ["ewma", "ewms", "cusum"]
+    assert list(KINDS) == ["ewma", "ewms", "cusum", "change", "spike", "frozen"]
     assert list(KINDS.values()) == list(get_args(Bank))
     assert all(kind.WORDS for kind in KINDS.values())
 

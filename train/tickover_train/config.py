@@ -21,9 +21,11 @@ from tickover.core.manifest import (
 )
 from tickover.errors import ConfigError
 from tickover.host import toml
+from tickover_export.charts.change import Change
 from tickover_export.charts.ewma import Ewma
-from tickover_export.charts.ewms import Ewms
+from tickover_export.charts.frozen import Frozen
 from tickover_export.charts.registry import Bank
+from tickover_export.charts.spike import Spike
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1, le=100_000)]
@@ -83,7 +85,9 @@ class CorruptionConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 DEFAULT_BANKS: Final[tuple[Bank, ...]] = (
     Ewma(name="fast", span_s=10.0),
     Ewma(name="slow", span_s=120.0),
-    Ewms(name="ewms", span_s=30.0),
+    Change(name="change", span_s=90.0),
+    Spike(name="spike", span_s=5.0),
+    Frozen(name="frozen_bus", longest_s=600.0),
 )
 
 

@@ -30,11 +30,13 @@ LEAST_SPREAD: Final = 1e-6
 class Trip:
     """One trip: ``values`` float32 ``[T, F]`` in engineering units, NaN = missing.
 
-    ``source`` names its log, and its place there when the log holds several.
+    ``source`` names its log, and its place there when the log holds several. ``start``: event time of the first tick,
+    microseconds.
     """
 
     source: str
     values: FloatArray
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ def load_trips(
         found = trips_of_log(path, mapping, counts, on_bad)
         for number, trip in enumerate(found, start=1):
             if len(trip.values) >= SHORTEST_TRIP:
-                trips.append(Trip(f"{path.stem} {number}" if len(found) > 1 else path.stem, trip.values))
+                source = f"{path.stem} {number}" if len(found) > 1 else path.stem
+                trips.append(Trip(source, trip.values, int(trip.time[0])))
             else:
                 counts["short_trip"] += 1
     if not trips:

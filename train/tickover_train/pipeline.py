@@ -20,11 +20,13 @@ from tickover.core.manifest import Network
 from tickover.core.values import FloatArray
 from tickover.logs.mapping import Mapping
 from tickover_export.spec import GraphSpec
+from tickover_train.calibration.bus import resolve
 from tickover_train.calibration.input_drift import drift_taken, usual_ranges
 from tickover_train.calibration.legs import cut_legs
 from tickover_train.calibration.limits import Limits, ScoredTrip, calibrate
 from tickover_train.calibration.residuals import cold_starts, standard
 from tickover_train.calibration.scoring import chart_trips, open_unlimited
+from tickover_train.cleaning.clean import Finding, clean
 from tickover_train.config import FitConfig, TrainConfig
 from tickover_train.data import Scaler, Trip, digest, fit_scaler, folds
 from tickover_train.fitting import checkpoint
@@ -50,7 +52,10 @@ FIRST_KEYS: Final = {new: old for old, new in FitConfig.OLD_KEYS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be trained: a configuration, normalised trips, and what to tell while at it."""
+    """What is to be trained: a configuration, normalised trips, and what to tell while at it.
+
+    ``left_out``: what was wrong with the recordings, and is no part of the trips.
+    """
 
     config: TrainConfig
     mapping: Mapping
@@ -63,6 +68,7 @@ class Job:
     tell: Callable[[float, str], None] = lambda done, text: None
     stopped: Callable[[], bool] = lambda: False
     tick: Callable[[float, str], None] = lambda done, text: None
+    left_out: Sequence[Finding] = ()
 
     @property
     def period_s(self) -> float:
@@ -108,12 +114,27 @@ def new_job(
     stopped: Callable[[], bool] = lambda: False,
     tick: Callable[[float, str], None] = lambda done, text: None,
 ) -> Job:
-    """Scale the trips and choose who is held out."""
+    """Leave out what recorders did wrong, scale the trips and choose who is held out."""
+    cleaned = clean(trips, list(mapping.signals), mapping.ticks.period_s)
+    trips = cleaned.trips
     scaler = fit_scaler(trips)
     normalised = [prepare(trip.values, scaler.center, scaler.scale, config.charts.input_clip) for trip in trips]
     held_out = folds(trips, config.calibration.folds, config.fit.held_out, config.seed)
     device = choose_device(config.fit.device)
-    return Job(config, mapping, trips, scaler, normalised, held_out, device, checkpoints, tell, stopped, tick)
+    return Job(
+        config,
+        mapping,
+        trips,
+        scaler,
+        normalised,
+        held_out,
+        device,
+        checkpoints,
+        tell,
+        stopped,
+        tick,
+        cleaned.findings,
+    )
 
 
 def network_of(config: TrainConfig, period_s: float) -> Network:
@@ -206,7 +227,7 @@ def spec_of(job: Job, network: Recurrent) -> GraphSpec:
         gap_limit_s=ticks.gap_limit_s,
         lateness_s=ticks.lateness_s,
         warm_up_ticks=round(charts.warm_up_s / ticks.period_s),
-        banks=charts.banks,
+        banks=resolve(charts.banks, [trip.values for trip in job.trips], list(job.mapping.signals)),
         clip=charts.clip,
         input_clip=charts.input_clip,
         baseline_span_s=charts.baseline_span_s or None,

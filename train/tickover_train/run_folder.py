@@ -116,6 +116,8 @@ def metrics(job: Job, product: Product, horizons: Horizons) -> dict[str, Any]:
             "center": product.weights["residual.center"].tolist(),
             "scale": product.weights["residual.scale"].tolist(),
         },
+        "left_out": [finding.words for finding in job.left_out],
+        "influence": limits.influence,
         "budget": limits.budget,
         "limits": _by_bank(product.spec, limits_tuple(limits.limits)),
         "horizon": {"memory": _curve(horizons.memory), "state": horizons.state and _curve(horizons.state)},

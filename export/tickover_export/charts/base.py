@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Meta, Struct, structs
 
 from tickover.core.manifest import MAX_SIGNALS, Name
@@ -34,11 +35,23 @@ class ResidualTensors(NamedTuple):
     """What a bank's operators read: tensors ``[T, B, F]`` and the names of the F signals.
 
     ``residual`` is clipped, and 0 where not ``valid``; ``valid`` is 1 where the signal is present and the trip past its
-    warm-up, else 0.
+    warm-up, else 0. ``values`` are the inputs as read, only scaled and clipped, 0 where missing.
     """
 
     residual: str
     valid: str
+    values: str
+    signals: tuple[str, ...]
+
+
+class ReferenceTicks(NamedTuple):
+    """What a bank's reference reads, float32 ``[T, F]``: ``residual`` clipped, NaN = not valid; ``values`` as in
+    ``ResidualTensors``, NaN = missing. ``starts`` bool ``[T]``: a trip's first tick; ``signals``: the names.
+    """
+
+    residual: FloatArray
+    values: FloatArray
+    starts: npt.NDArray[np.bool_]
     signals: tuple[str, ...]
 
 
@@ -80,8 +93,8 @@ class ChartKind(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, t
         """Ticks with a zero residual until a chart that is at ``bound`` is under ``limit``, ``limit <= bound``."""
         raise NotImplementedError
 
-    def reference(self, residual: FloatArray, signals: Sequence[str], period_s: float) -> FloatArray:
-        """The charts ``[T, C]`` over clipped residuals ``[T, F]``, NaN = not valid, tick by tick in float32.
+    def reference(self, ticks: ReferenceTicks, period_s: float) -> FloatArray:
+        """The charts ``[T, C]``, tick by tick in float32.
 
         It shares no code with the graph: parity is proven against it. The order of float32 operations is the graph's.
         """
@@ -99,13 +112,14 @@ class ChartKind(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, t
 class HeldMean(NamedTuple):
     """A chart as a unit of the shared operator of running means.
 
-    The mean of the residual, or with ``squared`` of its square; at a valid tick ``share`` of it is replaced. ``finish``
-    is the ONNX operator that makes a chart of the mean.
+    The mean of the residual, or of its first or second difference (``order``), or with ``squared`` of the square of
+    that; at a valid tick ``share`` of it is replaced. ``finish`` is the ONNX operator that makes a chart of the mean.
     """
 
     squared: bool
     share: float
     finish: str
+    order: int = 0
 
 
 class ClampedSum(NamedTuple):
@@ -152,3 +166,15 @@ def running_mean(values: FloatArray, span_s: float, period_s: float) -> FloatArr
         mean = np.where(np.isfinite(row), smooth(mean, row, kept), mean)
         means[tick] = mean
     return means
+
+
+def differences(ticks: ReferenceTicks, order: int) -> FloatArray:
+    """The residual's first or second difference ``[T, F]``; NaN where one of its ticks is not valid or of another
+    trip.
+    """
+    values = ticks.residual
+    for _ in range(order):
+        before = np.concatenate([np.full_like(values[:1], np.nan), values[:-1]])
+        before[ticks.starts] = np.nan
+        values = values - before
+    return values

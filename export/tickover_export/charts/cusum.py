@@ -1,14 +1,13 @@
 """CUSUM chart: the two-sided cumulative sum of a residual (Page 1954). It sees small shifts that last."""
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from tickover.core.manifest import Positive
 from tickover.core.values import FloatArray
-from tickover_export.charts.base import ClampedSum, PerSignalKind
+from tickover_export.charts.base import ClampedSum, PerSignalKind, ReferenceTicks
 
 
 class Cusum(PerSignalKind, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="cusum"):
@@ -39,12 +38,12 @@ class Cusum(PerSignalKind, frozen=True, forbid_unknown_fields=True, kw_only=True
         """Both sums; the chart is the larger."""
         return ClampedSum(self.allowance, self.saturation)
 
-    def reference(self, residual: FloatArray, signals: Sequence[str], period_s: float) -> FloatArray:
-        """One chart for each column of ``residual`` ``[T, F]``."""
+    def reference(self, ticks: ReferenceTicks, period_s: float) -> FloatArray:
+        """One chart for each signal."""
         allowance, top = np.float32(self.allowance), np.float32(self.saturation)
-        high, low = np.zeros((2, residual.shape[1]), np.float32)
-        charts = np.empty(residual.shape, np.float32)
-        for tick, row in enumerate(residual):
+        high, low = np.zeros((2, ticks.residual.shape[1]), np.float32)
+        charts = np.empty(ticks.residual.shape, np.float32)
+        for tick, row in enumerate(ticks.residual):
             here = np.isfinite(row)
             high = np.where(here, np.clip(high + row - allowance, 0.0, top), high)
             low = np.where(here, np.clip(low - row - allowance, 0.0, top), low)

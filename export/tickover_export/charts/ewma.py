@@ -1,14 +1,13 @@
 """EWMA chart: the exponentially weighted moving average of a residual (Roberts 1959). It sees lasting shifts."""
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from tickover.core.manifest import Positive
 from tickover.core.values import FloatArray
-from tickover_export.charts.base import HeldMean, PerSignalKind, decay, running_mean
+from tickover_export.charts.base import HeldMean, PerSignalKind, ReferenceTicks, decay, running_mean
 
 
 class Ewma(PerSignalKind, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="ewma"):
@@ -30,9 +29,9 @@ class Ewma(PerSignalKind, frozen=True, forbid_unknown_fields=True, kw_only=True,
         """The mean of the residual; the chart is its size."""
         return HeldMean(squared=False, share=1.0 - decay(self.span_s, period_s), finish="Abs")
 
-    def reference(self, residual: FloatArray, signals: Sequence[str], period_s: float) -> FloatArray:
-        """One chart for each column of ``residual`` ``[T, F]``."""
-        charts: FloatArray = np.abs(running_mean(residual, self.span_s, period_s))
+    def reference(self, ticks: ReferenceTicks, period_s: float) -> FloatArray:
+        """One chart for each signal."""
+        charts: FloatArray = np.abs(running_mean(ticks.residual, self.span_s, period_s))
         return charts
 
 

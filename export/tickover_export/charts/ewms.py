@@ -1,13 +1,12 @@
 """EWMS chart: the exponentially weighted mean square of a residual (MacGregor and Harris 1993). It sees unrest."""
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from tickover.core.manifest import Positive
 from tickover.core.values import FloatArray
-from tickover_export.charts.base import HeldMean, PerSignalKind, decay, running_mean
+from tickover_export.charts.base import HeldMean, PerSignalKind, ReferenceTicks, decay, running_mean
 from tickover_export.charts.ewma import ticks_to_fall
 
 
@@ -31,7 +30,7 @@ class Ewms(PerSignalKind, frozen=True, forbid_unknown_fields=True, kw_only=True,
         """The mean of the squared residual; the chart is its root."""
         return HeldMean(squared=True, share=1.0 - decay(self.span_s, period_s), finish="Sqrt")
 
-    def reference(self, residual: FloatArray, signals: Sequence[str], period_s: float) -> FloatArray:
-        """One chart for each column of ``residual`` ``[T, F]``."""
-        charts: FloatArray = np.sqrt(running_mean(residual * residual, self.span_s, period_s))
+    def reference(self, ticks: ReferenceTicks, period_s: float) -> FloatArray:
+        """One chart for each signal."""
+        charts: FloatArray = np.sqrt(running_mean(ticks.residual * ticks.residual, self.span_s, period_s))
         return charts

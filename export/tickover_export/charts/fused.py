@@ -16,17 +16,20 @@ from tickover.core.values import FloatArray
 from tickover_export.charts.base import ChartKind, ClampedSum, HeldMean, PerSignalKind, ResidualTensors
 from tickover_export.charts.operators import clamped_sum, held_mean
 from tickover_export.nodes import Nodes
+from tickover_export.ticks_before import ticks_before
 
 BLOCK: Final = 32
 Unit = TypeVar("Unit", HeldMean, ClampedSum)
 
 
 class _Block(NamedTuple):
-    """Up to ``BLOCK`` neighbouring signals: their residuals and valid flags ``[T, B, size]``."""
+    """Up to ``BLOCK`` neighbouring signals: their residuals and valid flags ``[T, B, size]``, and those of the
+    residuals' differences, by order from 0.
+    """
 
     suffix: str
-    residual: str
-    valid: str
+    residuals: tuple[str, ...]
+    valids: tuple[str, ...]
     size: int
 
 
@@ -36,7 +39,8 @@ def charts(nodes: Nodes, banks: Sequence[ChartKind], tensors: ResidualTensors, p
     runs = _runs(banks, apart=len(sizes) > 1)
     columns: dict[str, list[str]] = {label: [] for label in runs}
     means, sums = _units(runs, HeldMean, period_s), _units(runs, ClampedSum, period_s)
-    for block in _blocks(nodes, tensors, sizes) if means or sums else ():
+    order = max((unit.order for units in means.values() for unit in units), default=0)
+    for block in _blocks(nodes, tensors, sizes, order) if means or sums else ():
         for label, column in (_means(nodes, means, block) | _sums(nodes, sums, block)).items():
             columns[label].append(column)
     for bank in banks:
@@ -76,16 +80,25 @@ def _means(nodes: Nodes, runs: Mapping[str, Sequence[HeldMean]], block: _Block) 
     units = [unit for run in runs.values() for unit in run]
     if not units:
         return {}
-    suffix, r, v, size = block
-    squares = [nodes.add("Mul", r, r, name=f"squared{suffix}")] if any(unit.squared for unit in units) else []
-    values = [r, *squares]
-    x = concat(nodes, [*values, v], name=f"mean{suffix}/input")
+    suffix, residuals, valids, size = block
+    orders = sorted({unit.order for unit in units})
+    values: dict[tuple[int, bool], str] = {(order, False): residuals[order] for order in orders}
+    for order in sorted({unit.order for unit in units if unit.squared}):
+        name = f"{'squared' if not order else f'squared.{order}'}{suffix}"
+        values[order, True] = nodes.add("Mul", residuals[order], residuals[order], name=name)
+    read = {(unit.order, unit.squared) for unit in units}
+    wanted = [part for part in values if part in read]
+    x = concat(
+        nodes, [*(values[part] for part in wanted), *(valids[order] for order in orders)], name=f"mean{suffix}/input"
+    )
     one, nought = np.eye(size), np.zeros((size, size))
-    # Row by row the weights of the GRU: a unit reads its signal's residual or square, and its gate the valid flag.
+    # Row by row the weights of the GRU: a unit reads its signal's value, and its gate the valid flag of that.
     rates, routes = [], []
     for unit in units:
-        rates.append(np.hstack([nought] * len(values) + [unit.share * one]))
-        routes.append(np.hstack([one if place == unit.squared else nought for place in range(len(values))] + [nought]))
+        gates = [unit.share * one if order == unit.order else nought for order in orders]
+        rates.append(np.hstack([nought] * len(wanted) + gates))
+        picks = [one if part == (unit.order, unit.squared) else nought for part in wanted]
+        routes.append(np.hstack(picks + [nought] * len(orders)))
     means = held_mean(nodes, f"mean{suffix}", x, _float(np.vstack(rates)), _float(np.vstack(routes)))
     each = split(nodes, means, [size * len(run) for run in runs.values()], [f"{label}{suffix}/mean" for label in runs])
     return {
@@ -98,8 +111,8 @@ def _sums(nodes: Nodes, runs: Mapping[str, Sequence[ClampedSum]], block: _Block)
     """The charts of one block of signals that are clamped sums, by run, in units of their saturation."""
     if not runs:
         return {}
-    suffix, r, v, size = block
-    x = concat(nodes, [r, v], name=f"sum{suffix}/input")
+    suffix, residuals, valids, size = block
+    x = concat(nodes, [residuals[0], valids[0]], name=f"sum{suffix}/input")
     # All high sides of a run, then all its low sides: one Max of two slices finishes the run.
     sides = [_side(unit, sign, size) for run in runs.values() for sign in (1.0, -1.0) for unit in run]
     sums = clamped_sum(nodes, f"sum{suffix}", x, _float(np.vstack(sides)))
@@ -117,13 +130,28 @@ def _side(unit: ClampedSum, sign: float, size: int) -> FloatArray:
     return np.hstack([sign * whole * one, -unit.allowance * whole * one])
 
 
-def _blocks(nodes: Nodes, tensors: ResidualTensors, sizes: Sequence[int]) -> list[_Block]:
-    residuals, valids = (
-        split(nodes, x, sizes, [f"{x}/block.{number}" for number in range(len(sizes))])
-        for x in (tensors.residual, tensors.valid)
-    )
+def _blocks(nodes: Nodes, tensors: ResidualTensors, sizes: Sequence[int], order: int) -> list[_Block]:
+    residuals, valids = _differences(nodes, tensors, order)
     suffixes = [f".{number}" for number in range(len(sizes))] if len(sizes) > 1 else [""]
-    return [_Block(*block) for block in zip(suffixes, residuals, valids, sizes, strict=True)]
+
+    def cut(x: str) -> Sequence[str]:
+        return split(nodes, x, sizes, [f"{x}/block.{number}" for number in range(len(sizes))])
+
+    # Block by block, the tensor of every order.
+    by_block = zip(zip(*map(cut, residuals), strict=True), zip(*map(cut, valids), strict=True), strict=True)
+    return [_Block(suffix, *parts, size) for suffix, parts, size in zip(suffixes, by_block, sizes, strict=True)]
+
+
+def _differences(nodes: Nodes, tensors: ResidualTensors, order: int) -> tuple[list[str], list[str]]:
+    """The residual and its differences up to ``order``, and where each is valid: all its ticks are of one trip."""
+    residuals, valids = [tensors.residual], [tensors.valid]
+    for number in range(1, order + 1):
+        name, pair = f"difference.{number}", (residuals[-1], valids[-1])
+        before, known = ticks_before(nodes, name, pair, len(tensors.signals))
+        valids.append(nodes.add("Mul", pair[1], known, name=f"{name}/valid"))
+        step = nodes.add("Sub", pair[0], before, name=f"{name}/step")
+        residuals.append(nodes.add("Mul", step, valids[-1], name=f"{name}/kept"))
+    return residuals, valids
 
 
 def split(nodes: Nodes, x: str, sizes: Sequence[int], names: Sequence[str]) -> Sequence[str]:

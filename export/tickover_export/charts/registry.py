@@ -6,11 +6,14 @@ from msgspec import ValidationError, convert
 
 from tickover.core.manifest import Chart
 from tickover_export.charts.base import ChartKind
+from tickover_export.charts.change import Change
 from tickover_export.charts.cusum import Cusum
 from tickover_export.charts.ewma import Ewma
 from tickover_export.charts.ewms import Ewms
+from tickover_export.charts.frozen import Frozen
+from tickover_export.charts.spike import Spike
 
-Bank = Ewma | Ewms | Cusum
+Bank = Ewma | Ewms | Cusum | Change | Spike | Frozen
 """What ``[[charts.banks]]`` of a training configuration may hold."""
 
 KINDS: Final[dict[str, type[ChartKind]]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Bank)}

@@ -79,7 +79,9 @@ def test_every_cell_and_architecture_becomes_a_model_file_that_says_what_torch_s
 
 
 def test_the_run_folder_holds_its_evidence_and_a_report_that_opens_offline(tmp_path: Path, logs: Path):
-    done = run(logs, "--out", tmp_path / "run", "--config", config(tmp_path, folds=2), "--false-alarms", "2/1d")
+    done = run(
+        logs, "--out", tmp_path / "run", "--config", config(tmp_path, folds=2), "--false-alarms", "2/1d", "--force"
+    )
     assert done.exit_code == 0, done.stderr
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     unseen = [name for fold in metrics["folds"] for name in fold["unseen"]]

@@ -142,3 +142,18 @@ def test_a_user_adds_a_kind_with_one_function(tmp_path, trip, habits, monkeypatc
     empty.write_text("x = 1\n")
     with pytest.raises(ConfigError, match="got none"):
         load_kinds(empty)
+
+
+def test_what_is_injected_has_the_resolution_of_its_signal(trip):
+    coarse = trip.copy()
+    coarse[:, 0] = np.round(coarse[:, 0])
+    coarse[:, 1] = np.round(coarse[:, 1] / 0.4) * 0.4
+    habits = habits_of([coarse])
+    assert habits.resolution[:2] == pytest.approx([1.0, 0.4], abs=1e-5)
+    assert habits.resolution[2] == 0.0
+    for kind in ("bias", "noise", "drift", "scale"):
+        faulty, clean = run(kind, coarse, habits)
+        assert not np.array_equal(faulty, clean)
+        np.testing.assert_allclose(faulty[:, 0], np.round(faulty[:, 0]), atol=1e-5)
+    faulty, _ = run("stuck", coarse, habits)
+    assert len(np.unique(faulty[:, 0])) == 1

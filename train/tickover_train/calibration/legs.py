@@ -1,11 +1,12 @@
 """Trips cut into legs: a delivery van's day, in which the network starts anew every few minutes."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
-from tickover.core.values import FloatArray
+Ticks = TypeVar("Ticks", bound=npt.NDArray[Any])
 
 LEG_S: Final = (180.0, 480.0)
 """Shortest and longest leg."""
@@ -13,8 +14,8 @@ LEAST_TICKS: Final = 2
 """Where ticks are so far apart that the shortest leg has fewer, nothing is cut."""
 
 
-def cut_legs(trips: Sequence[FloatArray], period_s: float, seed: int) -> list[list[FloatArray]]:
-    """Each trip ``[T, F]`` cut into legs of seeded length; a rest that is shorter than a leg is left out.
+def cut_legs(trips: Sequence[Ticks], period_s: float, seed: int) -> list[list[Ticks]]:
+    """Each trip ``[T, ...]`` cut into legs of seeded length; a rest that is shorter than a leg is left out.
 
     No legs at all where ticks are minutes apart (``LEAST_TICKS``).
     """
@@ -22,11 +23,12 @@ def cut_legs(trips: Sequence[FloatArray], period_s: float, seed: int) -> list[li
     return [_cut(trip, period_s, random) for trip in trips]
 
 
-def _cut(trip: FloatArray, period_s: float, random: np.random.Generator) -> list[FloatArray]:
+def _cut(trip: Ticks, period_s: float, random: np.random.Generator) -> list[Ticks]:
     shortest = round(LEG_S[0] / period_s)
-    first, legs = 0, list[FloatArray]()
+    first, legs = 0, list[Ticks]()
     while len(trip) - first >= shortest >= LEAST_TICKS:
         last = min(first + round(random.uniform(*LEG_S) / period_s), len(trip))
-        legs.append(trip[first:last])
+        leg: Ticks = trip[first:last]  # type: ignore[assignment]
+        legs.append(leg)
         first = last
     return legs

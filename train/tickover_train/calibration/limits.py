@@ -11,6 +11,9 @@ Three steps, all from the charts of the exported graph with its limits at 1:
 3. *The total.* One factor on all limits makes the out-of-group trips' episodes, counted as the device counts them, meet
    the budget.
 
+No single trip decides: each chart's share is set without the trip that would raise its limit most, and in the total the
+worst trip counts as the next worst does. How far the worst trip would have moved the limits is stated (``Influence``).
+
 The trips count twice: whole, and cut into legs, where the network starts anew every few minutes. Shares come from the
 peaks of both; the factor is the larger of what whole trips need and what legs need, so that both kinds of trips keep
 the budget.
@@ -43,6 +46,11 @@ PRECISION: Final = 1.001
 """The level is then bisected until it is known to this factor."""
 ENOUGH: Final = 5.0
 """Episodes in the budget over all trips from which on counting is better than a tail fit."""
+ROBUST_FROM: Final = 4
+"""Trips from which on the worst is told from the rest."""
+
+Pieces = Sequence[Sequence[FloatArray]]
+"""Scores ``[T]`` of each trip: of the whole, or of its legs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +65,26 @@ class ScoredTrip:
 
 
 @dataclass(frozen=True, slots=True)
+class Influence:
+    """The ``trip`` that would raise the charts' shares most, and by what factor (the median chart's, and the most)."""
+
+    trip: str
+    usual: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """``limits`` float32 ``[C]`` (inf = the chart is off: it cannot reach a limit that keeps its share), the budget
     with the realised rate, and each whole trip's scores, in order, under limits that were set without its group.
+
+    ``influence``: what was kept from deciding them; None with fewer than ``ROBUST_FROM`` trips.
     """
 
     limits: FloatArray
     budget: Budget
     scores: tuple[FloatArray, ...]
+    influence: Influence | None = None
 
 
 def calibrate(
@@ -83,9 +103,10 @@ def calibrate(
     known = [_Known.of(trip, period_s) for trip in trips]
     whole, legs = _out_of_group(known, rule.limits)
     stated = realised(budget, rule.count(whole), rule.hours(whole))
-    if legs:
+    if any(legs):
         stated = with_legs(stated, rule.count(legs), rule.hours(legs))
-    return Limits(rule.limits(known), stated, tuple(whole))
+    influence = rule.influence(known, [trip.source for trip in trips])
+    return Limits(rule.limits(known), stated, tuple(one for (one,) in whole), influence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,51 +136,92 @@ class _Rule:
     def limits(self, trips: Sequence[_Known]) -> FloatArray:
         """All three steps."""
         # Whole trips and legs keep the budget each for itself: the larger factor keeps both.
-        factor = max(self.factor(scores) for scores in _out_of_group(trips, self.shares) if scores)
+        factor = max(self.factor(scores) for scores in _out_of_group(trips, self.shares) if any(scores))
         limits = self.shares(trips) * np.float32(factor)
         limits[limits >= self.bounds] = np.inf
         return limits
 
     def shares(self, trips: Sequence[_Known]) -> FloatArray:
-        """Step 1: each chart's limit for its share."""
-        hours = self.hours([charts for trip in trips for charts in (trip.whole, *trip.legs)])
+        """Step 1: each chart's limit for its share, without the trip that would raise it most."""
+        without = self.shares_without(trips)
+        limits: FloatArray = without.min(axis=0) if len(without) else self.plain_shares(trips)
+        return limits
+
+    def shares_without(self, trips: Sequence[_Known]) -> FloatArray:
+        """Each chart's limit without each of the trips, ``[trips, C]``; no rows where they are too few."""
+        if len(trips) < ROBUST_FROM:
+            return np.empty((0, len(self.bounds)), np.float32)
+        return np.stack([self.plain_shares([*trips[:i], *trips[i + 1 :]]) for i in range(len(trips))])
+
+    def plain_shares(self, trips: Sequence[_Known]) -> FloatArray:
+        """Each chart's limit for its share, with all of the trips."""
+        hours = self.hours([(charts,) for trip in trips for charts in (trip.whole, *trip.legs)])
         return _share_limits(np.concatenate([trip.peaks for trip in trips]), hours, self.rate, self.bounds, self.floor)
 
-    def factor(self, scores: Sequence[FloatArray]) -> float:
+    def influence(self, trips: Sequence[_Known], names: Sequence[str]) -> Influence | None:
+        """What the trips would do to the shares, the worst of them."""
+        without = self.shares_without(trips)
+        if not len(without):
+            return None
+        # A chart that is off with the trip and on without it counts as raised to its bound.
+        finite = [np.minimum(limits, self.bounds) for limits in (self.plain_shares(trips), without)]
+        raised = finite[0] / finite[1]
+        worst = int(np.argmax(np.median(raised, axis=1)))
+        return Influence(names[worst], float(np.median(raised[worst])), float(raised[worst].max()))
+
+    def factor(self, scores: Pieces) -> float:
         """Step 3: what all limits must be multiplied by for ``rate`` episodes an hour over these scores."""
-        hours = self.hours(scores)
+        allowed = self.rate * self.hours(scores)
         # With enough episodes in the budget they are counted by the device's rules, which merge and hold off. With
         # fewer, no level can be told from the next by counting: the tail of the score's own peaks extrapolates.
-        if self.rate * hours >= ENOUGH:
-            peak = max(float(np.nanmax(one, initial=LEAST_FACTOR)) for one in scores)
-            return _descend(lambda level: self.count(scores, level) <= self.rate * hours, peak)
-        peaks = np.concatenate([block_peaks(one[:, None], self.period_s)[:, 0] for one in scores])
-        return max(fit_tail(peaks, hours, shaped=True).level(self.rate), LEAST_FACTOR)
+        if allowed >= ENOUGH:
+            peak = max(_peak(trip) for trip in scores)
+            return _descend(lambda level: self.robust_count(scores, level) <= allowed, peak)
+        rest = sorted(scores, key=_peak)[: -1 if len(scores) >= ROBUST_FROM else None]
+        pieces = [one for trip in rest for one in trip]
+        peaks = np.concatenate([block_peaks(one[:, None], self.period_s)[:, 0] for one in pieces])
+        return max(fit_tail(peaks, self.hours(rest), shaped=True).level(self.rate), LEAST_FACTOR)
 
-    def count(self, scores: Sequence[FloatArray], level: float = 1.0) -> int:
+    def count(self, scores: Pieces, level: float = 1.0) -> int:
         """Episodes at a level."""
-        return sum(count_episodes(one / np.float32(level), self.policy, self.period_s) for one in scores)
+        return sum(self.counts(scores, level))
 
-    def hours(self, ticks: Sequence[FloatArray]) -> float:
+    def robust_count(self, scores: Pieces, level: float) -> int:
+        """Episodes at a level; the trip with the most counts as the next one does."""
+        counts = sorted(self.counts(scores, level))
+        return sum(counts) - (counts[-1] - counts[-2] if len(counts) >= ROBUST_FROM else 0)
+
+    def counts(self, scores: Pieces, level: float) -> list[int]:
+        """Episodes of each trip at a level."""
+        return [
+            sum(count_episodes(one / np.float32(level), self.policy, self.period_s) for one in trip) for trip in scores
+        ]
+
+    def hours(self, scores: Pieces) -> float:
         """Hours of some trips' ticks."""
-        return sum(map(len, ticks)) * self.period_s / 3600.0
+        return sum(len(one) for trip in scores for one in trip) * self.period_s / 3600.0
+
+
+def _peak(trip: Sequence[FloatArray]) -> float:
+    """The highest score of a trip's pieces."""
+    return max((float(np.nanmax(one, initial=LEAST_FACTOR)) for one in trip), default=LEAST_FACTOR)
 
 
 def _out_of_group(
     trips: Sequence[_Known], setter: Callable[[Sequence[_Known]], FloatArray]
-) -> tuple[list[FloatArray], list[FloatArray]]:
-    """Scores of whole trips, in order, and of all legs, under the limits that ``setter`` gives for the other groups'
-    trips; a lone trip's own.
+) -> tuple[list[list[FloatArray]], list[list[FloatArray]]]:
+    """Scores of the whole trips, and of their legs, in order, under the limits that ``setter`` gives for the other
+    groups' trips; a lone trip's own.
     """
-    whole: list[FloatArray] = [np.empty(0, np.float32)] * len(trips)
-    legs: list[FloatArray] = []
+    whole: list[list[FloatArray]] = [[] for _ in trips]
+    legs: list[list[FloatArray]] = [[] for _ in trips]
     for first in range(min(GROUPS, len(trips))):
         # Every fifth trip, not a run of trips: neighbours share a season, which would then be missing from the limits.
         group = range(first, len(trips), GROUPS)
         limits = setter([trip for i, trip in enumerate(trips) if i not in group] or trips)
         for i in group:
-            whole[i] = score(trips[i].whole, limits)
-            legs += [score(charts, limits) for charts in trips[i].legs]
+            whole[i] = [score(trips[i].whole, limits)]
+            legs[i] = [score(charts, limits) for charts in trips[i].legs]
     return whole, legs
 
 

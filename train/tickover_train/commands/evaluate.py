@@ -130,7 +130,11 @@ def _remarks(study: Study) -> list[str]:
         f"glitches: {glitch.signal}: {glitch.glitches} in {glitch.trips} trips, the largest {number(glitch.largest)}"
         for glitch in study.glitches
     ]
-    remarks.append(f"{study.near_glitch} episodes on clean trips opened within a minute of a glitch.")
+    remarks += [f"recording: {defect.words}" for defect in study.defects if not defect.signal]
+    remarks.append(
+        f"{study.near_glitch} episodes on clean trips opened at a defect of the recording, or within a minute of it: "
+        "they are counted as right."
+    )
     if study.counts:
         remarks.append("not injected: " + ", ".join(f"{reason} {count}" for reason, count in study.counts.items()))
     if study.labelled:

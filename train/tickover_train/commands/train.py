@@ -14,7 +14,9 @@ from tickover.commands.ui.terminal import INTERRUPTED, CtrlC, Progress
 from tickover.core.manifest import ARCHITECTURES, CELLS
 from tickover.errors import RunError
 from tickover.logs.mapping import Mapping
+from tickover_export.charts_off import WHY_OFF, off_lines, why_mute
 from tickover_train import cell_choice, run_folder
+from tickover_train.cleaning.clean import words
 from tickover_train.commands.files import LOGS, chosen_mapping, write
 from tickover_train.config import TrainConfig, load_config, parse_budget
 from tickover_train.data import Trip, expand, load_trips
@@ -22,7 +24,7 @@ from tickover_train.fitting import checkpoint
 from tickover_train.fitting.horizon import Horizons, correlation_time, horizons
 from tickover_train.pages import training
 from tickover_train.pages.training import horizon_words
-from tickover_train.pages.words import realised_words
+from tickover_train.pages.words import influence_words, realised_words
 from tickover_train.pipeline import (
     Job,
     Product,
@@ -50,6 +52,7 @@ STOPPING = "stopping: keeping the best so far (Ctrl-C again to end at once)"
 @click.option("--seed", type=int, help="Decides weights, splits and corruption. Default: 0.")
 @click.option("--resume", is_flag=True, help="Continue from the checkpoint in RUN.")
 @click.option("--fresh", is_flag=True, help="Begin anew, and delete the checkpoint of an interrupted run in RUN.")
+@click.option("--force", is_flag=True, help="Write RUN though many charts are off, or all of a signal.")
 def train(
     logs: tuple[Path, ...],
     out: Path,
@@ -61,6 +64,7 @@ def train(
     seed: int | None,
     resume: bool,
     fresh: bool,
+    force: bool,
     **options: Any,
 ) -> None:
     """Train a detector on recorded trips (log files or folders of logs), and write the run folder RUN.
@@ -88,9 +92,12 @@ def train(
             ctrl_c.is_pressed,
             lambda done, text: progress.tell(text, done) if progress.is_due() else None,
         )
+        for line in words(job.left_out):
+            progress.say(f"left out: {line}")
         fitted = fit_folds(job)
         progress.say("standardising residuals, setting limits")
         product = finish(job, fitted)
+        refuse_mute(out, product, force)
         progress.say("measuring the memory horizon")
         horizon = horizons(product.network, job.normalised, settings.seed, stopped=ctrl_c.is_pressed)
         progress.say("writing the run folder and its report")
@@ -100,6 +107,16 @@ def train(
     if ctrl_c.is_pressed():
         click.echo(f"tickover: stopped early; {out} holds the best so far; --resume goes on", err=True)
         sys.exit(INTERRUPTED)
+
+
+def refuse_mute(out: Path, product: Product, force: bool) -> None:
+    """RunError when the model could not alarm, unless ``force``; the checkpoints stay."""
+    why = why_mute(product.spec.charts, product.limits.limits)
+    if why and not force:
+        raise RunError(
+            f"{out}: {why}; {WHY_OFF}: allow more false alarms (--false-alarms), or train on more trips without "
+            "faults; --resume --force writes the run folder all the same"
+        )
 
 
 def override(
@@ -171,6 +188,8 @@ def summary(out: Path, job: Job, product: Product, horizon: Horizons) -> str:
         f"memory horizon: {horizon_words(horizon.memory, period)} through the inputs"
         + (f", {horizon_words(horizon.state, period)} through the state" if horizon.state else ""),
     ]
+    lines += influence_words(product.limits.influence)
+    lines += off_lines(product.spec.charts, product.limits.limits)
     return "\n".join([*lines, *warnings(job, product, horizon)])
 
 

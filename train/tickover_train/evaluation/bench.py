@@ -11,7 +11,7 @@ from tickover.core.manifest import Signal
 from tickover.core.values import FloatArray
 from tickover_train.evaluation.habits import Habits
 from tickover_train.evaluation.injection import Injection, inject, plan
-from tickover_train.evaluation.metrics import MERGE_S
+from tickover_train.evaluation.metrics import MERGE_S, Bools
 from tickover_train.evaluation.scorers import Span
 
 GRACE_S: Final = 60.0
@@ -20,12 +20,16 @@ GRACE_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The trips with their planned faults: what every scorer is judged on."""
+    """The trips with their planned faults: what every scorer is judged on.
+
+    ``natural``: per trip, where an alarm that begins is right though nothing was injected (see ``cleaning``).
+    """
 
     trips: list[FloatArray]
     injections: list[Injection]
     spans: list[Span]
     period_s: float
+    natural: list[Bools]
 
     @property
     def merge(self) -> int:
@@ -34,8 +38,8 @@ class Bench:
 
     @property
     def hours(self) -> float:
-        """Hours of clean ticks."""
-        return sum(len(trip) for trip in self.trips) * self.period_s / 3600.0
+        """Hours of clean ticks, those of natural defects left out."""
+        return sum(int((~natural).sum()) for natural in self.natural) * self.period_s / 3600.0
 
     @property
     def marks(self) -> list[list[int]]:
@@ -54,10 +58,11 @@ def bench_of(
     seed: int,
     kinds: Iterable[str],
     counts: Counter[str],
+    natural: Sequence[Bools] | None = None,
 ) -> Bench:
     """The trips with one seeded fault for each kind, magnitude and trip; ``counts`` says what was not injected."""
     planned = plan([len(trip) for trip in trips], habits, period_s, seed, kinds, counts)
-    return set_up(trips, planned, signals, habits, period_s, counts)
+    return set_up(trips, planned, signals, habits, period_s, counts, natural)
 
 
 def set_up(
@@ -67,6 +72,7 @@ def set_up(
     habits: Habits,
     period_s: float,
     counts: Counter[str],
+    natural: Sequence[Bools] | None = None,
 ) -> Bench:
     """Make the faulty spans, each with its grace behind it; faults that change nothing are counted as ``no_effect``."""
     injections, spans = [], []
@@ -82,4 +88,5 @@ def set_up(
         values = np.concatenate((faulty, trip[end : end + grace]))
         injections.append(injection)
         spans.append(Span(injection.trip, injection.onset, values))
-    return Bench(list(trips), injections, spans, period_s)
+    clean = [np.zeros(len(trip), np.bool_) for trip in trips]
+    return Bench(list(trips), injections, spans, period_s, list(natural or clean))

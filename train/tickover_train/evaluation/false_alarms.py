@@ -8,8 +8,7 @@ import numpy as np
 
 from tickover.core.values import Alert, FloatArray
 from tickover_train.data import Trip
-from tickover_train.evaluation.glitches import Glitch
-from tickover_train.evaluation.metrics import MERGE_S, Floats
+from tickover_train.evaluation.metrics import Bools, Floats
 from tickover_train.evaluation.scorers import ModelScorer
 
 SIDE_S: Final = 120.0
@@ -28,7 +27,8 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class FalseAlarm:
-    """An episode on a clean trip. ``seconds`` ``[N]`` count from its opening; ``glitch``: one was near."""
+    """An episode on a clean trip. ``seconds`` ``[N]`` count from its opening; ``glitch``: a defect of the recording is
+    there, so that the alarm is right."""
 
     trip: str
     at_s: float
@@ -39,16 +39,13 @@ class FalseAlarm:
     traces: list[Trace]
 
 
-def false_alarms_of(model: ModelScorer, trips: Sequence[Trip], glitches: Sequence[Glitch]) -> list[FalseAlarm]:
-    """Every episode on the clean trips that ``model`` ran over last, in order."""
-    near = round(MERGE_S / model.manifest.tick_period_s)
-    alarms = []
-    for number, trip in enumerate(trips):
-        spots = np.array([glitch.tick for glitch in glitches if glitch.trip == number])
-        for tick, alert in model.starts(number):
-            glitch = bool(len(spots) and (np.abs(spots - tick) <= near).any())
-            alarms.append(_false_alarm(model, trip, number, tick, alert, glitch))
-    return alarms
+def false_alarms_of(model: ModelScorer, trips: Sequence[Trip], natural: Sequence[Bools]) -> list[FalseAlarm]:
+    """Every episode on the clean trips that ``model`` ran over last, in order; those at ``natural`` defects too."""
+    return [
+        _false_alarm(model, trip, number, tick, alert, bool(natural[number][tick]))
+        for number, trip in enumerate(trips)
+        for tick, alert in model.starts(number)
+    ]
 
 
 def _false_alarm(model: ModelScorer, trip: Trip, number: int, tick: int, alert: Alert, glitch: bool) -> FalseAlarm:

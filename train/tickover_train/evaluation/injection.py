@@ -110,7 +110,8 @@ def inject(
 ) -> FloatArray | None:
     """The faulty span, float32 ``[duration, F]``, or None when the fault changes nothing.
 
-    Values that leave their signal's plausible range become missing, as in the real pipeline. What was missing stays so.
+    What the fault changed is rounded to the signal's resolution. Values that leave their signal's plausible range
+    become missing, as in the real pipeline. What was missing stays so.
     """
     first, last = injection.onset, injection.onset + injection.duration
     clean = trip[first:last]
@@ -126,7 +127,9 @@ def inject(
         rng=np.random.default_rng(injection.seed),
     )
     KINDS[injection.kind].change(case)
-    faulty = np.asarray(case.values, dtype=np.float32)
+    # A sensor that counts in whole degrees counts so when it is wrong, too: a fraction would give the fault away.
+    changed = case.values != clean
+    faulty = np.where(changed, habits.rounded(case.values), clean).astype(np.float32)
     # As the device does: ticks hold no value outside its signal's range, and a fault mends no missing value.
     for place, signal in enumerate(signals):
         column = faulty[:, place]

@@ -14,7 +14,7 @@ import numpy as np
 
 from tickover_train.calibration.rates import Rate, poisson_rate
 from tickover_train.evaluation.bench import Bench
-from tickover_train.evaluation.metrics import Bools, detected_at, onsets
+from tickover_train.evaluation.metrics import Bools, detected_at, false_onsets
 from tickover_train.evaluation.scorers import Scorer, Track
 from tickover_train.evaluation.sweep import Sweep
 from tickover_train.evaluation.vus_pr import vus_pr
@@ -92,13 +92,14 @@ def judge(scorer: Scorer, bench: Bench, per_hour: float, advance: Callable[[str]
     advance(f"{scorer.name}: clean trips")
     faulty = scorer.spans(bench.spans)
     advance(f"{scorer.name}: faults")
-    sweep = Sweep([track.score for track in clean], bench.merge, bench.hours)
+    sweep = Sweep([track.score for track in clean], bench.merge, bench.hours, bench.natural)
     level = sweep.level(per_hour)
     outcomes = [_outcome(bench, clean, n, track, level) for n, track in enumerate(faulty)]
     cells = _cells(bench, clean, faulty, outcomes)
     curve = [_curve_point(bench, clean, faulty, sweep, allowed) for allowed in CURVE_RATES]
     advance(f"{scorer.name}: figures")
-    alarms = sum(len(onsets(track.open, bench.merge)) for track in clean)
+    pairs = zip(clean, bench.natural, strict=True)
+    alarms = sum(len(false_onsets(track.open, bench.merge, natural)) for track, natural in pairs)
     return Verdict(
         name=scorer.name,
         recall_at_limit=_over_kinds((cell.kind, cell.recall_at_limit) for cell in cells),

@@ -32,6 +32,12 @@ def onsets(over: Bools, merge: int) -> Ints:
     return edges[far]
 
 
+def false_onsets(over: Bools, merge: int, natural: Bools | None = None) -> Ints:
+    """The onsets on a clean trip that are false: those not where ``natural`` bool ``[T]`` says that something was."""
+    begun = onsets(over, merge)
+    return begun if natural is None else begun[~natural[begun]]
+
+
 def detected_at(over: Bools, first: int, last: int, merge: int) -> int | None:
     """The tick of the first onset within ``[first, last]``, or None: then the event is missed.
 

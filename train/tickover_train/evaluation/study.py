@@ -5,17 +5,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-
 from tickover.core.manifest import Manifest
 from tickover.model.detector import Detector
 from tickover_train.calibration.legs import cut_legs
+from tickover_train.cleaning.clean import Finding, find_defects, finding_of, natural_ticks
+from tickover_train.cleaning.glitches import Glitch, GlitchCount, count_glitches
 from tickover_train.data import Trip
 from tickover_train.evaluation.baselines import beside
 from tickover_train.evaluation.bench import Bench, bench_of
 from tickover_train.evaluation.false_alarms import FalseAlarm, false_alarms_of
 from tickover_train.evaluation.faults import KINDS
-from tickover_train.evaluation.glitches import GlitchCount, count_glitches, find_glitches
 from tickover_train.evaluation.habits import habits_of
 from tickover_train.evaluation.judge import Verdict, judge
 from tickover_train.evaluation.label_verdict import LabelVerdict, judge_labels
@@ -33,7 +32,8 @@ Advance = Callable[[str], None]
 class Study:
     """All that ``evaluate`` found. ``whole`` and ``legs`` hold the model first, then the baseline and the floors.
 
-    ``legs`` is empty when no trip is long enough to be cut.
+    ``legs`` is empty when no trip is long enough to be cut. ``defects``: what is wrong with the recordings themselves;
+    alarms that begin there are right, and ``near_glitch`` says how many do.
     """
 
     model: str
@@ -46,6 +46,7 @@ class Study:
     whole: list[Verdict]
     legs: list[Verdict]
     glitches: list[GlitchCount]
+    defects: list[Finding]
     worst: list[FalseAlarm]
     near_glitch: int
     labelled: LabelVerdict | None
@@ -70,17 +71,19 @@ def run(
     manifest, counts = detector.manifest, Counter[str]()
     values = [trip.values for trip in trips]
     habits, period = habits_of(values), manifest.tick_period_s
-    glitches = find_glitches(values, habits.spread.astype(np.float32), period)
+    defects = find_defects(trips, period)
+    natural = natural_ticks(defects, [len(trip) for trip in values], period)
     names = list(KINDS if kinds is None else kinds)
     model = ModelScorer(detector)
     legs = [leg for cut in cut_legs(values, period, seed) for leg in cut]
+    natural_legs = [leg for cut in cut_legs(natural, period, seed) for leg in cut]
     # What could not be injected is counted for the whole trips only; habits are those of the whole trips for both.
-    legs_bench = bench_of(legs, manifest.signals, habits, period, seed, names, Counter())
-    bench = bench_of(values, manifest.signals, habits, period, seed, names, counts)
+    legs_bench = bench_of(legs, manifest.signals, habits, period, seed, names, Counter(), natural_legs)
+    bench = bench_of(values, manifest.signals, habits, period, seed, names, counts, natural)
     in_legs = _judge_all(model, legs_bench, budget_of(manifest), seed, advance) if legs else []
     # The whole trips come last: the false alarms are read from what the model then holds.
     whole = _judge_all(model, bench, budget_of(manifest), seed, advance)
-    alarms = false_alarms_of(model, trips, glitches)
+    alarms = false_alarms_of(model, trips, natural)
     return Study(
         model=manifest.name,
         digest=detector.digest,
@@ -91,8 +94,9 @@ def run(
         injections=len(bench.injections),
         whole=whole,
         legs=in_legs,
-        glitches=count_glitches(glitches, manifest.names),
-        worst=sorted(alarms, key=lambda alarm: -alarm.peak)[:WORST],
+        glitches=count_glitches([one for one in defects if isinstance(one, Glitch)], manifest.names),
+        defects=[finding_of(one, trips, manifest.names, period) for one in defects],
+        worst=sorted((alarm for alarm in alarms if not alarm.glitch), key=lambda alarm: -alarm.peak)[:WORST],
         near_glitch=sum(alarm.glitch for alarm in alarms),
         labelled=judge_labels(ModelScorer(detector), labelled, whole[0].level_at_rate) if labelled else None,
         counts=dict(counts),

@@ -5,17 +5,20 @@ from typing import Final
 
 import numpy as np
 
-from tickover_train.evaluation.metrics import Floats, onsets
+from tickover_train.evaluation.metrics import Bools, Floats, false_onsets
 
 LEVELS: Final = 300
 """Levels that the sweep tries."""
 
 
 class Sweep:
-    """Clean scores, and how many false onsets each level would give."""
+    """Clean scores, and how many false onsets each level would give; ``natural``: see ``false_onsets``."""
 
-    def __init__(self, scores: Sequence[Floats], merge: int, hours: float) -> None:
+    def __init__(
+        self, scores: Sequence[Floats], merge: int, hours: float, natural: Sequence[Bools] | None = None
+    ) -> None:
         self._scores = scores
+        self._natural: Sequence[Bools | None] = natural or [None] * len(scores)
         self._merge = merge
         self._hours = hours
         pooled = np.concatenate(scores)
@@ -29,7 +32,8 @@ class Sweep:
     def count(self, level: float) -> int:
         """False onsets at a level."""
         if level not in self._counts:
-            self._counts[level] = sum(len(onsets(score >= level, self._merge)) for score in self._scores)
+            pairs = zip(self._scores, self._natural, strict=True)
+            self._counts[level] = sum(len(false_onsets(score >= level, self._merge, here)) for score, here in pairs)
         return self._counts[level]
 
     def level(self, per_hour: float) -> float:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from tickover.core.values import FloatArray, Scores
-from tickover_export.charts.base import decay, smooth
+from tickover_export.charts.base import ReferenceTicks, decay, smooth
 from tickover_export.spec import GraphSpec
 from tickover_train.calibration.input_drift import drift_taken
 from tickover_train.calibration.residuals import spread_of
@@ -37,15 +37,17 @@ class Reference:
         moved = drift_taken(bounded, self.spec.input_drift, self.spec.tick_period_s)
         normalised = [a - b for a, b in zip(bounded, moved, strict=True)]
         expected = [expect(self.network, trip) for trip in normalised]
-        charts = self._charts([a - b for a, b in zip(normalised, expected, strict=True)]) / self.limits
+        residuals = [a - b for a, b in zip(normalised, expected, strict=True)]
+        charts = self._charts(residuals, np.concatenate(bounded)) / self.limits
         seen = np.isfinite(x).any(axis=1)
         score = np.where(seen, charts.max(axis=1), np.float32(np.nan)).astype(np.float32)
         return Scores(
             score, charts.astype(np.float32), (np.concatenate(expected) + np.concatenate(moved)) * scale + center
         )
 
-    def _charts(self, residuals: list[FloatArray]) -> FloatArray:
+    def _charts(self, residuals: list[FloatArray], values: FloatArray) -> FloatArray:
         """Charts in their own units ``[T, C]``; the states of charts and baseline live through all trips."""
+        starts = np.concatenate([np.arange(len(trip)) == 0 for trip in residuals])
         center, scale = self.weights["residual.center"], self.weights["residual.scale"]
         standard = np.concatenate(
             [
@@ -60,7 +62,8 @@ class Reference:
                 standard, np.float32(decay(self.spec.baseline_span_s, self.spec.tick_period_s)), self.spec.clip
             )
         clipped = np.clip(standard, -self.spec.clip, self.spec.clip)
-        return run_banks(self.spec, clipped)
+        names = tuple(signal.name for signal in self.spec.signals)
+        return run_banks(self.spec, ReferenceTicks(clipped, values, starts, names))
 
 
 def expect(network: Recurrent, normalised: FloatArray) -> FloatArray:
@@ -82,7 +85,6 @@ def _level(residual: FloatArray, kept: np.float32, clip: float) -> FloatArray:
     return levelled
 
 
-def run_banks(spec: GraphSpec, residual: FloatArray) -> FloatArray:
-    """Every bank's charts ``[T, C]`` over clipped residuals ``[T, F]``, NaN = missing: its charts hold."""
-    names = [signal.name for signal in spec.signals]
-    return np.concatenate([bank.reference(residual, names, spec.tick_period_s) for bank in spec.banks], axis=1)
+def run_banks(spec: GraphSpec, ticks: ReferenceTicks) -> FloatArray:
+    """Every bank's charts ``[T, C]``; where its ticks are not valid a chart holds."""
+    return np.concatenate([bank.reference(ticks, spec.tick_period_s) for bank in spec.banks], axis=1)

@@ -3,6 +3,7 @@
 import math
 
 from tickover.core.manifest import Budget
+from tickover_train.calibration.limits import Influence
 
 
 def percent(share: float | None) -> str:
@@ -28,3 +29,13 @@ def realised_words(budget: Budget) -> str:
         words += f", {legs.realised:.2f} ({legs.low:.2f} to {legs.high:.2f}) in legs of "
         words += f"{legs.shortest_s / 60:g} to {legs.longest_s / 60:g} minutes"
     return words
+
+
+def influence_words(influence: Influence | None) -> list[str]:
+    """What the worst trip would have done to the limits; no line where it was not looked for."""
+    if influence is None:
+        return []
+    return [
+        f"worst trip: {influence.trip} alone would raise the charts' limits by {100 * (influence.usual - 1):.0f} % "
+        f"(the usual chart) to {100 * (influence.most - 1):.0f} %; it is kept from deciding them"
+    ]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tickover_train.evaluation.glitches import find_glitches
+from tickover_train.cleaning.glitches import find_glitches
 from tickover_train.evaluation.habits import habits_of
 from train.trips import linked_trip
 

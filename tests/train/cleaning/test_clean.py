@@ -1,0 +1,75 @@
+"""Cleaning: freezes are cut out, jumps are missing, and both are told with log and time."""
+
+import numpy as np
+import pytest
+
+from tickover.errors import LogError
+from tickover_train.cleaning.clean import clean, find_defects, natural_ticks, words
+from tickover_train.data import Trip
+from train.cleaning.test_freezes import trip
+
+NAMES = ("speed", "rpm", "coolant")
+START = 1_750_000_000_000_000
+
+
+def some_trips():
+    trips = [Trip(f"log{seed}", trip(seed, stops=()), START) for seed in range(6)]
+    trips[1].values[500:700] = trips[1].values[499]
+    trips[3].values[400:410, 2] += 60.0
+    return trips
+
+
+def test_what_is_left_has_neither_freeze_nor_jump():
+    trips = some_trips()
+    cleaned = clean(trips, NAMES, 1.0)
+    assert [one.source for one in cleaned.trips] == [
+        "log0",
+        "log1 from 0 s",
+        "log1 from 700 s",
+        "log2",
+        "log3",
+        "log4",
+        "log5",
+    ]
+    assert [len(one.values) for one in cleaned.trips] == [1200, 500, 500, 1200, 1200, 1200, 1200]
+    assert cleaned.trips[2].start == START + 700_000_000
+    np.testing.assert_array_equal(cleaned.trips[1].values, trips[1].values[:500])
+    assert np.isnan(cleaned.trips[4].values[400:410, 2]).all()
+    assert np.isfinite(np.delete(cleaned.trips[4].values, slice(400, 410), 0)).all()
+    assert np.isfinite(trips[3].values).all(), "the trips that were given stay as they are"
+    assert clean(cleaned.trips, NAMES, 1.0).findings == []
+
+
+def test_the_user_reads_log_time_and_what():
+    lines = words(clean(some_trips(), NAMES, 1.0).findings)
+    assert lines == [
+        "log1: 500 s from its start (2025-06-15T15:15:00Z): no signal moves for 200 s",
+        "log3: 400 s from its start (2025-06-15T15:13:20Z): coolant jumps and comes back after 10 s",
+    ]
+
+
+def test_an_alarm_is_right_at_a_defect_and_a_minute_after():
+    trips = some_trips()
+    natural = natural_ticks(find_defects(trips, 1.0), [len(one.values) for one in trips], 1.0)
+    assert [int(one.sum()) for one in natural] == [0, 260, 0, 70, 0, 0]
+    assert natural[1][500:760].all()
+
+
+def test_short_rests_are_dropped_and_nothing_at_all_is_an_error():
+    trips = some_trips()
+    trips[1].values[500:1150] = trips[1].values[499]
+    assert [one.source for one in clean(trips, NAMES, 1.0).trips][:3] == ["log0", "log1 from 0 s", "log2"]
+
+
+def test_trips_of_which_nothing_is_left_are_an_error(monkeypatch):
+    monkeypatch.setattr("tickover_train.cleaning.clean.SHORTEST_TRIP", 5000)
+    with pytest.raises(LogError, match="between recording freezes, got none"):
+        clean(frozen_trips(), NAMES, 1.0)
+
+
+def frozen_trips():
+    """Each stands for a while at values at which the others move."""
+    trips = [Trip(f"log{seed}", trip(seed, stops=()), START) for seed in range(6)]
+    for place, one in enumerate(trips):
+        one.values[100 + 150 * place : 200 + 150 * place] = trips[0].values[50]
+    return trips

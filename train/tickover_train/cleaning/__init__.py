@@ -1,0 +1,1 @@
+"""Finds what a recorder did wrong in trips without faults (freezes, jumps), and leaves it out."""

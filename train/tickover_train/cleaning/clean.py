@@ -1,0 +1,126 @@
+"""Trips without what their recorder did wrong: freezes are cut out, values that jump and come back are missing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tickover.core.time_format import RELATIVE_BEFORE, iso_seconds
+from tickover.errors import LogError
+from tickover_train.cleaning.freezes import Freeze, find_freezes
+from tickover_train.cleaning.glitches import Glitch, find_glitches
+from tickover_train.cleaning.spread import robust_spread
+from tickover_train.data import SHORTEST_TRIP, Trip
+
+Defect = Freeze | Glitch
+BoolArray = npt.NDArray[np.bool_]
+AFTER_S: Final = 60.0
+"""Charts see a defect for so long after its end."""
+SHOWN: Final = 10
+"""Jumps that are listed on a terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One defect, for people: its log, where in it (seconds from the trip's start, microseconds of event time), how
+    long it lasts, and its signal (empty: all of them).
+    """
+
+    trip: str
+    at_s: float
+    time: int
+    lasts_s: float
+    signal: str = ""
+
+    @property
+    def words(self) -> str:
+        """One line."""
+        what = f"{self.signal} jumps and comes back after" if self.signal else "no signal moves for"
+        when = "" if self.time < RELATIVE_BEFORE else f" ({iso_seconds(self.time)})"
+        return f"{self.trip}: {self.at_s:g} s from its start{when}: {what} {self.lasts_s:g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """The trips without their defects, in order, and what was found."""
+
+    trips: list[Trip]
+    findings: list[Finding]
+
+
+def find_defects(trips: Sequence[Trip], period_s: float) -> list[Defect]:
+    """All freezes and glitches, trip by trip."""
+    values = [trip.values for trip in trips]
+    spread = robust_spread(values)
+    found: list[Defect] = [
+        *find_freezes(values, spread, period_s),
+        *find_glitches(values, spread.astype(np.float32), period_s),
+    ]
+    return sorted(found, key=lambda defect: (defect.trip, defect.tick))
+
+
+def clean(trips: Sequence[Trip], names: Sequence[str], period_s: float) -> Cleaned:
+    """Leave the defects out. What is left of a trip at either side of a freeze is a trip of its own when it has
+    ``SHORTEST_TRIP`` ticks; the first tick of a freeze stays, as it is the only one that was read. LogError when
+    nothing is left.
+    """
+    defects = find_defects(trips, period_s)
+    kept = [
+        part
+        for number, trip in enumerate(trips)
+        for part in _without(trip, [defect for defect in defects if defect.trip == number], period_s)
+    ]
+    if not kept:
+        raise LogError(f"expected trips of at least {SHORTEST_TRIP} ticks between recording freezes, got none")
+    return Cleaned(kept, [finding_of(defect, trips, names, period_s) for defect in defects])
+
+
+def finding_of(defect: Defect, trips: Sequence[Trip], names: Sequence[str], period_s: float) -> Finding:
+    """The defect for people."""
+    trip, at_s = trips[defect.trip], defect.tick * period_s
+    signal = names[defect.signal] if isinstance(defect, Glitch) else ""
+    return Finding(trip.source, at_s, trip.start + _micros(defect.tick, period_s), defect.ticks * period_s, signal)
+
+
+def natural_ticks(defects: Sequence[Defect], lengths: Sequence[int], period_s: float) -> list[BoolArray]:
+    """Per trip, where an alarm that begins is right though no fault was injected: at a defect and shortly after it."""
+    after = round(AFTER_S / period_s)
+    natural = [np.zeros(length, np.bool_) for length in lengths]
+    for defect in defects:
+        natural[defect.trip][defect.tick : defect.tick + defect.ticks + after] = True
+    return natural
+
+
+def words(findings: Sequence[Finding], shown: int = SHOWN) -> list[str]:
+    """The findings for people: freezes first, then as many of the jumps as are ``shown``."""
+    freezes = [finding.words for finding in findings if not finding.signal]
+    jumps = [finding.words for finding in findings if finding.signal]
+    rest = len(jumps) - shown
+    return [*freezes, *jumps[:shown], *([f"and {rest} more jumps"] if rest > 0 else [])]
+
+
+def _without(trip: Trip, defects: Sequence[Defect], period_s: float) -> list[Trip]:
+    if not defects:
+        return [trip]
+    values = trip.values.copy()
+    edges = [0]
+    for defect in defects:
+        if isinstance(defect, Glitch):
+            values[defect.tick : defect.tick + defect.ticks, defect.signal] = np.nan
+        else:
+            edges += [defect.tick, defect.tick + defect.ticks]
+    edges.append(len(values))
+    parts = [(first, last) for first, last in zip(edges[::2], edges[1::2], strict=True)]
+    if len(parts) == 1:
+        return [Trip(trip.source, values, trip.start)]
+    return [
+        Trip(f"{trip.source} from {first * period_s:g} s", values[first:last], trip.start + _micros(first, period_s))
+        for first, last in parts
+        if last - first >= SHORTEST_TRIP
+    ]
+
+
+def _micros(ticks: int, period_s: float) -> int:
+    return round(ticks * period_s * 1e6)
