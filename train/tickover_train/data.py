@@ -31,12 +31,18 @@ class Trip:
     """One trip: ``values`` float32 ``[T, F]`` in engineering units, NaN = missing.
 
     ``source`` names its log, and its place there when the log holds several. ``start``: event time of the first tick,
-    microseconds.
+    microseconds. ``outside``: as in a ``TickBlock``.
     """
 
     source: str
     values: FloatArray
     start: int = 0
+    outside: FloatArray | None = None
+
+    def block(self, period: int) -> TickBlock:
+        """The trip as ticks of ``period`` microseconds."""
+        time = self.start + period * np.arange(len(self.values), dtype=np.int64)
+        return TickBlock(self.source, time, np.zeros(len(time), np.int64), self.values, self.outside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ def load_trips(
         for number, trip in enumerate(found, start=1):
             if len(trip.values) >= SHORTEST_TRIP:
                 source = f"{path.stem} {number}" if len(found) > 1 else path.stem
-                trips.append(Trip(source, trip.values, int(trip.time[0])))
+                trips.append(Trip(source, trip.values, int(trip.time[0]), trip.outside))
             else:
                 counts["short_trip"] += 1
     if not trips:
@@ -109,11 +115,7 @@ def _split(parts: list[TickBlock]) -> list[TickBlock]:
     if whole is None:
         return []
     edges = [0, *(np.flatnonzero(np.diff(whole.trip)) + 1), len(whole.trip)]
-    return [
-        TickBlock(whole.vehicle, whole.time[a:b], whole.trip[a:b], whole.values[a:b])
-        for a, b in pairwise(edges)
-        if b > a
-    ]
+    return [whole.part(slice(a, b)) for a, b in pairwise(edges) if b > a]
 
 
 def fit_scaler(trips: Sequence[Trip]) -> Scaler:

@@ -17,7 +17,8 @@ import torch
 from msgspec import structs
 
 from tickover.core.manifest import Network
-from tickover.core.values import FloatArray
+from tickover.core.sensor_habits import with_habits
+from tickover.core.values import SECOND, FloatArray
 from tickover.logs.mapping import Mapping
 from tickover_export.spec import GraphSpec
 from tickover_train.calibration.bus import resolve
@@ -219,9 +220,10 @@ def unseen_residuals(job: Job, fitted: Sequence[Fold], spec: GraphSpec) -> tuple
 def spec_of(job: Job, network: Recurrent) -> GraphSpec:
     """What the graph builder needs besides weights and limits."""
     charts, ticks = job.config.charts, job.mapping.ticks
+    period = round(ticks.period_s * SECOND)
     return GraphSpec(
         name=job.config.name,
-        signals=job.mapping.manifest_signals(),
+        signals=with_habits(job.mapping.manifest_signals(), period, (trip.block(period) for trip in job.trips)),
         network=structs.replace(network_of(job.config, job.period_s), parameters=parameters(network)),
         tick_period_s=ticks.period_s,
         gap_limit_s=ticks.gap_limit_s,

@@ -1,5 +1,7 @@
 """Cleaning: freezes are cut out, jumps are missing, and both are told with log and time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,25 @@ def test_an_alarm_is_right_at_a_defect_and_a_minute_after():
     natural = natural_ticks(find_defects(trips, 1.0), [len(one.values) for one in trips], 1.0)
     assert [int(one.sum()) for one in natural] == [0, 260, 0, 70, 0, 0]
     assert natural[1][500:760].all()
+
+
+def test_a_pedal_jumps_all_the_time_and_is_left_alone():
+    trips = some_trips()
+    for one in trips:
+        for first in range(100, 1100, 200):
+            one.values[first : first + 5, 2] += 60.0
+    assert [finding.signal for finding in clean(trips, NAMES, 1.0).findings] == [""]
+
+
+def test_what_was_out_of_range_stays_with_its_ticks():
+    trips = some_trips()
+    outside = np.full((1200, 3), np.nan, np.float32)
+    outside[800, 1] = 9999.0
+    trips[1] = replace(trips[1], outside=outside)
+    cleaned = clean(trips, NAMES, 1.0).trips
+    assert cleaned[1].outside.shape == cleaned[1].values.shape
+    assert cleaned[2].outside[100, 1] == 9999.0
+    assert cleaned[2].block(1_000_000).time[100] == START + 800_000_000
 
 
 def test_short_rests_are_dropped_and_nothing_at_all_is_an_error():

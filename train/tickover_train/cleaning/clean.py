@@ -1,7 +1,8 @@
 """Trips without what their recorder did wrong: freezes are cut out, values that jump and come back are missing."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,10 @@ from tickover_train.data import SHORTEST_TRIP, Trip
 
 Defect = Freeze | Glitch
 BoolArray = npt.NDArray[np.bool_]
+RARE_PER_H: Final = 4.0
+"""Jumps an hour; a signal with more of them is one that jumps."""
+FEW: Final = 3
+"""So many jumps of a signal are rare in trips of any length."""
 AFTER_S: Final = 60.0
 """Charts see a defect for so long after its end."""
 SHOWN: Final = 10
@@ -51,12 +56,16 @@ class Cleaned:
 
 
 def find_defects(trips: Sequence[Trip], period_s: float) -> list[Defect]:
-    """All freezes and glitches, trip by trip."""
+    """All freezes, and the glitches of signals that have no more than ``RARE_PER_H`` of them, trip by trip."""
     values = [trip.values for trip in trips]
     spread = robust_spread(values)
+    glitches = find_glitches(values, spread.astype(np.float32), period_s)
+    # A signal that jumps all the time and comes back is a pedal, not a loose contact: that is to be learnt.
+    most = max(RARE_PER_H * sum(map(len, values)) * period_s / 3600.0, FEW)
+    often = {signal for signal, number in Counter(one.signal for one in glitches).items() if number > most}
     found: list[Defect] = [
         *find_freezes(values, spread, period_s),
-        *find_glitches(values, spread.astype(np.float32), period_s),
+        *(glitch for glitch in glitches if glitch.signal not in often),
     ]
     return sorted(found, key=lambda defect: (defect.trip, defect.tick))
 
@@ -114,9 +123,14 @@ def _without(trip: Trip, defects: Sequence[Defect], period_s: float) -> list[Tri
     edges.append(len(values))
     parts = [(first, last) for first, last in zip(edges[::2], edges[1::2], strict=True)]
     if len(parts) == 1:
-        return [Trip(trip.source, values, trip.start)]
+        return [replace(trip, values=values)]
     return [
-        Trip(f"{trip.source} from {first * period_s:g} s", values[first:last], trip.start + _micros(first, period_s))
+        Trip(
+            f"{trip.source} from {first * period_s:g} s",
+            values[first:last],
+            trip.start + _micros(first, period_s),
+            None if trip.outside is None else trip.outside[first:last],
+        )
         for first, last in parts
         if last - first >= SHORTEST_TRIP
     ]
