@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -21,7 +22,7 @@ RANK: Final = {Severity.WARNING: 1, Severity.MAJOR: 2, Severity.CRITICAL: 3}
 NOTICE_RANK: Final = 2
 OVERFLOW_RANK: Final = 4
 """Above every alert: the notice that alerts were dropped is not dropped for one."""
-EVENTS: Final = frozenset({Kind.STORE_DAMAGED, Kind.STATE_LOST, Kind.MODEL_CHANGED})
+EVENTS: Final = frozenset({Kind.RESET, Kind.STORE_DAMAGED, Kind.STATE_LOST, Kind.MODEL_CHANGED})
 """Notices of something that happened once: an alert, but no alarm that stands."""
 STANDING: Final = tuple(kind for kind in Kind if kind not in EVENTS)
 """Notices with an alarm that stands until they are over."""
@@ -30,7 +31,8 @@ STANDING: Final = tuple(kind for kind in Kind if kind not in EVENTS)
 class Announcer:
     """Gathers what the next commit stores.
 
-    ``is_shelved`` says whose alerts are not published; ``shelved`` counts these alerts.
+    ``is_shelved`` says whose alerts are not published; ``shelved`` counts these alerts, ``swallowed`` those of each
+    vehicle since it was shelved.
     """
 
     def __init__(self, topics: Topics, is_shelved: Callable[[str], bool], groups: bytes | None = None) -> None:
@@ -41,6 +43,7 @@ class Announcer:
         self._node = topics.status.split("/")[-2]
         self._groups = StaleGroups(self._node, groups)
         self.shelved = 0
+        self.swallowed: Counter[str] = Counter()
         self.leaves_out: Callable[[Alert], bool] = lambda _: False
         """Which alerts are not told because too much went up already; see `tickover.daemon.uplink`."""
 
@@ -55,6 +58,7 @@ class Announcer:
         topic = self._topics.of(alert.vehicle, f"alarm/{alert.detector}")
         if self._is_shelved(alert.vehicle):
             self.shelved += 1
+            self.swallowed[alert.vehicle] += 1
             if ended:
                 self._retained[topic] = b""
             return

@@ -1,7 +1,8 @@
 """Commands by MQTT: ``<base>/v1/<vehicle or node>/cmd/<name>/request`` and ``…/response``.
 
 A request is a JSON object, possibly empty; its ``id`` is repeated in the response. Addressed to the node, a command
-is for every vehicle. Commands that change something are committed before they are answered.
+is for every vehicle, unless a vehicle has that name. Commands that change something are
+committed before they are answered.
 """
 
 import difflib
@@ -88,8 +89,8 @@ COMMANDS: Final[dict[str, Command]] = {
 }
 ABOUT_ALL: Final = frozenset({"status"})
 """Commands whose answer is the same for every vehicle."""
-ABOUT_ONE_SEEN: Final = frozenset({"snapshot", "reset"})
-"""Commands that need a vehicle that has reported; the others may come before its first reading."""
+ABOUT_ONE_SEEN: Final = frozenset({*COMMANDS} - ABOUT_ALL - {"replay"})
+"""Commands that need a vehicle that has reported: for another, which may be misspelt, nothing is written."""
 KNOWN_SHOWN: Final = 20
 """The most vehicles that an answer names."""
 
@@ -107,7 +108,9 @@ def obey(daemon: Commanded, node: str, target: str, name: str, payload: bytes) -
         note = "" if target in (node, EVERYONE) or name in ABOUT_ALL else _unseen(daemon, node, target)
         if note and name in ABOUT_ONE_SEEN:
             raise CommandError(note)
-        result = COMMANDS[name](daemon, EVERYONE if target == node else target, request)
+        # A daemon of one truck may have its name: then the truck is meant.
+        everyone = target == node and not daemon.has_seen(node)
+        result = COMMANDS[name](daemon, EVERYONE if everyone else target, request)
         answer["result"] = {**result, "note": note} if note else result
     except PayloadError as error:
         answer["error"] = f"the request cannot be read: {error.reason}"

@@ -52,6 +52,7 @@ class Vehicles(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ``gate``: readings count only while it holds (``engine_speed > 400``). ``silence_s`` without readings closes open
     ticks; ``stale_s`` without readings of one signal, while others come, raises the staleness alarm; ``sleep_s``
     unseen puts the vehicle's state to disk. ``max_ahead_s``: a reading further ahead of a synced clock is refused.
+    ``commands_for_all``: whether one command may shelve, put out of service or reset every vehicle.
     ``late_share``: a larger share of late readings in a minute raises the data-quality alarm.
     """
 
@@ -62,6 +63,7 @@ class Vehicles(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     most: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
     max_ahead_s: Seconds = 60.0
     clock: Literal["auto", "synced", "unsynced"] = "auto"
+    commands_for_all: bool = False
     late_share: Annotated[float, Meta(gt=0, le=1)] = 0.2
 
 

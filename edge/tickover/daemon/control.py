@@ -8,8 +8,13 @@ from tickover.daemon.engine import Engine
 from tickover.daemon.health import Health
 from tickover.daemon.modes import EVERYONE, Mode
 from tickover.daemon.outbox import Outbox
+from tickover.daemon.silencing import Asker, asker
 from tickover.host.clock import now_us
 
+FOR_ALL: Final = (
+    "expected one vehicle, got all: shelve, out_of_service and reset for every vehicle need vehicles.commands_for_all "
+    "= true in the configuration"
+)
 SNAPSHOT_MOST: Final = 100
 """The most vehicles in one snapshot."""
 
@@ -19,6 +24,8 @@ class Control:
 
     def __init__(self, config: Config, engine: Engine, outbox: Outbox, health: Health) -> None:
         self._keep_s = config.outbox.keep_s
+        self._for_all = config.vehicles.commands_for_all
+        self._by = Asker()
         self._engine, self._outbox, self._health = engine, outbox, health
 
     def now(self) -> int:
@@ -44,13 +51,25 @@ class Control:
         chosen = self._engine.fleet.vehicles if vehicle == EVERYONE else (vehicle,)
         return {name: self._engine.live.snapshot(name) for name in chosen[:SNAPSHOT_MOST]}
 
+    def asked(self, sender: str, payload: bytes) -> None:
+        """Who sends the request that is carried out next."""
+        self._by = asker(sender, payload)
+
     def set_mode(self, mode: Mode, vehicle: str, until: int) -> None:
         """Enter or leave a mode."""
-        self._engine.modes.set(mode, vehicle, until)
+        if until > now_us():  # to end it is always allowed
+            self._check(vehicle)
+        self._engine.silencing.set(mode, vehicle, until, self._by)
         self._engine.keep_modes()
+
+    def _check(self, vehicle: str) -> None:
+        if vehicle == EVERYONE and not self._for_all:
+            raise CommandError(FOR_ALL)
 
     def reset(self, vehicle: str) -> None:
         """Forget all that is known of a vehicle, or of all; open episodes end with reason reset."""
+        self._check(vehicle)
+        self._engine.silencing.reset(vehicle, self._by)
         for name in self.vehicles() if vehicle == EVERYONE else (vehicle,):
             self._engine.reset(name)
 

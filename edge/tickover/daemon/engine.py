@@ -16,6 +16,7 @@ from tickover.daemon.latest import Live
 from tickover.daemon.modes import Mode, Modes
 from tickover.daemon.outbox import Outbox
 from tickover.daemon.recovery import Keeper, Opened, models_change
+from tickover.daemon.silencing import META_SWALLOWED, Silencing
 from tickover.daemon.stale_groups import META_GROUPS
 from tickover.daemon.startup_hints import FirstReadings
 from tickover.host.clock import is_synced, now_us
@@ -53,6 +54,7 @@ class Engine:
             self.intake.restore(learnt)
         self.announcer = Announcer(self.topics, self.is_shelved, store.meta(META_GROUPS))
         self.announcer.resume(store.retained())
+        self.silencing = Silencing(self.modes, self.announcer, config.node, store.meta(META_SWALLOWED))
         self.committer = Committer(config.state, source, store, self.fleet, outbox)
         self.keeper = Keeper(store, opened)
         self.live = Live({name: manifest.names for name, manifest in opened.manifests.items()})
@@ -110,6 +112,8 @@ class Engine:
         self.run()
         if learnt := self.intake.learnt():
             self.committer.change.meta[META_LEARNT] = learnt
+        if (swallowed := self.silencing.changed()) is not None:
+            self.committer.change.meta[META_SWALLOWED] = swallowed
         dropped, damaged = self.store.dropped, len(self.store.quarantined)
         asleep = self.committer.commit(now_us(), self.announcer, checkpoint)
         self._source.acknowledge(self.committer.acknowledged())

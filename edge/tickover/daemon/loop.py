@@ -128,6 +128,7 @@ class Daemon:
     def _obey(self, message: Received, target: str, name: str) -> None:
         """Run what was received before the command, carry it out, commit, answer."""
         self.engine.run()
+        self.control.asked(message.sender, message.payload)
         answer = commands.obey(self.control, self._node, target, name, message.payload)
         self.engine.commit()
         self.outbox.remark(self.engine.topics.response(target, name), answer)

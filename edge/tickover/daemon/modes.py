@@ -33,17 +33,23 @@ class Modes:
         """Enter a mode, or leave it when ``until`` is past."""
         self._until[mode][vehicle] = until
 
+    def leave(self, mode: Mode, vehicle: str) -> bool:
+        """Leave a mode; False when the vehicle was not in it."""
+        return self._until[mode].pop(vehicle, None) is not None
+
     def active(self, mode: Mode, vehicle: str, now: int) -> bool:
         """Whether the vehicle is in the mode."""
         until = self._until[mode]
         return bool(until) and max(until.get(vehicle, 0), until.get(EVERYONE, 0)) > now
 
-    def expire(self, now: int) -> bool:
-        """Forget the modes that have ended; True when there were any."""
-        over = [(mode, name) for mode, names in self._until.items() for name, until in names.items() if until <= now]
+    def expire(self, now: int) -> list[tuple[Mode, str]]:
+        """Forget the modes that have ended; which they were, and whose."""
+        over = [
+            (Mode(mode), name) for mode, names in self._until.items() for name, until in names.items() if until <= now
+        ]
         for mode, name in over:
             del self._until[mode][name]
-        return bool(over)
+        return over
 
     def encode(self) -> bytes:
         """For the store."""

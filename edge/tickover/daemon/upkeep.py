@@ -90,7 +90,7 @@ class Upkeep:
             self._silence.check(min(now, self._source.heard))
         if connection.presence.online:
             connection.check_double()
-        if engine.modes.expire(now_us()):
+        if engine.silencing.expire():
             engine.keep_modes()
         if engine.committer.retry_is_due(now):
             engine.commit()

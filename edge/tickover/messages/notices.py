@@ -29,6 +29,9 @@ class Kind(StrEnum):
     STATE_LOST = "state_lost"
     MODEL_CHANGED = "model_changed"
     TAKEN_OVER = "taken_over"
+    SHELVED = "shelved"
+    OUT_OF_SERVICE = "out_of_service"
+    RESET = "reset"
     DATA_ALLOWANCE = "data_allowance"
 
 

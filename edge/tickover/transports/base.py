@@ -16,7 +16,7 @@ Level = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^+#/\x00-\
 
 
 class Received(NamedTuple):
-    """A message; ``arrival`` in microseconds of the clock.
+    """A message; ``arrival`` in microseconds of the clock. ``sender``: who sent it, as far as the peer says.
 
     ``token`` is the source's own: the daemon hands it to `Source.acknowledge` once the message is on disk.
     """
@@ -25,6 +25,7 @@ class Received(NamedTuple):
     payload: bytes
     arrival: int
     token: object
+    sender: str = ""
 
 
 class Connected(NamedTuple):

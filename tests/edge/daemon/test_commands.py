@@ -84,23 +84,26 @@ def test_a_bad_request_is_answered_with_what_was_expected_and_does_nothing(
     assert not done
 
 
-@pytest.mark.parametrize("name", ["reset", "snapshot"])
-def test_what_needs_a_vehicle_that_was_seen_names_the_known_ones_instead(name: str) -> None:
-    answer, done = ask(name, b"", target="nosuch")
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        *(("reset", b""), ("snapshot", b""), ("shelve", b'{"for_s": 9}'), ("mute", b'{"for_s": 9}')),
+        *(("out_of_service", b'{"for_s": 9}'), ("workshop", b'{"for_s": 9}')),
+    ],
+)
+def test_what_needs_a_vehicle_that_was_seen_names_the_known_ones_instead(name: str, payload: bytes) -> None:
+    answer, done = ask(name, payload, target="nosuch")
     assert not answer["ok"]
     assert "gateway has not seen a vehicle 'nosuch' yet; known: t1, bus0, " in answer["error"]
     assert answer["error"].endswith(" and 11 more")
-    assert ask(name, b"", target="t11")[0]["error"].endswith("did you mean t1?")
+    assert ask(name, payload, target="t11")[0]["error"].endswith("did you mean t1?")
     assert not done
 
 
-@pytest.mark.parametrize(("name", "payload"), [("mute", b'{"for_s": 9}'), ("workshop", b'{"for_s": 9}')])
-def test_a_mode_may_be_set_before_the_first_reading_and_the_answer_says_so(name: str, payload: bytes) -> None:
-    answer, done = ask(name, payload, target="nosuch")
-    assert answer["ok"]
-    assert len(done) == 1
-    assert "has not seen a vehicle 'nosuch' yet" in answer["result"]["note"]
-    assert "note" not in ask(name, payload, target="t1")[0]["result"]
+def test_a_daemon_with_the_name_of_its_truck_obeys_for_that_truck() -> None:
+    daemon = Recorded()
+    obey(daemon, "t1", "t1", "mute", b'{"for_s": 60}')
+    assert daemon.done == [(Mode.SHELVED, "t1", NOW + 60_000_000)]
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers())

@@ -121,8 +121,9 @@ def test_silence_lets_event_time_go_on_and_ends_an_episode_without_data(run, tru
 
 
 def test_mute_is_durable_and_expires_and_workshop_leaves_readings_out(run, truck: Truck, watcher: Watcher) -> None:
-    daemon = run()
-    assert watcher.answer("mute", "t1", for_s=3600)["ok"]
+    daemon = run(vehicles={"commands_for_all": True})
+    truck.send([(START - 5, {"rpm": 49.0})])
+    wait_until(lambda: watcher.answer("mute", "t1", for_s=3600)["ok"], 10, "the truck is known")
     daemon.kill()
     daemon.start()
     rows = drive(200)

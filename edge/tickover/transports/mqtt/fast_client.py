@@ -47,12 +47,13 @@ class FastClient(paho.Client):
         """Whether this is a client of MQTT 5."""
         return self._protocol == paho.MQTTv5
 
-    def whole_publishes(self) -> list[Publish]:
-        """What lies complete in the buffer, unless paho is in the middle of a packet."""
+    def whole_publishes(self) -> tuple[list[Publish], dict[int, bytes]]:
+        """What lies complete in the buffer, unless paho is in the middle of a packet; and the properties, by place."""
+        properties: dict[int, bytes] = {}
         if self._in_packet["command"]:
-            return []
-        publishes, self._at = whole_publishes(self._buffer, self._at, self.speaks_five)
-        return publishes
+            return [], properties
+        publishes, self._at = whole_publishes(self._buffer, self._at, self.speaks_five, properties)
+        return publishes, properties
 
     def acknowledge(self, packet_ids: list[int]) -> None:
         """Acknowledge in order, as one write."""

@@ -40,6 +40,7 @@ from tickover.transports.mqtt.dedup import Delivery, PacketIds
 from tickover.transports.mqtt.fast_client import QOS, FastClient
 from tickover.transports.mqtt.ordered_acks import Receipts
 from tickover.transports.mqtt.packets import Publish
+from tickover.transports.mqtt.sender import in_words, sender_of
 from tickover.transports.mqtt.settings import Broker
 from tickover.transports.mqtt.versions import FIVE, UNSUPPORTED_VERSION, WEAKER, Failure, Versions
 from tickover.transports.mqtt.window import SLOW_S, Window
@@ -262,7 +263,7 @@ class Link:
         """A packet by paho, which fills the buffer when it is empty, and all publishes that lie whole behind it."""
         client.loop_read()
         if self._lost is None:
-            self._hand_over(client, client.whole_publishes())
+            self._hand_over(client, *client.whole_publishes())
 
     def _obey(self, client: FastClient) -> None:
         try:
@@ -339,24 +340,33 @@ class Link:
         with suppress(UnicodeDecodeError):
             topic = message.topic
         if message.qos == QOS:
-            self._take(client, message.mid, topic, bytes(message.payload), message.dup, message.retain)
+            sender = in_words(getattr(message.properties, "UserProperty", ()))
+            self._take(client, message.mid, topic, bytes(message.payload), message.dup, message.retain, sender)
         elif topic is not None and (not message.retain or topic in self._session.retained):
             token = Delivery(self._connection, 0, 0, 0)
             self._events.put(Received(topic, bytes(message.payload), now_us(), token))
 
     def _take(
-        self, client: FastClient, packet_id: int, topic: str | None, payload: bytes, dup: bool, retain: bool
+        self,
+        client: FastClient,
+        packet_id: int,
+        topic: str | None,
+        payload: bytes,
+        dup: bool,
+        retain: bool,
+        sender: str,
     ) -> None:
         """Hand over one message; one without a topic, or retained and not wanted, is only acknowledged, in its turn."""
         token = Delivery(self._connection, self._receipts.arrived(packet_id), packet_id, QOS, dup)
         if topic is None or (retain and topic not in self._session.retained):
             self._acknowledge(client, [token])
         else:
-            self._events.put(Received(topic, payload, now_us(), token))
+            self._events.put(Received(topic, payload, now_us(), token, sender))
 
-    def _hand_over(self, client: FastClient, publishes: list[Publish]) -> None:
-        for packet_id, topic, payload, dup, retain in publishes:
-            self._take(client, packet_id, topic, payload, dup, retain)
+    def _hand_over(self, client: FastClient, publishes: list[Publish], properties: dict[int, bytes]) -> None:
+        senders = {place: sender_of(packed) for place, packed in properties.items()}
+        for place, (packet_id, topic, payload, dup, retain) in enumerate(publishes):
+            self._take(client, packet_id, topic, payload, dup, retain, senders.get(place, ""))
 
 
 def _new_client(broker: Broker, where: Connection, speaks: str, link: Link) -> FastClient:

@@ -29,12 +29,17 @@ class Publish(NamedTuple):
     retain: bool
 
 
-def whole_publishes(data: bytes, start: int, five: bool) -> tuple[list[Publish], int]:
+def whole_publishes(
+    data: bytes, start: int, five: bool, properties: dict[int, bytes] | None = None
+) -> tuple[list[Publish], int]:
     """The QoS 1 PUBLISH packets that lie complete in ``data`` from ``start`` on, and where they end.
 
     Stops, without complaint, at the first packet that is anything else: of another type, incomplete, or damaged.
-    ``five``: MQTT 5, packets have properties (none that we ask for, so they are skipped).
+    ``five``: MQTT 5, packets have properties. ``properties`` takes those of each publish that has some, as they are in
+    the packet, their length first, by its place in the list.
     """
+    properties = {} if properties is None else properties
+    packed = b""
     found: list[Publish] = []
     try:
         while (first := data[start]) & TYPE == PUBLISH and first & QOS == QOS_1:
@@ -43,12 +48,16 @@ def whole_publishes(data: bytes, start: int, five: bool) -> tuple[list[Publish],
             topic_end = body + 2 + (data[body] << 8 | data[body + 1])
             payload = topic_end + 2
             if five:
-                skipped, payload = _number(data, payload)
+                begin = payload
+                skipped, payload = _number(data, begin)
                 payload += skipped
+                packed = data[begin:payload] if skipped else b""
             packet_id = data[topic_end] << 8 | data[topic_end + 1]
             if end > len(data) or payload > end or topic_end == body + 2 or not packet_id:
                 break
             topic = str(data[body + 2 : topic_end], "utf-8")
+            if packed:
+                properties[len(found)] = packed
             found.append(Publish(packet_id, topic, data[payload:end], bool(first & DUP), bool(first & RETAIN)))
             start = end
     except (IndexError, UnicodeDecodeError):
