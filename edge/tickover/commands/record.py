@@ -6,15 +6,21 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 import click
+import msgspec
 
 from tickover.commands.ui.broker import SIGNALS_TOPIC, broker_options, connection_of
 from tickover.commands.ui.terminal import StatusLine
 from tickover.commands.ui.words import many
 from tickover.daemon.config import load_config
+from tickover.errors import suggestion
+from tickover.host import toml
+from tickover.host.log_fields import fields
 from tickover.jobs.record import Kind, Recorder
 from tickover.jobs.recording import Session
 from tickover.logs.trip_files import TripFiles
+from tickover.messages import remedies
 from tickover.payloads.base import Input, TimeUnit
+from tickover.payloads.examples import EXAMPLES, example_text
 from tickover.payloads.listener import Listener
 from tickover.payloads.registry import FORMATS
 from tickover.payloads.topic_template import TopicTemplate
@@ -26,6 +32,13 @@ LOG_EVERY_S: Final = 60.0
 """How often a line is written where standard error is no terminal."""
 TOLD: Final = frozenset({"rows", "received", "connected", "reconnected"})
 """Counts that are no losses."""
+OPTIONS: Final = {
+    "remove inputs.time": "give --time-key ''",
+    "inputs.time_unit": "--time-unit",
+    "inputs.time": "--time-key",
+    "inputs.format": "--format",
+}
+"""The keys of a configuration that are options here."""
 MEGABYTE: Final = 1_000_000
 MEGABYTES: Final = click.FloatRange(min=0.01)
 
@@ -42,26 +55,33 @@ MEGABYTES: Final = click.FloatRange(min=0.01)
     "--config.",
 )
 @click.option(
+    "--for",
+    "family",
+    metavar="NAME",
+    help="Payloads of a well-known sender, in place of --topic and --format; see `tickover config example --list`.",
+)
+@click.option(
     "--format",
     "payload",
     type=click.Choice([*FORMATS]),
     default="json",
     show_default=True,
-    help="Format of a message: an object of signals, a list of them, the value of one signal, or Sparkplug B.",
+    help="Format of a message: an object of signals, a list of them, vehicles as keys, the value of one signal, Ruuvi, "
+    "Sparkplug B. What needs more settings is recorded with --config.",
 )
 @click.option(
     "--time-key",
     default="time",
     show_default=True,
     metavar="KEY",
-    help="Key of the event time; empty: use the time of arrival.",
+    help="Key, or path, of the event time; empty: use the time of arrival.",
 )
 @click.option(
     "--time-unit",
     type=click.Choice(get_args(TimeUnit)),
     default="s",
     show_default=True,
-    help="Unit of the event time since the epoch; iso: ISO 8601 text.",
+    help="Unit of the event time since the epoch; iso: ISO 8601 text only.",
 )
 @click.option(
     "--as", "kind", type=click.Choice(get_args(Kind)), default="jsonl", show_default=True, help="Format of the logs."
@@ -93,6 +113,7 @@ MEGABYTES: Final = click.FloatRange(min=0.01)
 def record(
     out: Path,
     topic: str | None,
+    family: str | None,
     payload: str,
     time_key: str,
     time_unit: TimeUnit,
@@ -107,7 +128,9 @@ def record(
     `tickover train OUT/*/*.gz` reads the files. A message is acknowledged once it is on disk, so a crash loses no
     message that the broker still queues: it keeps them for an hour.
     """
-    if broker["config"] and topic is None:
+    if family is not None:
+        inputs = _inputs_of(family)
+    elif broker["config"] and topic is None:
         inputs = load_config(broker["config"]).inputs
     else:
         inputs = (_input(topic or SIGNALS_TOPIC, payload, time_key, time_unit),)
@@ -137,8 +160,22 @@ def _input(topic: str, payload: str, time_key: str, time_unit: TimeUnit) -> Inpu
     return spec
 
 
+def _inputs_of(family: str) -> tuple[Input, ...]:
+    """A family's inputs; its renaming is an example for the daemon, and a recording keeps the sender's names."""
+    if family not in EXAMPLES:
+        raise click.UsageError(f"--for: expected a name of the list, got {family!r}; {suggestion(family, EXAMPLES)}")
+    tables = toml.decode(example_text(family), Tables, f"--for {family}")
+    return tuple(msgspec.structs.replace(spec, signals={}) for spec in tables.inputs)
+
+
 def _say_removed(path: Path) -> None:
     click.echo(f"removed {path} to stay within --total-mb", err=True)
+
+
+class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of ``[[inputs]]`` alone."""
+
+    inputs: tuple[Input, ...]
 
 
 class _Progress:
@@ -150,11 +187,24 @@ class _Progress:
         self._recorder = recorder
         self._files = files
         self._line = StatusLine(LOG_EVERY_S)
+        self._told: set[str] = set()
 
     def tell(self) -> None:
-        """Say it when it is time to."""
+        """Say it when it is time to; at once why a first message was refused."""
+        for reason in [*self._listener.refusals.keys() - self._told]:
+            self._told.add(reason)
+            if reason != "unknown_signal":  # one without a number, which a log has no place for
+                self._refused(reason)
         if self._line.is_due():
             self.say("recording")
+
+    def _refused(self, reason: str) -> None:
+        refusal = self._listener.refusals[reason]
+        why = remedies.on_reading(reason, refusal.advice)
+        for key, option in OPTIONS.items():
+            why = why.replace(key, option)
+        shown = fields(topic=refusal.topic, payload=refusal.payload)
+        click.echo(f"refused a message {shown}: {why} (said once for each reason)", err=True)
 
     def say(self, word: str, *, last: bool = False) -> None:
         """Say it; the ``last`` line stays."""

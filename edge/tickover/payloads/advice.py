@@ -110,7 +110,7 @@ def _pair(spec: Input, node: Node, known: set[str]) -> str:
 
 
 def _bad_time(spec: Input, known: set[str], value: Any, payload: bytes) -> str:
-    if spec.time is None:
+    if spec.time is None or type(value) not in (dict, list):
         return ""
     nodes = list(_nodes(value))
     named = next((node for node in nodes if node.path == spec.time or node.path.endswith(f".{spec.time}")), None)

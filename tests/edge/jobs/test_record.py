@@ -73,6 +73,7 @@ def test_what_is_published_is_what_is_read_one_file_per_trip(broker: Broker, tmp
     _, said = recorder.communicate(timeout=15)
     assert recorder.returncode == 0, said
     assert "bad_json 1" in said
+    assert 'refused a message topic=trucks/van/signals payload="no json": bad_json: ' in said
     files = sorted((tmp_path / "out" / "van").glob(f"*.{kind}.gz"))
     trips = [read(path) for path in files][:2]
     assert [len(trip.time) for trip in trips] == [50, 3_000]

@@ -103,6 +103,15 @@ def test_the_whole_example_file_is_read(family: str) -> None:
     assert whole.broker.tls, "the rest of the example stays"
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_record_takes_them_by_name_and_keeps_the_senders_names(family: str) -> None:
+    from tickover.commands.record import _inputs_of
+
+    specs = _inputs_of(family)
+    assert [spec.topic for spec in specs] == [spec.topic for spec in inputs(family)]
+    assert not any(spec.signals for spec in specs)
+
+
 def test_the_list_names_every_family_and_a_misspelt_one_is_answered_with_the_nearest() -> None:
     from click.testing import CliRunner
 
