@@ -205,3 +205,16 @@ def open_decoder(spec: Input, columns: Mapping[str, int]) -> Decoder:
     """The decoder of one input; ``columns`` maps the models' signal names to columns."""
     decoder: Decoder = decoder_class(spec.format)(spec, columns)
     return decoder
+
+
+def unless_all(rows: list[Row], refused: list[PayloadError], counts: Counter[str]) -> list[Row]:
+    """The good rows, with the reasons of the others counted; PayloadError when there are only others.
+
+    The error is the last of them, and left to the caller to count.
+    """
+    last = refused.pop() if refused and not rows else None
+    for error in refused:
+        counts[error.reason] += 1
+    if last is not None:
+        raise last
+    return rows

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from tickover.payloads.base import FORMAT_KEYS, MAX_ROWS, PayloadError, Row
-from tickover.payloads.json_object import JsonDecoder, unless_all
+from tickover.payloads.base import FORMAT_KEYS, MAX_ROWS, PayloadError, Row, unless_all
+from tickover.payloads.json_object import JsonDecoder
 from tickover.payloads.paths import MISSING
 from tickover.payloads.paths import Path as PayloadPath
 from tickover.payloads.strict_json import parse_json

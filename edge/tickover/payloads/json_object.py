@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from tickover.payloads.base import FORMAT_KEYS, MAX_NAME, MAX_ROWS, Decoder, Input, PayloadError, Row
+from tickover.payloads.base import FORMAT_KEYS, MAX_NAME, MAX_ROWS, Decoder, Input, PayloadError, Row, unless_all
 from tickover.payloads.paths import MISSING, Path
 from tickover.payloads.strict_json import parse_json
 from tickover.payloads.topic_template import TopicTemplate
@@ -229,19 +229,6 @@ class JsonObject(JsonDecoder):
     def names(self, fields: Mapping[str, str], payload: bytes) -> list[str]:
         """The object's keys with a number."""
         return self._names(fields, [parse_json(payload)])
-
-
-def unless_all(rows: list[Row], refused: list[PayloadError], counts: Counter[str]) -> list[Row]:
-    """The good rows, with the reasons of the others counted; PayloadError when there are only others.
-
-    The error is the last of them, and left to the caller to count.
-    """
-    last = refused.pop() if refused and not rows else None
-    for error in refused:
-        counts[error.reason] += 1
-    if last is not None:
-        raise last
-    return rows
 
 
 def _leaves(name: str, value: Any, number: str, known: Mapping[str, object]) -> Iterator[tuple[str, Any]]:

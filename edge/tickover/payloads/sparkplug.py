@@ -13,9 +13,9 @@ import msgspec
 from google.protobuf.message import DecodeError
 
 from tickover.core.protobuf import BOOL, BYTES, DOUBLE, FLOAT, STRING, UINT32, UINT64, Field, message_class
-from tickover.payloads.base import MAX_BYTES, MAX_ROWS, Decoder, Input, PayloadError, Requests, Row
+from tickover.payloads.base import MAX_BYTES, MAX_ROWS, Decoder, Input, PayloadError, Requests, Row, unless_all
 from tickover.payloads.sparkplug_nodes import MAX_SOURCES, Nodes, neighbour_topics
-from tickover.payloads.values import event_time, finite, vehicle_name
+from tickover.payloads.values import event_time, number_of, vehicle_name
 
 BIRTHS: Final = frozenset({"NBIRTH", "DBIRTH"})
 READ: Final = BIRTHS | {"NDATA", "DDATA"}
@@ -30,8 +30,6 @@ MAX_METRICS: Final = 4096
 """The most metrics remembered of one birth."""
 SIGNED_BITS: Final = {1: 8, 2: 16, 3: 32, 4: 64}
 """Sparkplug datatype Int8 … Int64 to its width: sent as two's complement in an unsigned field."""
-NUMBERS: Final = frozenset({"int_value", "long_value", "float_value", "double_value"})
-"""The value fields that hold a number."""
 
 _MESSAGES: Final = {
     "Metric": (
@@ -122,8 +120,8 @@ class SparkplugB(Decoder):
         """The metrics that carry a name and a number."""
         if fields["kind"] not in READ:
             return []
-        named = ((_name(metric), metric.WhichOneof("value")) for metric in _parse(payload).metrics)
-        return self._renamed(name for name, value in named if name and value in NUMBERS and not _is_control(name))
+        named = ((_name(metric), number_of(_value(metric, metric.datatype))[0]) for metric in _parse(payload).metrics)
+        return self._renamed(name for name, number in named if name and number == number and not _is_control(name))
 
     def _learn(self, source: str, message: Any) -> None:
         if source not in self._births and len(self._births) >= MAX_SOURCES:
@@ -133,31 +131,38 @@ class SparkplugB(Decoder):
 
     def _rows(self, vehicle: str, known: dict[int, Known], message: Any, counts: Counter[str]) -> list[Row]:
         rows: dict[int | None, list[float]] = {}
+        refused: list[PayloadError] = []
         for metric in message.metrics:
-            column, datatype = self._column(metric, known, counts)
+            name, column, datatype = self._column(metric, known, counts)
             if column is None:
                 continue
-            stamp = metric.timestamp if metric.HasField("timestamp") else message.timestamp
-            has_time = metric.HasField("timestamp") or message.HasField("timestamp")
-            time = event_time(stamp, "ms") if has_time else None
+            try:
+                time = _time(metric, message)
+            except PayloadError as error:
+                refused.append(error)
+                self.drops.add(name, error.reason)
+                continue
             if time not in rows and len(rows) >= MAX_ROWS:
                 raise PayloadError("too_many_rows")
-            values = rows.setdefault(time, [math.nan] * self._width)
-            values[column] = finite(_value(metric, datatype), counts)
-        return [Row(vehicle, time, values) for time, values in rows.items()]
+            number, reason = number_of(_value(metric, datatype))
+            if reason:
+                self._drop(name, reason, counts)
+            rows.setdefault(time, [math.nan] * self._width)[column] = number
+        return unless_all([Row(vehicle, time, values) for time, values in rows.items()], refused, counts)
 
-    def _column(self, metric: Any, known: dict[int, Known], counts: Counter[str]) -> tuple[int | None, int]:
+    def _column(self, metric: Any, known: dict[int, Known], counts: Counter[str]) -> tuple[str, int | None, int]:
+        """The metric's name (the model's when it has one), column and datatype."""
         name, datatype = _name(metric), metric.datatype
         if not name:
             birth = known.get(metric.alias)
             if birth is None:
                 counts["unknown_alias"] += 1
-                return None, 0
+                return "", None, 0
             name, datatype = birth.name, datatype or birth.datatype
         column = self._columns.get(name)
         if column is None and not _is_control(name):
-            counts["unknown_signal"] += 1
-        return column, datatype
+            self._drop(name, "unknown_signal", counts)
+        return self._renames.get(name, name), column, datatype
 
     def state(self) -> bytes:
         """The aliases of all births."""
@@ -190,6 +195,14 @@ def _parse(payload: bytes) -> Any:
     if len(message.metrics) > MAX_METRICS:
         raise PayloadError("too_many_rows")
     return message
+
+
+def _time(metric: Any, message: Any) -> int | None:
+    """The metric's own time, or the message's; None when neither has one."""
+    for one in (metric, message):
+        if one.HasField("timestamp"):
+            return event_time(one.timestamp, "ms")
+    return None
 
 
 def _seq(message: Any) -> int | None:

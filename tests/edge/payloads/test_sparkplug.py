@@ -68,6 +68,22 @@ def test_other_kinds_carry_no_readings() -> None:
     assert counts == {"other_kind": 1}
 
 
+def test_a_metric_that_cannot_be_read_costs_itself_and_is_counted_by_signal() -> None:
+    message = Payload(timestamp=T)
+    message.metrics.add(name="Engine/RPM", timestamp=5).double_value = 1.0
+    message.metrics.add(name="coolant").string_value = b"88 C"
+    message.metrics.add(name="oil").double_value = 2.0
+    decoder, counts = open_decoder(SPEC, COLUMNS), Counter()
+    (row,) = decoder.decode(fields("DDATA"), message.SerializeToString(), counts)
+    assert (row.time, row.values[1]) == (T * 1000, 88.0)
+    assert counts == {"bad_time": 1, "unknown_signal": 1}
+    assert decoder.drops.counts == {"rpm": {"bad_time": 1}, "oil": {"unknown_signal": 1}}
+    message = Payload(timestamp=T)
+    message.metrics.add(name="coolant").double_value = float("nan")
+    decoder.decode(fields("DDATA"), message.SerializeToString(), counts)
+    assert decoder.drops.counts["coolant"] == {"not_finite": 1}
+
+
 def test_names_are_those_of_metrics_with_a_number() -> None:
     message = Payload(seq=0)
     message.metrics.add(name="Engine/RPM", alias=1).float_value = 600.0
@@ -77,7 +93,7 @@ def test_names_are_those_of_metrics_with_a_number() -> None:
     message.metrics.add(name="Node Control/Scan Rate").long_value = 1000
     message.metrics.add(alias=2).double_value = 5.0
     decoder = open_decoder(SPEC, {})
-    assert decoder.names(fields("DBIRTH"), message.SerializeToString()) == ["rpm"]
+    assert decoder.names(fields("DBIRTH"), message.SerializeToString()) == ["rpm", "door"]
     assert decoder.names(fields("NDEATH"), b"anything") == []
 
 
