@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from broker import Broker, broker, wait_until
-from daemon_process import Daemon, Truck, Watcher
+from daemon_process import START, Daemon, Truck, Watcher
 from tickover.daemon.presence import Presence
 from tickover.messages.topics import Topics
 
@@ -20,7 +20,7 @@ def test_it_does_not_take_its_earlier_self_for_another(broker: Broker, tmp_path:
     with Watcher(broker) as watcher, Truck(broker) as truck, Daemon(tmp_path, broker.port) as daemon:
         wait_until(lambda: bool(watcher.of("gateway/status")), 10, "online")
         getattr(daemon, end)()
-        truck.send((n, {"rpm": 1.0}) for n in range(QUEUED))
+        truck.send((START + n, {"rpm": 1.0}) for n in range(QUEUED))
         daemon.start(ready=False)
         wait_until(lambda: b'"rows"' in b"".join(watcher.of("gateway/health")), 20, "health")
         wait_until(lambda: watcher.answer("status")["result"]["rows"] >= QUEUED, 60, "the backlog is taken")
