@@ -81,8 +81,9 @@ def test_recordings_become_ticks_faster_than_python_can_reads_them(name: str, tm
 @pytest.mark.bench
 @pytest.mark.parametrize("name", LEAST)
 def test_memory_is_the_same_for_twenty_times_the_frames(name: str, tmp_path: Path) -> None:
-    # python-can takes minutes to write large BLF and MF4 files: those are compared at a smaller size.
-    small = FRAMES if name.endswith((".log", ".asc", ".trc")) else FRAMES // 4
+    # A few blocks must have passed before memory is what it stays. python-can takes minutes to write large BLF and MF4
+    # files: those are compared at a smaller size.
+    small = 2 * FRAMES if name.endswith((".log", ".asc", ".trc")) else FRAMES
     peaks = [peak_kb(can_traffic.write(tmp_path / name, number)) for number in (small, 20 * small)]
     print(f"\n{name}: peak {peaks[0] / 1024:.0f} MB, of 20 times the frames {peaks[1] / 1024:.0f} MB")
     assert peaks[1] - peaks[0] < MEMORY_MARGIN_KB

@@ -72,6 +72,9 @@ def read_log(
             blocks = regrouped(blocks, str(path))
         elif _newest_first(settled, head):
             blocks = turned(blocks, counts, str(path))
+        if head.as_it_came:
+            yield from blocks
+            return
         yield from in_order(blocks, counts, str(path), relative=settled.time.kind in RELATIVE_KINDS)
 
 

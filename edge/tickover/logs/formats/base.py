@@ -54,6 +54,8 @@ class Head(NamedTuple):
     evidence: Evidence = Evidence()
     start: int | None = None
     notes: tuple[str, ...] = ()
+    as_it_came: bool = False
+    """A recorder wrote what it heard: time that falls back is a clock that was put back, and no row out of order."""
 
 
 @dataclass(frozen=True)

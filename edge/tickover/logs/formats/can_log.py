@@ -54,7 +54,7 @@ class CanLog:
             for message in catalogue.messages
             for signal in message.signals
         }
-        return Head(catalogue.columns, sparse=True, units=units, own_time=base, qualifier=QUALIFIER)
+        return Head(catalogue.columns, sparse=True, units=units, own_time=base, qualifier=QUALIFIER, as_it_came=True)
 
     def read(self, stream: BinaryIO, job: Job) -> Iterator[Readings]:
         """Blocks of readings, a row for each frame that has one."""

@@ -91,9 +91,7 @@ def _what_else(others: Counter[str], any_group: bool) -> str:
     if buses:
         return f"expected CAN frames, got only {' and '.join(buses)}, which is not read"
     if any_group:
-        return (
-            "expected CAN frames (CAN_DataFrame), got channels that are decoded already: export them as CSV or Parquet"
-        )
+        return "expected CAN frames (CAN_DataFrame), got channel groups without records"
     return "expected CAN frames (CAN_DataFrame), got no channel group"
 
 
