@@ -54,7 +54,7 @@ def test_several_trigger_blocks_have_wall_clocks_of_their_own() -> None:
     assert int(second.time[0] - first.time[0]) == 3_600_000_000
 
 
-@pytest.mark.parametrize(("zone", "hours"), [("", 0), ("Europe/Berlin", -1), ("America/New_York", 5)])
+@pytest.mark.parametrize(("zone", "hours"), [("", 0), ("Europe/Berlin", -1), ("America/New_York", 5), ("+02:00", -2)])
 def test_a_wall_clock_without_a_zone_is_utc_unless_it_is_named(zone: str, hours: int) -> None:
     for name in ("asc_hex_abs.asc", "asc_german.asc", "trc_13.trc", "screen_date.log"):
         plain, _, _ = can_files.frames_of(FOLDER / name)

@@ -81,7 +81,10 @@ def split_bus(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def with_bus(mapping: Mapping, **bus: Any) -> Mapping:
     """The mapping with the options of `bus_options` that were given."""
-    return msgspec.structs.replace(mapping, log=layout_of(mapping.log, **bus)) if any(bus.values()) else mapping
+    if not any(bus.values()):
+        return mapping
+    time = msgspec.structs.replace(mapping.time, zone=bus["zone"]) if bus.get("zone") else mapping.time
+    return msgspec.structs.replace(mapping, log=layout_of(mapping.log, **bus), time=time)
 
 
 def layout_of(layout: LogLayout | None = None, **bus: Any) -> LogLayout:

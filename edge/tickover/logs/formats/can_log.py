@@ -9,6 +9,7 @@ from tickover.core.values import Readings
 from tickover.errors import LogError
 from tickover.logs.formats.base import Head, Job
 from tickover.logs.formats.collector import Collector
+from tickover.logs.formats.header import listed
 from tickover.logs.mapping import LogLayout, Mapping
 from tickover.payloads.can.catalogue import Catalogue, shown_id
 from tickover.payloads.can.decoder import QUALIFIER, Origin, split_column
@@ -60,11 +61,15 @@ class CanLog:
         """Blocks of readings, a row for each frame that has one."""
         selection = Selection(wanted_of(job.mapping), job.counts, job.on_bad)
         interpreter = self.interpreter(job, selection.names)
-        collector = Collector(job)
+        collector, rows = Collector(job), 0
         for frames in self.reader.frames(stream, job):
             time, values = selection.rows(interpreter, interpreter.take(frames))
+            rows += len(time)
             yield from collector.block(job.vehicle, time, values)
         interpreter.finish()
+        if not rows:
+            job.counts["logs without a reading"] += 1
+            job.on_bad(f"{job.name}: none of the mapped signals has a reading: {listed(sorted(selection.names))}")
         job.counts.update({reason: n for reason, n in interpreter.counts.items() if n and reason not in NO_LOSSES})
         if not interpreter.counts["decoded_frames"]:
             raise LogError(f"{job.name}: {nothing_known(interpreter.unknown, interpreter.catalogue)}")

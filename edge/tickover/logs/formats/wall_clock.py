@@ -1,11 +1,12 @@
 """Wall clocks of recorders: dates in several languages, without a zone, to microseconds since 1970."""
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tickover.core.values import SECOND
+from tickover.logs import dates
 
 _MONTHS: Final = {
     name: month
@@ -46,7 +47,13 @@ _NOON: Final = 12
 
 def zone_of(name: str) -> tzinfo:
     """The zone of wall clocks that name none; empty is UTC. `mapping` has checked that it is known."""
-    return ZoneInfo(name) if name else UTC
+    if not name:
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        # A fixed offset such as +02:00, or an abbreviation of one.
+        return timezone(timedelta(microseconds=int(dates.offset_in(name, 0))))
 
 
 def micros(moment: datetime, zone: tzinfo) -> int:
