@@ -95,7 +95,7 @@ def work(one: Work, folder: Path) -> list[Row]:
     if not test:
         return promised
     model = one.step("model.onnx", "export", run, "--out", "{}")
-    rows = [*judged(one, "judged", model, test), learnt_alike(one, model, learn, test), *promised]
+    rows = [*judged(one, "judged", model, test), *learnt_alike(one, model, learn, test), *promised]
     if one.split == "season":
         first, rest = test[:RETUNED_ON], test[RETUNED_ON:]
         retuned = one.step("retuned.onnx", "retune", model, "--clean", *first, "--out", "{}")
@@ -112,14 +112,19 @@ def promises(one: Work, run: Path) -> list[Row]:
     return [head(one, what) | {"promise": promise} for what, promise in where.items()]
 
 
-def learnt_alike(one: Work, model: Path, learn: list[Path], test: list[Path]) -> Row:
-    """The PCA residual fitted on the model's own training trips; in the study it learns from the judged ones."""
+def learnt_alike(one: Work, model: Path, learn: list[Path], test: list[Path]) -> list[Row]:
+    """The peers fitted on the model's own training trips; in the study they learn from the judged ones."""
     manifest = Detector.load(model).manifest
     learnt, trips = ([t.values for t in load_trips(p, mapping_of(manifest), Counter(), print)] for p in (learn, test))
     habits, period, budget = habits_of(trips), manifest.tick_period_s, manifest.false_alarms.per_hour
     bench = bench_of(trips, manifest.signals, habits, period, FAULTS_SEED, list(KINDS), Counter())
-    verdict = judge(beside(bench, budget, FAULTS_SEED, learnt)[0], bench, budget)
-    return row_of(one, "judged, whole, pca of the training trips", msgspec.to_builtins(verdict))
+    peers = beside(bench, budget, FAULTS_SEED, learnt)[:2]
+    return [
+        row_of(
+            one, f"judged, whole, {peer.name} of the training trips", msgspec.to_builtins(judge(peer, bench, budget))
+        )
+        for peer in peers
+    ]
 
 
 def head(one: Work, what: str) -> Row:

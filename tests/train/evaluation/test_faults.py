@@ -15,7 +15,7 @@ from train.trips import linked_trip
 SIGNALS = tuple(Signal(name=name, low=-100.0, high=100.0) for name in ("a", "b", "twin_of_a"))
 KINDS_WANTED = {
     "bias", "drift", "stuck", "scale", "noise", "spikes", "delay", "dropout", "disagreement", "clipping", "frozen_bus",
-    "swapped",
+    "several", "swapped",
 }  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def run(name, trip, habits, **changes):
     return inject(injection, trip, SIGNALS, habits, 1.0), trip[injection.onset : injection.onset + injection.duration]
 
 
-def test_the_twelve_kinds_are_there():
+def test_the_thirteen_kinds_are_there():
     assert set(KINDS) >= KINDS_WANTED
 
 
@@ -157,3 +157,9 @@ def test_what_is_injected_has_the_resolution_of_its_signal(trip):
         np.testing.assert_allclose(faulty[:, 0], np.round(faulty[:, 0]), atol=1e-5)
     faulty, _ = run("stuck", coarse, habits)
     assert len(np.unique(faulty[:, 0])) == 1
+
+
+def test_several_offsets_two_signals_at_once(trip, habits):
+    faulty, clean = run("several", trip, habits, magnitude=3.0)
+    np.testing.assert_allclose((faulty - clean)[:, :2].T, [[3 * x] * len(clean) for x in habits.spread[:2]], rtol=1e-3)
+    np.testing.assert_array_equal(faulty[:, 2], clean[:, 2])

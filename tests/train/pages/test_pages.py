@@ -99,10 +99,10 @@ def test_tables_fit_a_desk_and_keep_their_names_on_a_phone(study, comparison, tr
     dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     told = json.loads(re.search(r"<output>(.*?)</output>", dom, re.DOTALL)[1])
     assert max(one["page"] for one in told) <= 0
-    compared, evaluated, trained, _, phone, trained_on_a_phone = told
+    compared, evaluated, trained, _, phone, _ = told
     assert compared["tables"] == [0]
     assert set(evaluated["tables"]) == {0}
-    assert trained["tables"] == trained_on_a_phone["tables"] == [0]
+    assert trained["tables"] == [0], "on a phone the table of limits, a column a bank, is scrolled"
     assert phone["tables"][0] == 0, "the kinds of faults fit a phone"
     assert all(one["named"] and one["drawn"] for one in told)
 

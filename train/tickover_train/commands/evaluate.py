@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -19,6 +19,9 @@ from tickover_train.evaluation.labels import load_labelled
 from tickover_train.evaluation.study import Study, run
 from tickover_train.pages.evaluation import render
 from tickover_train.pages.words import number, percent, seconds
+
+SHOWN_RATES: Final = (1.0, 0.2, 0.1)
+"""False alarms an hour at which recall is shown besides the model's own budget."""
 
 
 @click.command()
@@ -102,7 +105,7 @@ def table(study: Study) -> str:
             f"{percent(cell.recall_at_rate):>9}{seconds(cell.delay_at_limit_s):>9}{number(cell.vus_pr):>8}"
         )
     for title, verdicts in study.tables:
-        shares = f"{title:<24}{'at limit':>9}{'at rate':>9}{'chance':>8}"
+        shares = f"{title:<24}{'at limit':>9}{'at rate':>9}{'1/h':>6}{'1/5h':>6}{'1/10h':>6}{'chance':>8}"
         lines += ["", f"{shares}   {'false alarms/h (95 %)':<24}{'in alarm':>9}{'delay':>8}{'VUS-PR':>8}"]
         lines += [_line(verdict) for verdict in verdicts]
     lines += ["", *_remarks(study)]
@@ -112,8 +115,10 @@ def table(study: Study) -> str:
 def _line(one: Verdict) -> str:
     rate = one.false_alarms
     interval = f"{number(rate.per_hour)} ({number(rate.low)} - {number(rate.high)})"
+    curve = {point.allowed: point.recall for point in one.curve}
+    at = "".join(f"{percent(curve[allowed]):>6}" for allowed in SHOWN_RATES)
     return (
-        f"{one.name:<24}{percent(one.recall_at_limit):>9}{percent(one.recall_at_rate):>9}{percent(one.chance):>8}"
+        f"{one.name:<24}{percent(one.recall_at_limit):>9}{percent(one.recall_at_rate):>9}{at}{percent(one.chance):>8}"
         f"   {interval:<24}{percent(one.in_alarm):>9}{seconds(one.delay_at_limit_s):>8}{number(one.vus_pr):>8}"
     )
 
@@ -122,7 +127,8 @@ def _remarks(study: Study) -> list[str]:
     level = study.whole[0].level_at_rate
     remarks = [
         "at limit: recall with the model's own limits and episodes. at rate: recall at the level that leaves "
-        f"{number(study.budget_per_hour)} false alarms/h on these trips (for the model {number(level)}).",
+        f"{number(study.budget_per_hour)} false alarms/h on these trips (for the model {number(level)}). 1/h, 1/5h, "
+        "1/10h: recall at the level that leaves so many.",
         "chance: share of events in whose clean twin an episode begins in the same time. "
         "in alarm: share of the clean time with an episode open.",
     ]

@@ -1,7 +1,7 @@
 """The baseline and the floors that stand beside every result, because one that does not beat them says nothing."""
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,10 @@ from tickover_train.evaluation.sweep import Sweep
 
 PCA_KEPT: Final = 0.9
 """Share of the variance that the PCA's components explain."""
-PCA_SMOOTH_S: Final = 30.0
-"""Span of the EWMA over the PCA's residual; without it the baseline is far weaker."""
+SMOOTH_S: Final = 30.0
+"""Span of the EWMA over a baseline's distance; without it the baseline is far weaker."""
+RIDGE: Final = 1e-3
+"""Added to the diagonal of a correlation matrix."""
 CLOCK_S: Final = 600.0
 """The clock alarms from this long after a trip's start, whatever the data are."""
 FLOORS: Final = ("random", "always on", "clock")
@@ -26,9 +28,9 @@ LimitRule = Callable[[Sequence[Floats]], float]
 
 
 def beside(bench: Bench, budget: float, seed: int, learnt: Sequence[FloatArray] = ()) -> list[Scorer]:
-    """The baseline and the floors for ``budget`` false alarms an hour.
+    """The baselines and the floors for ``budget`` false alarms an hour.
 
-    The baseline is fitted to ``learnt``, or else to the trips that are judged (see ``PcaScorer``).
+    The baselines are fitted to ``learnt``, or else to the trips that are judged (see ``HalvesScorer``).
     """
 
     def limit(scores: Sequence[Floats]) -> float:
@@ -36,11 +38,19 @@ def beside(bench: Bench, budget: float, seed: int, learnt: Sequence[FloatArray] 
         return Sweep(scores, bench.merge, hours).level(budget)
 
     floors = [FloorScorer(name, bench.period_s, seed, budget) for name in FLOORS]
-    return [PcaScorer(bench.period_s, limit, learnt), *floors]
+    peers = [peer(bench.period_s, limit, learnt) for peer in (PcaScorer, MahalanobisScorer)]
+    return [*peers, *floors]
 
 
-class PcaScorer:
-    """The residual of a principal component model (Q statistic, Jackson and Mudholkar 1979), smoothed.
+class Fit(Protocol):
+    """A simple model of some trips ``[T, F]``."""
+
+    def residual(self, values: FloatArray) -> Floats:
+        """How far each tick is from it, ``[T]``."""
+
+
+class HalvesScorer:
+    """A simple model, smoothed. Subclasses say which.
 
     It is fitted to half of the clean trips and judges the other half, and the other way round (even and odd numbers),
     because the model's training trips are not in the model file. Its limit is what ``limit_of`` says of the half to
@@ -48,23 +58,26 @@ class PcaScorer:
     With ``learnt`` it is fitted to those trips instead, and has seen no more than a model of the same trips.
     """
 
-    name = "pca residual"
+    name: str
+    fit: Callable[[Sequence[FloatArray]], Fit]
 
     def __init__(self, period_s: float, limit_of: LimitRule, learnt: Sequence[FloatArray] = ()) -> None:
         self._learnt = list(learnt)
-        self._alpha = 2.0 / (PCA_SMOOTH_S / period_s + 1.0)
+        self._alpha = 2.0 / (SMOOTH_S / period_s + 1.0)
         self._limit_of = limit_of
-        self._fits: list[_Pca] = []
+        self._fits: list[Fit] = []
+        self._trips: Sequence[FloatArray] = ()
         self._limits: list[float] = []
         self._raw: list[Floats] = []
         self._smooth: list[Floats] = []
 
     def clean(self, trips: Sequence[FloatArray], marks: Sequence[Sequence[int]]) -> list[Track]:
         """Fit both halves, then score every trip by the other half's fit."""
+        self._trips = trips
         halves = [
             self._learnt or [trip for n, trip in enumerate(trips) if n % 2 == half] or list(trips) for half in (0, 1)
         ]
-        self._fits = [_Pca(half) for half in halves]
+        self._fits = [type(self).fit(half) for half in halves]
         own = [
             [self._filter(fit.residual(trip)) for trip in half] for fit, half in zip(self._fits, halves, strict=True)
         ]
@@ -78,14 +91,17 @@ class PcaScorer:
         tracks = []
         for span in spans:
             past = float(self._smooth[span.trip][span.start - 1]) if span.start else None
-            tracks.append(self._track(span.trip, self._filter(self._fit(span.trip).residual(span.values), past)))
+            # The tick before belongs to the first change.
+            lead = self._trips[span.trip][max(span.start - 1, 0) : span.start]
+            raw = self._fit(span.trip).residual(np.concatenate((lead, span.values)))[len(lead) :]
+            tracks.append(self._track(span.trip, self._filter(raw, past)))
         return tracks
 
     def score(self, trip: int, values: FloatArray) -> Floats:
         """Scores of other ticks ``[T, F]`` by the fit and limit that judge trip number ``trip``; 1.0 is the limit."""
         return self._track(trip, self._filter(self._fit(trip).residual(values))).score
 
-    def _fit(self, trip: int) -> "_Pca":
+    def _fit(self, trip: int) -> Fit:
         return self._fits[(trip + 1) % 2]
 
     def _track(self, trip: int, smooth: Floats) -> Track:
@@ -104,11 +120,7 @@ class _Pca:
 
     def __init__(self, trips: Sequence[FloatArray]) -> None:
         pooled = np.concatenate(trips).astype(np.float64)
-        seen = np.isfinite(pooled)
-        count = np.maximum(seen.sum(0), 1)
-        self.center = np.where(seen, pooled, 0.0).sum(0) / count
-        spread = np.sqrt((np.where(seen, pooled - self.center, 0.0) ** 2).sum(0) / count)
-        self.scale = np.where(spread > 0, spread, 1.0)
+        self.center, self.scale = _center_and_scale(pooled)
         normal = self._normal(pooled)
         # The components of the standardised ticks; eigh gives them from the smallest variance to the largest.
         variance, vectors = np.linalg.eigh(normal.T @ normal)
@@ -125,6 +137,52 @@ class _Pca:
         rest = normal - normal @ self.components @ self.components.T
         distance: Floats = (rest**2).sum(1)
         return distance
+
+
+class _Mahalanobis:
+    """Centre and inverse covariance of levels and changes of some trips; a missing value counts as usual."""
+
+    def __init__(self, trips: Sequence[FloatArray]) -> None:
+        pooled = np.concatenate([_levels_and_changes(trip) for trip in trips])
+        self.center, self.scale = _center_and_scale(pooled)
+        normal = np.nan_to_num((pooled - self.center) / self.scale, nan=0.0)
+        # A ridge: a signal that never changes, or that another one repeats, leaves the covariance without an inverse.
+        self.inverse = np.linalg.inv(normal.T @ normal / len(normal) + RIDGE * np.eye(normal.shape[1]))
+
+    def residual(self, values: FloatArray) -> Floats:
+        """Squared distance from the centre, ``[T]``."""
+        normal = np.nan_to_num((_levels_and_changes(values) - self.center) / self.scale, nan=0.0)
+        distance: Floats = np.einsum("tf,fg,tg->t", normal, self.inverse, normal)
+        return distance
+
+
+def _levels_and_changes(values: FloatArray) -> Floats:
+    """``[T, 2F]``: the values and how far each is from the tick before; a first tick has no change."""
+    levels = values.astype(np.float64)
+    return np.concatenate((levels, np.diff(levels, axis=0, prepend=np.full((1, levels.shape[1]), np.nan))), axis=1)
+
+
+def _center_and_scale(pooled: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation ``[N]`` of what is there; a scale of 1 where nothing spreads."""
+    seen = np.isfinite(pooled)
+    count = np.maximum(seen.sum(0), 1)
+    center = np.where(seen, pooled, 0.0).sum(0) / count
+    spread = np.sqrt((np.where(seen, pooled - center, 0.0) ** 2).sum(0) / count)
+    return center, np.where(spread > 0, spread, 1.0)
+
+
+class PcaScorer(HalvesScorer):
+    """The residual of a principal component model (Q statistic, Jackson and Mudholkar 1979)."""
+
+    name = "pca residual"
+    fit = _Pca
+
+
+class MahalanobisScorer(HalvesScorer):
+    """The Mahalanobis distance of levels and changes (Hotelling 1947): the strongest simple peer."""
+
+    name = "mahalanobis"
+    fit = _Mahalanobis
 
 
 class FloorScorer:

@@ -184,6 +184,13 @@ def _clipping(case: Case) -> None:
         case.values[:, case.signal] = np.minimum(column, np.nanmax(column) - abs(case.amount))
 
 
+@kind("several", needs="two")
+def _several(case: Case) -> None:
+    """Two signals are offset at once, as by a shared supply or a wrong reference."""
+    for signal in (case.signal, case.other):
+        case.values[:, signal] += case.sign * case.magnitude * case.spread[signal]
+
+
 @kind("frozen_bus", graded=False, needs="all")
 def _frozen_bus(case: Case) -> None:
     """Every signal repeats its last value."""
