@@ -62,6 +62,8 @@ def _spikes(column: FloatArray) -> Places:
     before, here, after = level[:-2], level[1:-1], level[2:]
     jump = np.minimum(np.abs(here - before), np.abs(here - after))
     spike = (np.abs(before - after) < BACK_SHARE * jump) & (length[1:-1] <= LONGEST_ROWS)
+    if not spike.any():
+        return np.empty(0, np.int64)
     # Only what no usual value reaches can be a glitch: everything within the middle of the values is left at once.
     low, high = np.quantile(value, (0.01, 0.99))
     spike &= (here < low) | (here > high)

@@ -248,7 +248,14 @@ def _extremes(values: FloatArray) -> tuple[float, ...]:
 
 def _quantile_of_steps(times: Sequence[TimeArray], quantile: float) -> float:
     steps = np.concatenate([np.diff(time) for time in times] or [np.empty(0, np.int64)])
-    return float(np.quantile(steps, quantile)) / SECOND if len(steps) else math.nan
+    if not len(steps):
+        return math.nan
+    # By hand: numpy's own quantile takes ten times as long for the few values of a log with thousands of columns.
+    place = quantile * (len(steps) - 1)
+    steps.sort()
+    low, part = int(place), place - int(place)
+    high = min(low + 1, len(steps) - 1)
+    return float(steps[low] + part * (steps[high] - steps[low])) / SECOND
 
 
 def _nice(seconds: float) -> float:

@@ -20,7 +20,7 @@ from tickover.logs.formats.rows import RowReader, rate_stamp
 from tickover.logs.formats.text import READ_BYTES, blocks, decode
 from tickover.logs.mapping import LogLayout
 
-SAMPLE_CELLS: Final = 100_000
+SAMPLE_CELLS: Final = 65_536
 """Cells in the samples, at most: a wide log needs fewer rows to be told."""
 LEAST_SAMPLES: Final = 16
 WIDE_BYTES: Final = 4 << 10

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from tickover.errors import LogError
@@ -24,7 +25,7 @@ DELIMITERS: Final = (",", ";", "\t", "|")
 COMMENT: Final = "#"
 LOOK_LINES: Final = 200
 """Lines at the start of a log that are looked at."""
-MOST_LOOK_CELLS: Final = 200_000
+MOST_LOOK_CELLS: Final = 65_536
 HEADER_LINES: Final = 4
 """Lines that a header has at most: names, units, sources."""
 TYPED_SHARE: Final = 0.6
@@ -327,6 +328,7 @@ def _typed(cells: Sequence[str]) -> bool:
     return bool(held) and sum(_is_value(cell) for cell in held) >= TYPED_SHARE * len(held)
 
 
+@lru_cache(maxsize=65_536)
 def _is_value(cell: str) -> bool:
     """Whether a cell holds a number, with a unit or without, a time, or a switch's word."""
     if number_of(cell) is not None or number_of(cell, ",") is not None or (cell.lower() in WORDS and len(cell) > 1):

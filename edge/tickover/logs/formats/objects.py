@@ -16,7 +16,7 @@ from tickover.logs.mapping import LogLayout
 Table = Mapping[str, Any]
 ROWS: Final = 2_048
 """Rows that are made into readings at once."""
-SAMPLE_CELLS: Final = 100_000
+SAMPLE_CELLS: Final = 65_536
 WRAPPERS: Final = frozenset(("values", "fields", "data", "payload", "signals", "readings", "measurements", "telemetry"))
 """A key that only wraps the signals: theirs are not prefixed with it."""
 DEEPEST: Final = 8
