@@ -99,6 +99,7 @@ _YEAR_MONTH_NAME: Final = re.compile(r"(?<!\d)(\d{4})[-/. ]([^\W\d_]{3,12})[-/. 
 _YEAR: Final = re.compile(r"(?<![\d:.])(\d{4})(?![\d:.])", re.ASCII)
 _OFFSET: Final = re.compile(r"(?:(?:utc|gmt)\s*)?([+-])(\d{1,2}):?(\d\d)?$", re.ASCII | re.I)
 _WEEKDAY: Final = re.compile(r"^(?:mon|tue|wed|thu|fri|sat|sun|mo|di|mi|do|fr|sa|so)[a-z]*[.,]*\s+", re.ASCII | re.I)
+_COMPACT: Final = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:[.,](\d{1,6})\d*)?", re.ASCII)
 _ZONE_NAME: Final = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z_+/-]+", re.ASCII)
 
 
@@ -121,6 +122,9 @@ def parse_date(text: str, order: str = "") -> Moment | None:
     """
     if "%" in order:
         return _by_pattern(text, order)
+    compact = _COMPACT.fullmatch(text.strip())
+    if compact:
+        return _of_compact(compact)
     found = _date_part(text.strip(), order)
     if found is None:
         return None
@@ -129,12 +133,22 @@ def parse_date(text: str, order: str = "") -> Moment | None:
     if clock is None:
         return Moment(days * DAY) if not rest.strip(" ,;T") else None
     micros = _micros(clock)
-    left = (rest[: clock.start()] + " " + rest[clock.end() :]).strip(" ,;T")
+    left = (rest[: clock.start()].rstrip(" ,;T") + " " + rest[clock.end() :]).strip(" ,;")
     offset = _offset_of(left)
     if offset is False and micros is not None and _ZONE_NAME.fullmatch(left):
         offset = offset_in(left, days * DAY + micros)
     moment = None if micros is None or offset is False else days * DAY + micros
     return None if moment is None or not EARLIEST <= moment <= LATEST else Moment(moment, offset)
+
+
+def _of_compact(match: re.Match[str]) -> Moment | None:
+    """``20231025131500``: a date and time without marks."""
+    day = _day_number(int(match[1]), int(match[2]), int(match[3]))
+    hour, minute, second = int(match[4]), int(match[5]), int(match[6] or 0)
+    if day is None or hour > 23 or minute > 59 or second > 59:
+        return None
+    fraction = int((match[7] or "0").ljust(6, "0"))
+    return Moment(day * DAY + ((hour * 60 + minute) * 60 + second) * SECOND + fraction)
 
 
 def order_of(texts: Iterable[str]) -> Order | None:

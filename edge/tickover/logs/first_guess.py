@@ -21,6 +21,9 @@ from tickover.logs.reading import column_texts
 
 NUMERIC_SHARE: Final = 0.9
 """A column is numeric when at least this share of its first cells is."""
+HALF: Final = 0.5
+FEW_TEXTS: Final = 3
+"""Where more cells are texts, the column still is numeric when they are at most half of the cells and so few texts."""
 FEW_VALUES: Final = 12
 SHOWN_VALUES: Final = 4
 
@@ -161,7 +164,9 @@ class _Sheet:
     def numbers(self, column: str) -> bool:
         """Whether most cells are numbers; so is a column without any."""
         cells, reader = self.cells[column], self.reader(column)
-        return sum(reader.value(cell) is not None for cell in cells) >= NUMERIC_SHARE * len(cells)
+        texts = [cell for cell in cells if reader.value(cell) is None]
+        few = len(texts) <= HALF * len(cells) and len(set(texts)) <= FEW_TEXTS
+        return len(texts) <= (1 - NUMERIC_SHARE) * len(cells) or few
 
     def kind(self, column: str) -> str | None:
         """The kind of time that most cells are; None when most are none."""

@@ -76,8 +76,8 @@ class Series:
 
     @property
     def seconds(self) -> float:
-        """From the first row to the last."""
-        return float(self.time[-1] - self.time[0]) / SECOND if len(self.time) else 0.0
+        """From the earliest row to the latest."""
+        return float(self.time.max() - self.time.min()) / SECOND if len(self.time) else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ DELIMITERS: Final = (",", ";", "\t", "|")
 COMMENT: Final = "#"
 LOOK_LINES: Final = 200
 """Lines at the start of a log that are looked at."""
-MOST_LOOK_CELLS: Final = 65_536
+MOST_LOOK_CELLS: Final = 16_384
 HEADER_LINES: Final = 4
 """Lines that a header has at most: names, units, sources."""
 TYPED_SHARE: Final = 0.6
@@ -92,7 +92,8 @@ def dialect_of(lines: Sequence[str], layout: LogLayout, name: str) -> Dialect:
         raise LogError(f"{name}: expected a header and rows, got {'only comments' if comments else 'an empty file'}")
     texts = [line for _, line in kept[: max(16, min(LOOK_LINES, MOST_LOOK_CELLS // (kept[-1][1].count(",") + 1)))]]
     delimiter = layout.delimiter or separator or _delimiter(texts)
-    table = _Table.of(texts, delimiter, [number for number, _ in kept], name)
+    blank = frozenset(number for number, line in enumerate(lines) if not line.strip())
+    table = _Table.of(texts, delimiter, [number for number, _ in kept], blank, name)
     return _laid_out(table, comments, lines, name)
 
 
@@ -106,9 +107,10 @@ class _Table:
     numbers: list[int]
     width: int
     typed: tuple[bool, ...]
+    blank: frozenset[int]
 
     @classmethod
-    def of(cls, texts: list[str], delimiter: str, numbers: list[int], name: str) -> "_Table":
+    def of(cls, texts: list[str], delimiter: str, numbers: list[int], blank: frozenset[int], name: str) -> "_Table":
         rows = []
         for text, number in zip(texts, numbers, strict=False):
             try:
@@ -125,7 +127,11 @@ class _Table:
             width = len(_trimmed(rows[0]))
         usual = [row for row in body if len(row) == width]
         typed = tuple(_typed([row[place] for row in usual]) for place in range(width)) if usual else (False,) * width
-        return cls(delimiter, rows, texts, numbers, width, typed)
+        return cls(delimiter, rows, texts, numbers, width, typed, blank)
+
+    def blank_after(self, index: int) -> bool:
+        """Whether a blank line follows this one."""
+        return self.numbers[index] + 1 in self.blank
 
     def is_data(self, row: Sequence[str]) -> bool:
         """Whether the cells of the columns of numbers and times mostly hold such, or nothing."""
@@ -133,7 +139,7 @@ class _Table:
             return False
         cells = [cell for cell, typed in zip(row, self.typed, strict=True) if typed]
         held = [cell for cell in cells if cell.lower() not in MISSING]
-        return bool(held) and 2 * sum(_is_value(cell) for cell in held) > len(held)
+        return bool(held) and 2 * sum(_is_value(cell) for cell in held) >= len(held)
 
 
 def _laid_out(table: _Table, comments: list[str], lines: Sequence[str], name: str) -> Dialect:
@@ -187,8 +193,15 @@ def _header_lines(table: _Table, first: int) -> list[int]:
         row = _trimmed(table.rows[index])
         held = [cell for cell in row if cell]
         data_like = 2 * sum(_is_value(cell) for cell in held) > len(held) if held else True
+        apart = bool(found) and table.blank_after(index)
         few = len(row) < max(2, table.width // 2) if table.width > 1 else len(row) != 1
-        if not held or (few and (found or table.width > 1)) or (data_like and len(row) == table.width):
+        if (
+            not held
+            or apart
+            or any(_is_moment(cell) for cell in held)
+            or (few and (found or table.width > 1))
+            or (data_like and len(row) == table.width)
+        ):
             break
         if found and len(row) > max(table.width, len(_trimmed(table.rows[found[-1]]))):
             break
@@ -333,6 +346,11 @@ def _is_value(cell: str) -> bool:
     """Whether a cell holds a number, with a unit or without, a time, or a switch's word."""
     if number_of(cell) is not None or number_of(cell, ",") is not None or (cell.lower() in WORDS and len(cell) > 1):
         return True
-    if not any(character.isdigit() for character in cell):
+    if not any(character.isdigit() for character in cell) or is_unit(cell):
         return False
     return (split_unit(cell) is not None and cell[:1] in "+-.0123456789") or times.detect_kind(cell) is not None
+
+
+def _is_moment(cell: str) -> bool:
+    """Whether a cell is a date or a time of day, which no name of a column is."""
+    return any(character.isdigit() for character in cell) and times.detect_kind(cell) in ("iso", "date", "time_of_day")

@@ -11,6 +11,9 @@ from tickover.logs.formats.cells import Column
 
 COLUMN_CELLS: Final = 64
 """Cells of a column that are looked at for a unit."""
+MOST_CELLS: Final = 32_768
+LEAST_ROWS: Final = 16
+"""Of wide samples, some rows are enough: so many cells, or so many rows."""
 UNIT_SHARE: Final = 0.8
 """Of the cells that hold something, those that must end in one unit for it to be the column's."""
 
@@ -40,6 +43,8 @@ def evidence_of(
     columns: Sequence[str], samples: Sequence[Sequence[str]], delimiter: str = ",", decimal: str = ""
 ) -> Evidence:
     """What the sample rows say; ``decimal`` is the mark when it is known."""
+    stride = max(1, len(samples) * len(columns) // MOST_CELLS)
+    samples = samples[::stride] if len(samples) // stride >= LEAST_ROWS else samples[:LEAST_ROWS]
     by_column = dict(zip(columns, zip(*samples, strict=True), strict=False)) if samples else {}
     marks = {} if decimal else {name: _marks(cells) for name, cells in by_column.items()}
     total: Counter[str] = sum(marks.values(), Counter())

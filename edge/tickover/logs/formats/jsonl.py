@@ -72,7 +72,8 @@ def _rows(stream: BinaryIO, encoding: str, name: str) -> Iterator[tuple[int, Any
     if start.startswith(b"["):
         return _array(stream, name)
     first = start.partition(b"\n")[0]
-    if start.startswith(b"{") and not isinstance(_table(first), dict) and len(start) < READ_BYTES:
+    alone = len(first) == len(start.rstrip())
+    if start.startswith(b"{") and (alone or not isinstance(_table(first), dict)):
         wrapped = _wrapped(stream)
         if wrapped is not None:
             return iter(wrapped)

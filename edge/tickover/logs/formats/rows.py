@@ -160,7 +160,7 @@ class StampReader:
     def stamp(self, cell: object) -> int | None:
         """The stamp in one cell; None when it is no such time."""
         kind = self._time.kind
-        if isinstance(cell, int | float) and not isinstance(cell, bool):
+        if isinstance(cell, int | float) and not isinstance(cell, bool) and kind != "date":
             return times.stamp_of_number(cell, kind) if kind in _FAST_KINDS else None
         return times.parse_stamp(str(cell), kind, self._decimal, self._time.format) if cell is not None else None
 

@@ -98,7 +98,9 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     Signature("tickover.logs.formats.jsonl", _json),
     Signature(
         "tickover.logs.formats.influx_line",
-        first_line_is(r"[^\s,=#]+(,[^\s,=]+=[^\s,=]+)* [^\s,=]+=\S.*[^\s=] -?\d{9,20}\s*$"),
+        first_line_is(
+            r"(\\.|[^\s,=#\\])+(,(\\.|[^\s,=\\])+=(\\.|[^\s,=\\])+)* (\\.|[^\s,=\\])+=\S.*[^\s=] -?\d{9,20}\s*$"
+        ),
     ),
 )
 """Formats told by content. What is text and fits none is CSV."""

@@ -44,6 +44,7 @@ _NAMED_UNITS: Final[tuple[tuple[re.Pattern[str], TimeKind], ...]] = (
     (re.compile(r".*([_ ]h|hours|[\[(]\s*(h|hr|hrs|hours)\s*[\])])"), "hours"),
 )
 """Column names with a unit of time; such a column counts it, however small its numbers are."""
+_ELAPSED: Final = re.compile(r"elapsed|duration|since|laufzeit")
 _SECONDS: Final = re.compile(r".*(_s|_sec|seconds|[\[(]\s*(s|sec|secs|seconds)\s*[\])])")
 
 UNITS: Final[dict[TimeKind, float]] = {
@@ -75,6 +76,9 @@ MAGNITUDES: Final[tuple[tuple[float, TimeKind], ...]] = (
     (1e8, "epoch_s"),
 )
 """A number from here on counts this since 1970 (from 1973 on); below, it is seconds from the start."""
+COMPACT_FROM: Final = 190_001_010_000.0
+COMPACT_TO: Final = 1e14
+"""Numbers of 12 or 14 digits that may be a date and time without marks: as milliseconds they are no year of a log."""
 EPOCH_S_FROM: Final = MAGNITUDES[-1][0]
 EXCEL_DAYS: Final = (25_569.0, 73_050.0)
 """Excel's days from 1970 to 2099,"""
@@ -163,7 +167,7 @@ def kind_of(cells: Sequence[str], column: str, decimal: str = ".") -> TimeKind |
     if kind in UNITS:
         return _kind_of_numbers(cells, kind, column.lower(), decimal)
     if kind in ("time_of_day", "elapsed"):
-        return _kind_of_clocks(cells)
+        return "elapsed" if _ELAPSED.search(column.lower()) else _kind_of_clocks(cells)
     if kind == "iso" and kinds["date"]:
         return "date"
     return kind
@@ -184,6 +188,8 @@ def detect_kind(text: str, decimal: str = ".") -> TimeKind | None:
     if number is not None:
         if not math.isfinite(number):
             return None
+        if COMPACT_FROM <= number < COMPACT_TO and dates.parse_date(text):
+            return "date"
         return next((kind for least, kind in MAGNITUDES if number >= least), "seconds")
     return "date" if any(dates.parse_date(text, order) for order in ("", "dmy", "mdy", "ymd")) else None
 
