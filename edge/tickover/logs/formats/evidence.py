@@ -11,7 +11,7 @@ from tickover.logs.formats.cells import Column
 
 COLUMN_CELLS: Final = 64
 """Cells of a column that are looked at for a unit."""
-MOST_CELLS: Final = 32_768
+MOST_CELLS: Final = 8_192
 LEAST_ROWS: Final = 16
 """Of wide samples, some rows are enough: so many cells, or so many rows."""
 UNIT_SHARE: Final = 0.8
