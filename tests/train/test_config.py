@@ -99,4 +99,4 @@ def test_each_kind_is_read_by_its_name(tmp_path):
     )
     banks = load(tmp_path, text).charts.banks
     assert banks == (Cusum(name="a", allowance=0.5, saturation=9.0), Ewma(name="b", span_s=3.0))
-    assert [bank.kind for bank in TrainConfig().charts.banks] == ["ewma", "ewma", "change", "spike", "frozen"]
+    assert [bank.kind for bank in TrainConfig().charts.banks] == ["ewma", "change", "spike", "frozen"]

@@ -49,7 +49,7 @@ def test_its_chart_is_scored_missing_where_either_signal_is(trained):
 def test_it_gets_a_limit_like_every_other(trained):
     job, product = trained
     assert product.limits.limits.shape == (9,)
-    assert bounds(product.spec).tolist() == [16.0] * 4 + [256.0] + [32.0] * 4
+    assert bounds(product.spec).tolist() == [16.0] * 4 + [256.0] + [64.0] * 4
     peak = max(float(np.nanmax(trip.charts[:, 4])) for trip in product.charts)
     again = calibrate(product.charts, job.config.budget, job.config.episodes, bounds(product.spec), 1.0, floor=peak)
     assert peak <= again.limits[4] < 256.0
@@ -60,7 +60,7 @@ def test_parity_with_torch_is_proven_and_the_run_folder_says_what_it_is(trained,
     horizon = horizons(product.network, job.normalised, 0)
     run_folder.write(tmp_path, job, product, horizon)
     limits = json.loads((tmp_path / "metrics.json").read_bytes())["limits"]
-    assert [list(limits[bank]) for bank in ("fast", "joint", "change")] == [
+    assert [list(limits[bank]) for bank in ("slow", "joint", "spike")] == [
         list(made_up.NAMES),
         ["speed, load"],
         list(made_up.NAMES),

@@ -83,7 +83,6 @@ class CorruptionConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 DEFAULT_BANKS: Final[tuple[Bank, ...]] = (
-    Ewma(name="fast", span_s=10.0),
     Ewma(name="slow", span_s=120.0),
     Change(name="change", span_s=90.0),
     Spike(name="spike", span_s=5.0),

@@ -64,7 +64,7 @@ def test_two_cells_side_by_side(logs, tmp_path):
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "out.json").read_bytes())
     entries = found["entries"]
-    assert [one["name"] for one in found["beside"]] == ["pca residual", "random", "always on", "clock"]
+    assert [one["name"] for one in found["beside"]] == ["pca residual", "mahalanobis", "random", "always on", "clock"]
     assert [(one["cell"], one["arch"]) for one in entries] == [("rnn", "forecaster"), ("gru", "forecaster")]
     assert entries[0]["parameters"] < entries[1]["parameters"]
     page = (tmp_path / "out.html").read_text()
