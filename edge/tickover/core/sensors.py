@@ -189,20 +189,29 @@ class Sensors:
         self._bin, self._gathered = bin_, []
 
     def _is_inside(self, ticks: TickBlock) -> bool:
-        """Whether a block is one tick inside the unfinished bin, as most of a live truck are: nothing is decided."""
-        if self._bin is None or len(ticks.time) > 1 or ticks.trip[0] != self._bin.trip[0]:
+        """Whether a block is one tick that closes no bin, as most of a live truck are: nothing is decided."""
+        if len(ticks.time) > 1:
             return False
         time, width = int(ticks.time[0]), self._binner.width
-        return time // width == int(self._bin.time[0]) // width and not self._binner.fills(time)
+        if self._binner.fills(time):
+            return False
+        begun = self._gathered[0] if self._gathered else self._bin
+        if begun is None:
+            return True
+        return bool(ticks.trip[0] == begun.trip[0]) and time // width == int(begun.time[0]) // width
 
     def _closed(self, ticks: TickBlock) -> _Closed:
         """The bins that the block closes; what it leaves unfinished is remembered."""
-        self._fold()
-        width = self._binner.width
+        if self._bin is not None:
+            self._fold()
+        # Ticks that wait are of one bin that none of them closed: it closes at this block's start at the earliest.
+        waited = len(self._gathered)
+        ticks, self._gathered = join([*self._gathered, ticks]) or ticks, []
+        width, length = self._binner.width, len(ticks.time) - waited
         starts = self._binner.starts(ticks)
         bins = self._binner.summarise(ticks, starts, self._value)
         self._value = bins.value[-1]
-        upto = np.append(starts[1:], len(ticks.time))
+        upto = np.append(starts[1:], len(ticks.time)) - waited
         # A bin is closed by the tick that fills it; where that never came, by the next tick there is.
         at = upto - ((bins.last + self._binner.period) % width == 0)
         if self._bin is not None:
@@ -213,7 +222,7 @@ class Sensors:
                 bins = self._bin.then(bins)
                 upto, at = np.insert(upto, 0, 0), np.insert(at, 0, 0)
         closed = _Closed(bins, at, upto)
-        if at[-1] < len(ticks.time):
+        if at[-1] < length:
             self._bin = None
             return closed
         self._bin = bins.part(slice(-1, None)).copied()
@@ -222,10 +231,10 @@ class Sensors:
     def _fold(self) -> None:
         """Bring the ticks that wait into the unfinished bin."""
         ticks, self._gathered = join(self._gathered), []
-        if ticks is not None and self._bin is not None:
+        if ticks is not None:
             part = self._binner.summarise(ticks, np.zeros(1, np.int64), self._value)
             self._value = part.value[-1]
-            self._bin = self._binner.joined(self._bin, part)
+            self._bin = part if self._bin is None else self._binner.joined(self._bin, part)
 
     def _of_trip(self, closed: _Closed, ticks: TickBlock, judged: Judged) -> None:
         """Judge closed bins of one trip, at least one."""

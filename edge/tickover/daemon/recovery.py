@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from tickover.core.gate import Gate
-from tickover.core.manifest import Manifest
+from tickover.core.manifest import SENSOR_PREFIX, Manifest
 from tickover.core.pipeline import Pipeline
 from tickover.core.policy import Settings
 from tickover.core.values import (
@@ -218,14 +218,19 @@ def models_change(digests: dict[str, str]) -> Change:
 
 
 def orphans(store: Store, detectors: Collection[str]) -> list[Alert]:
-    """The end alert of every episode that these detectors left open."""
+    """The end alert of every episode that these detectors, or the sensors under their models, left open."""
     ends = []
+    saved = store.meta(META_MODELS)
+    before = msgspec.json.decode(saved, type=dict[str, str]) if saved else {}
+    # A sensor's detector names no model; its alerts carry the digest of the one that watched it.
+    digests = {before[name] for name in detectors if name in before}
     for body in store.retained().values():
         try:
             alert = decode_alert(body)
         except TickoverError:
             continue  # a notice, or an alarm that is cleared already
-        if alert.detector in detectors:
+        is_sensor = alert.detector.startswith(SENSOR_PREFIX)
+        if alert.detector in detectors or (is_sensor and alert.model_digest in digests):
             ends.append(_ended(alert))
     return ends
 
