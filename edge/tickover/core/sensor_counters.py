@@ -68,6 +68,7 @@ class Counters:
         self._width = width
         self._f = signals
         zero = np.zeros(signals, np.int64)
+        self._never = np.full(signals, NOT_YET, np.int64)
         self._state: dict[str, IntArray] = dict.fromkeys(KINDS, zero)
         self._state |= {f"since.{kind}": np.full(signals, NOT_YET, np.int64) for kind in KINDS}
         self._state |= {"quiet": np.full(signals, NEVER, np.int64), "moves": zero, "known": zero, "seen": zero}
@@ -111,7 +112,8 @@ class Counters:
         stood = np.concatenate([self._state["stood"][None], counters["stood"]])
         natural = np.maximum.accumulate(np.where(bins.moved, stood[:-1], 0))
         longest = np.maximum(natural, self._state["longest"])
-        since = {kind: np.where(self._state[kind] > 0, self._state[f"since.{kind}"], NOT_YET) for kind in KINDS}
+        # Where a counter is 0 nothing is remembered of when it began.
+        since = {kind: self._state[f"since.{kind}"] for kind in KINDS}
         counts = Counts(counters, seen, lively, longest, bins.time, since)
         self._remember(counts, bins)
         return counts
@@ -191,7 +193,7 @@ class Counters:
 
     def _remember(self, counts: Counts, bins: Bins) -> None:
         for kind, counter in counts.counters.items():
-            began = np.full(self._f, NOT_YET, np.int64)
+            began = self._never
             if counter[-1].any():
                 zero = counter == 0
                 after = np.minimum(len(counter) - np.argmax(zero[::-1], axis=0), len(counter) - 1)
