@@ -82,3 +82,15 @@ def test_limits_are_for_a_vehicle_that_has_found_its_season(model_file, trips):
     assert not np.allclose(fresh[0].charts, fresh[1].charts, atol=1e-3)
     np.testing.assert_allclose(settled[0].charts, settled[1].charts, rtol=1e-3, atol=1e-3)
     assert not np.allclose(fresh[0].legs[0], settled[0].legs[0], atol=1e-3)
+
+
+def test_a_model_that_could_not_alarm_is_not_written_unless_forced(model_file, logs, tmp_path):
+    out = tmp_path / "new.onnx"
+    args = [str(model_file), "--clean", *map(str, logs), "--false-alarms", "0.0000001/52w", "--out", str(out)]
+    result = CliRunner().invoke(retune, args)
+    assert isinstance(result.exception, ModelError)
+    assert "not written: expected at most 25% of the charts off" in str(result.exception)
+    assert "--force" in str(result.exception)
+    assert not out.exists()
+    assert CliRunner().invoke(retune, [*args, "--force"]).exit_code == 0
+    assert any(chart.limit is None for chart in Detector.load(out).manifest.charts)
