@@ -1,7 +1,7 @@
 """The daemon's configuration: one TOML file, checked whole before anything connects (`ConfigError`, exit code 78)."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -56,11 +56,13 @@ class Vehicles(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ``late_share``: a larger share of late readings in a minute raises the data-quality alarm.
     """
 
+    OLD_KEYS: ClassVar[dict[str, str]] = {"most": "max"}
+
     gate: str | None = None
     silence_s: SecondsOrOff = 30.0
     stale_s: SecondsOrOff = 60.0
     sleep_s: SecondsOrOff = 3600.0
-    most: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    max: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
     max_ahead_s: Seconds = 60.0
     clock: Literal["auto", "synced", "unsynced"] = "auto"
     commands_for_all: bool = False

@@ -14,11 +14,16 @@ from tickover.daemon.requests import Requester
 from tickover.daemon.unread import Unread
 from tickover.payloads.advice import advise
 from tickover.payloads.base import TOPIC, Input, PayloadError, Row, open_decoder
+from tickover.payloads.remembered import Remembered
 from tickover.payloads.topic_template import TopicTemplate
 from tickover.transports.base import Received
 
-TOPICS_REMEMBERED: Final = 100_000
-"""Topics whose input and fields are kept; beyond, all are matched again."""
+TOPICS_BYTES: Final = 16 * 2**20
+"""Of the topics whose input and fields are kept, about 20,000; the least recently used are matched again."""
+TOPIC_BYTES: Final = 600
+"""Of one in memory, beside its name, which is there three times."""
+LONGEST_TOPIC: Final = 1024
+"""Bytes of a topic that is read: as many as ``inputs.topic`` may have."""
 
 Read = Callable[[Mapping[str, str], bytes, Counter[str]], list[Row]]
 """`Decoder.decode` or `Decoder.overhear` of one input."""
@@ -68,7 +73,7 @@ class Intake:
         self.requester = Requester(decoder.requests for decoder in self._decoders)
         self._limits, self._refuses = limits, refuses
         self._max_ahead = round(limits.max_ahead_s * SECOND)
-        self._topics: dict[str, list[Route]] = {}
+        self._topics: Remembered[list[Route]] = Remembered(TOPICS_BYTES)
         self._gathered: dict[str, _Gathered] = {}
         self._learnt: list[bytes] = [b""] * len(self._decoders)
         self.vehicles: set[str] = set()
@@ -153,19 +158,20 @@ class Intake:
     def _routes(self, topic: str) -> list[Route]:
         routes = self._topics.get(topic)
         if routes is None:
-            if len(self._topics) >= TOPICS_REMEMBERED:
-                self._topics.clear()
-            routes = self._topics[topic] = [
+            if len(topic) > LONGEST_TOPIC:
+                return []
+            routes = [
                 Route(number, read, {**fields, TOPIC: topic})
                 for number, template, read in self._readers
                 if (fields := template.match(topic)) is not None
             ]
+            self._topics.put(topic, routes, TOPIC_BYTES + 3 * len(topic))
         return routes
 
     def _gather(self, row: Row, arrival: int, latest: int | None) -> None:
         vehicle = row.vehicle
         if vehicle not in self.vehicles:
-            if len(self.vehicles) >= self._limits.most:
+            if len(self.vehicles) >= self._limits.max:
                 raise PayloadError("too_many_vehicles")
             self.vehicles.add(vehicle)
         if self._refuses(vehicle):

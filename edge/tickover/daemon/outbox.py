@@ -103,8 +103,9 @@ class Outbox:
         self._begin_again()
 
     def stored(self) -> None:
-        """New messages were committed."""
+        """New messages were committed, and others may have been dropped for want of room: rows are read anew."""
         self._more = True
+        self._rows.clear()
 
     def resend(self) -> None:
         """Delivered messages are to be sent again with the next commit: begin from the oldest."""
@@ -179,11 +180,11 @@ class Outbox:
             token = _Stored(row.n, row.topic)
             # The row stays pending in the store until the next commit has noted its delivery.
             if row.n in self._delivered or token in self._flight:
-                self._rows.popleft()
+                self._next_row()
                 continue
             if not self._has_room(row.topic):
                 return False
-            self._rows.popleft()
+            self._next_row()
             if self._allowed(row.topic):
                 self._send(token, row.topic, row.body, False)
                 return True
@@ -196,9 +197,10 @@ class Outbox:
             return False
         self._rows.extend(self._store.pending(self._cursor, room))
         self._more = len(self._rows) == room
-        if self._rows:
-            self._cursor = self._rows[-1].n
         return bool(self._rows)
+
+    def _next_row(self) -> None:
+        self._cursor = self._rows.popleft().n
 
     def published(self, event: Published) -> None:
         """The broker's answer to one publish."""
@@ -223,7 +225,8 @@ class Outbox:
             self._cleared.append(token.topic)
 
     def settle(self, change: Change) -> None:
-        """Add what was delivered to the next commit."""
+        """Add what was delivered, and is being delivered, to the next commit."""
+        change.in_flight = frozenset(token.n for token in self._flight if isinstance(token, _Stored))
         change.delivered += self._delivered
         change.forget += self._cleared
         self._delivered, self._cleared = [], []

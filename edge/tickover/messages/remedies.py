@@ -33,8 +33,10 @@ READINGS: Final = {
     "source",
     "too_large": "the payload is larger than 64 KiB; send fewer rows in one message",
     "too_many_rows": "too many rows in one message; send fewer",
-    "too_many_vehicles": "more vehicles than vehicles.most; raise it, or subscribe to fewer",
+    "too_many_vehicles": "more vehicles than vehicles.max; raise it, or subscribe to fewer",
     "sequence_gap": "Sparkplug messages are missing; the node is asked to send its births again",
+    "births_forgotten": "more Sparkplug births than are remembered (16 MiB): the nodes not heard for longest "
+    "are asked for theirs again; send fewer metrics, or let several daemons share the nodes",
     "unknown_alias": "no birth names this Sparkplug alias; the node is asked to send its births again",
     "unknown_signal": "no model has a signal of this name; harmless when others are known",
     "unknown_topic": "the topic matches no inputs.topic; correct inputs.topic, or subscribe to less",

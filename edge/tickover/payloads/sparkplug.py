@@ -7,6 +7,7 @@ properties, data sets, templates) are left out, and protobuf skips them.
 import math
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +15,8 @@ from google.protobuf.message import DecodeError
 
 from tickover.core.protobuf import BOOL, BYTES, DOUBLE, FLOAT, STRING, UINT32, UINT64, Field, message_class
 from tickover.payloads.base import MAX_BYTES, MAX_ROWS, Decoder, Input, PayloadError, Requests, Row, unless_all
-from tickover.payloads.sparkplug_nodes import MAX_SOURCES, Nodes, neighbour_topics
+from tickover.payloads.remembered import Remembered
+from tickover.payloads.sparkplug_nodes import Nodes, neighbour_topics
 from tickover.payloads.values import event_time, number_of, vehicle_name
 
 BIRTHS: Final = frozenset({"NBIRTH", "DBIRTH"})
@@ -26,6 +28,10 @@ NODE_DEATH: Final = "NDEATH"
 REBIRTH: Final = "Node Control/Rebirth"
 BOOLEAN: Final = 11
 """Sparkplug datatype Boolean."""
+BIRTHS_BYTES, BIRTH_BYTES = 16 * 2**20, 2**20
+"""Of the aliases of all births, and of one: about 100 metrics of 1,000 devices. The least used are forgotten."""
+METRIC_BYTES: Final = 150
+"""Of one alias in memory, beside its name."""
 MAX_METRICS: Final = 4096
 """The most metrics remembered of one birth."""
 SIGNED_BITS: Final = {1: 8, 2: 16, 3: 32, 4: 64}
@@ -76,7 +82,9 @@ class SparkplugB(Decoder):
             self.requests = Requests(spec.rebirth_s, rebirth_request)
             self.neighbours = neighbour_topics(spec.topic)
         self._nodes = Nodes(spec.topic, self.requests)
-        self._births: dict[str, dict[int, Known]] = {}
+        self._births: Remembered[dict[int, Known]] = Remembered(BIRTHS_BYTES, BIRTH_BYTES)
+        self._state: bytes | None = b""
+        """What `state` gives; None when a birth has changed it."""
 
     @classmethod
     def problem(cls, spec: Input, fields: tuple[str, ...]) -> str | None:
@@ -99,10 +107,10 @@ class SparkplugB(Decoder):
         if kind not in READ:
             return []
         source = f"{fields.get('group', '')}/{vehicle}/{fields.get('device', '')}"
-        if kind in BIRTHS:
-            self._learn(source, message)
+        if kind in BIRTHS and (forgotten := self._learn(source, message)):
+            counts["births_forgotten"] += forgotten
         unknown = counts["unknown_alias"]
-        rows = self._rows(vehicle, self._births.get(source, {}), message, counts)
+        rows = self._rows(vehicle, self._births.get(source) or {}, message, counts)
         if counts["unknown_alias"] > unknown:
             self._nodes.want(node)
         return rows
@@ -123,11 +131,11 @@ class SparkplugB(Decoder):
         named = ((_name(metric), number_of(_value(metric, metric.datatype))[0]) for metric in _parse(payload).metrics)
         return self._renamed(name for name, number in named if name and number == number and not _is_control(name))
 
-    def _learn(self, source: str, message: Any) -> None:
-        if source not in self._births and len(self._births) >= MAX_SOURCES:
-            raise PayloadError("too_many_vehicles")
+    def _learn(self, source: str, message: Any) -> int:
+        """Keep a birth's aliases; how many births were forgotten for want of room."""
         known = {m.alias: Known(_name(m), m.datatype) for m in message.metrics if m.HasField("alias") and m.name}
-        self._births[source] = known
+        self._state = None
+        return self._births.put(source, known, _size(source, known))
 
     def _rows(self, vehicle: str, known: dict[int, Known], message: Any, counts: Counter[str]) -> list[Row]:
         rows: dict[int | None, list[float]] = {}
@@ -166,14 +174,27 @@ class SparkplugB(Decoder):
 
     def state(self) -> bytes:
         """The aliases of all births."""
-        return msgspec.msgpack.encode(self._births)
+        if self._state is None:
+            self._state = msgspec.msgpack.encode(dict(self._births.items()))
+        return self._state
 
     def restore(self, state: bytes) -> None:
-        """Take the aliases back, so that a restart needs no rebirth."""
-        try:
-            self._births = msgspec.msgpack.decode(state, type=dict[str, dict[int, Known]]) if state else {}
-        except msgspec.DecodeError:
-            self._births = {}
+        """Take the aliases back, so that a restart needs no rebirth; as many as there is room for.
+
+        A state that grew before there was a bound is left out: its nodes are asked for their births.
+        """
+        births: dict[str, dict[int, Known]] = {}
+        if 0 < len(state) <= BIRTHS_BYTES:
+            with suppress(msgspec.DecodeError):
+                births = msgspec.msgpack.decode(state, type=dict[str, dict[int, Known]])
+        self._births, self._state = Remembered(BIRTHS_BYTES, BIRTH_BYTES), None if births else b""
+        for source, known in births.items():
+            self._births.put(source, known, _size(source, known))
+
+
+def _size(source: str, known: dict[int, Known]) -> int:
+    """Bytes of memory of a birth, about."""
+    return 2 * len(source) + sum(METRIC_BYTES + len(metric.name) for metric in known.values())
 
 
 def rebirth_request(time: int) -> bytes:

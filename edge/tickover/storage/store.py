@@ -66,6 +66,8 @@ class Change:
     forget_journal: bool = False
     messages: list[Message] = field(default_factory=list)
     delivered: list[int] = field(default_factory=list)
+    in_flight: frozenset[int] = frozenset()
+    """Messages that are being delivered: an outbox that overflows drops others."""
     retained: dict[str, bytes] = field(default_factory=dict)
     forget: list[str] = field(default_factory=list)
     meta: dict[str, bytes] = field(default_factory=dict)
@@ -174,7 +176,7 @@ class Store:
         for since, start in change.resend:
             db.execute(f"UPDATE outbox SET delivered = NULL WHERE {KEPT}", (since, len(start), start))
         if self.rows > self._bounds.rows or self.bytes > self._bounds.bytes:
-            self._evict(db)
+            self._evict(db, change.in_flight)
 
     def _insert(self, db: Connection, message: Message) -> None:
         key = crc(f"{message.id}{message.topic}{message.severity}", message.body)
@@ -191,7 +193,7 @@ class Store:
         self.rows -= len(gone)
         self.bytes -= sum(size for (size,) in gone)
 
-    def _evict(self, db: Connection) -> None:
+    def _evict(self, db: Connection, in_flight: frozenset[int]) -> None:
         """Delivered first, then the lowest severity, then the oldest; pending ones are counted in `dropped`."""
         rows = round(self._bounds.rows * (1 - EVICT_SHARE))
         size = round(self._bounds.bytes * (1 - EVICT_SHARE))
@@ -199,6 +201,8 @@ class Store:
         for n, delivered in db.execute(order).fetchall():
             if self.rows <= rows and self.bytes <= size:
                 break
+            if n in in_flight:  # dropped and counted, it would arrive all the same
+                continue
             self._delete(db, "n = ?", (n,))
             self.dropped += delivered is None
         put(db, "meta", "name", {META_DROPPED: str(self.dropped).encode()})

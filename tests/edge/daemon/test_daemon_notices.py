@@ -41,7 +41,7 @@ def test_many_late_readings_raise_and_clear_the_data_quality_alarm(
 def test_vehicles_beyond_the_most_are_counted_and_the_others_go_on(
     broker: Broker, watcher: Watcher, tmp_path: Path
 ) -> None:
-    with Daemon(tmp_path, broker.port, vehicles={"most": 2}):
+    with Daemon(tmp_path, broker.port, vehicles={"max": 2}):
         for name in ("t1", "t2", "t3"):
             sender = Truck(broker, name)
             sender.send(row(second) for second in range(10))
