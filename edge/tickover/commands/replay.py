@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tickover.report import Report
 
 BAD_ROWS_SHOWN: Final = 10
+SHOWN_TEXTS: Final = 3
 
 
 def _start_of(ctx: click.Context, param: click.Parameter, value: str | None) -> int:
@@ -249,6 +250,10 @@ def _summary(manifest: Manifest, pipeline: Pipeline, tally: Tally, logs: int) ->
         yield f"counted: {', '.join(whole)}"
     for column, name in enumerate(manifest.names):
         parts = [f"{counted[column]:,} {reason}" for reason, counted in sorted(by_signal.items()) if counted[column]]
+        texts = [(text, count) for (signal, text), count in tally.cells.most_common() if signal == name]
+        if texts:
+            shown = ", ".join(f"'{text}' {count:,}" for text, count in texts[:SHOWN_TEXTS])
+            parts.append(f"{sum(count for _, count in texts):,} cells without a number ({shown})")
         if parts:
             yield f"  {name}: {', '.join(parts)}"
     missing = by_signal.get("missing")

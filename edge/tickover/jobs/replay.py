@@ -26,7 +26,10 @@ PACED_S: Final = 0.2
 
 @dataclass(slots=True)
 class Tally:
-    """What a replay has seen so far. ``now``: the last tick's time, microseconds; ``log``: the one being read."""
+    """What a replay has seen so far. ``now``: the last tick's time, microseconds; ``log``: the one being read.
+
+    ``cells``: those that hold no number, by signal and text.
+    """
 
     ticks: int = 0
     trips: int = 0
@@ -35,6 +38,7 @@ class Tally:
     now: int | None = None
     log: Path | None = None
     rows: Counter[str] = field(default_factory=Counter)
+    cells: Counter[tuple[str, str]] = field(default_factory=Counter)
     _trip: dict[str, int] = field(default_factory=dict)
 
     def add(self, output: Output) -> None:
@@ -122,6 +126,7 @@ def _read(log: Path, source: Source, tally: Tally) -> Iterator[Readings]:
         strict=source.strict,
         counts=tally.rows,
         on_bad=source.on_bad,
+        cells=tally.cells,
     )
 
 

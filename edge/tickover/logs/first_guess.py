@@ -21,6 +21,7 @@ from tickover.logs.reading import column_texts
 
 NUMERIC_SHARE: Final = 0.9
 """A column is numeric when at least this share of its first cells is."""
+ENOUGH: Final = 8
 HALF: Final = 0.5
 FEW_TEXTS: Final = 3
 """Where more cells are texts, the column still is numeric when they are at most half of the cells and so few texts."""
@@ -165,7 +166,7 @@ class _Sheet:
         """Whether most cells are numbers; so is a column without any."""
         cells, reader = self.cells[column], self.reader(column)
         texts = [cell for cell in cells if reader.value(cell) is None]
-        few = len(texts) <= HALF * len(cells) and len(set(texts)) <= FEW_TEXTS
+        few = len(cells) >= ENOUGH and len(texts) <= HALF * len(cells) and len(set(texts)) <= FEW_TEXTS
         return len(texts) <= (1 - NUMERIC_SHARE) * len(cells) or few
 
     def kind(self, column: str) -> str | None:

@@ -184,7 +184,7 @@ FIGURES: Final = ("first", "last", "low", "median", "high", "interval_s", "refre
 def _figures(name: str, mapping: Mapping, seen: SignalStatistics) -> dict[str, Any]:
     """One signal, after scale and offset; None for what is not known. ``count`` and ``missing``: readings."""
     column = mapping.signals.get(name)
-    figures = {key: value if math.isfinite(value := getattr(seen, key)) else None for key in FIGURES}
+    figures = {key: float(f"{value:.7g}") if math.isfinite(value := getattr(seen, key)) else None for key in FIGURES}
     return {
         "name": name,
         "unit": column.unit if column else "",

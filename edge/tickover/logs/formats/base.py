@@ -101,7 +101,7 @@ class Job:
         self._count(signal, text)
 
     def _count(self, signal: str, text: str) -> int:
-        key = (signal, text.strip()[:SHOWN_CHARACTERS])
+        key = (signal, "".join(filter(str.isprintable, text.strip()[:SHOWN_CHARACTERS])))
         if key not in self.cells and len(self.cells) >= MAX_TEXTS:
             key = (signal, OTHERS)
         self.cells[key] += 1
