@@ -258,4 +258,4 @@ def _summary(manifest: Manifest, pipeline: Pipeline, tally: Tally, logs: int) ->
             yield f"  {name}: {', '.join(parts)}"
     missing = by_signal.get("missing")
     for name, share in unusable(manifest.names, missing, tally.ticks):
-        yield f"  {name}: no usable value in {share:.0%} of the ticks; that no episode is about it proves nothing"
+        yield f"  {name}: no usable value in {share:.0%} of the ticks: no all-clear for it"
