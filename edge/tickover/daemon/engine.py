@@ -31,6 +31,8 @@ logger: Final = logging.getLogger("tickover")
 
 EXPLAINED: Final = 100
 """The most reasons of refused messages that are logged with a message."""
+TOPIC_SHOWN: Final = 200
+"""Characters of its topic."""
 PAYLOAD_SHOWN: Final = 80
 """Bytes of a refused payload in the log."""
 NAMES_SHOWN: Final = 10
@@ -83,7 +85,7 @@ class Engine:
         refused = self.intake.take(message, self.synced)
         if refused and (refused, self.intake.advice) not in self._explained and len(self._explained) < EXPLAINED:
             self._explained.add((refused, self.intake.advice))
-            shown = fields(topic=message.topic, payload=message.payload[:PAYLOAD_SHOWN])
+            shown = fields(topic=message.topic[:TOPIC_SHOWN], payload=message.payload[:PAYLOAD_SHOWN])
             why = remedies.on_reading(refused, self.intake.advice)
             logger.warning("refused a message %s: %s (logged once for each input and reason)", shown, why)
 

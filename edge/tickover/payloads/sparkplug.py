@@ -29,8 +29,8 @@ REBIRTH: Final = "Node Control/Rebirth"
 BOOLEAN: Final = 11
 """Sparkplug datatype Boolean."""
 BIRTHS_BYTES, BIRTH_BYTES = 16 * 2**20, 2**20
-"""Of the aliases of all births, and of one: about 100 metrics of 1,000 devices. The least used are forgotten."""
-METRIC_BYTES: Final = 150
+"""Of the aliases of all births, and of one: about 60 metrics of 1,000 devices. The least used are forgotten."""
+METRIC_BYTES: Final = 250
 """Of one alias in memory, beside its name."""
 MAX_METRICS: Final = 4096
 """The most metrics remembered of one birth."""

@@ -57,6 +57,8 @@ TAKEN_OVER: Final = 0x8E
 """MQTT 5 reason code: another client connected with this client id."""
 FAILURE: Final = 0x80
 """Reason codes from here on are refusals."""
+LONGEST_TOPIC: Final = 1024
+"""Characters of a topic that a filter of ours can name; one that is longer is handed over cut, and fits none."""
 HEAD_BYTES: Final = 7
 """Of a PUBLISH, about: its type, three lengths, its packet identifier."""
 
@@ -361,7 +363,8 @@ class Link:
         if topic is None or (retain and topic not in self._session.retained):
             self._acknowledge(client, [token])
         else:
-            self._events.put(Received(topic, payload, now_us(), token, sender))
+            # Nobody reads a topic that is longer; whole, thousands of them that wait would be hundreds of megabytes.
+            self._events.put(Received(topic[: LONGEST_TOPIC + 1], payload, now_us(), token, sender))
 
     def _hand_over(self, client: FastClient, publishes: list[Publish], properties: dict[int, bytes]) -> None:
         senders = {place: sender_of(packed) for place, packed in properties.items()}
