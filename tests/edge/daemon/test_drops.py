@@ -76,6 +76,28 @@ def test_drops_after_a_sleep_raise_the_notice(folder: Path, caplog: pytest.LogCa
         assert one.notices() == [True, False, True], "15 of 6 rows"
 
 
+def test_health_says_which_signal_was_left_out_and_why(folder: Path) -> None:
+    with started(folder / "config.toml") as pair:
+        one = Driven(*pair)
+        bad = {"coolant": float("nan"), "rpm": 1e9, "speed": 39.0, "oil": 1.0}
+        one.send("t1", rows(0, 40) + [(START + 40, bad), (START + 41, bad)] + rows(42, 50))
+        one.daemon.health.publish()
+        turn_until_idle(one.daemon, one.link)
+        report = json.loads(one.link.of("/health")[-1])
+        assert report["dropped_by_signal"] == {
+            "coolant": {"not_finite": 2},
+            "oil": {"unknown_signal": 2},
+            "rpm": {"out_of_range": 2},
+        }
+        assert {reason: report["dropped"][reason] for reason in ("not_finite", "unknown_signal", "out_of_range")} == {
+            "not_finite": 2,
+            "unknown_signal": 2,
+            "out_of_range": 2,
+        }
+    with started(folder / "config.toml") as pair:
+        assert pair[0].health.report()["dropped_by_signal"] == {}, "the journal's readings were counted before"
+
+
 @pytest.mark.parametrize("command", ["reset", "out_of_service"])
 def test_counts_outlive_a_command(folder: Path, command: str) -> None:
     with started(folder / "config.toml") as pair:
