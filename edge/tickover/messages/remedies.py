@@ -33,6 +33,8 @@ READINGS: Final = {
     "source",
     "too_large": "the payload is larger than 64 KiB; send fewer rows in one message",
     "too_many_rows": "too many rows in one message; send fewer",
+    "too_many_values": "too many values in nested objects and lists of one message; send fewer, or name the object "
+    "that holds the signals under inputs.values",
     "too_many_vehicles": "more vehicles than vehicles.max; raise it, or subscribe to fewer",
     "sequence_gap": "Sparkplug messages are missing; the node is asked to send its births again",
     "births_forgotten": "more Sparkplug births than are remembered (16 MiB): the nodes not heard for longest "

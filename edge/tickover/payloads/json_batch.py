@@ -8,7 +8,6 @@ from tickover.payloads.base import FORMAT_KEYS, MAX_ROWS, PayloadError, Row, unl
 from tickover.payloads.json_object import JsonDecoder
 from tickover.payloads.paths import MISSING
 from tickover.payloads.paths import Path as PayloadPath
-from tickover.payloads.strict_json import parse_json
 
 
 class JsonBatch(JsonDecoder):
@@ -22,7 +21,7 @@ class JsonBatch(JsonDecoder):
 
     def decode(self, fields: Mapping[str, str], payload: bytes, counts: Counter[str]) -> list[Row]:
         """The rows that can be read."""
-        whole = parse_json(payload)
+        whole = self._parsed(payload)
         items = self._items(whole)
         if self._name_path is not None and self._values_path is None:
             return self._pairs(fields, items, (whole,), counts)
@@ -30,7 +29,7 @@ class JsonBatch(JsonDecoder):
 
     def names(self, fields: Mapping[str, str], payload: bytes) -> list[str]:
         """The keys with a number, of all objects."""
-        return self._names(fields, self._items(parse_json(payload)))
+        return self._names(fields, self._items(self._parsed(payload)))
 
     def _items(self, whole: Any) -> list[Any]:
         items = whole

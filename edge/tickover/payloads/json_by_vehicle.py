@@ -7,7 +7,6 @@ from typing import Any
 from tickover.payloads.base import MAX_ROWS, Input, PayloadError, Row
 from tickover.payloads.json_batch import JsonBatch
 from tickover.payloads.paths import Path
-from tickover.payloads.strict_json import parse_json
 
 
 class JsonByVehicle(JsonBatch):
@@ -27,7 +26,7 @@ class JsonByVehicle(JsonBatch):
 
     def decode(self, fields: Mapping[str, str], payload: bytes, counts: Counter[str]) -> list[Row]:
         """The rows that can be read."""
-        whole = parse_json(payload)
+        whole = self._parsed(payload)
         rows = [({**fields, "vehicle": vehicle}, row) for vehicle, row in self._by_vehicle(whole)]
         if len(rows) > MAX_ROWS:
             raise PayloadError("too_many_rows")
@@ -35,7 +34,7 @@ class JsonByVehicle(JsonBatch):
 
     def names(self, fields: Mapping[str, str], payload: bytes) -> list[str]:
         """The keys with a number, of all vehicles."""
-        return self._names(fields, [row for _, row in self._by_vehicle(parse_json(payload))])
+        return self._names(fields, [row for _, row in self._by_vehicle(self._parsed(payload))])
 
     def _by_vehicle(self, whole: Any) -> Iterator[tuple[str, Any]]:
         vehicles = whole if self._spec.rows is None else Path(self._spec.rows).find(whole)

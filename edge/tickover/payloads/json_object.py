@@ -11,6 +11,8 @@ from tickover.payloads.strict_json import parse_json
 from tickover.payloads.topic_template import TopicTemplate
 from tickover.payloads.values import FLOAT32_MAX, NO_NUMBER, event_time, number_of, vehicle_name
 
+MAX_INNER: Final = 4096
+"""The most values in nested objects and lists of one message."""
 MAX_PREFIXES: Final = 256
 """The most names in a topic's ``{signal}`` whose columns are remembered."""
 
@@ -33,6 +35,18 @@ class JsonDecoder(Decoder):
         self._is_prefixed = "signal" in TopicTemplate(spec.topic).fields
         self._expressions = [(path, ours) for name, ours in spec.signals.items() if (path := Path(name)).is_expression]
         self._by_prefix: dict[str, dict[str, int]] = {"": self._columns}
+        self._inner_left = MAX_INNER
+
+    def _parsed(self, payload: bytes) -> Any:
+        """The payload's value; the budget of nested values begins anew."""
+        self._inner_left = MAX_INNER
+        return parse_json(payload)
+
+    def _count_inner(self) -> None:
+        """Count one nested value: names are made for each, so that many cost more than their bytes."""
+        self._inner_left -= 1
+        if self._inner_left < 0:
+            raise PayloadError("too_many_values", f"more than {MAX_INNER} values in nested objects and lists")
 
     # ---- rows
 
@@ -94,6 +108,7 @@ class JsonDecoder(Decoder):
         """A name without a column of its own: its value may be an object, or a list, of signals. True: one is known."""
         known = False
         for inner, leaf in _leaves(name, value, self._spec.value, columns):
+            self._count_inner()
             column = columns.get(inner)
             if column is not None:
                 values[column] = self._number(inner, leaf, counts)
@@ -202,6 +217,7 @@ class JsonDecoder(Decoder):
                 names.update(dict.fromkeys(self._named(signals if type(signals) is list else [signals])))
             elif type(signals) is dict:
                 for name, leaf in _leaves("", signals, self._spec.value, self._renames):
+                    self._count_inner()
                     if _is_number(leaf) and name.split(".")[0] not in self._about and name not in self._about:
                         names[f"{prefix}.{name}" if prefix and name not in self._renames else name] = None
                 found = (path.text for path, _ in self._expressions if _is_number(path.find(signals)))
@@ -223,12 +239,12 @@ class JsonObject(JsonDecoder):
 
     def decode(self, fields: Mapping[str, str], payload: bytes, counts: Counter[str]) -> list[Row]:
         """One row; several when ``name`` is set and the signals have times of their own."""
-        item = parse_json(payload)
+        item = self._parsed(payload)
         return self._rows(fields, item, item, counts)
 
     def names(self, fields: Mapping[str, str], payload: bytes) -> list[str]:
         """The object's keys with a number."""
-        return self._names(fields, [parse_json(payload)])
+        return self._names(fields, [self._parsed(payload)])
 
 
 def _leaves(name: str, value: Any, number: str, known: Mapping[str, object]) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from tickover.payloads.base import Row
 from tickover.payloads.json_object import JsonDecoder
-from tickover.payloads.strict_json import parse_json
 
 MANUFACTURER: Final = bytes.fromhex("ff990405")
 """An advertisement's field of manufacturer data, Ruuvi's number, and the data format."""
@@ -25,12 +24,12 @@ class Ruuvi(JsonDecoder):
 
     def decode(self, fields: Mapping[str, str], payload: bytes, counts: Counter[str]) -> list[Row]:
         """One row."""
-        item = _opened(parse_json(payload))
+        item = _opened(self._parsed(payload))
         return self._rows(fields, item, item, counts)
 
     def names(self, fields: Mapping[str, str], payload: bytes) -> list[str]:
         """The quantities of the tag."""
-        return self._names(fields, [_opened(parse_json(payload))])
+        return self._names(fields, [_opened(self._parsed(payload))])
 
 
 def _opened(item: Any) -> Any:

@@ -80,7 +80,7 @@ def test_health_says_which_signal_was_left_out_and_why(folder: Path) -> None:
     with started(folder / "config.toml") as pair:
         one = Driven(*pair)
         bad = {"coolant": float("nan"), "rpm": 1e9, "speed": 39.0, "oil": 1.0}
-        one.send("t1", rows(0, 40) + [(START + 40, bad), (START + 41, bad)] + rows(42, 50))
+        one.send("t1", [*rows(0, 40), (START + 40, bad), (START + 41, bad), *rows(42, 50)])
         one.daemon.health.publish()
         turn_until_idle(one.daemon, one.link)
         report = json.loads(one.link.of("/health")[-1])

@@ -73,6 +73,17 @@ def test_nested_objects_and_lists_are_signals() -> None:
     assert values(row) == {"rpm": 1, "engine.oil.temp": 90, "cell[1]": 4.0}
 
 
+def test_nested_values_are_bounded_in_number_and_their_names_in_length() -> None:
+    with pytest.raises(PayloadError, match="too_many_values"):
+        read({"rpm": 1, "x": [[1] * 100] * 100})
+    counts: Counter[str] = Counter()
+    assert len(read([{"rpm": 1, "x": [1] * 2000}] * 4, format="json_batch", counts=counts)) == 2
+    assert counts["too_many_values"] == 2, "the bound is the message's"
+    counts.clear()
+    (row,) = read({"rpm": 1, "k" * 20_000: {"a": {"b": 1}}}, counts=counts)
+    assert (values(row), counts) == ({"rpm": 1}, {"unknown_signal": 1})
+
+
 def test_every_place_may_be_a_path() -> None:
     body = {"meta": {"id": "v7", "at": {"ms": T * 1000}}, "d": {"obd": {"N": {"v": 812}, "deep": {"x": [5, 6]}}}}
     (row,) = read(
