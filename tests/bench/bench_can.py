@@ -94,3 +94,7 @@ def peak_kb(path: Path) -> int:
     folders = [str(Path(__file__).parent)]
     done = subprocess.run([sys.executable, "-c", PEAK, str(path), *folders], check=True, capture_output=True, text=True)
     return int(done.stdout.split()[1])
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__, "-m", "bench", "-s", "-q", "-p", "no:cacheprovider"]))

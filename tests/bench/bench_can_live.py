@@ -64,3 +64,7 @@ def test_a_full_bus_costs_a_quarter_of_a_core_at_most_and_loses_nothing() -> Non
     assert listener.dropped == 0
     assert share <= MAX_SHARE
     assert growth < 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__, "-m", "bench", "-s", "-q", "-p", "no:cacheprovider"]))
