@@ -20,6 +20,7 @@ from tickover.commands.ui.options import (
 )
 from tickover.commands.ui.terminal import INTERRUPTED, CtrlC, Progress
 from tickover.commands.ui.words import many
+from tickover.core.arrivals import DEFAULT_WINDOW
 from tickover.core.coverage import gaps, unusable
 from tickover.core.manifest import Manifest
 from tickover.core.pipeline import Output, Pipeline
@@ -135,7 +136,7 @@ def replay(
     mapping = mapping_for(detector.manifest, map_file, **bus)
     for gap in gaps(detector.manifest):
         click.echo(f"{model}: {gap}", err=True)
-    pipeline = Pipeline(detector, _settings(mapping, detector.manifest, map_file))
+    pipeline = Pipeline(detector, _settings(mapping, detector.manifest, map_file), window=DEFAULT_WINDOW)
     if state and state.exists():
         load_state(pipeline, state)
     relative = [log_is_relative(log, mapping) for log in logs]  # reads every header, so that a bad one stops at once

@@ -106,7 +106,11 @@ class _Job:
 
 
 class Pipeline:
-    """Runs one model over many vehicles' readings."""
+    """Runs one model over many vehicles' readings.
+
+    ``sensors_of``: the signals whose sensors are reported on; None: all of the model's. ``window``: how long a reading
+    that comes again is known, microseconds; 0 when somebody else takes care of it.
+    """
 
     def __init__(
         self,
@@ -114,9 +118,9 @@ class Pipeline:
         settings: Settings | None = None,
         name: str = "anomaly",
         sensors_of: Collection[str] | None = None,
+        window: int = 0,
     ) -> None:
-        """``sensors_of``: the signals whose sensors are reported on; None: all of the model's."""
-        self._detector, self._name, self._sensors_of = detector, name, sensors_of
+        self._detector, self._name, self._sensors_of, self._window = detector, name, sensors_of, window
         self._settings = settings or Settings()
         self._settings.check(detector.manifest)
         self._policy = self._settings.policy(detector.manifest)
@@ -275,7 +279,7 @@ class Pipeline:
             sensitivity=sensitivity,
             signals=self._sensors_of,
         )
-        ticks = ticking.Ticks.of(vehicle, manifest)
+        ticks = ticking.Ticks.of(vehicle, manifest, self._window)
         # All vehicles count into one: counts of their own would be lost when a vehicle is forgotten.
         ticks.counts, ticks.signal_counts = self._counts, self._signal_counts
         return _Vehicle(ticks, watch, self._detector.new_state())

@@ -16,8 +16,9 @@ The rules, for one vehicle. They define the result reading by reading; how readi
 - *Gap*: the time between the last reading of one tick and the first of the next that has any. Up to ``gap_limit``
   its empty ticks are emitted, together with the tick that ends it. A longer gap has no ticks and starts a new
   trip: holds are forgotten.
-- *Clock*: a reading more than ``gap_limit`` (or ``lateness``, if that is longer) behind the watermark means that the
-  clock was put back (``clock_back``): open ticks close, the watermark starts again there, a new trip begins.
+- *Clock*: a reading more than ``gap_limit`` (or ``lateness``, if that is longer) behind the watermark is held until it
+  is known whether the clock was put back (``clock_back``: open ticks close, the watermark starts again there, a new trip
+  begins) or the reading is ``late``; `tickover.core.arrivals` has the rule. There, too, ``repeated`` readings are told.
 - Memory is bounded: at most ``MAX_OPEN_VALUES / F`` times wait in open ticks; readings of further times are dropped
   (``overflow``). A time beyond +-``MAX_TIME`` is dropped (``bad_time``).
 """
@@ -30,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickover.core import windows
+from tickover.core.arrivals import MAX_TIME, Arrivals, possible, readings_in
 from tickover.core.manifest import Manifest, Signal
 from tickover.core.open_rows import OpenRows
 from tickover.core.outside import OutsideReadings
@@ -45,8 +47,6 @@ from tickover.errors import StateError
 
 MAX_OPEN_VALUES: Final = 2**20
 """Values that may wait in one vehicle's open ticks: 8 MiB."""
-MAX_TIME: Final = 60_000_000_000 * SECOND
-"""Largest |event time|: the years 69 to 3871. What ISO 8601 can write, and sums and differences fit 64 bits."""
 NO_TICK: Final = -(2**62)
 """Smaller than every tick number."""
 
@@ -69,21 +69,32 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     outside_tick: bytes = b""
     outside_low: bytes = b""
     outside_high: bytes = b""
+    arrivals: bytes = b""
+    seen: dict[int, bytes] = {}
 
 
 class Ticks:
     """One vehicle's readings to ticks; the module's docstring has the rules.
 
-    ``period``, ``gap_limit`` and ``lateness`` in microseconds. ``counts`` holds readings dropped or repaired, by
+    ``period``, ``gap_limit``, ``lateness`` and ``window`` (how long a repeat is known; 0: not) in microseconds.
+    ``counts`` holds readings dropped or repaired, by
     reason; ``signal_counts`` the same by reason and signal, int64 ``[F]``, plus ``missing`` values in ticks.
     """
 
-    def __init__(self, vehicle: str, signals: tuple[Signal, ...], period: int, gap_limit: int, lateness: int) -> None:
+    def __init__(
+        self,
+        vehicle: str,
+        signals: tuple[Signal, ...],
+        period: int,
+        gap_limit: int,
+        lateness: int,
+        window: int = 0,
+    ) -> None:
         self.vehicle = vehicle
         self.names = tuple(signal.name for signal in signals)
         self.period, self.gap_limit, self.lateness = period, gap_limit, lateness
         # Within the lateness a reading is only late; a clock that was put back must be behind by more than that.
-        self._back = max(gap_limit, lateness)
+        self._arrivals = Arrivals(len(signals), max(gap_limit, lateness), self._count, window)
         self.counts: Counter[str] = Counter()
         self.signal_counts: dict[str, windows.IndexArray] = {}
         # Values become float32 for the graph; beyond its range they would turn into infinity there.
@@ -102,10 +113,10 @@ class Ticks:
         self._begin()
 
     @classmethod
-    def of(cls, vehicle: str, manifest: Manifest) -> "Ticks":
+    def of(cls, vehicle: str, manifest: Manifest, window: int = 0) -> "Ticks":
         """Ticks as a model's manifest wants them."""
         gap, late = round(manifest.gap_limit_s * SECOND), round(manifest.lateness_s * SECOND)
-        return cls(vehicle, manifest.signals, manifest.period, gap, late)
+        return cls(vehicle, manifest.signals, manifest.period, gap, late, window)
 
     @property
     def watermark(self) -> int | None:
@@ -119,31 +130,34 @@ class Ticks:
 
     def add(self, block: Readings) -> TickBlock:
         """Take readings in order of arrival; the ticks that they close, possibly none."""
-        rows = self._checked(*self._arranged(block))
+        time, values = possible(*self._arranged(block), self._count)
         parts: list[TickBlock] = []
+        if not len(time):
+            return self._nothing
         # Only now, not in `restart`: until a reading comes, open ticks close as ever, when time advances.
-        if self._restart and len(rows.time):
+        if self._restart:
+            self._arrivals.begin()
             parts.append(self._start_anew())
-        # Rows are taken up to the first that puts the clock back; after it the watermark is another, so what is back
-        # must be asked again of the rest.
-        while len(rows.time):
-            upto = until_put_back(self._watermark, rows.time, self._back)
-            if upto:
-                parts += self._take(rows.part(0, upto))
-                rows = rows.part(upto, len(rows.time))
-            else:
+        for step in self._arrivals.add(time, values):
+            if step.anew:
                 self.counts["clock_back"] += 1
                 parts.append(self._start_anew())
+            parts += self._take(self._checked(step.time, step.values))
         return self._joined(parts)
 
     def advance(self, time: int) -> TickBlock:
         """Say that event time has reached ``time`` without a reading; the ticks that this closes."""
         time = min(max(time, -MAX_TIME), MAX_TIME)
+        self._arrivals.advance(time)
         self._move_watermark(time)
         return self._close(self._closed)
 
     def flush(self) -> TickBlock:
         """Close every tick that holds a reading, as at the end of a log."""
+        self._arrivals.give_up()
+        return self._close_all()
+
+    def _close_all(self) -> TickBlock:
         if len(self._open):
             self._closed = max(self._closed, self._open.last_tick + 1)
         return self._close(self._closed)
@@ -173,6 +187,8 @@ class Ticks:
                 outside_tick=outside_tick.astype("<i8").tobytes(),
                 outside_low=outside_low.astype("<f8").tobytes(),
                 outside_high=outside_high.astype("<f8").tobytes(),
+                arrivals=b"" if self._arrivals.is_plain else self._arrivals.state(),
+                seen={number: self._arrivals.seen.page(number) for number in self._arrivals.seen.pages},
             )
         )
 
@@ -205,6 +221,10 @@ class Ticks:
         self._grid.held_time, self._grid.held_value = held_time, held_value
         self._open.hold(time, values)
         self._outside.hold(outside, lowest, highest)
+        self._arrivals.begin()
+        if saved.arrivals:
+            self._arrivals.restore(saved.arrivals, saved.seen.get)
+        self._arrivals.newest = saved.watermark
 
     def _begin(self) -> None:
         """Forget clock, holds and open readings; the next reading starts a trip."""
@@ -237,12 +257,8 @@ class Ticks:
         return block.time, values
 
     def _checked(self, time: TimeArray, values: DoubleArray) -> "_Rows":
-        """Drop impossible times; make implausible values missing, keeping their row as a sign of life."""
+        """Make implausible values missing, keeping their row as a sign of life."""
         # Each walk over the values that cannot find anything is left out: most blocks have nothing to refuse.
-        if len(time) and (time.max() > MAX_TIME or time.min() < -MAX_TIME):
-            good = (time <= MAX_TIME) & (time >= -MAX_TIME)
-            self._count("bad_time", _readings(values[~good]))
-            time, values = time[good], values[good]
         missing = np.isnan(values)
         alive: npt.NDArray[np.bool_] = (
             np.logical_not(missing.all(axis=1)) if missing.any() else np.ones(len(time), bool)
@@ -257,7 +273,7 @@ class Ticks:
         return _Rows(time, values, alive)
 
     def _start_anew(self) -> TickBlock:
-        closed = self.flush()
+        closed = self._close_all()
         self._begin()
         return closed
 
@@ -285,10 +301,10 @@ class Ticks:
         """One row, no room: it may only add to a time that is already open."""
         self._move_watermark(int(row.time[0]))
         if int(row.time[0]) // self.period < self._closed:
-            self._count("late", _readings(row.values))
+            self._count("late", readings_in(row.values))
             return
         if not self._open.join(row.time, row.values):
-            self._count("overflow", _readings(row.values))
+            self._count("overflow", readings_in(row.values))
         elif row.outside is not None:
             self._outside.add(row.time // self.period, row.outside)
 
@@ -317,7 +333,7 @@ class Ticks:
     def _drop_late(self, rows: "_Rows", late: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Count late readings; which rows to keep."""
         if late.any():
-            self._count("late", _readings(rows.values[late]))
+            self._count("late", readings_in(rows.values[late]))
         return rows.alive & ~late
 
     def _move_watermark(self, time: int) -> None:
@@ -361,26 +377,9 @@ class _Rows(NamedTuple):
         return _Rows(self.time[rows], self.values[rows], self.alive[rows], outside)
 
 
-def _readings(values: DoubleArray) -> windows.IndexArray:
-    """Readings per signal in rows [N, F]."""
-    counted: windows.IndexArray = np.count_nonzero(~np.isnan(values), axis=0)
-    return counted
-
-
 def back_limit(manifest: Manifest) -> int:
     """A reading further behind the newest than this (microseconds) means that the clock was put back."""
     return round(max(manifest.gap_limit_s, manifest.lateness_s) * SECOND)
-
-
-def until_put_back(newest: int | None, time: TimeArray, limit: int) -> int:
-    """How many of the times ``[N]``, in order of arrival after ``newest``, come before the clock is put back by more
-    than ``limit``; all, usually."""
-    start = time[0] if newest is None else newest
-    if time[0] >= start and windows.in_order(time):
-        return len(time)
-    before = np.maximum.accumulate(np.concatenate([[start], time[:-1]]))
-    back = np.flatnonzero(before - time > limit)
-    return int(back[0]) if len(back) else len(time)
 
 
 def join(parts: list[TickBlock]) -> TickBlock | None:

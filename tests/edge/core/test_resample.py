@@ -5,9 +5,11 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from oracle_arrivals import ArrivalsOracle
+from tickover.core import arrivals, seen
 from tickover.core.manifest import Signal
 from tickover.core.resample import MAX_OPEN_VALUES, Ticks
 from tickover.core.values import Readings, TickBlock
@@ -25,8 +27,9 @@ NAMES = tuple(signal.name for signal in SIGNALS)
 class Oracle:
     """The rules of ``tickover.core.resample``, reading by reading."""
 
-    def __init__(self):
+    def __init__(self, window=0):
         self.out, self.counts, self.trip = [], Counter(), -1
+        self.arrivals = ArrivalsOracle(max(GAP, LATENESS), window)
         self.begin()
 
     def begin(self):
@@ -35,10 +38,16 @@ class Oracle:
         self.outside = defaultdict(list)
 
     def row(self, time, cells):
-        if self.watermark is not None and self.watermark - time > max(GAP, LATENESS):
-            self.counts["clock_back"] += 1
-            self.flush()
-            self.begin()
+        self.arrivals.row(time, [cells.get(name, math.nan) for name in NAMES])
+        for time, values, anew in self.arrivals.out:
+            if anew:
+                self.counts["clock_back"] += 1
+                self.close_all()
+                self.begin()
+            self.take(time, dict(zip(NAMES, values, strict=True)))
+        self.arrivals.out.clear()
+
+    def take(self, time, cells):
         late = time // PERIOD < self.closed
         cells = {name: value for name, value in cells.items() if not math.isnan(value)}
         if cells and not late:
@@ -72,6 +81,11 @@ class Oracle:
         self.close()
 
     def flush(self):
+        self.arrivals.give_up()
+        self.counts += self.arrivals.counts
+        self.close_all()
+
+    def close_all(self):
         if self.open:
             self.closed = max(self.closed, max(self.open) // PERIOD + 1)
         self.close()
@@ -143,27 +157,27 @@ def block_of(rows) -> Readings:
     return Readings("truck", NAMES, times, values)
 
 
-def new_ticks() -> Ticks:
-    return Ticks("truck", SIGNALS, PERIOD, GAP, LATENESS)
+def new_ticks(window: int = 0) -> Ticks:
+    return Ticks("truck", SIGNALS, PERIOD, GAP, LATENESS, window)
 
 
-def run(rows, sizes=None, resume=False):
+def run(rows, sizes=None, resume=False, window=0):
     """Ticks of rows cut into blocks, optionally through saved state after every block; and the counts."""
-    ticks, out, counts, at = new_ticks(), [], Counter(), 0
+    ticks, out, counts, at = new_ticks(window), [], Counter(), 0
     for size in sizes or [len(rows)]:
         out += with_outside(ticks.add(block_of(rows[at : at + size])))
         at += size
         if resume:
             saved = ticks.state()
             counts += ticks.counts
-            ticks = new_ticks()
+            ticks = new_ticks(window)
             ticks.restore(saved)
     out += with_outside(ticks.flush())
     return out, counts + ticks.counts
 
 
-def oracle(rows):
-    slow = Oracle()
+def oracle(rows, window=0):
+    slow = Oracle(window)
     for time, cells in rows:
         slow.row(time, cells)
     slow.flush()
@@ -187,6 +201,23 @@ def streams(draw):
 
 
 @st.composite
+def drained(draw):
+    """Rows each 10 us, pieces of an older store between them, and pieces of what was sent before once more."""
+    time, sent = draw(st.integers(-500, 500)), []
+    for kind, count in draw(st.lists(st.tuples(st.sampled_from("nnnors"), st.integers(1, 30)), min_size=1, max_size=8)):
+        back = draw(st.sampled_from([300, 800, 3000]))
+        if kind == "r" and sent:
+            first = draw(st.integers(0, len(sent) - 1))
+            sent += sent[first : first + 2 * count]
+            continue
+        time -= back if kind == "s" else 0
+        start = time - back if kind == "o" else time
+        sent += [(start + 10 * row, {"a": float(start % 7 + row % 3)}) for row in range(count)]
+        time += 10 * count if kind != "o" else 0
+    return sent
+
+
+@st.composite
 def cuts(draw, rows):
     """Block sizes that add up to the rows."""
     sizes, left = [], len(rows)
@@ -196,26 +227,39 @@ def cuts(draw, rows):
     return sizes
 
 
-@given(streams())
-@settings(max_examples=400, deadline=None)
-def test_blocks_equal_the_slow_oracle(rows):
-    found, counts = run(rows)
-    expected, wanted = oracle(rows)
+@pytest.fixture(autouse=True)
+def small_numbers(monkeypatch):
+    """So that a few rows are enough for every rule of `tickover.core.arrivals`."""
+    for module, numbers in ((arrivals, {"BACK_ROWS": 3, "BACK_SPAN": 40, "DOUBT": 2, "DOUBT_ENDS": 2000, "AT_ONCE": 7,
+          "MAX_HELD_VALUES": 30}),
+                            (seen, {"PAGE": 1, "BUCKET": 15, "BUCKETS": 100})):
+        for name, number in numbers.items():
+            monkeypatch.setattr(module, name, number)
+
+
+WINDOWS = st.sampled_from([0, 300, 900])
+
+
+@given(st.one_of(streams(), drained()), WINDOWS)
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_blocks_equal_the_slow_oracle(rows, window):
+    found, counts = run(rows, window=window)
+    expected, wanted = oracle(rows, window)
     same(found, expected)
     assert {k: v for k, v in counts.items() if k != "missing" and v} == wanted
 
 
-@given(st.data(), streams(), st.booleans())
-@settings(max_examples=300, deadline=None)
-def test_block_sizes_and_saved_state_change_nothing(data, rows, resume):
-    whole, counts = run(rows)
-    parts, counted = run(rows, data.draw(cuts(rows)), resume)
+@given(st.data(), st.one_of(streams(), drained()), st.booleans(), WINDOWS)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_block_sizes_and_saved_state_change_nothing(data, rows, resume, window):
+    whole, counts = run(rows, window=window)
+    parts, counted = run(rows, data.draw(cuts(rows)), resume, window)
     np.testing.assert_equal(parts, whole)
     assert +counted == +counts
 
 
 @given(st.data(), st.lists(st.tuples(st.integers(0, 35), CELLS), min_size=1, max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_order_of_arrival_inside_the_lateness_window_does_not_matter(data, steps):
     time, rows = 0, []
     for step, cells in steps:
@@ -230,7 +274,7 @@ def test_order_of_arrival_inside_the_lateness_window_does_not_matter(data, steps
 
 
 @given(st.data(), streams())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_readings_delivered_twice_are_counted_and_change_nothing(data, rows):
     rows = sorted(rows, key=lambda row: row[0])
     twice = [row for row in rows for _ in range(data.draw(st.integers(1, 2)))]

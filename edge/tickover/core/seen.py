@@ -1,0 +1,213 @@
+"""What was taken already: readings that come again are told by their exact time and a digest of their values.
+
+A broker that lost its newest writes, and a gateway after a reconnect, deliver again what was taken long ago. Two
+memories know it, both bounded:
+
+- *Near*: the key of every row of the last ``window`` of event time, 8 bytes each, in pages of ``PAGE`` keys. A page is
+  forgotten when all its rows are older than the window, or when there are more than ``MAX_PAGES``: the oldest goes.
+- *Far*: of each ``BUCKET`` of event time the smallest key, 4 bytes, for the last ``BUCKETS`` of them. It knows no single
+  row, but whether a minute of rows was here before.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tickover.core.values import SECOND, DoubleArray, TimeArray
+
+PAGE: Final = 512
+"""Keys stored together: 4 KiB."""
+MAX_PAGES: Final = 480
+"""All pages of a vehicle: 1.9 MiB, 68 hours of one row a second."""
+BUCKET: Final = 30 * SECOND
+"""Of this much event time the far memory keeps one key: a minute of rows always holds a whole one."""
+BUCKETS: Final = 960
+"""Eight hours, 3.8 KiB."""
+
+KeyArray = npt.NDArray[np.uint64]
+Page = Callable[[int], bytes | None]
+"""The bytes of a full page by its number; None when they are lost."""
+_EMPTY: Final = np.uint32(2**32 - 1)
+_SEED: Final = 0x7C15
+_LOWER_HALF: Final = np.uint64(32)
+_MULTIPLIER: Final = np.uint64(0xD6E8FEB86659FD93)
+"""Odd and without a pattern (Mix13, David Stafford, 2011, gives such multipliers for 64-bit finalisers)."""
+
+
+def keys_of(time: TimeArray, values: DoubleArray) -> KeyArray:
+    """A 64-bit key of each row's exact time and values, ``[N]`` and ``[N, F]``; all NaN are one value."""
+    # Multilinear: each cell times an odd number of its column. The bits of a double differ mostly in its upper half,
+    # which a product alone would push out of 64 bits: so halves are mixed before and after.
+    cells = np.empty((len(time), values.shape[1] + 1), np.uint64)
+    cells[:, 0] = time.view(np.uint64)
+    cells[:, 1:] = np.where(np.isnan(values), np.nan, values + 0.0).view(np.uint64)
+    cells ^= cells >> _LOWER_HALF
+    keys: KeyArray = np.sum(cells * _factors(cells.shape[1]), axis=1, dtype=np.uint64)
+    keys ^= keys >> _LOWER_HALF
+    keys *= _MULTIPLIER
+    return keys ^ (keys >> _LOWER_HALF)
+
+
+def _factors(width: int) -> KeyArray:
+    if width not in _FACTORS:
+        _FACTORS[width] = np.random.default_rng(_SEED).integers(2**63, 2**64, width, np.uint64) | np.uint64(1)
+    return _FACTORS[width]
+
+
+_FACTORS: Final[dict[int, KeyArray]] = {}
+"""By width; the same in every run, as keys are stored."""
+
+
+@dataclass(slots=True)
+class _Full:
+    """A page that takes no more; ``first`` and ``last``: its smallest and largest time."""
+
+    number: int
+    first: int
+    last: int
+    keys: KeyArray
+
+
+class _State(msgspec.Struct, frozen=True, array_like=True):
+    """``full``: number, first and last of each full page; keys as little-endian bytes."""
+
+    number: int
+    full: list[tuple[int, int, int]]
+    first: int
+    last: int
+    keys: bytes
+    top: int
+    far: bytes
+
+
+@dataclass(slots=True)
+class Seen:
+    """One vehicle's memory; ``window`` in microseconds, 0 remembers nothing.
+
+    ``fresh`` are the numbers of full pages that are not stored yet.
+    """
+
+    window: int
+    fresh: set[int] = field(default_factory=set)
+    _number: int = 0
+    _full: deque[_Full] = field(default_factory=deque)
+    _open: KeyArray | None = None
+    _used: int = 0
+    _first: int = 0
+    _last: int = 0
+    _top: int = 0
+    _far: npt.NDArray[np.uint32] | None = None
+
+    def add(self, time: TimeArray, keys: KeyArray) -> None:
+        """Remember rows, in order of arrival."""
+        while len(keys):
+            room = PAGE - self._used
+            now, part = time[:room], keys[:room]
+            low, high = int(now.min()), int(now.max())
+            self._first = min(self._first, low) if self._used else low
+            self._last = max(self._last, high) if self._used else high
+            self._append(part)
+            self._remember_far(now, part)
+            time, keys = time[room:], keys[room:]
+
+    def known(self, time: TimeArray, keys: KeyArray, newest: int) -> npt.NDArray[np.bool_]:
+        """Which rows are in the near memory; ``newest`` is the largest time taken before them."""
+        low, high = int(time.min()), int(time.max())
+        found = np.zeros(len(keys), np.bool_)
+        for page in self._full:
+            # A page too old by `newest` may still be here: when it is dropped depends on how rows come in blocks.
+            if page.first <= high and page.last >= max(low, newest - self.window):
+                found |= np.isin(keys, page.keys)
+        if self._used and self._first <= high and self._last >= max(low, newest - self.window):
+            found |= np.isin(keys, self._open_page())
+        return found
+
+    def was_here(self, time: TimeArray, keys: KeyArray) -> bool:
+        """Whether the rows of any whole bucket between the first and the last of these times are those of before."""
+        if self._far is None:
+            return False
+        bucket = time // BUCKET
+        inside = (bucket > bucket.min()) & (bucket < bucket.max())
+        for number in np.unique(bucket[inside]).tolist():
+            if self._top - BUCKETS < number <= self._top:
+                smallest = (keys[bucket == number] >> _LOWER_HALF).min()
+                if self._far[number % BUCKETS] == smallest != _EMPTY:
+                    return True
+        return False
+
+    def forget(self, newest: int) -> None:
+        """Drop the pages that the window has left behind."""
+        while self._full and (self._full[0].last < newest - self.window or len(self._full) > MAX_PAGES):
+            self.fresh.discard(self._full.popleft().number)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._full.clear()
+        self.fresh.clear()
+        self._open, self._used, self._far = None, 0, None
+
+    def page(self, number: int) -> bytes:
+        """A full page as it is stored: its number, then its keys."""
+        keys = next(full.keys for full in self._full if full.number == number)
+        return np.concatenate([[np.uint64(number)], keys]).astype("<u8").tobytes()
+
+    @property
+    def pages(self) -> list[int]:
+        """The numbers of the full pages."""
+        return [full.number for full in self._full]
+
+    def state(self) -> bytes:
+        """All but the full pages."""
+        far = b"" if self._far is None else self._far.astype("<u4").tobytes()
+        full = [(page.number, page.first, page.last) for page in self._full]
+        keys = self._open_page().astype("<u8").tobytes()
+        return msgspec.msgpack.encode(_State(self._number, full, self._first, self._last, keys, self._top, far))
+
+    def restore(self, state: bytes, page: Page) -> None:
+        """Continue from `state`; a page that is lost, or is no page, is forgotten."""
+        saved = msgspec.msgpack.decode(state, type=_State)
+        keys = np.frombuffer(saved.keys, "<u8").astype(np.uint64)
+        far = np.frombuffer(saved.far, "<u4").astype(np.uint32)
+        if len(keys) >= PAGE or len(far) not in (0, BUCKETS):
+            raise ValueError(f"expected fewer than {PAGE} keys and 0 or {BUCKETS} buckets, got {len(keys)}, {len(far)}")
+        self.clear()
+        for number, first, last in saved.full[-MAX_PAGES:]:
+            stored = np.frombuffer(page(number) or b"", "<u8").astype(np.uint64)
+            if len(stored) == PAGE + 1 and stored[0] == number:
+                self._full.append(_Full(number, first, last, stored[1:]))
+        self._number, self._first, self._last, self._top = saved.number, saved.first, saved.last, saved.top
+        self._far = far if len(far) else None
+        if len(keys):
+            self._append(keys)
+
+    def _open_page(self) -> KeyArray:
+        return np.empty(0, np.uint64) if self._open is None else self._open[: self._used]
+
+    def _append(self, keys: KeyArray) -> None:
+        """No more than there is room for."""
+        if self._open is None:
+            self._open = np.empty(PAGE, np.uint64)
+        self._open[self._used : self._used + len(keys)] = keys
+        self._used += len(keys)
+        if self._used == PAGE:
+            self._full.append(_Full(self._number, self._first, self._last, self._open))
+            self.fresh.add(self._number)
+            self._number += 1
+            self._open, self._used = None, 0
+
+    def _remember_far(self, time: TimeArray, keys: KeyArray) -> None:
+        bucket, small = time // BUCKET, (keys >> _LOWER_HALF).astype(np.uint32)
+        top = int(bucket[-1]) if len(bucket) == 1 else int(bucket.max())
+        if self._far is None:
+            self._far, self._top = np.full(BUCKETS, _EMPTY), top
+        if top > self._top:
+            # What is in these places is of a time BUCKETS earlier.
+            self._far[np.arange(max(self._top + 1, top - BUCKETS + 1), top + 1) % BUCKETS] = _EMPTY
+            self._top = top
+        near = bucket > self._top - BUCKETS
+        np.minimum.at(self._far, bucket[near] % BUCKETS, small[near])
