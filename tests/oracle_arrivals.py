@@ -1,5 +1,6 @@
 """The rules of ``tickover.core.arrivals``, one row at a time, with plain lists and dicts. Slow, and read in one go."""
 
+import functools
 import math
 from collections import Counter
 
@@ -118,4 +119,9 @@ class ArrivalsOracle:
 
 
 def key(time, values):
-    return int(seen.keys_of(np.array([time]), np.array([values], float))[0])
+    return key_of(time, tuple("nan" if math.isnan(value) else value + 0.0 for value in values))
+
+
+@functools.cache
+def key_of(time, values):
+    return int(seen.keys_of(np.array([time]), np.array([[float(value) for value in values]]))[0])

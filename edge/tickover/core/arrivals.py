@@ -16,6 +16,7 @@ is the largest event time so far. A row more than ``limit`` behind it is *behind
 - At most ``MAX_HELD_VALUES / F`` rows are held; then the oldest of them is late.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -73,7 +74,8 @@ class _Rows(NamedTuple):
 class _Held:
     """Rows behind, in order of arrival, values as bytes, and which of them repeat.
 
-    ``count`` and ``low``: how many came that did not repeat, since the first of them, and their smallest time.
+    ``count`` and ``low``: how many came that did not repeat, since the first of them, and their smallest time. ``known``:
+    how often each key is among the keys.
     """
 
     time: list[int] = field(default_factory=list)
@@ -82,12 +84,17 @@ class _Held:
     repeats: list[bool] = field(default_factory=list)
     count: int = 0
     low: int = 0
+    known: Counter[int] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.known.update(self.keys)
 
     def add(self, time: int, values: bytes, key: int, repeats: bool) -> None:
         self.time.append(time)
         self.values.append(values)
         self.keys.append(key)
         self.repeats.append(repeats)
+        self.known[key] += 1
         if not repeats:
             self.low = min(self.low, time) if self.count else time
             self.count += 1
@@ -99,6 +106,7 @@ class _Held:
         return _Rows(time, values, keys), np.array(self.repeats[:first], np.bool_)
 
     def drop_first(self) -> None:
+        self.known[self.keys[0]] -= 1
         for column in (self.time, self.values, self.keys, self.repeats):
             del column[0]  # type: ignore[attr-defined]
 
@@ -256,17 +264,24 @@ class Arrivals:
         assert self.newest is not None
         at_front = np.flatnonzero(rows.time >= self.newest - self._limit)
         upto = int(at_front[0]) if len(at_front) else len(rows.time)
-        repeats, silent = self._repeats(rows.part(slice(upto))), np.isnan(rows.values[:upto]).all(axis=1)
-        known = set(self._held.keys)
+        repeats = np.zeros(upto, np.bool_)
+        if self.seen.window:
+            repeats = self.seen.known(rows.time[:upto], rows.keys[:upto], self.newest)
+        silent = np.isnan(rows.values[:upto]).all(axis=1)
         for row in np.flatnonzero(~silent).tolist():
-            key = int(rows.keys[row])
+            after = slice(row + 1, None)
             if repeats[row] and not self._held.count:
                 self._leave_out(rows.part(slice(row, row + 1)), repeats[row : row + 1])
-            elif self._hold(rows, row, bool(repeats[row]) or (self.seen.window > 0 and key in known)):
-                after = rows.part(slice(row + 1, None))
-                return self._decide(after)
-            known.add(key)
+                continue
+            full = len(self._held.time) >= self._most
+            if self._hold(rows, row, bool(repeats[row]) or self._is_held(int(rows.keys[row]))):
+                return self._decide(rows.part(after))
+            if full:
+                return rows.part(after)  # what had to go may repeat
         return rows.part(slice(upto, None))
+
+    def _is_held(self, key: int) -> bool:
+        return self.seen.window > 0 and self._held.known[key] > 0
 
     def _hold(self, rows: _Rows, row: int, repeats: bool) -> bool:
         """Hold one row; True when it decides whether the clock was set back."""

@@ -136,6 +136,9 @@ class Pipeline:
         """The vehicles seen, in order of first sight."""
         return tuple(self._vehicles)
 
+    def __contains__(self, vehicle: str) -> bool:
+        return vehicle in self._vehicles
+
     @property
     def signals(self) -> tuple[str, ...]:
         """The signals of the model, in its order."""

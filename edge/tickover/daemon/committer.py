@@ -1,6 +1,7 @@
 """When to commit, and what a commit holds (docs/adr/0020-journal-and-checkpoint.md)."""
 
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from tickover.daemon import events
@@ -9,6 +10,7 @@ from tickover.daemon.config import State
 from tickover.daemon.events import Entry, Event, Reset
 from tickover.daemon.fleet import Fleet
 from tickover.daemon.outbox import Outbox
+from tickover.daemon.recovery import page_name
 from tickover.storage.salvage import DEDUPLICATION
 from tickover.storage.store import Change, Store
 from tickover.transports.base import Source
@@ -99,7 +101,7 @@ class Committer:
         retained = announcer.settle(change)
         self._outbox.settle(change)
         asleep, self._asleep = self._asleep, set()
-        change.states |= {name: self._fleet.state(name) for name in asleep}
+        self._add_states(change, asleep, everything=False)
         if checkpoint or self._checkpoint_due():
             self._add_checkpoint(change)
         # Without a disk the store commits to memory and the inputs are acknowledged all the same: the
@@ -140,10 +142,16 @@ class Committer:
         self._store.wants_checkpoint = False  # a commit that finds the file damaged sets it again
         if everything:
             self._dirty.update(self._fleet.vehicles)
-        change.states |= {name: self._fleet.state(name) for name in self._dirty if name in self._fleet}
+        self._add_states(change, (name for name in self._dirty if name in self._fleet), everything)
         pages = self._deduplication.pages(everything)
         change.meta |= {f"{DEDUPLICATION}{page}": body for page, body in pages.items()}
         change.forget_journal = True
+
+    def _add_states(self, change: Change, vehicles: Iterable[str], everything: bool) -> None:
+        for name in vehicles:
+            change.states[name] = self._fleet.state(name)
+            pages = self._fleet.pages(name, everything)
+            change.meta |= {page_name(name, number): body for number, body in pages.items()}
 
     def _after(self, change: Change, retained: dict[str, bytes]) -> None:
         # A checkpoint counts only when it is on disk. If the file was found damaged, all is to be written again.

@@ -5,9 +5,12 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct, field
 
+from tickover.core.arrivals import DEFAULT_WINDOW
 from tickover.core.gate import Gate
 from tickover.core.manifest import SENSOR_PREFIX
 from tickover.core.policy import EpisodeOverrides, Factor, SensorOverrides
+from tickover.core.values import SECOND
+from tickover.daemon.late import REPLAYED
 from tickover.daemon.sources import Tables
 from tickover.errors import ConfigError
 from tickover.host import toml
@@ -53,6 +56,7 @@ class Vehicles(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ticks; ``stale_s`` without readings of one signal, while others come, raises the staleness alarm; ``sleep_s``
     unseen puts the vehicle's state to disk. ``max_ahead_s``: a reading further ahead of a synced clock is refused.
     ``commands_for_all``: whether one command may shelve, put out of service or reset every vehicle.
+    ``late``: what becomes of readings from before the current ones: dropped, or run in a stream of their own.
     ``late_share``: a larger share of late readings in a minute raises the data-quality alarm.
     """
 
@@ -66,7 +70,15 @@ class Vehicles(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_ahead_s: Seconds = 60.0
     clock: Literal["auto", "synced", "unsynced"] = "auto"
     commands_for_all: bool = False
+    late: Literal["drop", "replay"] = "drop"
     late_share: Annotated[float, Meta(gt=0, le=1)] = 0.2
+
+
+class Dedup(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``window``: a reading that comes again, with its time and values, within so many seconds of the vehicle's event
+    time is a repeat, whatever the broker or a gateway did; 0 = repeats are told by packet identifier only."""
+
+    window: SecondsOrOff = DEFAULT_WINDOW / SECOND
 
 
 class Out(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -93,6 +105,7 @@ class Config(Tables, frozen=True, forbid_unknown_fields=True, kw_only=True):
     state: State
     outbox: OutboxBounds = OutboxBounds()
     vehicles: Vehicles = Vehicles()
+    dedup: Dedup = Dedup()
     out: Out = Out()
     sensitivity: dict[str, Factor] = field(default_factory=dict)
     episodes: EpisodeOverrides = EpisodeOverrides()
@@ -124,5 +137,7 @@ def _problems(config: Config) -> list[tuple[str, str]]:
         found.append(("models", f"expected a detector's name that no notice has, got {', '.join(taken)}"))
     if taken := sorted(name for name in names if name.startswith(SENSOR_PREFIX)):
         found.append(("models", f"expected a detector's name that no sensor has, got {', '.join(taken)}"))
+    if clash := sorted({*names} & {f"{name}{REPLAYED}" for name in names}):
+        found.append(("models", f"expected no detector named as the late stream of another, got {', '.join(clash)}"))
     found.append(("vehicles.gate", Gate.problem(config.vehicles.gate)))
     return [(where, problem) for where, problem in found if problem]

@@ -5,16 +5,17 @@ back, and a journal of events can be run again.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 import numpy as np
 
+from tickover.core.arrivals import Arrivals, Step, possible
 from tickover.core.gate import Gate
 from tickover.core.pipeline import Output, Pipeline
-from tickover.core.resample import until_put_back
+from tickover.core.seen import Page
 from tickover.core.values import (
     Alert,
     DoubleArray,
@@ -22,7 +23,9 @@ from tickover.core.values import (
     Readings,
     TimeArray,
 )
+from tickover.core.windows import IndexArray
 from tickover.daemon.events import Advance, Event, Reset, Rows
+from tickover.daemon.late import FleetGate, LateRows, LateStream, places_of, with_late
 from tickover.errors import StateError
 from tickover.messages.notices import Kind, Notice
 
@@ -32,23 +35,31 @@ NEVER: Final = -(2**62)
 
 @dataclass(slots=True)
 class _Vehicle:
-    """What the fleet itself knows: newest event time and newest reading of each column (both since the clock last
-    went back), stale columns, gate values."""
+    """What the fleet itself knows: what has arrived, the newest reading of each column since the clock last went back,
+    stale columns, gate values, and the stream of late rows."""
 
-    newest: int
+    arrivals: Arrivals
     last: TimeArray
     stale: frozenset[str] = frozenset()
     gate: dict[str, float] = field(default_factory=dict)
+    late: LateRows = field(default_factory=LateRows)
+
+    @property
+    def newest(self) -> int:
+        return NEVER if self.arrivals.newest is None else self.arrivals.newest
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
-    """What `Fleet.state` saves; ``last`` by column name."""
+    """What `Fleet.state` saves; ``last`` by column name, ``columns`` those of ``arrivals``."""
 
     newest: int
     last: dict[str, int]
     stale: list[str]
     gate: dict[str, float]
     detectors: dict[str, bytes]
+    columns: tuple[str, ...] = ()
+    arrivals: bytes = b""
+    late: LateRows = msgspec.field(default_factory=LateRows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +74,32 @@ class Outcome:
 class Fleet:
     """Detector name to pipeline, one gate, one staleness limit (microseconds; 0 = off).
 
-    ``columns`` are the signals of all models and of the gate; each model is fed its own.
+    ``columns`` are the signals of all models and of the gate; each model is fed its own. ``window``: how long a reading
+    that comes again is known, microseconds. ``late``: the pipelines that late readings go to (`tickover.daemon.late`);
+    none: they are dropped.
     """
 
     def __init__(
-        self, pipelines: Mapping[str, Pipeline], columns: tuple[str, ...], gate: Gate | None, stale: int
+        self,
+        pipelines: Mapping[str, Pipeline],
+        columns: tuple[str, ...],
+        gate: Gate | None,
+        stale: int,
+        window: int = 0,
+        late: Mapping[str, Pipeline] | None = None,
     ) -> None:
         self.columns = columns
-        self._gated = 0
+        self._gate = FleetGate(gate, columns)
+        self._pipelines = dict(pipelines)
+        self._late = LateStream(late or {}, columns, self._gate)
+        self._every = {**self._pipelines, **self._late.pipelines}
+        self._places = {name: places_of(pipeline.signals, columns) for name, pipeline in pipelines.items()}
+        self._stale, self._window = stale, window
+        self._back = max((pipeline.back_limit for pipeline in self._pipelines.values()), default=0)
+        self._counts: Counter[str] = Counter()
+        self._signal_counts: dict[str, IndexArray] = {}
         self._before: Counter[str] = Counter()
         self._signals_before: dict[str, Counter[str]] = {}
-        self._pipelines = dict(pipelines)
-        self._places = {name: _places(pipeline.signals, columns) for name, pipeline in pipelines.items()}
-        self._gate = gate
-        self._gate_columns = [(name, columns.index(name)) for name in (gate.signals if gate else ())]
-        self._stale = stale
-        self._back = max((pipeline.back_limit for pipeline in self._pipelines.values()), default=0)
         self._vehicles: dict[str, _Vehicle] = {}
         self._touched: set[str] = set()
         self._ended: list[Output] = []
@@ -102,19 +123,19 @@ class Fleet:
 
     def is_open(self, vehicle: str) -> bool:
         """Whether any detector has an open episode."""
-        return any(pipeline.is_open(vehicle) for pipeline in self._pipelines.values())
+        return any(vehicle in pipeline and pipeline.is_open(vehicle) for pipeline in self._every.values())
 
     @property
     def counts(self) -> Counter[str]:
-        """Readings dropped or repaired since the start, by the gate and on the way to ticks, by reason.
+        """Readings dropped or repaired since the start, before the detectors and on the way to ticks, by reason.
 
         Over all detectors and vehicles, those that sleep or were reset included: a count never falls.
         """
-        return Counter(gated=self._gated) + self.tick_counts() - self._before
+        return Counter(gated=self._gate.shut) + self._counts + self.tick_counts() - self._before
 
     @property
     def signal_counts(self) -> dict[str, Counter[str]]:
-        """The same of single signals, by name and reason, on the way to ticks."""
+        """The same of single signals, by name and reason."""
         total = self._signal_totals()
         for name, counts in total.items():
             counts.subtract(self._signals_before.get(name, Counter()))
@@ -122,9 +143,11 @@ class Fleet:
 
     def _signal_totals(self) -> dict[str, Counter[str]]:
         total: dict[str, Counter[str]] = {}
-        for pipeline in self._pipelines.values():
-            for reason, counted in pipeline.signal_counts.items():
-                for name, count in zip(pipeline.signals, counted.tolist(), strict=True):
+        sources: list[tuple[tuple[str, ...], Mapping[str, IndexArray]]] = [(self.columns, self._signal_counts)]
+        sources += [(pipeline.signals, pipeline.signal_counts) for pipeline in self._every.values()]
+        for names, by_reason in sources:
+            for reason, counted in by_reason.items():
+                for name, count in zip(names, counted.tolist(), strict=True):
                     if count:
                         total.setdefault(name, Counter())[reason] += count
         return total
@@ -137,7 +160,7 @@ class Fleet:
     def tick_counts(self) -> Counter[str]:
         """Readings dropped or repaired on the way to ticks, by reason, over all detectors."""
         total: Counter[str] = Counter()
-        for pipeline in self._pipelines.values():
+        for pipeline in self._every.values():
             total.update(pipeline.counts)
         return total
 
@@ -147,9 +170,10 @@ class Fleet:
             self._reset(event.vehicle)
         elif isinstance(event, Advance):
             known = self._known(event.vehicle)
-            known.newest = max(known.newest, event.time)
+            known.arrivals.advance(event.time)
             for pipeline in self._pipelines.values():
                 pipeline.advance(event.vehicle, event.time)
+            self._ended += self._late.look(event.vehicle, known.late, known.newest)
         else:
             self._read(event)
 
@@ -157,6 +181,7 @@ class Fleet:
         """Run all closed ticks; the alerts and notices since the last pump."""
         ended, self._ended = self._ended, []
         outputs = [(name, output) for name, pipeline in self._pipelines.items() for output in pipeline.pump()]
+        ended += self._late.pump()
         alerts = [alert for output in ended for alert in output.alerts]
         alerts += [alert for _, output in outputs for alert in output.alerts]
         notices = [notice for vehicle in sorted(self._touched) for notice in self._staleness(vehicle)]
@@ -164,88 +189,115 @@ class Fleet:
         return Outcome(alerts, notices, outputs)
 
     def state(self, vehicle: str) -> bytes:
-        """All that the vehicle's future depends on; pump first."""
+        """All that the vehicle's future depends on, less the `pages`; pump first."""
         known = self._vehicles[vehicle]
         last = {name: int(time) for name, time in zip(self.columns, known.last, strict=True) if time != NEVER}
         detectors = {name: pipeline.state(vehicle) for name, pipeline in self._pipelines.items()}
-        return msgspec.msgpack.encode(_State(known.newest, last, sorted(known.stale), known.gate, detectors))
+        return msgspec.msgpack.encode(
+            _State(
+                known.newest,
+                last,
+                sorted(known.stale),
+                known.gate,
+                detectors | self._late.states(vehicle),
+                self.columns,
+                b"" if known.arrivals.is_plain else known.arrivals.state(),
+                known.late,
+            )
+        )
 
-    def restore(self, vehicle: str, state: bytes) -> None:
-        """Bring a vehicle back. StateError when the state does not fit; the vehicle is then unknown."""
+    def pages(self, vehicle: str, everything: bool) -> dict[int, bytes]:
+        """By number, the pages of `tickover.core.seen` that are full since the last call, or all."""
+        seen = self._vehicles[vehicle].arrivals.seen
+        fresh, seen.fresh = seen.fresh, set()
+        return {number: seen.page(number) for number in (seen.pages if everything else sorted(fresh))}
+
+    def restore(self, vehicle: str, state: bytes, page: Page = lambda number: None) -> None:
+        """Bring a vehicle back; ``page`` gives what `pages` gave, by number. StateError when the state does not fit; the
+        vehicle is then unknown."""
         try:
             saved = msgspec.msgpack.decode(state, type=_State)
             for name, pipeline in self._pipelines.items():
                 if name in saved.detectors:
                     pipeline.restore(vehicle, saved.detectors[name])
+            known = self._new(vehicle)
+            # Held rows and their keys are of the columns that were; with others, what is held is given up.
+            if saved.arrivals and saved.columns == self.columns:
+                known.arrivals.restore(saved.arrivals, page)
         except (msgspec.MsgspecError, StateError) as error:
             self.forget(vehicle)
             raise StateError(f"vehicle {vehicle}: {error}") from error
-        last = np.array([saved.last.get(name, NEVER) for name in self.columns], np.int64)
-        self._vehicles[vehicle] = _Vehicle(saved.newest, last, frozenset(saved.stale), dict(saved.gate))
+        known.arrivals.newest = None if saved.newest == NEVER else saved.newest
+        known.last = np.array([saved.last.get(name, NEVER) for name in self.columns], np.int64)
+        known.stale, known.gate, known.late = frozenset(saved.stale), dict(saved.gate), saved.late
+        self._late.restore(vehicle, saved.detectors)
+        self._vehicles[vehicle] = known
 
     def forget(self, vehicle: str) -> None:
         """Drop a vehicle from memory."""
         self._vehicles.pop(vehicle, None)
-        for pipeline in self._pipelines.values():
+        for pipeline in self._every.values():
             pipeline.forget(vehicle)
 
     def renew(self, detectors: Collection[str]) -> None:
         """These detectors forget every vehicle in memory; the others keep their states."""
-        for name in self._pipelines.keys() & detectors:
-            for vehicle in self._pipelines[name].vehicles:
-                self._pipelines[name].forget(vehicle)
+        for name in self._every.keys() & with_late(detectors):
+            for vehicle in self._every[name].vehicles:
+                self._every[name].forget(vehicle)
 
     def _known(self, vehicle: str) -> _Vehicle:
         known = self._vehicles.get(vehicle)
         if known is None:
-            known = _Vehicle(NEVER, np.full(len(self.columns), NEVER, np.int64))
-            self._vehicles[vehicle] = known
+            known = self._vehicles[vehicle] = self._new(vehicle)
         return known
 
+    def _new(self, vehicle: str) -> _Vehicle:
+        late = LateRows()
+        arrivals = Arrivals(len(self.columns), self._back, self._count, self._window, self._late_of(vehicle))
+        return _Vehicle(arrivals, np.full(len(self.columns), NEVER, np.int64), late=late)
+
+    def _late_of(self, vehicle: str) -> Callable[[TimeArray, DoubleArray], None] | None:
+        """What hears the vehicle's late rows."""
+        if not self._late.pipelines:
+            return None
+
+        def take(time: TimeArray, values: DoubleArray) -> None:
+            known = self._vehicles[vehicle]
+            self._ended += self._late.take(vehicle, known.late, known.newest, time, values)
+
+        return take
+
+    def _count(self, reason: str, by_signal: IndexArray) -> None:
+        self._counts[reason] += int(by_signal.sum())
+        self._signal_counts[reason] = self._signal_counts.get(reason, 0) + by_signal
+
     def _reset(self, vehicle: str) -> None:
-        for pipeline in self._pipelines.values():
+        for pipeline in self._every.values():
             self._ended += pipeline.pump()
             self._ended += pipeline.end(vehicle, EndReason.RESET)
         self.forget(vehicle)
 
     def _read(self, event: Rows) -> None:
         known = self._known(event.vehicle)
-        time, values = event.arrays(len(self.columns))
-        self._see(known, time, values)
         self._touched.add(event.vehicle)
-        if self._gate:
-            open_ = self._gate_open(known, values)
-            self._gated += len(time) - int(open_.sum())
-            time, values = time[open_], values[open_]
+        time, values = possible(*event.arrays(len(self.columns)), self._count)
+        for step in known.arrivals.add(time, values) if len(time) else ():
+            self._take(event.vehicle, known, step)
+        self._ended += self._late.look(event.vehicle, known.late, known.newest)
+
+    def _take(self, vehicle: str, known: _Vehicle, step: Step) -> None:
+        if step.anew:
+            self._counts["clock_back"] += 1
+            for pipeline in self._pipelines.values():
+                pipeline.restart(vehicle)
+            # Otherwise a clock that leapt ahead and came back would hide silent signals until the time it leapt to.
+            np.minimum(known.last, step.time[0], out=known.last)
+        read = np.where(np.isnan(step.values), NEVER, step.time[:, None]).max(axis=0)
+        np.maximum(known.last, read, out=known.last)
+        time, values = self._gate.passed(known.gate, step.time, step.values)
         if len(time):
             for name, pipeline in self._pipelines.items():
-                pipeline.feed(Readings(event.vehicle, pipeline.signals, time, values[:, self._places[name]]))
-
-    def _see(self, known: _Vehicle, time: TimeArray, values: DoubleArray) -> None:
-        """Note the newest event time, and when each signal was last read; a clock that is put back moves both back.
-
-        The result is that of one row after the other: how rows are cut into events does not matter.
-        """
-        # Otherwise a clock that leapt ahead and came back would hide silent signals until the time that it leapt to.
-        while len(time):
-            upto = until_put_back(known.newest, time, self._back)
-            if upto:
-                known.newest = max(known.newest, int(time[:upto].max()))
-                read = np.where(np.isnan(values[:upto]), NEVER, time[:upto, None]).max(axis=0)
-                np.maximum(known.last, read, out=known.last)
-                time, values = time[upto:], values[upto:]
-            else:
-                known.newest = int(time[0])
-                np.minimum(known.last, known.newest, out=known.last)
-
-    def _gate_open(self, known: _Vehicle, values: DoubleArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """In which rows the gate is open, in order of arrival; it holds the last value of each of its signals."""
-        assert self._gate
-        open_ = np.zeros(len(values), np.bool_)
-        for row, cells in enumerate(values):
-            known.gate.update({name: float(cells[at]) for name, at in self._gate_columns if cells[at] == cells[at]})
-            open_[row] = self._gate.holds(known.gate)
-        return open_
+                pipeline.feed(Readings(vehicle, pipeline.signals, time, values[:, self._places[name]]))
 
     def _staleness(self, vehicle: str) -> Iterator[Notice]:
         """A notice when the set of signals without recent readings has changed."""
@@ -262,16 +314,11 @@ class Fleet:
             yield Notice(vehicle, Kind.STALE_SIGNAL, bool(stale), known.newest, text)
 
 
-def _places(signals: tuple[str, ...], columns: tuple[str, ...]) -> slice | list[int]:
-    """Where a model's signals stand in the columns; a slice, which copies nothing, when they are all of them."""
-    return slice(None) if signals == columns else [columns.index(name) for name in signals]
-
-
 def without(state: bytes, detectors: Collection[str]) -> bytes:
     """A state that `Fleet.state` saved, less what some detectors know; StateError when it is damaged."""
     try:
         saved = msgspec.msgpack.decode(state, type=_State)
     except msgspec.MsgspecError as error:
         raise StateError(f"saved state is damaged: {error}") from error
-    kept = {name: part for name, part in saved.detectors.items() if name not in detectors}
+    kept = {name: part for name, part in saved.detectors.items() if name not in with_late(detectors)}
     return msgspec.msgpack.encode(msgspec.structs.replace(saved, detectors=kept))

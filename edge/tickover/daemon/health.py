@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger("tickover.daemon.health")
 
+SIGNALS_NAMED: Final = 5
+"""The most signals that the notice of late readings names."""
+IN_TIME: Final = "readings are in time"
 MISSING: Final = "missing"
 """Counts values that no reading filled: nothing was dropped."""
 SIGNALS_SHOWN: Final = 32
@@ -56,6 +59,7 @@ class Health:
         self._late_share = config.vehicles.late_share
         self._engine, self._outbox, self._connection = engine, outbox, connection
         self._rates, self._drops = Rates(), Drops()
+        self._late: Counter[str] = Counter()
         self._metrics = open_metrics(config.out.metrics_port)
 
     def report(self) -> dict[str, Any]:
@@ -104,7 +108,9 @@ class Health:
         rows = new.pop("rows", 0)
         self._drops.log(new)
         bad = rows > 0 and new["late"] > self._late_share * rows
-        self._engine.announcer.say(Kind.DATA_QUALITY, bad, "many readings are late" if bad else "readings are in time")
+        late = Counter({name: counts["late"] for name, counts in self._engine.fleet.signal_counts.items()})
+        self._engine.announcer.say(Kind.DATA_QUALITY, bad, _late_text(late - self._late) if bad else IN_TIME)
+        self._late = late
         report["rows_per_s"] = round(rows / seconds, 1)
         body = msgspec.json.encode({**report, "models": self._engine.opened.digests})
         if self._uplink.allows(Use.HEALTH):
@@ -118,6 +124,13 @@ class Health:
         """Serve no more metrics."""
         if self._metrics:
             self._metrics.close()
+
+
+def _late_text(late: Counter[str]) -> str:
+    """Names, not numbers: a notice whose text changes is sent again."""
+    names = sorted(name for name, _ in late.most_common(SIGNALS_NAMED))
+    more = f" and {len(late) - len(names)} more signals" if len(late) > len(names) else ""
+    return f"many readings are late, of {', '.join(names)}{more}"
 
 
 class Rates:

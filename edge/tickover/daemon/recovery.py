@@ -25,13 +25,17 @@ from tickover.daemon import events
 from tickover.daemon.config import Config
 from tickover.daemon.events import Event, Rows
 from tickover.daemon.fleet import Fleet, without
+from tickover.daemon.late import REPLAYED, with_late
 from tickover.errors import ConfigError, StateError, TickoverError, suggestion
 from tickover.messages.alerts import decode_alert
 from tickover.model.detector import Detector
+from tickover.storage.salvage import SEEN
 from tickover.storage.store import Change, Store
 
 ENTRIES_AT_ONCE: Final = 64
 """Journal entries whose rows are run together: larger runs of the model are faster, and need more memory."""
+PAGE_NAMES: Final = 512
+"""More than `tickover.core.seen.MAX_PAGES`."""
 META_MODELS = "models"
 """Where the store keeps detector name to digest."""
 
@@ -60,7 +64,13 @@ def open_fleet(config: Config, load: Callable[[str], Detector] = Detector.load) 
         name: Pipeline(detector, _settings(config, detector.manifest), name, owned[name])
         for name, detector in detectors.items()
     }
-    fleet = Fleet(pipelines, columns, gate, round(config.vehicles.stale_s * SECOND))
+    late = {
+        name: Pipeline(detector, _settings(config, detector.manifest), name)
+        for name, detector in ((f"{name}{REPLAYED}", detector) for name, detector in detectors.items())
+        if config.vehicles.late == "replay"
+    }
+    stale, window = round(config.vehicles.stale_s * SECOND), round(config.dedup.window * SECOND)
+    fleet = Fleet(pipelines, columns, gate, stale, window, late)
     return Opened(fleet, {name: detector.digest for name, detector in detectors.items()}, manifests)
 
 
@@ -83,6 +93,11 @@ def _columns(manifests: dict[str, Manifest], gate: Gate | None) -> tuple[str, ..
     """All signals of all models, then the gate's."""
     names = [name for manifest in manifests.values() for name in manifest.names]
     return tuple(dict.fromkeys([*names, *(gate.signals if gate else ())]))
+
+
+def page_name(vehicle: str, number: int) -> str:
+    """Where the store keeps a page of what a vehicle sent. Numbers that share a name are never in use together."""
+    return f"{SEEN}{vehicle}/{number % PAGE_NAMES}"
 
 
 class Keeper:
@@ -114,7 +129,8 @@ class Keeper:
         if not state:
             return False
         try:
-            self._fleet.restore(vehicle, without(state, self.changed))
+            page = self._store.meta
+            self._fleet.restore(vehicle, without(state, self.changed), lambda number: page(page_name(vehicle, number)))
         except StateError:
             self.lost[vehicle] += 1
         return vehicle in self._fleet
@@ -165,7 +181,7 @@ class Keeper:
         # The ends are made of the alarm topics, which hold the newest alert of each open episode: the changed models
         # cannot say what theirs were.
         states: dict[str, bytes] = {}
-        ends = orphans(self._store, self.changed)
+        ends = orphans(self._store, with_late(self.changed))
         self._fleet.renew(self.changed)
         for vehicle in self._store.vehicles():
             saved = None if vehicle in self._fleet else self._store.state(vehicle)

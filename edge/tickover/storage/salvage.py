@@ -32,9 +32,11 @@ SETTLED: Final = "settled"
 """The named value that says that what a new or salvaged file does not know is dealt with (`Change.settled`)."""
 DEDUPLICATION: Final = "taken/"
 """Named values that begin so say which messages the states and the journal include."""
+SEEN: Final = "seen/"
+"""Named values that begin so say what a vehicle sent: pages that only its state gives a meaning."""
 PUBLISHED: Final = ("outbox", "retained")
 KNOWN: Final = [str(version).encode() for version in READS]
-_OF_STATES: Final = ("seq", DEDUPLICATION)
+_OF_STATES: Final = ("seq", DEDUPLICATION, SEEN)
 """How named values begin that mean nothing without the states."""
 
 
@@ -55,7 +57,9 @@ def _copy(source: Connection, db: Connection, bad: dict[str, list[Any]]) -> list
     named = list(_good(source, "meta"))
     if any(name == META_VERSION and body not in KNOWN for name, body, _ in named):
         return []  # named values and states of another version may mean something else
-    keeps_states = bool(bad) and not (bad["journal"] or bad["meta"])
+    # A state goes on without a page that is lost: it forgets what was in it.
+    needed = [name for name in bad.get("meta", []) if not str(name).startswith(SEEN)]
+    keeps_states = bool(bad) and not (bad["journal"] or needed)
     left_out = (SETTLED,) if keeps_states else (SETTLED, *_OF_STATES)
     _insert(db, "meta", (row for row in named if not row[0].startswith(left_out)))
     if not keeps_states:

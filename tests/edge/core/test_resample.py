@@ -241,7 +241,7 @@ WINDOWS = st.sampled_from([0, 300, 900])
 
 
 @given(st.one_of(streams(), drained()), WINDOWS)
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_blocks_equal_the_slow_oracle(rows, window):
     found, counts = run(rows, window=window)
     expected, wanted = oracle(rows, window)
@@ -250,7 +250,7 @@ def test_blocks_equal_the_slow_oracle(rows, window):
 
 
 @given(st.data(), st.one_of(streams(), drained()), st.booleans(), WINDOWS)
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_block_sizes_and_saved_state_change_nothing(data, rows, resume, window):
     whole, counts = run(rows, window=window)
     parts, counted = run(rows, data.draw(cuts(rows)), resume, window)

@@ -20,7 +20,7 @@ def rows(first: int, last: int) -> list[Row]:
 
 
 def late(readings: int, after: int) -> list[Row]:
-    return [(START + after - 5 + n / 1000, rows(0, 1)[0][1]) for n in range(readings // 3)]
+    return [(START + after - 5 + (n + 1) / 1000, rows(0, 1)[0][1]) for n in range(readings // 3)]
 
 
 class Driven:

@@ -13,6 +13,7 @@ from tickover.core.pipeline import Pipeline
 from tickover.core.values import SECOND
 from tickover.daemon.events import Advance, Reset, rows_of
 from tickover.daemon.fleet import Fleet, without
+from tickover.daemon.late import REPLAYED
 from tickover.daemon.latest import Live
 from tickover.messages.notices import Notice
 from tickover.model.detector import Detector
@@ -23,8 +24,9 @@ WHOLE = [27.0, 49.0, 39.0]
 NO_COOLANT = [np.nan, 49.0, 39.0]
 
 
-def new_fleet() -> Fleet:
-    return Fleet({"anomaly": Pipeline(DETECTOR)}, SIGNALS, None, STALE_S * SECOND)
+def new_fleet(window_s: int = 0, late: bool = False) -> Fleet:
+    streams = {f"anomaly{REPLAYED}": Pipeline(DETECTOR, name=f"anomaly{REPLAYED}")} if late else {}
+    return Fleet({"anomaly": Pipeline(DETECTOR)}, SIGNALS, None, STALE_S * SECOND, window_s * SECOND, streams)
 
 
 def feed(fleet: Fleet, rows: list[tuple[float, list[float]]]) -> list[Notice]:
@@ -34,27 +36,27 @@ def feed(fleet: Fleet, rows: list[tuple[float, list[float]]]) -> list[Notice]:
 
 
 def leap() -> list[tuple[float, list[float]]]:
-    """1970, now, ten years on, now."""
-    starts = (0, START, START + YEARS_S, START + 60)
-    return [(start + second, WHOLE) for start in starts for second in range(30)]
+    """1970, now, ten years on, and now for as long as it takes to tell that the clock came back."""
+    starts = ((0, 30), (START, 30), (START + YEARS_S, 30), (START + 60, 61))
+    return [(start + second, WHOLE) for start, seconds in starts for second in range(seconds)]
 
 
 def test_a_vehicles_event_time_comes_back_with_its_clock() -> None:
     fleet = new_fleet()
     feed(fleet, leap())
-    assert fleet.newest("t1") == (START + 89) * SECOND
+    assert fleet.newest("t1") == (START + 120) * SECOND
     fleet.apply(Advance("t1", fleet.newest("t1") + 40 * SECOND))
     fleet.pump()
-    assert fleet.newest("t1") == (START + 129) * SECOND
+    assert fleet.newest("t1") == (START + 160) * SECOND
 
 
 def test_a_signal_that_goes_quiet_after_the_leap_is_told() -> None:
     fleet = new_fleet()
     assert feed(fleet, leap()) == []
-    assert feed(fleet, [(START + 90 + s, NO_COOLANT) for s in range(15)]) == []
-    (notice,) = feed(fleet, [(START + 105 + s, NO_COOLANT) for s in range(15)])
+    assert feed(fleet, [(START + 121 + s, NO_COOLANT) for s in range(15)]) == []
+    (notice,) = feed(fleet, [(START + 136 + s, NO_COOLANT) for s in range(15)])
     assert notice.active
-    assert notice.time == (START + 119) * SECOND
+    assert notice.time == (START + 150) * SECOND
     assert "coolant" in notice.text
 
 
@@ -88,11 +90,11 @@ def test_how_rows_are_cut_into_events_never_matters(
 def test_the_newest_tick_is_that_of_the_clock_that_came_back_and_stays_known_in_sleep() -> None:
     fleet, live = new_fleet(), Live({"anomaly": SIGNALS})
     assert live.newest == 0
-    for part in range(4):
+    for part in range(6):
         feed_and_note(fleet, live, leap()[part * 30 : part * 30 + 30])
-    assert live.newest == (START + 87) * SECOND
+    assert live.newest == (START + 118) * SECOND
     live.forget("t1")
-    assert live.newest == (START + 87) * SECOND
+    assert live.newest == (START + 118) * SECOND
 
 
 def feed_and_note(fleet: Fleet, live: Live, rows: list[tuple[float, list[float]]]) -> None:
