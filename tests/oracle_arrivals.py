@@ -10,7 +10,8 @@ from tickover.core import arrivals, seen
 
 
 class ArrivalsOracle:
-    """``out`` gathers the rows to be taken: time, values, whether the clock was set back before; ``late`` the late ones.
+    """``out`` gathers the rows to be taken: time, values, whether the clock was set back before; ``late`` the late
+    ones.
 
     It remembers each row for itself, so it equals pages of one key.
     """
@@ -37,7 +38,8 @@ class ArrivalsOracle:
 
     def front(self, time, values):
         if self.known(time, values):
-            return self.left_out("repeated", values)
+            self.left_out("repeated", values)
+            return
         self.give_up()
         if self.left is not None and time >= self.left - self.limit:
             if time - self.newest > self.limit:
@@ -54,7 +56,8 @@ class ArrivalsOracle:
         held_too = self.window and any(key(time, values) == key(*row[:2]) for row in self.held)
         repeats = bool(self.known(time, values) or held_too)
         if repeats and not self.count:
-            return self.left_out("repeated", values)
+            self.left_out("repeated", values)
+            return
         if not self.count and self.doubt and self.newest - self.doubted > arrivals.DOUBT_ENDS:
             self.doubt = 0
         self.held.append((time, values, repeats))
@@ -69,7 +72,8 @@ class ArrivalsOracle:
 
     def decide(self):
         if self.was_here([row[:2] for row in self.held if not row[2]]):
-            return self.give_up()
+            self.give_up()
+            return
         held, left, doubt, doubted = self.held, self.newest, self.doubt, self.doubted
         self.begin()
         self.left, self.doubt, self.doubted, self.anew = left, doubt, doubted, True

@@ -5,7 +5,8 @@ is the largest event time so far. A row more than ``limit`` behind it is *behind
 
 - A row with the exact time and values of one taken before is a *repeat* (`tickover.core.seen`): it is left out.
 - A row behind is *held*. When ``BACK_ROWS`` rows have come behind with none at the front between them, and event time
-  has run on by ``BACK_SPAN`` since the earliest of them, the clock was set back: the held rows run first, on a clock that
+  has run on by ``BACK_SPAN`` since the earliest of them, the clock was set back: the held rows run first, on a clock
+  that
   starts again there, and what was seen before is forgotten (a parked truck shows the same values at the same times).
 - When a row comes at the front first, the held rows are *late*: a store that is drained between current readings.
 - Held rows that were here before, as far as is still known, are late and no clock that was set back.
@@ -74,7 +75,8 @@ class _Rows(NamedTuple):
 class _Held:
     """Rows behind, in order of arrival, values as bytes, and which of them repeat.
 
-    ``count`` and ``low``: how many came that did not repeat, since the first of them, and their smallest time. ``known``:
+    ``count`` and ``low``: how many came that did not repeat, since the first of them, and their smallest time.
+    ``known``:
     how often each key is among the keys.
     """
 
@@ -108,7 +110,7 @@ class _Held:
     def drop_first(self) -> None:
         self.known[self.keys[0]] -= 1
         for column in (self.time, self.values, self.keys, self.repeats):
-            del column[0]  # type: ignore[attr-defined]
+            del column[0]
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
@@ -130,7 +132,8 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
 class Arrivals:
     """One vehicle's rows of ``width`` signals; ``limit`` and ``window`` in microseconds, window 0: nothing repeats.
 
-    ``newest`` is the front, None before the first row. ``count`` hears what is left out; ``late`` the rows that are late,
+    ``newest`` is the front, None before the first row. ``count`` hears what is left out; ``late`` the rows that are
+    late,
     which then count as ``replayed``.
     """
 
@@ -138,7 +141,11 @@ class Arrivals:
         self._width, self._limit, self._count, self._late = width, limit, count, late
         self._most = max(2 * BACK_ROWS, MAX_HELD_VALUES // max(1, width))
         self.seen = Seen(max(window, limit) if window else 0)
-        self._reset()
+        self.newest: int | None = None
+        self._left: int | None = None
+        self._doubt = self._doubted = 0
+        self._held = _Held()
+        self._anew = False
 
     def begin(self) -> None:
         """As before the first row; rows that are held are late."""
@@ -216,8 +223,7 @@ class Arrivals:
         return not (self._held.time or self._doubt or self._left is not None or self.seen.window)
 
     def _reset(self) -> None:
-        self.newest: int | None = None
-        self._left: int | None = None
+        self.newest = self._left = None
         self._doubt = self._doubted = 0
         self._held = _Held()
         self._anew = False
@@ -260,7 +266,8 @@ class Arrivals:
         return Step(rows.time, rows.values, anew)
 
     def _behind(self, rows: _Rows) -> _Rows:
-        """Hold rows, the first of which is behind, up to one that is not or one that decides; the rows to go on with."""
+        """Hold rows, the first of which is behind, up to one that is not or one that decides; the rows to go on
+        with."""
         assert self.newest is not None
         at_front = np.flatnonzero(rows.time >= self.newest - self._limit)
         upto = int(at_front[0]) if len(at_front) else len(rows.time)

@@ -213,7 +213,8 @@ class Fleet:
         return {number: seen.page(number) for number in (seen.pages if everything else sorted(fresh))}
 
     def restore(self, vehicle: str, state: bytes, page: Page = lambda number: None) -> None:
-        """Bring a vehicle back; ``page`` gives what `pages` gave, by number. StateError when the state does not fit; the
+        """Bring a vehicle back; ``page`` gives what `pages` gave, by number. StateError when the state does not fit;
+        the
         vehicle is then unknown."""
         try:
             saved = msgspec.msgpack.decode(state, type=_State)

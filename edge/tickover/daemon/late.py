@@ -1,8 +1,11 @@
-"""``vehicles.late = "replay"``: readings that come too late run under the same models, in a stream with a state of its own.
+"""``vehicles.late = "replay"``: readings that come too late run under the same models, in a stream with a state of
+its own.
 
-What a truck could not send for an hour is drained between current readings. The current stream never sees it; here it is
+What a truck could not send for an hour is drained between current readings. The current stream never sees it; here
+it is
 run in order of arrival, and its alerts are those of the detector's name with `REPLAYED` behind it: another detector, so
-that no id can be one of the current stream's. When no late reading has come for `QUIET` of the vehicle's event time, the
+that no id can be one of the current stream's. When no late reading has come for `QUIET` of the vehicle's event time,
+the
 drain is over: open ticks close and open episodes end (``end_of_log``).
 """
 
@@ -31,9 +34,7 @@ class FleetGate:
         self._columns = [(name, columns.index(name)) for name in (gate.signals if gate else ())]
         self.shut = 0
 
-    def passed(
-        self, last: dict[str, float], time: TimeArray, values: DoubleArray
-    ) -> tuple[TimeArray, DoubleArray]:
+    def passed(self, last: dict[str, float], time: TimeArray, values: DoubleArray) -> tuple[TimeArray, DoubleArray]:
         """The rows in which it is open, in order of arrival; ``last`` holds the last value of each of its signals."""
         if not self._gate:
             return time, values
@@ -60,9 +61,7 @@ class LateStream:
         self._places = {name: places_of(pipeline.signals, columns) for name, pipeline in pipelines.items()}
         self._gate = gate
 
-    def take(
-        self, vehicle: str, rows: LateRows, front: int, time: TimeArray, values: DoubleArray
-    ) -> list[Output]:
+    def take(self, vehicle: str, rows: LateRows, front: int, time: TimeArray, values: DoubleArray) -> list[Output]:
         """Late rows, in order of arrival, and the front that they are behind; what a drain before them left open."""
         ended = self.look(vehicle, rows, front)
         rows.at = front
@@ -89,9 +88,7 @@ class LateStream:
 
     def states(self, vehicle: str) -> dict[str, bytes]:
         """What each pipeline knows of the vehicle, if anything."""
-        return {
-            name: pipeline.state(vehicle) for name, pipeline in self.pipelines.items() if vehicle in pipeline
-        }
+        return {name: pipeline.state(vehicle) for name, pipeline in self.pipelines.items() if vehicle in pipeline}
 
     def restore(self, vehicle: str, states: Mapping[str, bytes]) -> None:
         """Continue from `states`; what does not fit is forgotten: it is of another model."""

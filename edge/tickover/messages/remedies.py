@@ -25,11 +25,12 @@ READINGS: Final = {
     "not_finite": "expected a number that float32 can hold; the value is taken as missing (health names the signal)",
     "out_of_range": "outside the model's plausible range, the value is taken as missing; check its unit against the "
     "model's",
-    "late": "the tick of this time is closed; the network delays more than the model's lateness allows, a stored backlog "
-    'is sent between current readings (vehicles.late = "replay" runs it on its own), or two sources have different clocks',
+    "late": "the tick of this time is closed; the network delays more than the model's lateness allows, a stored "
+    'backlog is sent between current readings (vehicles.late = "replay" runs it on its own), or two sources have '
+    "different clocks",
     "clock_back": "the times fell by more than the model's gap limit and went on from there; a clock was corrected",
-    "repeated": "the broker or a gateway delivered again what was taken before; harmless, dedup.window says how long it is "
-    "known",
+    "repeated": "the broker or a gateway delivered again what was taken before; harmless, dedup.window says how long "
+    "it is known",
     "replayed": 'readings of a stored backlog, run on their own because of vehicles.late = "replay"',
     "too_deep": "the payload is nested too deeply",
     "too_far_ahead": "the time is ahead of this clock by more than vehicles.max_ahead_s; set the clock here or at the "

@@ -230,9 +230,13 @@ def cuts(draw, rows):
 @pytest.fixture(autouse=True)
 def small_numbers(monkeypatch):
     """So that a few rows are enough for every rule of `tickover.core.arrivals`."""
-    for module, numbers in ((arrivals, {"BACK_ROWS": 3, "BACK_SPAN": 40, "DOUBT": 2, "DOUBT_ENDS": 2000, "AT_ONCE": 7,
-          "MAX_HELD_VALUES": 30}),
-                            (seen, {"PAGE": 1, "BUCKET": 15, "BUCKETS": 100})):
+    for module, numbers in (
+        (
+            arrivals,
+            {"BACK_ROWS": 3, "BACK_SPAN": 40, "DOUBT": 2, "DOUBT_ENDS": 2000, "AT_ONCE": 7, "MAX_HELD_VALUES": 30},
+        ),
+        (seen, {"PAGE": 1, "BUCKET": 15, "BUCKETS": 100}),
+    ):
         for name, number in numbers.items():
             monkeypatch.setattr(module, name, number)
 
