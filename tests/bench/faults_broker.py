@@ -1,4 +1,5 @@
-"""The broker is restarted, is killed while alerts are on their way, and connections die without notice."""
+"""The broker is restarted, is killed while alerts are on their way, is rolled back, a gateway sends again, and
+connections die without notice."""
 
 from argparse import Namespace
 from dataclasses import asdict
@@ -13,11 +14,14 @@ def run(given: Namespace, folder: Path) -> dict:
     from faults.campaigns import kill_broker, restart_broker
     from faults.gateway import Ear
     from faults.reconnects import reconnects
+    from faults.rollbacks import resend, roll_back_broker
 
     with broker_in(folder) as broker:
         ear = Ear(broker)
         restarts = restart_broker(folder, broker, ear, given.restarts, patience=120)
         kills = kill_broker(folder, broker, ear, given.kills, patience=120)
+        rolled = roll_back_broker(folder, broker, ear, given.rollbacks, patience=120)
+        resent = resend(folder, broker, ear, given.resends, patience=120)
         ear.close()
         times = [reconnects(broker, keepalive_s, given.links) for keepalive_s in KEEPALIVES_S]
     longest = {
@@ -29,9 +33,18 @@ def run(given: Namespace, folder: Path) -> dict:
         }
         for one in times
     }
-    good = restarts.good and kills.good and all(one.good for one in times)
-    return {"restarts": asdict(restarts), "kills": asdict(kills), **longest, "good": good}
+    good = all(one.good for one in (restarts, kills, rolled, resent, *times))
+    told = {"restarts": restarts, "kills": kills, "rollbacks": rolled, "resends": resent}
+    return {**{name: asdict(one) for name, one in told.items()}, **longest, "good": good}
 
 
 if __name__ == "__main__":
-    campaign(__doc__, run, restarts=(50, "clean ends"), kills=(50, "SIGKILLs"), links=(20, "for each keepalive"))
+    campaign(
+        __doc__,
+        run,
+        restarts=(50, "clean ends"),
+        kills=(50, "SIGKILLs"),
+        rollbacks=(100, "times that an older file of the broker is put back"),
+        resends=(50, "times that the gateway begins again some minutes before"),
+        links=(20, "for each keepalive"),
+    )

@@ -14,6 +14,7 @@ from faults.broken import launcher
 from faults.campaigns import kill_broker, restart_broker
 from faults.gateway import Ear, Gateway, Player
 from faults.proxy import Proxy
+from faults.rollbacks import resend, roll_back_broker
 
 pytestmark = pytest.mark.slow
 KEEPALIVE_S = 2
@@ -42,6 +43,34 @@ def test_a_killed_broker_gets_what_it_had_not_received(
     """SIGKILL: the broker forgets its newest messages, and perhaps the session."""
     result = kill_broker(quick_folder, broker, ear, times=3)
     assert result.good, result
+
+
+def test_a_broker_that_is_rolled_back_makes_no_alert_of_another_id(
+    quick_folder: Path,
+    broker: Broker,  # noqa: F811
+    ear: Ear,
+) -> None:
+    """It delivers again what was acknowledged, without a DUP flag: an older file of it is put back."""
+    told = roll_back_broker(quick_folder, broker, ear, times=4, each=2)
+    assert told.good, told
+
+
+def test_a_gateway_that_sends_again_makes_no_alert_of_another_id(
+    quick_folder: Path,
+    broker: Broker,  # noqa: F811
+    ear: Ear,
+) -> None:
+    told = resend(quick_folder, broker, ear, times=8)
+    assert told.good, told
+
+
+def test_the_harness_finds_a_daemon_without_a_window(
+    quick_folder: Path,
+    broker: Broker,  # noqa: F811
+    ear: Ear,
+) -> None:
+    told = roll_back_broker(quick_folder, broker, ear, times=1, more="[dedup]\nwindow = 0", patience=5)
+    assert not told.good, told
 
 
 def test_the_same_harness_finds_a_daemon_that_forgets_before_the_broker_has_it(

@@ -6,8 +6,8 @@ is the largest event time so far. A row more than ``limit`` behind it is *behind
 - A row with the exact time and values of one taken before is a *repeat* (`tickover.core.seen`): it is left out.
 - A row behind is *held*. When ``BACK_ROWS`` rows have come behind with none at the front between them, and event time
   has run on by ``BACK_SPAN`` since the earliest of them, the clock was set back: the held rows run first, on a clock
-  that
-  starts again there, and what was seen before is forgotten (a parked truck shows the same values at the same times).
+  that starts again there, and what was seen before is forgotten (a parked truck shows the same values at the same
+  times).
 - When a row comes at the front first, the held rows are *late*: a store that is drained between current readings.
 - Held rows that were here before, as far as is still known, are late and no clock that was set back.
 - When the front that a clock was set back from is reached again at a leap, it was no clock but a store drained in large

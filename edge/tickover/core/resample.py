@@ -18,8 +18,7 @@ The rules, for one vehicle. They define the result reading by reading; how readi
   trip: holds are forgotten.
 - *Clock*: a reading more than ``gap_limit`` (or ``lateness``, if that is longer) behind the watermark is held until it
   is known whether the clock was put back (``clock_back``: open ticks close, the watermark starts again there, a new
-  trip
-  begins) or the reading is ``late``; `tickover.core.arrivals` has the rule. There, too, ``repeated`` readings are told.
+  trip begins) or the reading is ``late``; `tickover.core.arrivals` has the rule, and tells ``repeated`` readings.
 - Memory is bounded: at most ``MAX_OPEN_VALUES / F`` times wait in open ticks; readings of further times are dropped
   (``overflow``). A time beyond +-``MAX_TIME`` is dropped (``bad_time``).
 """

@@ -1,12 +1,9 @@
-"""``vehicles.late = "replay"``: readings that come too late run under the same models, in a stream with a state of
-its own.
+"""``vehicles.late = "replay"``: readings that come too late run under the same models, in a stream of their own.
 
-What a truck could not send for an hour is drained between current readings. The current stream never sees it; here
-it is
-run in order of arrival, and its alerts are those of the detector's name with `REPLAYED` behind it: another detector, so
-that no id can be one of the current stream's. When no late reading has come for `QUIET` of the vehicle's event time,
-the
-drain is over: open ticks close and open episodes end (``end_of_log``).
+What a truck could not send for an hour is drained between current readings. The current stream never sees it; here it
+is run in order of arrival, with a state of its own, and its alerts are those of the detector's name with `REPLAYED`
+behind it: another detector, so that no id can be one of the current stream's. When no late reading has come for `QUIET`
+of the vehicle's event time, the drain is over: open ticks close and open episodes end (``end_of_log``).
 """
 
 from collections.abc import Collection, Mapping
