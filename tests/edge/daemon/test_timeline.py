@@ -85,7 +85,7 @@ def test_a_backlog_drained_between_current_readings_is_late_and_changes_no_alert
     old = sum(len(rows[at * burst : (at + 1) * burst]) for at in range(len(rows) // every))
     assert 0 <= readings(old) - fleet.counts["late"] <= readings(burst), "the last ones are still held"
     assert not fleet.counts["clock_back"]
-    assert fleet.signal_counts()["late"]["oil_temp"] * readings(1) == fleet.counts["late"]
+    assert fleet.signal_counts["oil_temp"]["late"] * readings(1) == fleet.counts["late"]
 
 
 def test_a_drain_in_large_pieces_takes_one_for_a_clock_and_then_learns(alone) -> None:
