@@ -48,7 +48,9 @@ def test_real_readings_are_scored_again_within_the_gap_limit(quick_folder: Path,
                 continue
             assert first is not None, f"part {number} was never scored"
             back = number == 3 and clock == "unsynced"
-            assert first <= limit + (BACK_SPAN / SECOND if back else 0), "that the clock went back takes a minute to tell"
+            assert first <= limit + (BACK_SPAN / SECOND if back else 0), (
+                "that the clock went back takes a minute to tell"
+            )
             assert daemon.engine.live.ticks - before >= len(part) * 0.9
             assert 0 <= part[-1][0] - daemon.health.report()["last_tick"] / 1e6 <= limit, "the newest tick of today"
         assert link.acknowledged[-1] == packet_id

@@ -65,7 +65,7 @@ def open_fleet(config: Config, load: Callable[[str], Detector] = Detector.load) 
         for name, detector in detectors.items()
     }
     late = {
-        name: Pipeline(detector, _settings(config, detector.manifest), name)
+        name: Pipeline(detector, _settings(config, detector.manifest), name, sensors_of=())
         for name, detector in ((f"{name}{REPLAYED}", detector) for name, detector in detectors.items())
         if config.vehicles.late == "replay"
     }

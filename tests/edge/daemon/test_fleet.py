@@ -25,7 +25,7 @@ NO_COOLANT = [np.nan, 49.0, 39.0]
 
 
 def new_fleet(window_s: int = 0, late: bool = False) -> Fleet:
-    streams = {f"anomaly{REPLAYED}": Pipeline(DETECTOR, name=f"anomaly{REPLAYED}")} if late else {}
+    streams = {f"anomaly{REPLAYED}": Pipeline(DETECTOR, name=f"anomaly{REPLAYED}", sensors_of=())} if late else {}
     return Fleet({"anomaly": Pipeline(DETECTOR)}, SIGNALS, None, STALE_S * SECOND, window_s * SECOND, streams)
 
 
