@@ -76,8 +76,7 @@ class _Held:
     """Rows behind, in order of arrival, values as bytes, and which of them repeat.
 
     ``count`` and ``low``: how many came that did not repeat, since the first of them, and their smallest time.
-    ``known``:
-    how often each key is among the keys.
+    ``known``: how often each key is among the keys.
     """
 
     time: list[int] = field(default_factory=list)
@@ -133,8 +132,7 @@ class Arrivals:
     """One vehicle's rows of ``width`` signals; ``limit`` and ``window`` in microseconds, window 0: nothing repeats.
 
     ``newest`` is the front, None before the first row. ``count`` hears what is left out; ``late`` the rows that are
-    late,
-    which then count as ``replayed``.
+    late, which then count as ``replayed``.
     """
 
     def __init__(self, width: int, limit: int, count: Count, window: int = 0, late: Late | None = None) -> None:

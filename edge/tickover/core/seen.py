@@ -6,8 +6,7 @@ memories know it, both bounded:
 - *Near*: the key of every row of the last ``window`` of event time, 8 bytes each, in pages of ``PAGE`` keys. A page is
   forgotten when all its rows are older than the window, or when there are more than ``MAX_PAGES``: the oldest goes.
 - *Far*: of each ``BUCKET`` of event time the smallest key, 4 bytes, for the last ``BUCKETS`` of them. It knows no
-  single
-  row, but whether a minute of rows was here before.
+  single row, but whether a minute of rows was here before.
 """
 
 from collections import deque

@@ -214,8 +214,7 @@ class Fleet:
 
     def restore(self, vehicle: str, state: bytes, page: Page = lambda number: None) -> None:
         """Bring a vehicle back; ``page`` gives what `pages` gave, by number. StateError when the state does not fit;
-        the
-        vehicle is then unknown."""
+        the vehicle is then unknown."""
         try:
             saved = msgspec.msgpack.decode(state, type=_State)
             for name, pipeline in self._pipelines.items():
