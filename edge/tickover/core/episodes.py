@@ -88,7 +88,7 @@ class Episodes:
         self.ring = Ring(self._policy.freeze_frame_ticks, manifest.names)
         self._attribution = Attribution(manifest, self._policy.top_signals)
         self._maker = AlertMaker(digest, vehicle, detector, self.ring)
-        self._evidence = ChartEvidence(manifest, sensitivity)
+        self._evidence = ChartEvidence(manifest, sensitivity, self._policy.skip_carried)
         self._groups = self._evidence.groups
         self._no_data = max(round(self._policy.no_data_s * SECOND), manifest.period)
         self._last_time: int | None = None

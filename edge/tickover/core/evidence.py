@@ -70,16 +70,20 @@ class BlockEvidence:
 class ChartEvidence:
     """Turns one vehicle's ticks and scores into evidence.
 
-    ``sensitivity`` multiplies the charts of a signal (default 1.0). ``trip`` and ``age`` (that of the newest tick, and
+    ``sensitivity`` multiplies the charts of a signal (default 1.0). Without ``skip_carried`` a chart may open an episode
+    although its trip began with it over the limit. ``trip`` and ``age`` (that of the newest tick, and
     how many of its trip came so far) and ``carried`` are all of its state.
     """
 
-    def __init__(self, manifest: Manifest, sensitivity: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, manifest: Manifest, sensitivity: Mapping[str, float] | None = None, skip_carried: bool = True
+    ) -> None:
         self._looks = ChartSignals.of(manifest)
         self._warm_up = manifest.warm_up_ticks
         factors = np.array([(sensitivity or {}).get(name, 1.0) for name in manifest.names], np.float32)
         weights = self._looks.least(factors)
         self._weights = None if (weights == 1.0).all() else weights
+        self._skip_carried = skip_carried
         self.trip, self.age = -1, 0
         self.carried = Carried(manifest, ALARM_LEVEL)
 
@@ -113,7 +117,7 @@ class ChartEvidence:
         fresh = self._looks.fresh(~np.isnan(ticks.values) & warm[:, None])
         starts = np.diff(ticks.trip, prepend=self.trip) != 0
         starts[0] &= self.trip >= 0  # a vehicle's first trip follows none
-        carried = self.carried.mask(starts & ~back, scores.chart, fresh)
+        carried = self.carried.mask(starts & ~back, scores.chart, fresh) if self._skip_carried else None
         return BlockEvidence(scores.chart, fresh, fresh if carried is None else fresh & ~carried)
 
     def passed(self, ticks: TickBlock) -> None:

@@ -176,7 +176,8 @@ class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     open again for ``hold_off_s`` after that (the re-alarm hold-off); ends with ``no_data`` when its evidence has been
     missing for ``no_data_s``. An update is sent every ``update_every_s`` of event time, when severity rises, and, with
     ``update_on_signal``, when another signal passes its limit. With ``hold_slow_means`` what follows the vehicle slowly
-    (``Manifest.slow_states``) stays as it is while an episode is open: a fault that lasts is not taken for usual.
+    (``Manifest.slow_states``) stays as it is while an episode is open: a fault that lasts is not taken for usual. With
+    ``skip_carried`` a chart that a trip begins with over its limit opens no episode (``core.carried``).
     """
 
     OLD_KEYS: ClassVar[dict[str, str]] = {"cool_down_s": "hold_off_s"}
@@ -193,6 +194,7 @@ class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     freeze_frame_ticks: Annotated[int, Meta(ge=1, le=600)] = 30
     update_on_signal: bool = True
     hold_slow_means: bool = True
+    skip_carried: bool = True
 
 
 class SensorPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

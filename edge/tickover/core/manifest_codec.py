@@ -2,7 +2,10 @@
 
 Format 1 (tickover 0.1) differs in three things, and a model file of that format means the same as ever: a chart looks
 at one ``signal`` instead of several ``signals`` and has ``span_s`` and ``allowance`` instead of ``settings``; the kind
-``ewms`` is called ``energy``; ``episodes.hold_off_s`` is called ``cool_down_s``.
+``ewms`` is called ``energy``; ``episodes.hold_off_s`` is called ``cool_down_s``. What format 1 could not say is off, so
+that a file of that format gives the alerts that it always gave: no sensor episodes, no update at another signal, slow
+means that go on while an episode is open, charts that a trip leaves over their limit. ``retune`` and a new export write
+format 2; ``[episodes]`` and ``[sensors]`` of a mapping or a configuration switch each on for an old file.
 """
 
 import math
@@ -23,6 +26,7 @@ from tickover.core.manifest import (
     Name,
     NotNegative,
     Positive,
+    SensorPolicy,
 )
 from tickover.errors import ModelError
 
@@ -106,6 +110,9 @@ FIRST_KINDS: Final = {
 }
 """The kinds of format 1: what each is called now, and what its charts show."""
 
+SINCE_SECOND: Final = ("update_on_signal", "hold_slow_means", "skip_carried")
+"""Switches of the episode policy that format 1 did not have."""
+
 
 def _of_first(text: str | bytes) -> Manifest:
     """Read format 1 as if it had been written today."""
@@ -114,7 +121,8 @@ def _of_first(text: str | bytes) -> Manifest:
     parts["format_version"] = FORMAT_VERSION
     policy = {field: getattr(first.episodes, field) for field in EpisodePolicy.__struct_fields__}
     parts["charts"] = tuple(chart.now() for chart in first.charts)
-    parts["episodes"] = EpisodePolicy(**policy)
+    parts["episodes"] = EpisodePolicy(**policy | dict.fromkeys(SINCE_SECOND, False))
+    parts["sensors"] = SensorPolicy(kinds=())
     used = {chart.kind for chart in parts["charts"]}
     parts["kinds"] = {name: words for name, words in FIRST_KINDS.values() if name in used}
     return Manifest(**parts)

@@ -40,6 +40,7 @@ class EpisodeOverrides(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     freeze_frame_ticks: Annotated[int, Meta(ge=1, le=600)] | None = None
     update_on_signal: bool | None = None
     hold_slow_means: bool | None = None
+    skip_carried: bool | None = None
 
 
 class SensorOverrides(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
