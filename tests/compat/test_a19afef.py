@@ -119,12 +119,7 @@ def without_names(alerts: bytes) -> list[dict[str, Any]]:
 
 
 def test_the_demo_gives_the_same_alerts(tmp_path: Path) -> None:
-    with gzip.open(DEMO / "trip.csv.gz", "rt", encoding="utf-8") as log:
-        columns = log.readline().strip().split(",")[1:]
-    by_name = tmp_path / "by-name.toml"
-    by_name.write_text("".join(f"[signals.{name}]\n" for name in columns), encoding="utf-8")
-    options = ("--map", as_then(by_name, tmp_path))
-    found, _ = replayed(tmp_path, DEMO / "truck.onnx", DEMO / "trip.csv.gz", *options)
+    found, _ = replayed(tmp_path, DEMO / "truck.onnx", DEMO / "trip.csv.gz")
     expect_lines(found, unpacked(HERE / "demo" / "alerts.jsonl.gz"))
 
 
@@ -185,7 +180,7 @@ def expect_the_network(path: Path) -> None:
 
 
 def test_a_mapping_with_episodes_and_sensitivity_gives_the_same_alerts_and_scores(tmp_path: Path) -> None:
-    options = ("--map", as_then(MAPPING / "mapping.toml", tmp_path))
+    options = ("--map", MAPPING / "mapping.toml")
     alerts, scores = replayed(tmp_path, MODELS / "gru_autoencoder.onnx", MAPPING / "log.csv.gz", *options)
     expect_lines(alerts, unpacked(MAPPING / "alerts.jsonl.gz"))
     expect_lines(scores, unpacked(MAPPING / "scores.csv.gz"))
@@ -195,7 +190,7 @@ def test_a_mapping_with_episodes_and_sensitivity_gives_the_same_alerts_and_score
 def test_a_replay_goes_on_from_its_saved_state_with_episodes_open(tmp_path: Path, name: str) -> None:
     folder = STATE / name
     state = Path(shutil.copy(folder / "saved.state", tmp_path))
-    options = ("--map", as_then(folder / "mapping.toml", tmp_path), "--state", state)
+    options = ("--map", folder / "mapping.toml", "--state", state)
     alerts, scores = replayed(tmp_path, MODELS / f"{name}.onnx", folder / "second.csv.gz", *options)
     expect_lines(alerts, unpacked(folder / "alerts.jsonl.gz"))
     expect_lines(scores, unpacked(folder / "scores.csv.gz"))
@@ -205,7 +200,7 @@ def test_a_replay_goes_on_from_its_saved_state_with_episodes_open(tmp_path: Path
 def test_a_log_in_two_parts_gives_the_alerts_that_it_gave_then(tmp_path: Path, name: str) -> None:
     """A state that is written and read again today, from the same first part."""
     folder, model, state = STATE / name, MODELS / f"{name}.onnx", tmp_path / "new.state"
-    options = ("--map", as_then(folder / "mapping.toml", tmp_path), "--state", state)
+    options = ("--map", folder / "mapping.toml", "--state", state)
     tickover("replay", model, folder / "first.csv.gz", *options)
     alerts, scores = replayed(tmp_path, model, folder / "second.csv.gz", *options)
     expect_lines(alerts, unpacked(folder / "alerts.jsonl.gz"))
@@ -247,7 +242,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Continuation:
     """What today's daemon tells on a copy of the store that a killed one left, and on what is published then."""
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed (apt install mosquitto)")
-    config = without_news((DAEMON / "tickover.toml").read_text(encoding="utf-8"))
+    config = (DAEMON / "tickover.toml").read_text(encoding="utf-8")
     kept = Kept(DAEMON / "state.tar.gz", config, PLACES, base="fleet", node="gateway")
     return go_on(tmp_path_factory.mktemp("daemon"), kept, messages(), unpacked(DAEMON / "alerts.jsonl.gz").splitlines())
 

@@ -8,8 +8,9 @@ import paths
 from tickover.core.pipeline import Pipeline
 from tickover.core.values import SECOND, Phase, Readings, Severity
 from tickover.model.detector import Detector
+from today import of_today
 
-DETECTOR = Detector.load(paths.MODELS / "lstm_forecaster.onnx")
+DETECTOR = of_today(Detector.load(paths.MODELS / "lstm_forecaster.onnx"))
 NAMES = DETECTOR.manifest.names
 SECONDS, BEGIN, WITHIN_S = 200, 135, 60
 CENTER, SPREAD = np.array([24.0, 49.0, 45.0]), np.array([1.0, 1.0, 1.0])

@@ -10,8 +10,9 @@ from tickover.core.pipeline import Pipeline
 from tickover.core.policy import EpisodeOverrides, Settings
 from tickover.core.values import SECOND, EndReason, Phase, Readings
 from tickover.model.detector import Detector
+from today import of_today
 
-DETECTOR = Detector.load(paths.MODELS / "lstm_forecaster.onnx")  # with a baseline of 600 s
+DETECTOR = of_today(Detector.load(paths.MODELS / "lstm_forecaster.onnx"))  # with a baseline of 600 s
 NAMES = DETECTOR.manifest.names
 BASELINE = DETECTOR.model.spans["baseline"]
 
