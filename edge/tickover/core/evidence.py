@@ -70,9 +70,9 @@ class BlockEvidence:
 class ChartEvidence:
     """Turns one vehicle's ticks and scores into evidence.
 
-    ``sensitivity`` multiplies the charts of a signal (default 1.0). Without ``skip_carried`` a chart may open an episode
-    although its trip began with it over the limit. ``trip`` and ``age`` (that of the newest tick, and
-    how many of its trip came so far) and ``carried`` are all of its state.
+    ``sensitivity`` multiplies the charts of a signal (default 1.0). Without ``skip_carried`` a chart may open an
+    episode although its trip began with it over the limit. ``trip`` and ``age`` (that of the newest tick, and how many
+    of its trip came so far) and ``carried`` are all of its state.
     """
 
     def __init__(
