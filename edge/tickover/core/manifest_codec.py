@@ -4,8 +4,8 @@ Format 1 (tickover 0.1) differs in three things, and a model file of that format
 at one ``signal`` instead of several ``signals`` and has ``span_s`` and ``allowance`` instead of ``settings``; the kind
 ``ewms`` is called ``energy``; ``episodes.hold_off_s`` is called ``cool_down_s``. What format 1 could not say is off, so
 that a file of that format gives the alerts that it always gave: no sensor episodes, no update at another signal, slow
-means that go on while an episode is open, charts that a trip leaves over their limit. ``retune`` and a new export write
-format 2; ``[episodes]`` and ``[sensors]`` of a mapping or a configuration switch each on for an old file.
+means that go on while an episode is open, charts that a trip leaves over their limit. A new export switches them on,
+``retune`` leaves them; ``[episodes]`` and ``[sensors]`` of a mapping or a configuration do for an old file.
 """
 
 import math
