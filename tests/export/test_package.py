@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import pytest
+from msgspec import structs
 
 from small_models import FILES, FOLDER, limits_of, model_bytes, random_weights, small_spec, spec_of_file, ticks_of
 from tickover.core import manifest, manifest_codec
@@ -13,6 +14,7 @@ from tickover.model.file.proto import parse
 from tickover.model.file.shapes import RULES
 from tickover.model.session import open_bytes, open_model
 from tickover_export.graph import IR_VERSION, OPSET
+from today import of_today
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -21,7 +23,9 @@ def test_the_files_of_the_edge_tests_are_what_this_tree_builds(name):
     spec = spec_of_file(name)
     x, starts = ticks_of(spec, random_weights(spec), 500)
     kept, rebuilt = Detector(open_model(FOLDER / name)), Detector(open_bytes(model_bytes(spec)))
-    assert kept.manifest == rebuilt.manifest
+    charts = tuple(structs.replace(chart, why_off="") for chart in rebuilt.manifest.charts)
+    wanted = structs.replace(rebuilt.manifest, charts=charts)
+    assert of_today(kept).manifest == wanted, "the files are of format 1, which leaves some of it off or unsaid"
     for part in ("score", "chart", "expected"):
         wanted = getattr(rebuilt.run(x, starts), part)
         rebuilt.reset(trip_only=False)

@@ -77,7 +77,7 @@ class Fuzzed:
 def fuzz(mutants: int, seed: int) -> Fuzzed:
     """Send so many mutants, and look at every row that comes through."""
     found = Fuzzed()
-    limits = Vehicles(most=1_000_000)
+    limits = Vehicles(max=1_000_000)
     intake = Intake(INPUTS, COLUMNS, limits, lambda _: False)
     for topic, payload in mutations(mutants, random.Random(seed)):
         found.mutants += 1

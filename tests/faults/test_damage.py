@@ -27,7 +27,7 @@ def test_modes_and_models_outlive_a_file_destroyed_under_the_daemon(
 ) -> None:
     config = write_config(quick_folder / "config.toml", quick_folder / "state", MODEL)
     with started(config) as (daemon, _):
-        daemon.control.set_mode(Mode.SHELVED, "t1", 2**60)
+        daemon.control.set_mode(Mode.SHELVED, "t1", 2**52)
         daemon.engine.commit()
         store = daemon.engine.store
         write = store._write

@@ -134,12 +134,12 @@ def replay(
     """
     detector = Detector.load(model)
     mapping = mapping_for(detector.manifest, map_file, **bus)
-    for gap in gaps(detector.manifest):
-        click.echo(f"{model}: {gap}", err=True)
     pipeline = Pipeline(detector, _settings(mapping, detector.manifest, map_file), window=DEFAULT_WINDOW)
     if state and state.exists():
         load_state(pipeline, state)
     relative = [log_is_relative(log, mapping) for log in logs]  # reads every header, so that a bad one stops at once
+    for gap in gaps(detector.manifest):
+        click.echo(f"{model}: {gap}", err=True)
     counted_from = start if all(relative) else None
     apart = all(relative) and len(logs) > 1 and not mapping.log.vehicle_column
     source = Source(logs, mapping, vehicle, start, strict, _BadRows())

@@ -165,7 +165,8 @@ class Seen:
         """All but the full pages."""
         far = b"" if self._far is None else self._far.astype("<u4").tobytes()
         full = [(page.number, page.first, page.last) for page in self._full]
-        keys = self._open_page().astype("<u8").tobytes()
+        # A page is a set: in order, so that rows that came in another order within it leave the same state.
+        keys = np.sort(self._open_page()).astype("<u8").tobytes()
         return msgspec.msgpack.encode(_State(self._number, full, self._first, self._last, keys, self._top, far))
 
     def restore(self, state: bytes, page: Page) -> None:

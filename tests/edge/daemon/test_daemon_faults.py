@@ -206,10 +206,10 @@ def test_alarms_of_episodes_that_nobody_remembers_are_cleared(
 def test_modes_and_models_outlive_a_damaged_store(daemon: Daemon, broker: Broker, watcher: Watcher) -> None:
     """Not only the start that finds the damage, also those after it."""
     daemon.start()
-    assert watcher.answer("mute", "t1", for_s=3600)["ok"]
     with Truck(broker) as truck:
         truck.send(drive(30))
         wait_until(lambda: watcher.answer("status")["result"]["rows"] > 0, 5, "read")
+    assert watcher.answer("mute", "t1", for_s=3600)["ok"]
     daemon.kill()
     damage_the_journal(daemon.state / FILE)
     for model in (MODEL, OTHER_MODEL):
