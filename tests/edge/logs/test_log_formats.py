@@ -209,7 +209,7 @@ def test_every_format_names_a_column_that_is_missing(case: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("case", FORMATS)
 def test_every_format_refuses_an_empty_file_and_bytes_of_another_kind(case: str, tmp_path: Path) -> None:
-    path = tmp_path / FORMATS[case].name
+    path = written(case, tmp_path)  # skips where the format needs an extra that is not installed
     for content in (b"", bytes(range(256)), b"\xff" * 100):
         path.write_bytes(content)
         with pytest.raises(LogError) as refusal:
