@@ -46,6 +46,7 @@ def test_live_alerts_are_those_of_a_replay_and_sigterm_ends_it_with_0(run, truck
     rows = drive(1480)
     truck.send(rows)
     watcher.expect(as_told(replayed(rows)))
+    wait_until(lambda: bool(watcher.of("gateway/status")), 5, "online, which alerts do not wait for")
     start = time.monotonic()
     assert daemon.stop() == 0
     assert time.monotonic() - start < 5
