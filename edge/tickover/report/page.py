@@ -15,6 +15,7 @@ from tickover.core.coverage import gaps, unusable
 from tickover.core.time_format import clock, duration, is_relative
 from tickover.core.values import Contribution, EndReason, Severity
 from tickover.report.contents import Contents, Story, Track
+from tickover.report.look import look
 from tickover.report.packing import pack_doubles, pack_values
 from tickover.report.windows import Ticks
 
@@ -50,7 +51,7 @@ def render(report: Contents, counts: dict[str, int]) -> str:
         quality=_quality(report),
         counts=sorted(item for item in counts.items() if item[1]),
         data=script_json(_data(report)),
-        style=_part("page.css"),
+        style=look() + _part("page.css"),
         script=_part("page.js"),
         plotly=_plotly(),
     )
