@@ -41,13 +41,13 @@ bench: $(VENV)/.dev ## measure: ratios within one run
 why-gated: $(VENV)/.dev ## measure and draw docs/why-gated.md
 	$(BIN)/python tests/bench/why_gated.py $$(ls $${TICKOVER_DATA:-../shared/data}/kit-obd/1hz/2017-*.csv | grep -v Messfehler)
 
-device-test: $(VENV)/.dev ## install the built wheel without extras and run tests/edge
+device-test: $(VENV)/.dev ## install the built wheel without extras and run tests/edge, all but the slow ones
 	rm -rf dist .venv-device
 	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
 	$(PYTHON) -m venv .venv-device
 	.venv-device/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		dist/*.whl pytest pytest-timeout pytest-xdist pytest-rerunfailures hypothesis cloudevents jsonschema
-	.venv-device/bin/pytest tests/edge -o pythonpath=tests $(PYTEST)
+	.venv-device/bin/pytest tests/edge -o pythonpath=tests -m "not slow" $(PYTEST)
 
 lock: $(VENV)/.dev ## deploy/requirements-device.txt: the device's packages with hashes, from constraints.txt
 	@mkdir -p dist

@@ -18,6 +18,7 @@ from small_disk import SmallDisk
 from tickover.core.values import EndReason, Phase
 from tickover.storage.store import FILE
 
+pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("TICKOVER_KILLS", "20"))
 """How often the daemon is killed; set TICKOVER_KILLS for the long run."""
 
@@ -30,7 +31,6 @@ def daemon(tmp_path: Path, broker: Broker) -> Iterator[Daemon]:
         one.kill()
 
 
-@pytest.mark.slow
 def test_sigkill_at_random_moments_loses_and_changes_no_alert(
     daemon: Daemon,
     broker: Broker,
@@ -57,7 +57,6 @@ def test_sigkill_at_random_moments_loses_and_changes_no_alert(
     truck.close()
 
 
-@pytest.mark.slow
 def test_broker_restarts_lose_no_alert(daemon: Daemon, broker: Broker, watcher: Watcher) -> None:
     rows = drive(1500)
     daemon.start()
@@ -246,7 +245,6 @@ def test_one_bad_state_costs_the_vehicles_asleep_nothing(tmp_path: Path, broker:
     assert "no usable state of t2:" in daemon.text()
 
 
-@pytest.mark.slow
 def test_a_full_disk_stops_nothing_and_is_left_without_a_restart(
     tmp_path: Path,
     broker: Broker,
@@ -270,7 +268,6 @@ def test_a_full_disk_stops_nothing_and_is_left_without_a_restart(
         watcher.expect(as_told(replayed(rows)))
 
 
-@pytest.mark.slow
 def test_a_refused_publish_stays_and_raises_an_alarm(tmp_path: Path) -> None:
     acl = tmp_path / "acl"
     allowed = "topic readwrite truck/#\ntopic readwrite tickover/v1/gateway/#\ntopic read tickover/#\n"

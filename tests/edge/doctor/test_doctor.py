@@ -19,6 +19,7 @@ from tickover.transports.mqtt.client import MqttClient
 from tickover.transports.mqtt.connection import Connection
 
 __all__ = ["broker", "fleet"]
+pytestmark = pytest.mark.slow
 MOSQUITTOS_OWN_LIMITS = "allow_anonymous true\nmax_queued_messages 1000\nmax_inflight_messages 20"
 
 
@@ -92,7 +93,6 @@ def test_a_broker_with_its_own_limits_keeps_only_a_thousand(tmp_path: Path) -> N
     assert "raise max_queued_messages" in said
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("most", "protocol", "code", "state"),
     [(4, "3.1.1", 1, "fail"), (20, "3.1.1", 0, "warn"), (4, "5", 0, "ok")],

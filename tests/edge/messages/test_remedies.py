@@ -26,6 +26,7 @@ from tickover.transports.mqtt.settings import Broker as Settings
 from tickover.transports.mqtt.settings import Tls
 
 __all__ = ["fleet"]
+pytestmark = pytest.mark.slow
 TOPIC = "truck/t1/telemetry"
 
 
