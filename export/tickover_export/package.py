@@ -15,6 +15,7 @@ from tickover.core.manifest import (
     EpisodePolicy,
     Manifest,
     Parity,
+    Rung,
     Training,
 )
 from tickover.core.manifest_codec import encode
@@ -40,6 +41,7 @@ def manifest_of(
     limits: FloatArray,
     *,
     budget: Budget,
+    ladder: tuple[Rung, ...] = (),
     episodes: EpisodePolicy | None = None,
     horizons: Horizons | None = None,
     training: Training | None = None,
@@ -62,6 +64,7 @@ def manifest_of(
         charts=charts_of(spec, limits),
         kinds={bank.kind: bank.WORDS for bank in spec.banks},
         false_alarms=budget,
+        ladder=ladder,
         episodes=episodes or EpisodePolicy(),
         network=structs.replace(spec.network, parameters=parameters),
         memory_horizon_s=horizons.memory_s,

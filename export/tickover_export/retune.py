@@ -15,6 +15,7 @@ from tickover.core.manifest import (
     Budget,
     Chart,
     Manifest,
+    Rung,
     Training,
 )
 from tickover.core.values import FloatArray
@@ -63,8 +64,17 @@ class Retuned:
         """The model with every limit at 1: its charts come in their own units."""
         return self.finish(np.ones(len(self.manifest.charts), np.float32), self.manifest.false_alarms)
 
-    def finish(self, limits: FloatArray, budget: Budget, training: Training | None = None) -> bytes:
-        """The sealed model file with ``limits`` ``[C]`` (inf = off), set for ``budget``."""
+    def finish(
+        self,
+        limits: FloatArray,
+        budget: Budget,
+        training: Training | None = None,
+        ladder: tuple[Rung, ...] | None = None,
+    ) -> bytes:
+        """The sealed model file with ``limits`` ``[C]`` (inf = off), set for ``budget``.
+
+        ``ladder``: of the new limits; None: the one that the file has.
+        """
         if limits.shape != self.bounds.shape or not (limits > 0).all():
             raise ValueError(f"limits: expected {len(self.bounds)} positive numbers, got {limits.tolist()}")
         charts = self.manifest.charts
@@ -76,7 +86,11 @@ class Retuned:
             for chart, bank, limit in zip(charts, self._banks, limits.tolist(), strict=True)
         )
         manifest = structs.replace(
-            self.manifest, charts=changed, false_alarms=budget, training=training or self.manifest.training
+            self.manifest,
+            charts=changed,
+            false_alarms=budget,
+            ladder=self.manifest.ladder if ladder is None else ladder,
+            training=training or self.manifest.training,
         )
         return package(self._proto, manifest)
 

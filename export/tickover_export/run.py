@@ -23,6 +23,7 @@ from tickover.core.manifest import (
     EpisodePolicy,
     LogMapping,
     Positive,
+    Rung,
     Training,
 )
 from tickover.core.values import FloatArray
@@ -45,6 +46,7 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 class RunFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``run.json``. ``limits`` are in the order of ``spec.charts``; None switches a chart off.
 
+    ``ladder``: as in the manifest.
     ``parity_tiled`` says that ``parity.npz`` repeats fewer real ticks, with seeded gaps. ``log_mapping``: of the logs
     that were trained on, TOML; the model carries it.
     """
@@ -53,6 +55,7 @@ class RunFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     spec: GraphSpec
     limits: tuple[Positive | None, ...]
     budget: Budget
+    ladder: tuple[Rung, ...] = ()
     policy: EpisodePolicy = EpisodePolicy()
     horizons: Horizons = Horizons()
     training: Training = Training()
@@ -129,6 +132,8 @@ def _read_file(path: Path) -> RunFile:
     charts = len(file.spec.charts)
     if len(file.limits) != charts:
         raise RunError(f"{path}: limits: expected {charts}, one for each chart, got {len(file.limits)}")
+    if any(len(rung.limits) != charts for rung in file.ladder):
+        raise RunError(f"{path}: ladder: expected {charts} limits in each rung, one for each chart")
     return file
 
 

@@ -11,6 +11,7 @@ from tickover.model.session import open_bytes
 from tickover_export.command import build_model
 from tickover_export.run import RunFile, limits_tuple, read_run
 from tickover_train import run_folder
+from tickover_train.calibration.ladder import FIRST
 from tickover_train.calibration.limits import calibrate
 from tickover_train.calibration.scoring import chart_trips, open_unlimited
 from tickover_train.data import Trip
@@ -51,7 +52,7 @@ def test_it_gets_a_limit_like_every_other(trained):
     assert product.limits.limits.shape == (9,)
     assert bounds(product.spec).tolist() == [16.0] * 4 + [256.0] + [64.0] * 4
     peak = max(float(np.nanmax(trip.charts[:, 4])) for trip in product.charts)
-    again = calibrate(product.charts, job.config.budget, job.config.episodes, bounds(product.spec), 1.0, floor=peak)
+    again = calibrate(product.charts, FIRST, job.config.episodes, bounds(product.spec), 1.0, floor=peak)
     assert peak <= again.limits[4] < 256.0
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from msgspec import structs
 
+from tickover.core.budget import budget_words
 from tickover.core.manifest import Architecture, Cell
 from tickover.core.values import FloatArray
 from tickover.logs.mapping import Mapping
@@ -17,6 +18,7 @@ from tickover.model.detector import Detector
 from tickover.model.session import open_bytes
 from tickover_export.graph import build
 from tickover_export.package import manifest_of, package
+from tickover_train.calibration.ladder import FIRST
 from tickover_train.calibration.rates import Rate
 from tickover_train.config import TrainConfig
 from tickover_train.data import Trip
@@ -85,7 +87,10 @@ def compare(
     pairs: Iterable[tuple[Cell, Architecture]],
     tell: Callable[[str], None],
 ) -> Comparison:
-    """Train and judge each pair with one configuration and one seed."""
+    """Train and judge each pair with one configuration and one seed, all for one budget."""
+    asked = config.budget or FIRST
+    limited = structs.replace(config.calibration, false_alarms=budget_words(asked))
+    config = structs.replace(config, calibration=limited)
     torch.set_num_threads(config.fit.threads)
     training, test = split(trips)
     bench = _bench(mapping, test, config.seed)
@@ -99,7 +104,7 @@ def compare(
         entry = _judged(job, product, bench, time.monotonic() - began)
         tell(f"{cell} {arch}: recall {100 * entry.recall_at_rate:.0f} % at the budgeted rate, {entry.train_s:.0f} s")
         entries.append(entry)
-    budget = config.budget.per_hour
+    budget = asked.per_hour
     return Comparison(entries, [judge(one, bench, budget) for one in beside(bench, budget, config.seed)], bench.hours)
 
 

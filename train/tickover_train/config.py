@@ -4,13 +4,12 @@ Durations end in ``_s`` and are seconds. Residuals and charts are in units of th
 The defaults come from the experiments in ``docs/training.md``.
 """
 
-import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
+from tickover.core.budget import parse_budget
 from tickover.core.manifest import (
     Architecture,
     Budget,
@@ -30,8 +29,8 @@ from tickover_export.charts.spike import Spike
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1, le=100_000)]
 
-PER: Final = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-"""Seconds in the units of ``--false-alarms N/DURATION``."""
+AUTO: Final = "auto"
+"""``false_alarms``: the rarest budget of the ladder that the trips support."""
 
 
 class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -110,13 +109,14 @@ class ChartsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class CalibrationConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``[calibration]``: ``false_alarms`` as ``N/DURATION``; ``folds`` networks are fitted, each blind to other trips.
+    """``[calibration]``: ``false_alarms`` as ``N/DURATION``, or ``auto``: the rarest budget of the ladder that the
+    trips support; ``folds`` networks are fitted, each blind to other trips.
 
     With ``folds = 1`` the limits rest on the held-out trips of the one network only. A limit is never below
     ``floor``, in units of the chart.
     """
 
-    false_alarms: str = "1/1h"
+    false_alarms: str = AUTO
     folds: Annotated[int, Meta(ge=1, le=20)] = 4
     floor: Positive = 0.1
 
@@ -134,22 +134,10 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     episodes: EpisodePolicy = EpisodePolicy()
 
     @property
-    def budget(self) -> Budget:
-        """The stated false-alarm budget."""
-        return parse_budget(self.calibration.false_alarms)
-
-
-def parse_budget(text: str) -> Budget:
-    """``1/1h``, ``2/8h``, ``1/d`` as a Budget; ConfigError on anything else."""
-    match = re.fullmatch(r"\s*([0-9.]+)\s*/\s*([0-9.]*)\s*([a-z]+)\s*", text)
-    try:
-        if match is None or match[3] not in PER:
-            raise ValueError
-        return msgspec.convert(
-            {"episodes": float(match[1]), "per_s": float(match[2] or 1) * PER[match[3]]}, Budget, strict=False
-        )
-    except (ValueError, msgspec.ValidationError) as error:
-        raise ConfigError(f"false alarms: expected N/DURATION like 1/1h or 2/1d, got {text!r}") from error
+    def budget(self) -> Budget | None:
+        """The false-alarm budget asked for; None: the rarest that the trips support."""
+        text = self.calibration.false_alarms
+        return None if text.strip().lower() == AUTO else parse_budget(text, "calibration.false_alarms")
 
 
 def load_config(path: Path | None) -> TrainConfig:

@@ -16,20 +16,23 @@ import numpy as np
 import torch
 from msgspec import structs
 
-from tickover.core.manifest import Network
+from tickover.core.manifest import Network, Rung
 from tickover.core.sensor_habits import with_habits
 from tickover.core.values import SECOND, FloatArray
 from tickover.logs.mapping import Mapping
+from tickover_export.run import limits_tuple
 from tickover_export.spec import GraphSpec
 from tickover_train.calibration.bus import resolve
 from tickover_train.calibration.input_drift import drift_taken, usual_ranges
+from tickover_train.calibration.ladder import Climb, climb
 from tickover_train.calibration.legs import cut_legs
-from tickover_train.calibration.limits import Limits, ScoredTrip, calibrate
+from tickover_train.calibration.limits import Limits, ScoredTrip
 from tickover_train.calibration.residuals import cold_starts, standard
 from tickover_train.calibration.scoring import chart_trips, open_unlimited
 from tickover_train.cleaning.clean import Finding, clean
 from tickover_train.config import FitConfig, TrainConfig
 from tickover_train.data import Scaler, Trip, digest, fit_scaler, folds
+from tickover_train.evaluation.rungs import recalls
 from tickover_train.fitting import checkpoint
 from tickover_train.fitting.fit import (
     Checkpoint,
@@ -95,15 +98,23 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """All that a run folder says: the network, its weights with scaler and residuals, spec, limits, and evidence."""
+    """All that a run folder says: the network, its weights with scaler and residuals, spec, limits, and evidence.
+
+    ``climb``: the limits of every budget; ``limits`` are those in use.
+    """
 
     network: Recurrent
     spec: GraphSpec
     weights: dict[str, FloatArray]
-    limits: Limits
+    climb: Climb
     folds: Sequence[Fold]
     charts: Sequence[ScoredTrip]
     residuals: Sequence[FloatArray] = field(default_factory=tuple)
+
+    @property
+    def limits(self) -> Limits:
+        """Of the budget in use."""
+        return self.climb.limits
 
 
 def new_job(
@@ -193,15 +204,36 @@ def finish(job: Job, fitted: Sequence[Fold]) -> Product:
     cold = cold_starts(residuals, legs, spec.warm_up_ticks, job.period_s)
     spec = structs.replace(spec, cold=cold)
     residual = standard(residuals, spec.warm_up_ticks, cold, job.period_s)
-    weights = [weights_of(fold.network) | scaling(job.scaler, residual) for fold in fitted]
+    weights = [fold_weights(job, fold, residual) for fold in fitted]
     charts = [
         trip
         for fold, one in zip(fitted, weights, strict=True)
         for trip in chart_trips(open_unlimited(one, spec), [job.trips[i] for i in fold.unseen])
     ]
     config = job.config
-    limits = calibrate(charts, config.budget, config.episodes, bounds(spec), job.period_s, config.calibration.floor)
-    return Product(fitted[0].network, spec, weights[0], limits, fitted, charts, residuals)
+    climbed = climb(charts, config.budget, config.episodes, bounds(spec), job.period_s, config.calibration.floor)
+    return Product(fitted[0].network, spec, weights[0], climbed, fitted, charts, residuals)
+
+
+def ladder_of(job: Job, product: Product) -> tuple[Rung, ...]:
+    """The ladder for the manifest: each budget's limits, and what they detect on trips that their network has not
+    seen.
+    """
+    residual = Scaler(product.weights["residual.center"], product.weights["residual.scale"])
+    judged = [
+        (open_unlimited(fold_weights(job, fold, residual), product.spec), [job.trips[i].values for i in fold.unseen])
+        for fold in product.folds
+    ]
+    rungs = product.climb.rungs
+    return tuple(
+        Rung(budget=rung.budget, limits=limits_tuple(rung.limits), recall=recall)
+        for rung, recall in zip(rungs, recalls(judged, [rung.limits for rung in rungs]), strict=True)
+    )
+
+
+def fold_weights(job: Job, fold: Fold, residual: Scaler) -> dict[str, FloatArray]:
+    """A fold's network with the scaling that all folds share."""
+    return weights_of(fold.network) | scaling(job.scaler, residual)
 
 
 def unseen_residuals(job: Job, fitted: Sequence[Fold], spec: GraphSpec) -> tuple[list[FloatArray], list[FloatArray]]:

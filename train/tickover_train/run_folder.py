@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from tickover import __version__
-from tickover.core.manifest import Training
+from tickover.core.manifest import Rung, Training
 from tickover.core.values import FloatArray
 from tickover.logs.mapping import to_carry
 from tickover.storage.files import replace_file
@@ -57,7 +57,7 @@ def _with_gaps(values: FloatArray, random: np.random.Generator) -> FloatArray:
     return copy
 
 
-def write(folder: Path, job: Job, product: Product, horizons: Horizons) -> None:
+def write(folder: Path, job: Job, product: Product, horizons: Horizons, ladder: tuple[Rung, ...] = ()) -> None:
     """Everything but the report."""
     x, starts, tiled = parity_ticks(list(job.trips), job.config.seed)
     reference = Reference(product.network.cpu(), product.spec, product.weights, product.limits.limits)
@@ -66,6 +66,7 @@ def write(folder: Path, job: Job, product: Product, horizons: Horizons) -> None:
         spec=product.spec,
         limits=limits_tuple(product.limits.limits),
         budget=product.limits.budget,
+        ladder=ladder,
         policy=job.config.episodes,
         horizons=in_seconds(horizons, job.period_s),
         training=training_of(job),
@@ -119,6 +120,7 @@ def metrics(job: Job, product: Product, horizons: Horizons) -> dict[str, Any]:
         "left_out": [finding.words for finding in job.left_out],
         "influence": limits.influence,
         "budget": limits.budget,
+        "budget_why": product.climb.why,
         "limits": _by_bank(product.spec, limits_tuple(limits.limits)),
         "horizon": {"memory": _curve(horizons.memory), "state": horizons.state and _curve(horizons.state)},
         "unseen": [

@@ -9,6 +9,7 @@ import click
 from tickover.commands.ui.options import FILE
 from tickover.commands.ui.words import aligned
 from tickover.core.coverage import gaps
+from tickover.core.ladder import rung_lines, why_unsupported
 from tickover.core.manifest import HORIZON_TICKS, Manifest
 from tickover.core.time_format import span
 from tickover.model.session import Model, open_model
@@ -43,6 +44,10 @@ def describe(model: Model) -> Iterator[str]:
     yield from _table(("chart", "kind", "limit", "bound", "clears in"), _charts(manifest))
     yield from _indented(gaps(manifest))
     yield ""
+    if manifest.ladder:
+        yield "budgets of false alarms that the model holds limits for (`tickover retune --false-alarms` moves to one)"
+        yield from _pairs(rung_lines(manifest))
+        yield ""
     yield from _pairs(_episodes(manifest))
     yield ""
     yield from _pairs(_sensors(manifest))
@@ -70,6 +75,8 @@ def _facts(model: Model) -> Iterator[tuple[str, str]]:
     yield "state", f"{state:,} bytes per vehicle: {', '.join(f'{item.name} {item.size}' for item in manifest.states)}"
     yield "memory", _horizon(manifest)
     yield "false alarms", f"limits set for {budget.episodes:g} in {span(budget.per_s)}{_realised(manifest)}"
+    if budget.is_measured and (why := why_unsupported(budget)):
+        yield "", f"not supported: {why}"
     yield "training", _training(manifest)
     yield "parity", _parity(manifest)
     yield "made by", ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items())) or "unknown"

@@ -53,6 +53,13 @@ SLOW_STATES: Final = frozenset({"baseline", "climate"})
 starts with ``slow.``."""
 
 
+MOST_OVER: Final = 3.0
+"""A budget is supported when the interval of the realised rate ends at this many times the budget, or below."""
+LEAST_EVENTS: Final = 3
+"""The exact 95 % interval of so many events ends below ``MOST_OVER`` times as many; that of fewer does not."""
+MAX_RUNGS: Final = 16
+
+
 class SignalRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a signal's readings become ticks, in a manifest as in a mapping.
 
@@ -168,6 +175,47 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """False episodes allowed in an hour."""
         return self.episodes / self.per_s * 3600.0
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether a realised rate is stated, with its interval."""
+        return self.realised is not None and self.low is not None and self.high is not None
+
+    @property
+    def is_supported(self) -> bool:
+        """Whether held-out driving shows that the limits keep the budget, on whole trips and in legs.
+
+        The interval of the realised rate begins no higher than the budget, and ends no higher than ``MOST_OVER`` times
+        the budget.
+        """
+        stated = [(self.low, self.high), *([(self.legs.low, self.legs.high)] if self.legs else [])]
+        allowed = self.per_hour
+        return self.is_measured and all(
+            low is not None and high is not None and low <= allowed and high <= MOST_OVER * allowed
+            for low, high in stated
+        )
+
+    @property
+    def needs_hours(self) -> float:
+        """Driving in which limits that realise just the budget show that they keep it."""
+        return LEAST_EVENTS / self.per_hour
+
+
+class Rung(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One budget of a model's ladder, with the limits that were set for it.
+
+    ``limits``: one for each chart, in the order of ``Manifest.charts``; None: the chart is off. ``recall``: by kind of
+    injected fault, the share that these limits detect on trips that the network has not seen.
+    """
+
+    budget: Budget
+    limits: Annotated[tuple[Positive | None, ...], Meta(max_length=MAX_STATE)]
+    recall: Annotated[dict[Name, Annotated[float, Meta(ge=0, le=1)]], Meta(max_length=256)] = {}
+
+    @property
+    def mean_recall(self) -> float | None:
+        """The mean over the kinds; None where it was not measured."""
+        return sum(self.recall.values()) / len(self.recall) if self.recall else None
+
 
 class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When an episode opens, updates and closes. Levels are scores: 1.0 is the alarm limit.
@@ -252,7 +300,8 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All that the host must know to run the graph; see the module's and each part's docstring.
 
     ``cold`` has one entry per signal, or none when residuals are not corrected for the trip's age. ``kinds`` says in
-    words what the charts of each kind show: the device knows no kind by name.
+    words what the charts of each kind show: the device knows no kind by name. ``ladder``: limits for other budgets,
+    from the most frequent to the rarest (``core.ladder``); empty in models of before.
     """
 
     format_version: int = FORMAT_VERSION
@@ -267,6 +316,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     charts: tuple[Chart, ...]
     kinds: Annotated[dict[Name, Words], Meta(max_length=64)] = {}
     false_alarms: Budget
+    ladder: Annotated[tuple[Rung, ...], Meta(max_length=MAX_RUNGS)] = ()
     episodes: EpisodePolicy = EpisodePolicy()
     sensors: SensorPolicy = SensorPolicy()
     network: Network

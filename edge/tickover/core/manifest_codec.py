@@ -11,6 +11,7 @@ means that go on while an episode is open, charts that a trip leaves over their 
 import math
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -140,6 +141,7 @@ def _check(manifest: Manifest) -> None:
     ):
         _unique(what, items)
     _check_charts(manifest)
+    _check_ladder(manifest)
     if manifest.cold and len(manifest.cold) != len(names):
         raise ModelError(f"manifest: expected a cold start for each of {len(names)} signals, got {len(manifest.cold)}")
     for signal in manifest.signals:
@@ -154,6 +156,20 @@ def _check(manifest: Manifest) -> None:
         raise ModelError(f"manifest: expected a state of at most {MAX_STATE} numbers, got more")
     if manifest.period < LEAST_PERIOD:
         raise ModelError(f"manifest: expected a tick period of at least 0.001 s, got {manifest.tick_period_s} s")
+
+
+def _check_ladder(manifest: Manifest) -> None:
+    """Rarer budgets after more frequent ones, each with a limit or None for every chart."""
+    rates = [rung.budget.per_hour for rung in manifest.ladder]
+    if any(later >= rate for rate, later in pairwise(rates)):
+        raise ModelError(
+            f"manifest: ladder: expected budgets from the most frequent to the rarest, got {rates} an hour"
+        )
+    for rung in manifest.ladder:
+        if len(rung.limits) != len(manifest.charts):
+            raise ModelError(
+                f"manifest: ladder: expected {len(manifest.charts)} limits, one for each chart, got {len(rung.limits)}"
+            )
 
 
 def _unique(what: str, names: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""``tickover retune``: the same network with limits for another truck or season, without torch."""
+"""``tickover retune``: the same network with limits for another truck, season or budget, without torch."""
 
 from collections import Counter
 from pathlib import Path
@@ -7,20 +7,25 @@ from typing import Any
 import click
 
 from tickover.commands.ui.options import FILE, WRITABLE, bus_options, mapping_for
-from tickover.core.manifest import Budget
+from tickover.core.budget import FORMS, budget_words, parse_budget
+from tickover.core.ladder import rung_for, rung_words
+from tickover.core.manifest import Budget, Rung
+from tickover.core.values import FloatArray
 from tickover.errors import ModelError
 from tickover.model.detector import Detector
 from tickover.model.session import open_bytes, read_model
 from tickover_export.charts_off import WHY_OFF, off_lines, why_mute
 from tickover_export.retune import Retuned
-from tickover_train.calibration.limits import Limits, calibrate
+from tickover_export.run import limits_array, limits_tuple
+from tickover_train.calibration.ladder import Climb, climb
 from tickover_train.calibration.rescale import rescale
 from tickover_train.calibration.scoring import chart_trips
 from tickover_train.cleaning.clean import clean, words
 from tickover_train.commands.files import LOGS, warn, write
-from tickover_train.config import CalibrationConfig, parse_budget
+from tickover_train.config import CalibrationConfig
 from tickover_train.data import Trip, expand, load_trips
-from tickover_train.pages.words import influence_words, realised_words
+from tickover_train.evaluation.rungs import recalls
+from tickover_train.pages.words import influence_words, ladder_words, realised_words
 
 
 @click.command()
@@ -30,17 +35,15 @@ from tickover_train.pages.words import influence_words, realised_words
     "first",
     type=FILE,
     multiple=True,
-    required=True,
     metavar=LOGS,
-    help="Trips without known faults: logs or folders of logs.",
+    help="Trips without known faults: logs or folders of logs. Without them, the limits that MODEL holds for "
+    "--false-alarms are taken.",
 )
 @click.argument("more", type=FILE, nargs=-1, metavar="")
 @click.option(
     "--false-alarms",
-    default="1/1h",
-    show_default=True,
     metavar="N/DURATION",
-    help="False episodes allowed, such as 2/8h.",
+    help="False episodes allowed, such as 1/h, 1/10h or 1/week. Default: the rarest that the trips support.",
 )
 @click.option("--force", is_flag=True, help="Write the file though many charts are off, or all of a signal.")
 @click.option("--rescale", "rescaled", is_flag=True, help="Set centre and scale of inputs and residuals, too.")
@@ -53,7 +56,7 @@ def retune(
     model: Path,
     first: tuple[Path, ...],
     more: tuple[Path, ...],
-    false_alarms: str,
+    false_alarms: str | None,
     force: bool,
     rescaled: bool,
     mapping_file: Path | None,
@@ -63,14 +66,20 @@ def retune(
     """Set new limits for MODEL from clean trips of another truck or season; the network stays as it is.
 
     The limits keep the budget of false episodes on trips that had no part in them. --rescale is for a truck whose
-    signals lie elsewhere or span more; it needs more trips.
+    signals lie elsewhere or span more; it needs more trips. Without --clean, MODEL moves to another budget of its own
+    ladder (tickover show lists it).
     """
-    budget = parse_budget(false_alarms)
+    budget = parse_budget(false_alarms) if false_alarms else None
     data = read_model(model)
     try:
         old = Retuned(data)
     except ModelError as error:
         raise ModelError(f"{model}: {error}") from error
+    if not (first or more):
+        if budget is None or rescaled:
+            raise click.UsageError(f"expected clean trips (--clean), or another budget (--false-alarms {FORMS})")
+        move(model, old, budget, out, force)
+        return
     mapping = mapping_for(old.manifest, mapping_file, **bus)
     loaded = load_trips(expand([*first, *more]), mapping, Counter(), warn)
     cleaned = clean(loaded, old.manifest.names, old.manifest.tick_period_s)
@@ -79,27 +88,61 @@ def retune(
         click.echo(f"left out: {line}", err=True)
     if rescaled:
         rescale(old, trips)
-    limits = limits_for(old, trips, budget)
-    why = why_mute(old.manifest.charts, limits.limits)
-    if why and not force:
-        raise ModelError(
-            f"{out}: not written: {why}; {WHY_OFF}: give more trips without faults, or allow more false alarms "
-            "(--false-alarms); --force writes it all the same"
-        )
-    write(out, old.finish(limits.limits, limits.budget))
+    climbed = limits_for(old, trips, budget)
+    limits = climbed.limits
+    refuse_mute(old, limits.limits, out, force, "give more trips without faults, or allow more false alarms")
+    ladder = ladder_of(old, climbed, trips)
+    write(out, old.finish(limits.limits, limits.budget, ladder=ladder))
     click.echo(summary(limits.budget, out))
-    for line in [*influence_words(limits.influence), *off_lines(old.manifest.charts, limits.limits)]:
+    for line in [
+        *ladder_words(climbed.why, ladder, limits.budget),
+        *influence_words(limits.influence),
+        *off_lines(old.manifest.charts, limits.limits),
+    ]:
         click.echo(line)
 
 
-def limits_for(model: Retuned, trips: list[Trip], budget: Budget) -> Limits:
-    """Limits by cross-validation over the trips, run through the graph itself."""
+def move(model: Path, old: Retuned, budget: Budget, out: Path, force: bool) -> None:
+    """Write the model with the limits that it holds for another budget."""
+    try:
+        rung = rung_for(old.manifest.ladder, budget)
+    except ModelError as error:
+        raise ModelError(f"{model}: {error}") from error
+    limits = limits_array(rung.limits)
+    refuse_mute(old, limits, out, force, "allow more false alarms")
+    write(out, old.finish(limits, rung.budget))
+    click.echo(f"{out}: limits for {budget_words(budget)}, as {model} holds them: {rung_words(rung)}")
+    for line in off_lines(old.manifest.charts, limits):
+        click.echo(line)
+
+
+def refuse_mute(model: Retuned, limits: FloatArray, out: Path, force: bool, remedy: str) -> None:
+    """ModelError when the model could not alarm, unless ``force``."""
+    why = why_mute(model.manifest.charts, limits)
+    if why and not force:
+        raise ModelError(
+            f"{out}: not written: {why}; {WHY_OFF}: {remedy} (--false-alarms); --force writes it all the same"
+        )
+
+
+def limits_for(model: Retuned, trips: list[Trip], budget: Budget | None) -> Climb:
+    """Limits by cross-validation over the trips, run through the graph itself, for every budget."""
     # Slow means begin far from another truck or season. The trips are driven once before (settled), so that limits are
     # those of a vehicle whose means have arrived: the days until then are few, the days after are not.
     charts = chart_trips(Detector(open_bytes(model.unlimited())), trips, settled=True)
     manifest = model.manifest
     floor = CalibrationConfig().floor
-    return calibrate(charts, budget, manifest.episodes, model.bounds, manifest.tick_period_s, floor)
+    return climb(charts, budget, manifest.episodes, model.bounds, manifest.tick_period_s, floor)
+
+
+def ladder_of(model: Retuned, climbed: Climb, trips: list[Trip]) -> tuple[Rung, ...]:
+    """The ladder for the manifest, with what its limits detect in the trips."""
+    judged = (Detector(open_bytes(model.unlimited())), [trip.values for trip in trips])
+    found = recalls([judged], [rung.limits for rung in climbed.rungs])
+    return tuple(
+        Rung(budget=rung.budget, limits=limits_tuple(rung.limits), recall=recall)
+        for rung, recall in zip(climbed.rungs, found, strict=True)
+    )
 
 
 def summary(budget: Budget, out: Path) -> str:

@@ -11,25 +11,27 @@ import torch
 
 from tickover.commands.ui.options import FILE, given_mapping, log_options
 from tickover.commands.ui.terminal import INTERRUPTED, CtrlC, Progress
-from tickover.core.manifest import ARCHITECTURES, CELLS
+from tickover.core.budget import parse_budget
+from tickover.core.manifest import ARCHITECTURES, CELLS, Rung
 from tickover.errors import RunError
 from tickover.logs.mapping import Mapping
 from tickover_export.charts_off import WHY_OFF, off_lines, why_mute
 from tickover_train import cell_choice, run_folder
 from tickover_train.cleaning.clean import words
 from tickover_train.commands.files import LOGS, chosen_mapping, write
-from tickover_train.config import TrainConfig, load_config, parse_budget
+from tickover_train.config import AUTO, TrainConfig, load_config
 from tickover_train.data import Trip, expand, load_trips
 from tickover_train.fitting import checkpoint
 from tickover_train.fitting.horizon import Horizons, correlation_time, horizons
 from tickover_train.pages import training
 from tickover_train.pages.training import horizon_words
-from tickover_train.pages.words import influence_words, realised_words
+from tickover_train.pages.words import influence_words, ladder_words, realised_words
 from tickover_train.pipeline import (
     Job,
     Product,
     finish,
     fit_folds,
+    ladder_of,
     new_job,
 )
 
@@ -48,7 +50,11 @@ STOPPING = "stopping: keeping the best so far (Ctrl-C again to end at once)"
 @log_options
 @click.option("--cell", type=click.Choice((*CELLS, "auto")), help="Default: gru. auto compares gru and lstm.")
 @click.option("--arch", type=click.Choice(ARCHITECTURES), help="Default: autoencoder.")
-@click.option("--false-alarms", metavar="N/DURATION", help="False episodes allowed. Default: 1/1h.")
+@click.option(
+    "--false-alarms",
+    metavar="N/DURATION",
+    help="False episodes allowed, such as 1/h, 1/10h or 1/week. Default: the rarest that the trips support.",
+)
 @click.option("--seed", type=int, help="Decides weights, splits and corruption. Default: 0.")
 @click.option("--resume", is_flag=True, help="Continue from the checkpoint in RUN.")
 @click.option("--fresh", is_flag=True, help="Begin anew, and delete the checkpoint of an interrupted run in RUN.")
@@ -101,9 +107,10 @@ def train(
         progress.say("measuring the memory horizon")
         horizon = horizons(product.network, job.normalised, settings.seed, stopped=ctrl_c.is_pressed)
         progress.say("writing the run folder and its report")
-        run_folder.write(out, job, product, horizon)
+        ladder = ladder_of(job, product)
+        run_folder.write(out, job, product, horizon, ladder)
         write(out / REPORT_FILE, training.render(job, product, horizon).encode())
-    click.echo(summary(out, job, product, horizon))
+    click.echo(summary(out, job, product, horizon, ladder))
     if ctrl_c.is_pressed():
         click.echo(f"tickover: stopped early; {out} holds the best so far; --resume goes on", err=True)
         sys.exit(INTERRUPTED)
@@ -127,7 +134,9 @@ def override(
         "network": {"cell": None if cell == "auto" else cell, "arch": arch},
         "calibration": {"false_alarms": false_alarms},
     }
-    parse_budget(false_alarms or config.calibration.false_alarms)
+    if false_alarms and false_alarms.strip().lower() != AUTO:
+        parse_budget(false_alarms)
+    _ = config.budget  # ConfigError when the file's own cannot be read
     for section, values in changes.items():
         given = {key: value for key, value in values.items() if value is not None}
         config = msgspec.structs.replace(
@@ -178,7 +187,7 @@ def prepare_folder(out: Path, checkpoints: Path, resume: bool) -> None:
         checkpoint.clear(checkpoints)
 
 
-def summary(out: Path, job: Job, product: Product, horizon: Horizons) -> str:
+def summary(out: Path, job: Job, product: Product, horizon: Horizons, ladder: tuple[Rung, ...]) -> str:
     """The last lines that the command prints."""
     budget, period = product.limits.budget, job.period_s
     lines = [
@@ -188,6 +197,7 @@ def summary(out: Path, job: Job, product: Product, horizon: Horizons) -> str:
         f"memory horizon: {horizon_words(horizon.memory, period)} through the inputs"
         + (f", {horizon_words(horizon.state, period)} through the state" if horizon.state else ""),
     ]
+    lines += ladder_words(product.climb.why, ladder, budget)
     lines += influence_words(product.limits.influence)
     lines += off_lines(product.spec.charts, product.limits.limits)
     return "\n".join([*lines, *warnings(job, product, horizon)])

@@ -1,8 +1,11 @@
 """Figures as the workshop's commands and pages show them."""
 
 import math
+from collections.abc import Sequence
 
-from tickover.core.manifest import Budget
+from tickover.core.budget import budget_words, is_same
+from tickover.core.ladder import rung_words
+from tickover.core.manifest import Budget, Rung
 from tickover_train.calibration.limits import Influence
 
 
@@ -39,3 +42,12 @@ def influence_words(influence: Influence | None) -> list[str]:
         f"worst trip: {influence.trip} alone would raise the charts' limits by {100 * (influence.usual - 1):.0f} % "
         f"(the usual chart) to {100 * (influence.most - 1):.0f} %; it is kept from deciding them"
     ]
+
+
+def ladder_words(why: str, ladder: Sequence[Rung], used: Budget) -> list[str]:
+    """Which budget is in use and why, and what every rung gave."""
+    lines = [f"budget: {why}"]
+    for rung in ladder:
+        mark = "*" if is_same(rung.budget, used) else " "
+        lines.append(f"{mark} {budget_words(rung.budget):<9} {rung_words(rung)}")
+    return lines

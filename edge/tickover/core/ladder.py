@@ -1,0 +1,77 @@
+"""A model's ladder of budgets: limits for another budget of false alarms without new data."""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from tickover.core.budget import budget_words, is_same
+from tickover.core.manifest import Budget, Manifest, Rung
+from tickover.errors import ModelError
+
+
+def rung_for(ladder: Sequence[Rung], budget: Budget) -> Rung:
+    """The limits of a model for another budget: its own rung, or one between two; ModelError when it is beyond them.
+
+    Between two rungs limits lie on a straight line over the logarithm of the rate, as those of an exponential tail do;
+    a chart that is off on the rarer one is off. Nothing was measured there: the budget then has no realised rate.
+    """
+    if not ladder:
+        raise ModelError(
+            "the model holds limits for one budget only, as models did before they held a ladder of budgets; give "
+            "clean trips (--clean) to set limits for another"
+        )
+    for rung in ladder:
+        if is_same(rung.budget, budget):
+            return rung
+    for often, rare in pairwise(ladder):
+        if often.budget.per_hour > budget.per_hour > rare.budget.per_hour:
+            return _between(often, rare, budget)
+    raise ModelError(
+        f"expected a budget between {budget_words(ladder[0].budget)} and {budget_words(ladder[-1].budget)}, which the "
+        f"model holds limits for, got {budget_words(budget)}; give clean trips (--clean) to set limits for it"
+    )
+
+
+def _between(often: Rung, rare: Rung, budget: Budget) -> Rung:
+    """A rung between two."""
+    whole = math.log(often.budget.per_hour / rare.budget.per_hour)
+    part = math.log(often.budget.per_hour / budget.per_hour) / whole
+    limits = tuple(
+        None if low is None or high is None else low + part * (high - low)
+        for low, high in zip(often.limits, rare.limits, strict=True)
+    )
+    return Rung(budget=Budget(episodes=budget.episodes, per_s=budget.per_s), limits=limits)
+
+
+def why_unsupported(budget: Budget) -> str:
+    """Why held-out driving does not show that the limits keep the budget; empty when it does."""
+    if budget.is_supported:
+        return ""
+    if not budget.is_measured:
+        return "not measured on held-out driving"
+    lows = [low for low in (budget.low, budget.legs.low if budget.legs else None) if low is not None]
+    if max(lows) > budget.per_hour:
+        return "held-out driving gave more than that"
+    return f"{budget.hours:.3g} h of held-out driving cannot show it: it takes about {budget.needs_hours:.3g} h"
+
+
+def rung_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """For people: each rung's budget, and what it gave; the one in use is marked."""
+    for rung in manifest.ladder:
+        used = " (in use)" if is_same(rung.budget, manifest.false_alarms) else ""
+        yield budget_words(rung.budget) + used, rung_words(rung)
+
+
+def rung_words(rung: Rung) -> str:
+    """What a rung gave on held-out driving, whether that supports it, and how much it detects."""
+    budget = rung.budget
+    words = [f"not supported: {why}" if (why := why_unsupported(budget)) else "supported"]
+    if budget.is_measured:
+        words.append(
+            f"gave {budget.realised:.2g} an hour ({budget.low:.2g} to {budget.high:.2g}) over {budget.hours:.3g} h"
+        )
+    if rung.mean_recall is not None:
+        words.append(f"detects {rung.mean_recall:.0%} of injected faults")
+    if off := sum(limit is None for limit in rung.limits):
+        words.append(f"{off} of {len(rung.limits)} charts off")
+    return "; ".join(words)
