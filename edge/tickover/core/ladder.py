@@ -3,10 +3,16 @@
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Final
 
 from tickover.core.budget import budget_words, is_same
-from tickover.core.manifest import Budget, Manifest, Rung
+from tickover.core.manifest import MOST_OVER, Budget, Manifest, Rung
 from tickover.errors import ModelError
+
+Z_95: Final = 1.959964
+"""The normal quantile of a two-sided 95 % interval."""
+MOST_EVENTS: Final = 1000
+"""Intervals of more events are not looked at."""
 
 
 def rung_for(ladder: Sequence[Rung], budget: Budget) -> Rung:
@@ -52,7 +58,32 @@ def why_unsupported(budget: Budget) -> str:
     lows = [low for low in (budget.low, budget.legs.low if budget.legs else None) if low is not None]
     if max(lows) > budget.per_hour:
         return "held-out driving gave more than that"
-    return f"{budget.hours:.3g} h of held-out driving cannot show it: it takes about {budget.needs_hours:.3g} h"
+    needed, words = hours_needed(budget.per_hour, budget.per_hour), ""
+    if needed <= budget.hours:
+        needed, words = hours_needed(budget.per_hour, _rate(budget)), " at the rate that they gave"
+    return f"{budget.hours:.3g} h of held-out driving cannot show it: it takes about {needed:.3g} h{words}"
+
+
+def hours_needed(allowed: float, rate: float) -> float:
+    """Driving after which the interval of the rate would end at ``MOST_OVER`` times what is ``allowed`` an hour, when
+    driving goes on to give ``rate``; infinite beyond ``MOST_EVENTS`` events.
+    """
+    for events in range(1, MOST_EVENTS):
+        if _upper(events) * rate <= MOST_OVER * allowed * events:
+            return events / rate
+    return math.inf
+
+
+def _rate(budget: Budget) -> float:
+    """The highest of the budget and what held-out driving gave, an hour."""
+    legs = (budget.legs.realised or 0.0) if budget.legs else 0.0
+    return max(budget.per_hour, budget.realised or 0.0, legs)
+
+
+def _upper(events: int) -> float:
+    """Where the 95 % interval of a number of events ends (Byar's approximation of Garwood's, within 0.1 %)."""
+    more = events + 1.0
+    return more * (1.0 - 1.0 / (9.0 * more) + Z_95 / (3.0 * math.sqrt(more))) ** 3
 
 
 def rung_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:

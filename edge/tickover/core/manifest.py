@@ -55,8 +55,6 @@ starts with ``slow.``."""
 
 MOST_OVER: Final = 3.0
 """A budget is supported when the interval of the realised rate ends at this many times the budget, or below."""
-LEAST_EVENTS: Final = 3
-"""The exact 95 % interval of so many events ends below ``MOST_OVER`` times as many; that of fewer does not."""
 MAX_RUNGS: Final = 16
 
 
@@ -193,11 +191,6 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             low is not None and high is not None and low <= allowed and high <= MOST_OVER * allowed
             for low, high in stated
         )
-
-    @property
-    def needs_hours(self) -> float:
-        """Driving in which limits that realise just the budget show that they keep it."""
-        return LEAST_EVENTS / self.per_hour
 
 
 class Rung(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

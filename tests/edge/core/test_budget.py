@@ -3,7 +3,7 @@
 import pytest
 
 from tickover.core.budget import LADDER, budget_words, ladder_with, parse_budget
-from tickover.core.ladder import rung_for, rung_words, why_unsupported
+from tickover.core.ladder import hours_needed, rung_for, rung_words, why_unsupported
 from tickover.core.manifest import Budget, Legs, Rung
 from tickover.errors import ConfigError, ModelError
 
@@ -62,10 +62,13 @@ def budget(text, count, hours, low, high, legs=None):
 def test_a_budget_is_supported_by_hours_that_can_show_it_and_do():
     enough = budget("1/10h", 3, 30.0, 0.02, 0.292)
     assert enough.is_supported
-    assert enough.needs_hours == pytest.approx(30.0)
+    assert hours_needed(0.1, 0.1) == pytest.approx(30.0)
     assert why_unsupported(enough) == ""
     few = budget("1/50h", 1, 30.0, 0.001, 0.186)
     assert why_unsupported(few) == "30 h of held-out driving cannot show it: it takes about 150 h"
+    louder = budget("1/10h", 5, 30.0, 0.054, 0.389)
+    assert 60.0 < hours_needed(0.1, 1 / 6) < 90.0, "at twice the budget it takes longer to show that it is not thrice"
+    assert "at the rate that they gave" in why_unsupported(louder)
     broken = budget("1/10h", 9, 30.0, 0.137, 0.57)
     assert why_unsupported(broken) == "held-out driving gave more than that"
     legs = Legs(shortest_s=180, longest_s=480, hours=28.0, realised=0.4, low=0.2, high=0.7)
