@@ -66,7 +66,7 @@ def rung_of(folder: Path, run: Run, budget: Budget) -> Rung:
         raise RunError(
             f"{folder}: limits for {budget_words(budget)}: {why}; {WHY_OFF}: allow more false alarms (--false-alarms)"
         )
-    click.echo(f"limits for {budget_words(budget)}: {rung_words(rung)}")
+    click.echo(f"limits for {budget_words(rung.budget)}: {rung_words(rung)}")
     return rung
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tickover.core.budget import budget_words
 from tickover.core.manifest import Budget
-from tickover.errors import ModelError
+from tickover.errors import ConfigError, ModelError
 from tickover.model.detector import Detector
 from tickover.model.session import open_bytes
 from tickover_export.retune import Retuned
@@ -94,3 +95,49 @@ def test_a_model_that_could_not_alarm_is_not_written_unless_forced(model_file, l
     assert not out.exists()
     assert CliRunner().invoke(retune, [*args, "--force"]).exit_code == 0
     assert any(chart.limit is None for chart in Detector.load(out).manifest.charts)
+
+
+def run_retune(*args):
+    return CliRunner().invoke(retune, [str(arg) for arg in args])
+
+
+def test_a_model_moves_along_its_ladder_without_data(model_file, logs, tmp_path):
+    first, moved, again = tmp_path / "first.onnx", tmp_path / "moved.onnx", tmp_path / "again.onnx"
+    result = run_retune(model_file, "--clean", *logs, "--out", first)
+    assert result.exit_code == 0, result.output
+    made = Detector.load(first).manifest
+    assert "budget: 1/h, though not supported: 1 h of held-out driving cannot show it" in result.output
+    rungs = {budget_words(rung.budget): rung for rung in made.ladder}
+    assert list(rungs) == ["1/h", "1/5h", "1/10h", "1/50h", "1/week"]
+    assert all(rung.budget.hours == pytest.approx(1.0, rel=0.02) for rung in made.ladder)
+    assert rungs["1/h"].limits == tuple(chart.limit for chart in made.charts)
+    assert rungs["1/h"].recall["swapped"] >= rungs["1/week"].recall["swapped"]
+    result = run_retune(first, "--false-alarms", "0.1/h", "--out", moved)
+    assert result.exit_code == 0, result.output
+    assert "limits for 1/10h, as" in result.output
+    now = Detector.load(moved).manifest
+    assert tuple(chart.limit for chart in now.charts) == rungs["1/10h"].limits
+    assert now.false_alarms == rungs["1/10h"].budget
+    assert now.ladder == made.ladder, "one can move back"
+    assert run_retune(moved, "--false-alarms", "1/1h", "--out", again).exit_code == 0
+    assert again.read_bytes() == first.read_bytes()
+
+
+def test_moving_needs_a_ladder_a_budget_on_it_and_no_rescaling(model_file, logs, tmp_path):
+    out = tmp_path / "out.onnx"
+    result = run_retune(model_file, "--false-alarms", "1/10h", "--out", out)
+    assert isinstance(result.exception, ModelError)
+    assert "holds limits for one budget only" in str(result.exception)
+    for args in ((), ("--rescale", "--false-alarms", "1/h")):
+        result = run_retune(model_file, *args, "--out", out)
+        assert result.exit_code == 2
+        assert "expected clean trips (--clean), or another budget (--false-alarms N/DURATION" in " ".join(
+            result.output.split()
+        )
+    with pytest.raises(ConfigError, match="--false-alarms: expected N/DURATION"):
+        CliRunner().invoke(
+            retune,
+            [str(model_file), "--false-alarms", "often", "--out", str(out)],
+            catch_exceptions=False,
+            standalone_mode=False,
+        )

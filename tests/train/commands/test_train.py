@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 import paths
+from tickover.core.budget import budget_words
 from tickover.errors import ConfigError, RunError
 from tickover.model.detector import Detector
-from tickover_export.command import build_model
+from tickover_export.command import build_model, export
 from tickover_export.run import read_run
 from tickover_train.commands.train import train
 from train.trips import write_logs
@@ -88,6 +89,19 @@ def test_the_run_folder_holds_its_evidence_and_a_report_that_opens_offline(tmp_p
     assert len(unseen) == len(set(unseen)), "no trip is held out twice"
     assert metrics["budget"]["per_s"] == 86_400.0
     assert metrics["budget"]["episodes"] == 2.0
+    assert metrics["budget_why"].startswith("2/24h as asked for, not supported: ")
+    assert "* 2/24h" in done.output, "the one in use among the others"
+    ladder = read_run(tmp_path / "run").file.ladder
+    assert [budget_words(rung.budget) for rung in ladder] == ["1/h", "1/5h", "1/10h", "2/24h", "1/50h", "1/week"]
+    assert set(ladder[0].recall) >= {"bias", "swapped"}
+    hourly = tmp_path / "hourly.onnx"
+    exported = CliRunner().invoke(export, [str(tmp_path / "run"), "--out", str(hourly), "--false-alarms", "1/5h"])
+    assert exported.exit_code == 0, exported.output
+    made = Detector.load(hourly).manifest
+    assert made.ladder == ladder
+    assert tuple(chart.limit for chart in made.charts) == pytest.approx(ladder[1].limits)
+    refused = CliRunner().invoke(export, [str(tmp_path / "run"), "--out", str(hourly), "--false-alarms", "9/h"])
+    assert "expected a budget between 1/h and 1/week" in str(refused.exception)
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Memory" in page
     assert 'src="http' not in page

@@ -111,7 +111,7 @@ def move(model: Path, old: Retuned, budget: Budget, out: Path, force: bool) -> N
     limits = limits_array(rung.limits)
     refuse_mute(old, limits, out, force, "allow more false alarms")
     write(out, old.finish(limits, rung.budget))
-    click.echo(f"{out}: limits for {budget_words(budget)}, as {model} holds them: {rung_words(rung)}")
+    click.echo(f"{out}: limits for {budget_words(rung.budget)}, as {model} holds them: {rung_words(rung)}")
     for line in off_lines(old.manifest.charts, limits):
         click.echo(line)
 
