@@ -107,6 +107,23 @@ class Episodes:
         """Whether an episode is open or waits for ``open_after_s``."""
         return self._current is not None
 
+    @property
+    def calm_since(self) -> tuple[int, int] | None:
+        """The time of the newest tick and how many of its trip came, while nothing is open, waits or is carried over;
+        ticks under the alarm limit in the same trip then change no more than these."""
+        if self._current is not None or self._evidence.carried.any or self._last_time is None:
+            return None
+        return self._last_time, self._evidence.age
+
+    def calm_until(self, time: int, age: int) -> None:
+        """Such ticks came."""
+        self._last_time, self._evidence.age = time, age
+
+    @property
+    def trip(self) -> int:
+        """That of the newest tick; -1: none."""
+        return self._evidence.trip
+
     def weigh(self, scores: Scores) -> Scores:
         """Scores with each signal's sensitivity applied; unchanged, and not copied, when there is none."""
         return self._evidence.weigh(scores)

@@ -105,7 +105,7 @@ class ChartEvidence:
         if self._weights is None:
             return scores
         chart = scores.chart * self._weights
-        highest = chart.max(axis=1, initial=0.0)
+        highest = chart.max(axis=-1, initial=0.0)
         return Scores(np.where(np.isnan(scores.score), np.float32(np.nan), highest), chart, scores.expected)
 
     def of(self, ticks: TickBlock, scores: Scores, back: BoolArray) -> BlockEvidence:

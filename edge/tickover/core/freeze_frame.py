@@ -50,7 +50,7 @@ class Ring:
     """
 
     def __init__(self, size: int, signals: tuple[str, ...]) -> None:
-        self._size, self._signals = size, signals
+        self.size, self._signals = size, signals
         nothing = np.empty((0, len(signals)), np.float32)
         self._empty = Rows(np.empty(0, np.int64), np.empty(0, np.float32), nothing, nothing)
         self._kept = self._block = self._empty
@@ -62,6 +62,10 @@ class Ring:
             observed = np.where(np.isnan(ticks.outside), observed, ticks.outside)
         self._block = Rows(ticks.time, scores.score, observed, scores.expected)
 
+    def hold(self, rows: Rows) -> None:
+        """Replace the newest ticks, between two blocks."""
+        self._kept = rows
+
     def keep(self) -> None:
         """The block is over: remember its newest ticks."""
         self._kept = self._empty.then(self.rows(len(self._block.time)))
@@ -69,10 +73,10 @@ class Ring:
 
     def rows(self, upto: int) -> Rows:
         """The newest ticks before tick ``upto`` of the block; 0: before the block."""
-        if upto >= self._size:
-            return self._block.part(upto - self._size, upto)
+        if upto >= self.size:
+            return self._block.part(upto - self.size, upto)
         older = len(self._kept.time)
-        needed = min(older, self._size - upto)
+        needed = min(older, self.size - upto)
         return self._kept.part(older - needed, older).then(self._block.part(0, upto))
 
     def frame(self, upto: int) -> FreezeFrame:
@@ -117,7 +121,7 @@ class Ring:
             expected = np.frombuffer(saved.expected, "<f4").astype(np.float32).reshape(shape)
         except (msgspec.MsgspecError, ValueError) as error:
             raise StateError(f"state of the freeze-frame: damaged: {error}") from error
-        self._kept = Rows(time, score, observed, expected).part(max(0, len(time) - self._size), len(time))
+        self._kept = Rows(time, score, observed, expected).part(max(0, len(time) - self.size), len(time))
         self._block = self._empty
 
 

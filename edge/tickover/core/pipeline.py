@@ -28,6 +28,7 @@ from tickover.core.values import (
     TickBlock,
 )
 from tickover.core.watch import Watch, Watched
+from tickover.core.watch_columns import MOST_TICKS, WatchColumns
 from tickover.core.windows import IndexArray
 from tickover.errors import StateError
 
@@ -70,7 +71,8 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(slots=True)
 class _Vehicle:
-    """All that is known of one vehicle; ``trip`` is that of the newest tick scored (-1: none)."""
+    """All that is known of one vehicle; ``trip`` is that of the newest tick scored (-1: none). With a ``row``,
+    ``watch`` and ``state`` are out of date, and what they hold is in the columns."""
 
     ticks: ticking.Ticks
     watch: Watch
@@ -78,6 +80,7 @@ class _Vehicle:
     trip: int = -1
     waiting: list[TickBlock] = field(default_factory=list)
     advanced: bool = False
+    row: int | None = None
 
 
 @dataclass(slots=True)
@@ -126,6 +129,8 @@ class Pipeline:
         self._policy = self._settings.policy(detector.manifest)
         self._slow = SlowStates(detector.manifest, self._policy)
         self._sensor_policy = self._settings.sensor_policy(detector.manifest)
+        names = detector.manifest.names
+        self._columns = WatchColumns(detector, self._watch(""), len(detector.new_state()), len(names))
         self._vehicles: dict[str, _Vehicle] = {}
         self._stirred: dict[str, None] = {}
         self._counts: Counter[str] = Counter()
@@ -183,7 +188,8 @@ class Pipeline:
 
     def is_open(self, vehicle: str) -> bool:
         """Whether the vehicle has an open episode, as of the last pump."""
-        return self._known(vehicle).watch.is_open
+        known = self._known(vehicle)
+        return known.row is None and known.watch.is_open
 
     def pump(self) -> list[Output]:
         """Run all closed ticks of all vehicles; one output for each that has ticks or alerts, in order of arrival.
@@ -192,13 +198,16 @@ class Pipeline:
         """
         stirred = [self._vehicles[name] for name in self._stirred if name in self._vehicles]
         self._stirred.clear()
+        waiting = [vehicle for vehicle in stirred if vehicle.waiting]
+        made = self._run_calm(waiting)
         # A call of the graph has one T for all its vehicles and cannot reset one of them midway: each vehicle's ticks
         # are cut at its trip starts, and pieces of equal length run together, round by round.
-        jobs = [self._job(vehicle) for vehicle in stirred if vehicle.waiting]
-        while unfinished := [job for job in jobs if job.ends]:
+        jobs = {place: self._job(vehicle) for place, vehicle in enumerate(waiting) if place not in made}
+        while unfinished := [job for job in jobs.values() if job.ends]:
             for batch in _equal_lengths(unfinished):
                 self._run(batch)
-        outputs = [self._output(job) for job in jobs]
+        made |= {place: self._output(job) for place, job in jobs.items()}
+        outputs = [made[place] for place in range(len(waiting))]
         # Silence is judged after the ticks: they may hold the evidence whose absence would end an episode.
         for vehicle in stirred:
             if vehicle.advanced:
@@ -215,17 +224,18 @@ class Pipeline:
 
     def end(self, vehicle: str, reason: EndReason) -> list[Output]:
         """End the vehicle's open episode, if any, for a reason that is not in the data."""
-        known = self._known(vehicle)
+        known = self._alone(vehicle)
         alerts = known.watch.end(reason)
         return [Output(self._no_ticks(known), alerts)] if alerts else []
 
     def forget(self, vehicle: str) -> None:
         """Drop all that is known of a vehicle, as before its first reading; pump first, or its ticks are lost."""
+        self._drop_row(vehicle)
         self._vehicles.pop(vehicle, None)
 
     def state(self, vehicle: str) -> bytes:
         """All that the vehicle's future depends on; pump first. StateError when closed ticks are waiting."""
-        known = self._known(vehicle)
+        known = self._alone(vehicle)
         if known.waiting:
             raise StateError(f"vehicle {vehicle}: expected no ticks waiting to be run; pump before saving state")
         episodes, sensors = known.watch.state()
@@ -262,6 +272,7 @@ class Pipeline:
         fresh.ticks.restore(saved.ticks)
         fresh.watch.restore(saved.episodes, saved.sensors)
         fresh.trip = saved.trip
+        self._drop_row(vehicle)
         self._vehicles[vehicle] = fresh
 
     def _known(self, vehicle: str) -> _Vehicle:
@@ -270,29 +281,76 @@ class Pipeline:
         return self._vehicles[vehicle]
 
     def _new(self, vehicle: str) -> _Vehicle:
-        manifest = self._detector.manifest
-        sensitivity = dict(self._settings.sensitivity)
-        watch = Watch(
-            manifest,
+        ticks = ticking.Ticks.of(vehicle, self._detector.manifest, self._window)
+        # All vehicles count into one: counts of their own would be lost when a vehicle is forgotten.
+        ticks.counts, ticks.signal_counts = self._counts, self._signal_counts
+        return _Vehicle(ticks, self._watch(vehicle), self._detector.new_state())
+
+    def _watch(self, vehicle: str) -> Watch:
+        return Watch(
+            self._detector.manifest,
             self._detector.digest,
             vehicle,
             self._name,
             policy=self._policy,
             sensors=self._sensor_policy,
-            sensitivity=sensitivity,
+            sensitivity=dict(self._settings.sensitivity),
             signals=self._sensors_of,
         )
-        ticks = ticking.Ticks.of(vehicle, manifest, self._window)
-        # All vehicles count into one: counts of their own would be lost when a vehicle is forgotten.
-        ticks.counts, ticks.signal_counts = self._counts, self._signal_counts
-        return _Vehicle(ticks, watch, self._detector.new_state())
+
+    def _alone(self, vehicle: str) -> _Vehicle:
+        """The vehicle, with what the columns hold of it."""
+        known = self._known(vehicle)
+        self._let_go(known)
+        return known
+
+    def _let_go(self, vehicle: _Vehicle) -> None:
+        if vehicle.row is not None:
+            self._columns.let_go(vehicle.row, vehicle.watch, vehicle.state)
+            vehicle.row = None
+
+    def _drop_row(self, vehicle: str) -> None:
+        known = self._vehicles.get(vehicle)
+        if known is not None and known.row is not None:
+            self._columns.drop(known.row)
 
     def _queue(self, vehicle: str, block: TickBlock) -> None:
         if len(block.time):
             self._vehicles[vehicle].waiting.append(block)
             self._stirred[vehicle] = None
 
+    def _run_calm(self, waiting: list[_Vehicle]) -> dict[int, Output]:
+        """The outputs, by place, of the vehicles that have nothing to report, which are run side by side."""
+        groups: dict[int, list[tuple[int, TickBlock]]] = {}
+        for place, vehicle in enumerate(waiting):
+            block = ticking.join(vehicle.waiting)
+            if block is not None and self._may_be_calm(vehicle, block):
+                groups.setdefault(len(block.time), []).append((place, block))
+        made: dict[int, Output] = {}
+        for count, group in groups.items():
+            rows = np.array([waiting[place].row for place, _ in group], np.int64)
+            time = np.stack([block.time for _, block in group], axis=1)
+            trip = np.array([waiting[place].trip for place, _ in group], np.int64)
+            calm = self._columns.run(rows, time, trip, np.stack([block.values for _, block in group], axis=1))
+            shut = np.zeros(count, np.bool_)
+            for column, (place, block) in enumerate(group):
+                if calm.taken[column]:
+                    waiting[place].waiting = []
+                    made[place] = Output(ScoredTicks(block, calm.scores.at(np.s_[:, column]), shut), [])
+        return made
+
+    def _may_be_calm(self, vehicle: _Vehicle, block: TickBlock) -> bool:
+        """Whether a block can be run in the columns; the vehicle is in them then."""
+        if len(block.time) > MOST_TICKS or block.outside is not None:
+            return False
+        if not block.trip[0] == block.trip[-1] == vehicle.trip:
+            return False
+        if vehicle.row is None:
+            vehicle.row = self._columns.take_in(vehicle.watch, vehicle.state, vehicle.trip)
+        return vehicle.row is not None
+
     def _job(self, vehicle: _Vehicle) -> _Job:
+        self._let_go(vehicle)
         ticks = ticking.join(vehicle.waiting)
         assert ticks is not None
         vehicle.waiting = []
@@ -340,6 +398,8 @@ class Pipeline:
 
     def _silence(self, vehicle: _Vehicle, outputs: list[Output]) -> None:
         """After an advance: an episode whose evidence has been missing too long ends; adds to ``outputs``."""
+        if vehicle.row is not None:
+            return  # no episode is open
         until = vehicle.ticks.closed_until
         alerts = vehicle.watch.advance(until) if until is not None else []
         if not alerts:

@@ -99,6 +99,17 @@ class Binner:
         """Whether the tick at this time is the last that its bin can have."""
         return (time + self.period) % self.width == 0
 
+    @property
+    def watches(self) -> bool:
+        """Whether any signal has a constant."""
+        return len(self._watched) > 0
+
+    def off_constant(self, values: FloatArray) -> BoolArray:
+        """Which values ``[..., F]`` are not the constant of their signal; of a signal without one, none."""
+        off = np.zeros(values.shape, np.bool_)
+        off[..., self._watched] = np.abs(values[..., self._watched] - self._constant) > self._tolerance  # NaN: false
+        return off
+
     def summarise(self, ticks: TickBlock, starts: IntArray, value: FloatArray) -> Bins:
         """The block's bins; ``value`` ``[F]`` is each signal's newest plausible value before, NaN: none."""
         ends = np.append(starts[1:], len(ticks.time)) - 1
@@ -122,9 +133,7 @@ class Binner:
             )
         departed = nothing
         if len(self._watched):
-            off = np.abs(ticks.values[:, self._watched] - self._constant) > self._tolerance  # false for NaN
-            departed = nothing.copy()
-            departed[:, self._watched] = np.add.reduceat(off, starts, axis=0, dtype=np.int64)
+            departed = np.add.reduceat(self.off_constant(ticks.values), starts, axis=0, dtype=np.int64)
         moved: BoolArray = np.logical_or.reduceat(moves, starts, axis=0)
         return Bins(
             ticks.time[starts],

@@ -28,6 +28,8 @@ NEVER: Final = 2**40
 NOT_YET: Final = -(2**62)
 """An event time before all others."""
 KINDS: Final = ("outside", "departed", "absent", "stood")
+COUNTERS: Final = (*KINDS, *(f"since.{kind}" for kind in KINDS), "quiet", "moves", "known", "seen", "longest")
+"""All that is counted of a signal."""
 
 
 class CounterState(msgspec.Struct, frozen=True, array_like=True):
@@ -118,6 +120,14 @@ class Counters:
         self._remember(counts, bins)
         return counts
 
+    def lend(self) -> IntArray:
+        """All of them, int64 ``[COUNTERS, F]``."""
+        return np.stack([self._state[name] for name in COUNTERS])
+
+    def give(self, numbers: IntArray) -> None:
+        """Go on from what was lent."""
+        self._state = dict(zip(COUNTERS, numbers.copy(), strict=True))
+
     def state(self) -> bytes:
         """All that the next bin's fate depends on."""
         return msgspec.msgpack.encode(
@@ -202,7 +212,8 @@ class Counters:
                 began = np.where(counter[-1] > 0, began, NOT_YET)
             self._state |= {kind: counter[-1], f"since.{kind}": began}
         self._state["seen"] = counts.seen[-1].astype(np.int64)
-        self._state["known"] = self._state["known"] | self._state["seen"]
+        there = (bins.present > 0) | (bins.outside > 0)
+        self._state["known"] = self._state["known"] | there.any(axis=0)
         self._state["moves"] = np.minimum(self._state["moves"] + bins.moved.sum(axis=0), MOVES_TO_BE_LIVELY)
         self._state["longest"] = counts.longest[-1]
 

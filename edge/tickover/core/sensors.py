@@ -22,6 +22,7 @@ from tickover.core.freeze_frame import Ring, number
 from tickover.core.manifest import SENSOR_KINDS, SENSOR_PREFIX, EpisodePolicy, Manifest, SensorKind, SensorPolicy
 from tickover.core.resample import join
 from tickover.core.sensor_bins import Binner, Bins, IntArray
+from tickover.core.sensor_columns import SensorRow, SensorStep
 from tickover.core.sensor_counters import Counters, Counts
 from tickover.core.sensor_limits import COUNTER, SensorLimits
 from tickover.core.values import SECOND, Alert, Contribution, EndReason, FloatArray, Phase, TickBlock
@@ -132,6 +133,8 @@ class Sensors:
     def feed(self, ticks: TickBlock) -> Judged:
         """Work through a block of ticks, at least one, that the ring shows."""
         judged = Judged(len(ticks.time))
+        if self.is_idle:
+            return judged
         judged.set(0, self._level, self.is_open)
         if self._is_inside(ticks):
             self._gathered.append(ticks)
@@ -140,6 +143,37 @@ class Sensors:
                 self._of_trip(closed, ticks, judged)
         self._last = int(ticks.time[-1])
         return judged
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no kind is looked for, and none of before is open: nothing is counted."""
+        return not (self._sensors.kinds or self._lanes or self._level)
+
+    @property
+    def steps(self) -> SensorStep:
+        """How many vehicles' sensors advance side by side."""
+        return SensorStep(self._binner, self._limits, self._reported)
+
+    def lend(self) -> SensorRow | None:
+        """What `steps` go on from until it is given back, in the trip at hand; None while anything is wrong, or when
+        no bin of the trip has been counted yet."""
+        if self._lanes or self._level is not None or self._last is None or self._counted is None:
+            return None
+        self._fold()
+        if self._bin is not None and int(self._bin.trip[0]) != self._trip:
+            return None
+        return SensorRow(self._counters.lend(), self._value, self._bin, self._last, self._counted)
+
+    def give(self, row: SensorRow) -> None:
+        """Go on from what was lent."""
+        self._counters.give(row.numbers)
+        self._value, self._last, self._counted = row.value.copy(), row.last, row.counted
+        self._bin, self._gathered = row.bin, []
+
+    @property
+    def trip(self) -> int:
+        """The trip that the newest counted bin is of; -1: none."""
+        return self._trip
 
     def end(self, reason: EndReason) -> list[Alert]:
         """End all open episodes after the last tick, without a hold-off when the state starts anew."""

@@ -6,6 +6,7 @@ and C charts.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +68,7 @@ class Scores:
     chart: FloatArray
     expected: FloatArray
 
-    def at(self, place: slice | tuple[slice, int]) -> "Scores":
+    def at(self, place: Any) -> "Scores":
         """Those of some ticks; of a batch, ``[T, B, ...]``, those of one vehicle by ``np.s_[:, row]``."""
         return Scores(self.score[place], self.chart[place], self.expected[place])
 

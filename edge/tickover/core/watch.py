@@ -10,7 +10,9 @@ import numpy as np
 from tickover.core.chart_signals import BoolArray
 from tickover.core.episodes import Episodes
 from tickover.core.evidence import ALARM_LEVEL
+from tickover.core.freeze_frame import Rows as Past
 from tickover.core.manifest import EpisodePolicy, Manifest, SensorPolicy
+from tickover.core.sensor_columns import SensorRow, SensorStep
 from tickover.core.sensors import Sensors
 from tickover.core.values import Alert, EndReason, Scores, TickBlock
 
@@ -21,6 +23,16 @@ class Watched(NamedTuple):
     scores: Scores
     open: BoolArray
     alerts: list[Alert]
+
+
+class Lent(NamedTuple):
+    """What a watch with nothing to report lends to `tickover.core.watch_columns`: its newest ticks ``past``, the time
+    of the ``newest``, how many of its trip came, and what its sensors lend (None: none is looked at)."""
+
+    past: Past
+    newest: int
+    age: int
+    sensors: SensorRow | None
 
 
 class Watch:
@@ -59,6 +71,10 @@ class Watch:
         """Whether the charts have an episode that is open or may open: each tick can then change :attr:`holds`."""
         return self._episodes.is_near
 
+    def weigh(self, scores: Scores) -> Scores:
+        """Scores ``[..., C]`` with each signal's sensitivity applied."""
+        return self._episodes.weigh(scores)
+
     def first_over(self, scores: Scores) -> int | None:
         """The first tick whose (unweighed) scores may open an episode of the charts; None: no tick."""
         over = np.flatnonzero(self._episodes.weigh(scores).score >= ALARM_LEVEL)
@@ -79,6 +95,35 @@ class Watch:
             # By the tick that caused them, so that it does not matter how ticks are cut into blocks.
             told = sorted([*told, *judged.told], key=lambda one: one.tick)
         return Watched(scores, open_, [one.alert for one in told])
+
+    @property
+    def ring_size(self) -> int:
+        """How many ticks a freeze-frame has."""
+        return self._ring.size
+
+    @property
+    def sensor_steps(self) -> SensorStep | None:
+        """How many vehicles' sensors advance side by side; None when none is looked at."""
+        return None if self._sensors.is_idle else self._sensors.steps
+
+    def lend(self, trip: int) -> Lent | None:
+        """What it knows, until it is given back; None while there is anything but calm in this trip of the vehicle."""
+        calm = self._episodes.calm_since
+        if calm is None or self._episodes.trip != trip:
+            return None
+        sensors = None
+        if not self._sensors.is_idle:
+            sensors = self._sensors.lend() if self._sensors.trip == trip else None
+            if sensors is None:
+                return None
+        return Lent(self._ring.rows(0), *calm, sensors)
+
+    def give(self, lent: Lent) -> None:
+        """Go on from what was lent."""
+        self._ring.hold(lent.past)
+        self._episodes.calm_until(lent.newest, lent.age)
+        if lent.sensors is not None:
+            self._sensors.give(lent.sensors)
 
     def advance(self, time: int) -> list[Alert]:
         """Event time reached ``time`` with no further tick before it."""

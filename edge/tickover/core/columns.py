@@ -1,0 +1,49 @@
+"""Arrays with a row for each of many vehicles: what a fleet does for all of them at once is one operation each."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+FIRST_ROWS: Final = 8
+GROWTH: Final = 2
+
+Rows = npt.NDArray[np.int64]
+"""Numbers of rows."""
+
+
+class Columns:
+    """Named arrays ``[rows, ...]`` of given types and shapes; a row that is given back is handed out again.
+
+    The arrays are replaced when they grow: hold on to no view of them.
+    """
+
+    def __init__(self, kinds: Mapping[str, tuple[npt.DTypeLike, tuple[int, ...]]]) -> None:
+        self._kinds = dict(kinds)
+        self._free: list[int] = []
+        self._size = 0
+        self.arrays: dict[str, npt.NDArray[Any]] = {}
+        self._resize(FIRST_ROWS)
+
+    def take(self) -> int:
+        """A row that nobody has."""
+        if not self._free:
+            self._resize(self._size * GROWTH)
+        return self._free.pop()
+
+    def give_back(self, row: int) -> None:
+        """Nobody needs the row any more."""
+        self._free.append(row)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self.arrays[name]
+
+    def _resize(self, size: int) -> None:
+        for name, (kind, shape) in self._kinds.items():
+            larger = np.zeros((size, *shape), kind)
+            if name in self.arrays:
+                larger[: self._size] = self.arrays[name]
+            self.arrays[name] = larger
+        self._free += range(size - 1, self._size - 1, -1)
+        self._size = size

@@ -1,0 +1,34 @@
+"""Random histories of a fleet, run side by side and vehicle by vehicle: alerts, scores, states and counts must be
+equal.
+
+Run: python tests/bench/faults_fleet.py [HISTORIES] [FIRST SEED].
+"""
+
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS), str(TESTS.parent / "edge")]
+
+import fleet_histories as histories  # noqa: E402
+from tickover.core import pipeline  # noqa: E402
+
+
+def main() -> None:
+    count, first = (int(text) for text in (sys.argv[1:] + ["1000", "0"][len(sys.argv) - 1 :])[:2])
+    most, different = pipeline.MOST_TICKS, []
+    for seed in range(first, first + count):
+        made = []
+        for pipeline.MOST_TICKS in (0, most):
+            made.append(histories.made_of(histories.history(seed), histories.new_fleet(late=seed % 3 == 0)))
+        if made[0] != made[1]:
+            different.append(seed)
+            print(f"seed {seed}: different")
+        if sys.stdout.isatty():
+            print(f"\r{seed - first + 1} of {count}", end="", flush=True)
+    print(f"{count} histories of {len(histories.VEHICLES)} vehicles, {len(different)} different")
+    sys.exit(bool(different))
+
+
+if __name__ == "__main__":
+    main()
