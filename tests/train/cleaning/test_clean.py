@@ -94,3 +94,12 @@ def frozen_trips():
     for place, one in enumerate(trips):
         one.values[100 + 150 * place : 200 + 150 * place] = trips[0].values[50]
     return trips
+
+
+def test_five_jumps_an_hour_are_still_a_loose_contact():
+    trips = some_trips()
+    for one in trips:
+        for first in (300, 900):
+            one.values[first : first + 5, 2] += 60.0
+    jumps = [finding for finding in clean(trips, NAMES, 1.0).findings if finding.signal == "coolant"]
+    assert len(jumps) == 13

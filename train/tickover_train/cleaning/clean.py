@@ -17,7 +17,7 @@ from tickover_train.data import SHORTEST_TRIP, Trip
 
 Defect = Freeze | Glitch
 BoolArray = npt.NDArray[np.bool_]
-RARE_PER_H: Final = 4.0
+RARE_PER_H: Final = 8.0
 """Jumps an hour; a signal with more of them is one that jumps."""
 FEW: Final = 3
 """So many jumps of a signal are rare in trips of any length."""

@@ -1,4 +1,4 @@
-"""Natural glitches in recordings: a value that jumps away from the value just before, and comes back within a minute.
+"""Natural glitches in recordings: a value that jumps away from what was just before, and comes back within minutes.
 
 They are found before anything is judged, because a detector that alarms at one is right, though no fault was injected.
 
@@ -15,10 +15,13 @@ from typing import Final
 import numpy as np
 
 from tickover.core.values import FloatArray
-from tickover.logs.profile import LASTING_S
 
-LONGEST_S: Final = LASTING_S
-"""A longer excursion is a level that lasts, not a glitch."""
+LONGEST_S: Final = 180.0
+"""A longer excursion is a level that lasts, not a glitch. On ``kit-obd`` the longest of the intake air's lasts 136 s."""
+BEFORE_S: Final = 30.0
+"""Where a signal was is its median over this long: the first ticks of an excursion may still be small."""
+BACK: Final = 0.25
+"""It is back within this part of the jump: a sensor that swings to the other side of its level is not."""
 JUMP_QUANTILE: Final = 0.99
 JUMP_FACTOR: Final = 5.0
 """A jump is larger than this many times the ``JUMP_QUANTILE`` of the signal's usual tick-to-tick change..."""
@@ -49,7 +52,7 @@ class GlitchCount:
 
 def find_glitches(trips: Sequence[FloatArray], spread: FloatArray, period_s: float) -> list[Glitch]:
     """All glitches of the trips, float32 ``[T, F]`` each; ``spread`` ``[F]`` in the signals' units."""
-    longest = max(round(LONGEST_S / period_s), 1)
+    longest, lead = (max(round(s / period_s), 1) for s in (LONGEST_S, BEFORE_S))
     if not trips:
         return []
     found = []
@@ -59,7 +62,7 @@ def find_glitches(trips: Sequence[FloatArray], spread: FloatArray, period_s: flo
         if least <= 0:
             continue
         for number, column in enumerate(columns):
-            found += [Glitch(number, signal, *where) for where in _excursions(column, least, longest)]
+            found += [Glitch(number, signal, *where) for where in _excursions(column, least, longest, lead)]
     return sorted(found, key=lambda glitch: (glitch.trip, glitch.tick))
 
 
@@ -81,18 +84,19 @@ def _least_jump(columns: Sequence[FloatArray], spread: float) -> float:
     return max(JUMP_FACTOR * usual, JUMP_SPREADS * spread)
 
 
-def _excursions(column: FloatArray, least: float, longest: int) -> list[tuple[int, int, float]]:
-    """(tick, ticks, jump) of each excursion: out by ``least`` or more, and back to within half of it.
+def _excursions(column: FloatArray, least: float, longest: int, lead: int) -> list[tuple[int, int, float]]:
+    """(tick, ticks, jump) of each excursion: out by ``least`` or more, and back to within ``BACK`` of it.
 
-    Jumps within an excursion are part of it.
+    ``lead``: over how many ticks the level before it is taken. Jumps within an excursion are part of it.
     """
     step = np.diff(column)
     found: list[tuple[int, int, float]] = []
     for start in np.flatnonzero(np.abs(step) >= least) + 1:
         if found and start <= sum(found[-1][:2]):
             continue
-        before, jump = float(column[start - 1]), float(step[start - 1])
-        back = np.abs(column[start + 1 : start + 1 + longest] - before) < abs(jump) / 2
-        if back.any():
+        before = float(np.nanmedian(column[max(start - lead, 0) : start]))
+        jump = float(column[start]) - before
+        back = np.abs(column[start + 1 : start + 1 + longest] - before) < abs(jump) * BACK
+        if abs(jump) >= least and back.any():
             found.append((int(start), int(np.argmax(back)) + 1, jump))
     return found
