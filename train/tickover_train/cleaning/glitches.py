@@ -17,7 +17,7 @@ import numpy as np
 from tickover.core.values import FloatArray
 
 LONGEST_S: Final = 180.0
-"""A longer excursion is a level that lasts, not a glitch. On ``kit-obd`` the longest of the intake air's lasts 136 s."""
+"""A longer excursion is a level that lasts, not a glitch. The intake air of ``kit-obd`` has one of 136 s."""
 BEFORE_S: Final = 30.0
 """Where a signal was is its median over this long: the first ticks of an excursion may still be small."""
 BACK: Final = 0.25
