@@ -9,13 +9,16 @@ import click
 import msgspec
 
 from tickover.commands.ui.options import FILE as PATH
+from tickover.commands.ui.options import WRITABLE, write_errors_named
 from tickover.commands.ui.words import aligned, many
 from tickover.core.time_format import iso_seconds
 from tickover.daemon.config import load_config
 from tickover.daemon.engine import META_MODES
 from tickover.daemon.modes import Modes
 from tickover.daemon.recovery import META_MODELS
+from tickover.daemon.verdicts import META_VERDICTS, exported
 from tickover.storage.contents import Contents, look
+from tickover.storage.files import replace_file
 from tickover.storage.store import FILE
 
 SHOWN: Final = 20
@@ -33,13 +36,25 @@ ASIDE: Final = (
 @click.argument("folder", type=PATH, required=False)
 @click.option("--config", "file", type=PATH, metavar="FILE", help="Take the folder of this configuration.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def state(folder: Path | None, file: Path | None, as_json: bool) -> None:
+@click.option(
+    "--verdicts",
+    type=WRITABLE,
+    metavar="FILE.jsonl",
+    help="Write what people said of alerts, one JSON object per line, the newest verdict on each episode.",
+)
+def state(folder: Path | None, file: Path | None, as_json: bool, verdicts: Path | None) -> None:
     """Show what the state FOLDER holds, and how to go back to the release before. Nothing is changed.
 
     It may run beside the daemon. FOLDER is /var/lib/tickover unless given. Run it as the daemon's user (sudo -u
     tickover).
     """
     found = look(folder or (Path(load_config(file).state.folder) if file else DEFAULT))
+    if verdicts:
+        lines = exported(found.meta.get(META_VERDICTS))
+        with write_errors_named(), replace_file(verdicts) as out:
+            out.writelines(line + b"\n" for line in lines)
+        click.echo(f"{verdicts}: {many(len(lines), 'verdict')}", err=True)
+        return
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(_facts(found)), indent=2).decode())
         return

@@ -78,7 +78,7 @@ class AlertMaker:
         episode.sequence += 1
         name = episode_id(self._vehicle, self._digest, self._detector, episode.start, episode.rewinds)
         return Alert(
-            alert_id=str(uuid.uuid5(name, f"{phase.value}:{sequence}")),
+            alert_id=str(alert_id(name, phase, sequence)),
             episode_id=str(name),
             vehicle=self._vehicle,
             detector=self._detector,
@@ -96,6 +96,11 @@ class AlertMaker:
             freeze_frame=self.ring.frame(upto),
             missing=round(float(np.isnan(past.observed).mean()), MISSING_DIGITS),
         )
+
+
+def alert_id(episode: uuid.UUID, phase: Phase, sequence: int) -> uuid.UUID:
+    """UUIDv5 of what makes an alert unique."""
+    return uuid.uuid5(episode, f"{phase.value}:{sequence}")
 
 
 def severity_of(peak: float, policy: EpisodePolicy) -> Severity:

@@ -24,6 +24,7 @@ from tickover.core.values import (
     Alert,
     Contribution,
     EndReason,
+    FloatArray,
     Phase,
     Scores,
     TickBlock,
@@ -123,6 +124,10 @@ class Episodes:
     def trip(self) -> int:
         """That of the newest tick; -1: none."""
         return self._evidence.trip
+
+    def raise_limits(self, factors: FloatArray | None) -> None:
+        """See :meth:`ChartEvidence.raise_limits`."""
+        self._evidence.raise_limits(factors)
 
     def weigh(self, scores: Scores) -> Scores:
         """Scores with each signal's sensitivity applied; unchanged, and not copied, when there is none."""

@@ -81,8 +81,9 @@ class ChartEvidence:
         self._looks = ChartSignals.of(manifest)
         self._warm_up = manifest.warm_up_ticks
         factors = np.array([(sensitivity or {}).get(name, 1.0) for name in manifest.names], np.float32)
-        weights = self._looks.least(factors)
-        self._weights = None if (weights == 1.0).all() else weights
+        self._trained = self._looks.least(factors)
+        self._weights: FloatArray | None = None
+        self.raise_limits(None)
         self._skip_carried = skip_carried
         self.trip, self.age = -1, 0
         self.carried = Carried(manifest, ALARM_LEVEL)
@@ -100,8 +101,13 @@ class ChartEvidence:
         """How many charts there are."""
         return self._looks.charts
 
+    def raise_limits(self, factors: FloatArray | None) -> None:
+        """From now on limits are so many times the trained ones ``[C]``; None: the trained ones."""
+        weights = self._trained if factors is None else self._trained / factors
+        self._weights = None if (weights == 1.0).all() else weights
+
     def weigh(self, scores: Scores) -> Scores:
-        """Scores with each signal's sensitivity applied; unchanged, and not copied, when there is none."""
+        """Scores with each signal's sensitivity and raised limits applied; unchanged, and not copied, without."""
         if self._weights is None:
             return scores
         chart = scores.chart * self._weights

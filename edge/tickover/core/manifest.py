@@ -48,7 +48,9 @@ SensorKind = Literal["out_of_range", "no_data", "frozen", "departed_constant"]
 SENSOR_KINDS: Final[tuple[SensorKind, ...]] = get_args(SensorKind)
 SENSOR_PREFIX: Final = "sensor."
 """A sensor episode's detector is ``sensor.<kind>.<signal>``."""
-SLOW_STATES: Final = frozenset({"baseline", "climate"})
+BASELINE_STATE: Final = "baseline"
+INPUT_DRIFT_STATE: Final = "climate"
+SLOW_STATES: Final = frozenset({BASELINE_STATE, INPUT_DRIFT_STATE})
 """State tensors that follow the vehicle slowly; the host holds them while an episode is open, and any whose name
 starts with ``slow.``."""
 
@@ -218,7 +220,8 @@ class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     missing for ``no_data_s``. An update is sent every ``update_every_s`` of event time, when severity rises, and, with
     ``update_on_signal``, when another signal passes its limit. With ``hold_slow_means`` what follows the vehicle slowly
     (``Manifest.slow_states``) stays as it is while an episode is open: a fault that lasts is not taken for usual. With
-    ``skip_carried`` a chart that a trip begins with over its limit opens no episode (``core.carried``).
+    ``skip_carried`` a chart that a trip begins with over its limit opens no episode (``core.carried``). With
+    ``adapt_limits`` limits follow a vehicle that keeps raising episodes (``core.adaptation``).
     """
 
     OLD_KEYS: ClassVar[dict[str, str]] = {"cool_down_s": "hold_off_s"}
@@ -236,6 +239,7 @@ class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     update_on_signal: bool = True
     hold_slow_means: bool = True
     skip_carried: bool = True
+    adapt_limits: bool = True
 
 
 class SensorPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

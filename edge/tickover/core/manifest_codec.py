@@ -4,8 +4,9 @@ Format 1 (tickover 0.1) differs in three things, and a model file of that format
 at one ``signal`` instead of several ``signals`` and has ``span_s`` and ``allowance`` instead of ``settings``; the kind
 ``ewms`` is called ``energy``; ``episodes.hold_off_s`` is called ``cool_down_s``. What format 1 could not say is off, so
 that a file of that format gives the alerts that it always gave: no sensor episodes, no update at another signal, slow
-means that go on while an episode is open, charts that a trip leaves over their limit. A new export switches them on,
-``retune`` leaves them; ``[episodes]`` and ``[sensors]`` of a mapping or a configuration do for an old file.
+means that go on while an episode is open, charts that a trip leaves over their limit, limits that stay as they are. A
+new export switches them on, ``retune`` leaves them; ``[episodes]`` and ``[sensors]`` of a mapping or a configuration do
+for an old file.
 """
 
 import math
@@ -111,7 +112,7 @@ FIRST_KINDS: Final = {
 }
 """The kinds of format 1: what each is called now, and what its charts show."""
 
-SINCE_SECOND: Final = ("update_on_signal", "hold_slow_means", "skip_carried")
+SINCE_SECOND: Final = ("update_on_signal", "hold_slow_means", "skip_carried", "adapt_limits")
 """Switches of the episode policy that format 1 did not have."""
 
 

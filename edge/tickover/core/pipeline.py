@@ -14,8 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tickover.core import resample as ticking
+from tickover.core.ledger import Entry, Verdict
 from tickover.core.manifest import Manifest
 from tickover.core.policy import Settings
+from tickover.core.promise import Promise
+from tickover.core.record import Judged
 from tickover.core.slow_states import SlowStates
 from tickover.core.state_codec import seal, unseal
 from tickover.core.values import (
@@ -23,6 +26,7 @@ from tickover.core.values import (
     EndReason,
     FloatArray,
     Readings,
+    Remark,
     ScoredTicks,
     Scores,
     TickBlock,
@@ -50,10 +54,12 @@ class BatchDetector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One vehicle's part of a pump: scored ticks (possibly none) and the alerts that they and ``advance`` caused."""
+    """One vehicle's part of a pump: scored ticks (possibly none), the alerts that they and ``advance`` caused, and
+    what is to be told apart from these."""
 
     scored: ScoredTicks
     alerts: list[Alert]
+    remarks: list[Remark] = field(default_factory=list)
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
@@ -67,6 +73,7 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     trip: int
     numbers: bytes
     sensors: bytes = b""
+    record: bytes = b""
 
 
 @dataclass(slots=True)
@@ -226,7 +233,23 @@ class Pipeline:
         """End the vehicle's open episode, if any, for a reason that is not in the data."""
         known = self._alone(vehicle)
         alerts = known.watch.end(reason)
-        return [Output(self._no_ticks(known), alerts)] if alerts else []
+        return [Output(self._no_ticks(known), alerts, known.watch.remarks())] if alerts else []
+
+    def judge(self, vehicle: str, name: str, verdict: Verdict) -> Judged | None:
+        """A person's verdict on an episode of the vehicle, by the id of it or of an alert; None for an unknown one."""
+        return self._alone(vehicle).watch.judge(name, verdict) if vehicle in self._vehicles else None
+
+    def entry(self, vehicle: str, name: str) -> Entry | None:
+        """What is remembered of an episode of the vehicle, by the id of it or of an alert."""
+        return self._vehicles[vehicle].watch.entry(name) if vehicle in self._vehicles else None
+
+    def promise(self, vehicle: str) -> Promise:
+        """The vehicle's promise meter."""
+        return self._alone(vehicle).watch.promise
+
+    def adapted(self, vehicle: str) -> dict[str, float]:
+        """The vehicle's limits that follow: chart to times the trained one."""
+        return self._known(vehicle).watch.adapted
 
     def forget(self, vehicle: str) -> None:
         """Drop all that is known of a vehicle, as before its first reading; pump first, or its ticks are lost."""
@@ -238,7 +261,7 @@ class Pipeline:
         known = self._alone(vehicle)
         if known.waiting:
             raise StateError(f"vehicle {vehicle}: expected no ticks waiting to be run; pump before saving state")
-        episodes, sensors = known.watch.state()
+        episodes, sensors, record = known.watch.state()
         state = _State(
             version=STATE_VERSION,
             digest=self._detector.digest,
@@ -248,6 +271,7 @@ class Pipeline:
             trip=known.trip,
             numbers=known.state.astype("<f4").tobytes(),
             sensors=sensors,
+            record=record,
         )
         return seal(msgspec.msgpack.encode(state))
 
@@ -270,7 +294,7 @@ class Pipeline:
         if not np.isfinite(fresh.state).all():
             raise StateError(f"vehicle {vehicle}: expected finite numbers of recurrent state")
         fresh.ticks.restore(saved.ticks)
-        fresh.watch.restore(saved.episodes, saved.sensors)
+        fresh.watch.restore(saved.episodes, saved.sensors, saved.record)
         fresh.trip = saved.trip
         self._drop_row(vehicle)
         self._vehicles[vehicle] = fresh
@@ -363,6 +387,7 @@ class Pipeline:
             trip = int(job.ticks.trip[job.done])
             # A vehicle's first trip starts from the initial state, which needs no reset.
             if job.vehicle.trip not in (-1, trip):
+                job.vehicle.watch.begin_trip(int(job.ticks.time[job.done]), job.vehicle.state)
                 job.vehicle.state = self._detector.reset_trip(job.vehicle.state)
             job.vehicle.trip = trip
         pieces = [job.ticks.values[job.done : job.upto] for job in batch]
@@ -375,13 +400,13 @@ class Pipeline:
     def _accept(self, job: _Job, after: FloatArray, scores: Scores) -> None:
         """Take the state after a job's next piece, and its scores; or run less of it, when slow states must hold."""
         upto, watch = job.upto, job.vehicle.watch
-        if self._slow.any:
+        if self._slow.steps:
             if job.most > 1 and (over := watch.first_over(scores)) is not None:
                 # From here on an episode may be open, and every tick decides whether slow states hold at the next.
                 job.most = max(over, 1)
                 if upto - job.done > job.most:
                     return
-            after = self._slow.held(job.vehicle.state, after) if watch.holds else after
+            after = self._slow.held(job.vehicle.state, after) if self._slow.any and watch.holds else after
             job.parts.append(watch.feed(job.ticks.part(slice(job.done, upto)), scores))
             job.most = self._slow.most(watch, job.most)
         else:
@@ -394,7 +419,7 @@ class Pipeline:
         scores = _joined([part.scores for part in parts])
         open_ = parts[0].open if len(parts) == 1 else np.concatenate([part.open for part in parts])
         alerts = [alert for part in parts for alert in part.alerts]
-        return Output(ScoredTicks(job.ticks, scores, open_), alerts)
+        return Output(ScoredTicks(job.ticks, scores, open_), alerts, job.vehicle.watch.remarks())
 
     def _silence(self, vehicle: _Vehicle, outputs: list[Output]) -> None:
         """After an advance: an episode whose evidence has been missing too long ends; adds to ``outputs``."""
@@ -406,9 +431,10 @@ class Pipeline:
             return
         mine = next((out for out in outputs if out.scored.ticks.vehicle == vehicle.ticks.vehicle), None)
         if mine is None:
-            outputs.append(Output(self._no_ticks(vehicle), alerts))
+            outputs.append(Output(self._no_ticks(vehicle), alerts, vehicle.watch.remarks()))
         else:
             mine.alerts.extend(alerts)
+            mine.remarks.extend(vehicle.watch.remarks())
 
     def _no_ticks(self, vehicle: _Vehicle) -> ScoredTicks:
         signals, charts = len(self._detector.manifest.signals), len(self._detector.manifest.charts)

@@ -41,6 +41,7 @@ class EpisodeOverrides(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     update_on_signal: bool | None = None
     hold_slow_means: bool | None = None
     skip_carried: bool | None = None
+    adapt_limits: bool | None = None
 
 
 class SensorOverrides(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

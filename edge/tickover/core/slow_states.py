@@ -22,7 +22,11 @@ FIRST: Final = 64
 
 
 class SlowStates:
-    """Where a model's slow states lie in a vehicle's flat state ``float32[S]``; nowhere when they never hold."""
+    """Where a model's slow states lie in a vehicle's flat state ``float32[S]``; nowhere when they never hold.
+
+    ``steps``: whether ticks are run one at a time while an episode is near, for their sake or because limits may move
+    when it ends.
+    """
 
     def __init__(self, manifest: Manifest, policy: EpisodePolicy) -> None:
         slow = set(manifest.slow_states) if policy.hold_slow_means else set()
@@ -30,6 +34,7 @@ class SlowStates:
             [state.name in slow for state in manifest.states], [state.size for state in manifest.states]
         ).astype(bool)
         self.any = bool(self._places.any())
+        self.steps = self.any or policy.adapt_limits
 
     def held(self, before: FloatArray, after: FloatArray) -> FloatArray:
         """The state after a tick, with the slow states as before it."""
@@ -37,7 +42,7 @@ class SlowStates:
 
     def most(self, watch: Watch, before: int = ALL) -> int:
         """How many ticks may be run at once, given how many were before."""
-        if not self.any:
+        if not self.steps:
             return ALL
         if watch.is_near:
             return 1

@@ -175,3 +175,16 @@ class Alert:
     signals: tuple[Contribution, ...]
     freeze_frame: FreezeFrame
     missing: float
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a vehicle's judgement says of itself, apart from episodes: ``kind`` is ``budget_broken`` or ``drift``.
+
+    ``active``: it begins; ``time`` is event time. Like an alert, a pure function of state and input.
+    """
+
+    kind: str
+    active: bool
+    time: int
+    text: str

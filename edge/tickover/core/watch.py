@@ -11,10 +11,13 @@ from tickover.core.chart_signals import BoolArray
 from tickover.core.episodes import Episodes
 from tickover.core.evidence import ALARM_LEVEL
 from tickover.core.freeze_frame import Rows as Past
+from tickover.core.ledger import Entry, Verdict
 from tickover.core.manifest import EpisodePolicy, Manifest, SensorPolicy
+from tickover.core.promise import Promise
+from tickover.core.record import Judged, Record
 from tickover.core.sensor_columns import SensorRow, SensorStep
 from tickover.core.sensors import Sensors
-from tickover.core.values import Alert, EndReason, Scores, TickBlock
+from tickover.core.values import Alert, EndReason, FloatArray, Remark, Scores, TickBlock
 
 
 class Watched(NamedTuple):
@@ -27,12 +30,15 @@ class Watched(NamedTuple):
 
 class Lent(NamedTuple):
     """What a watch with nothing to report lends to `tickover.core.watch_columns`: its newest ticks ``past``, the time
-    of the ``newest``, how many of its trip came, and what its sensors lend (None: none is looked at)."""
+    of the ``newest``, how many of its trip came, what its sensors lend (None: none is looked at), and for how many more
+    ticks its record needs only their number; given back, how many ``ticks`` there were."""
 
     past: Past
     newest: int
     age: int
     sensors: SensorRow | None
+    room: int
+    ticks: int = 0
 
 
 class Watch:
@@ -55,6 +61,7 @@ class Watch:
         self._episodes = Episodes(manifest, digest, vehicle, detector, policy, dict(sensitivity or {}))
         self._ring = self._episodes.ring
         self._sensors = Sensors(manifest, digest, vehicle, self._ring, policy, sensors, sensitivity, signals)
+        self._record = Record(manifest, policy or manifest.episodes)
 
     @property
     def is_open(self) -> bool:
@@ -94,6 +101,8 @@ class Watch:
         if judged.told:
             # By the tick that caused them, so that it does not matter how ticks are cut into blocks.
             told = sorted([*told, *judged.told], key=lambda one: one.tick)
+        self._record.passed(ticks.time, told)
+        self._take_limits()
         return Watched(scores, open_, [one.alert for one in told])
 
     @property
@@ -109,36 +118,79 @@ class Watch:
     def lend(self, trip: int) -> Lent | None:
         """What it knows, until it is given back; None while there is anything but calm in this trip of the vehicle."""
         calm = self._episodes.calm_since
-        if calm is None or self._episodes.trip != trip:
+        if calm is None or self._episodes.trip != trip or self._record.follows:
             return None
         sensors = None
         if not self._sensors.is_idle:
             sensors = self._sensors.lend() if self._sensors.trip == trip else None
             if sensors is None:
                 return None
-        return Lent(self._ring.rows(0), *calm, sensors)
+        return Lent(self._ring.rows(0), *calm, sensors, self._record.promise.room)
 
     def give(self, lent: Lent) -> None:
         """Go on from what was lent."""
         self._ring.hold(lent.past)
         self._episodes.calm_until(lent.newest, lent.age)
+        self._record.passed_quietly(lent.ticks, lent.newest)
         if lent.sensors is not None:
             self._sensors.give(lent.sensors)
 
     def advance(self, time: int) -> list[Alert]:
         """Event time reached ``time`` with no further tick before it."""
-        return self._episodes.advance(time)
+        return self._noted(self._episodes.advance(time))
 
     def end(self, reason: EndReason) -> list[Alert]:
         """End all open episodes after the last tick."""
-        return self._episodes.end(reason) + self._sensors.end(reason)
+        return self._noted(self._episodes.end(reason) + self._sensors.end(reason))
 
-    def state(self) -> tuple[bytes, bytes]:
-        """All that the next tick's fate depends on: that of the charts' episodes, that of the sensors."""
-        return self._episodes.state(), self._sensors.state()
+    def begin_trip(self, time: int, numbers: FloatArray) -> None:
+        """Another trip begins, with the vehicle's flat state as the last one left it."""
+        self._record.begin_trip(time, numbers)
+        self._take_limits()
 
-    def restore(self, episodes: bytes, sensors: bytes) -> None:
-        """Continue from :meth:`state`; an empty one, from before there were sensor episodes, starts them anew."""
+    def judge(self, name: str, verdict: Verdict) -> Judged | None:
+        """See :meth:`Record.judge`."""
+        judged = self._record.judge(name, verdict)
+        self._take_limits()
+        return judged
+
+    def entry(self, name: str) -> Entry | None:
+        """What is remembered of an episode, by the id of it or of an alert."""
+        return self._record.ledger.find(name)
+
+    def remarks(self) -> list[Remark]:
+        """What is to be told apart from alerts, since the last call."""
+        return self._record.take()
+
+    @property
+    def promise(self) -> Promise:
+        """The promise meter."""
+        return self._record.promise
+
+    @property
+    def adapted(self) -> dict[str, float]:
+        """The limits that follow: chart to times the trained one."""
+        return self._record.adapted
+
+    def state(self) -> tuple[bytes, bytes, bytes]:
+        """All that the next tick's fate depends on: of the charts' episodes, of the sensors, of the record."""
+        return self._episodes.state(), self._sensors.state(), self._record.state()
+
+    def restore(self, episodes: bytes, sensors: bytes, record: bytes = b"") -> None:
+        """Continue from :meth:`state`; what is empty, from before there was such a thing, starts anew."""
         self._episodes.restore(episodes)
         if sensors:
             self._sensors.restore(sensors)
+        if record:
+            self._record.restore(record)
+            self._take_limits()
+
+    def _noted(self, alerts: list[Alert]) -> list[Alert]:
+        for alert in alerts:
+            self._record.note(alert)
+        self._take_limits()
+        return alerts
+
+    def _take_limits(self) -> None:
+        if self._record.moved:
+            self._episodes.raise_limits(self._record.factors)

@@ -3,8 +3,9 @@
 Most vehicles are well most of the time, and their ticks change little: the network's state, the newest ticks, the
 counters of the sensors. Here that is done for all of them at once. A vehicle comes to this place by :meth:`take_in`
 between two blocks, and leaves it by :meth:`let_go` before any block that might be more than that: a score at the alarm
-limit, a sensor at its limit, a new trip, a reading out of range. `tickover.core.watch` then judges that block; it
-decides everything, and tests hold both equal, byte for byte.
+limit, a sensor at its limit, a new trip, a reading out of range, a part of the promise meter that is full. One whose
+limits follow it never comes. `tickover.core.watch` then judges that block; it decides everything, and tests hold both
+equal, byte for byte.
 """
 
 from typing import Any, Final, NamedTuple, Protocol
@@ -54,6 +55,8 @@ class WatchColumns:
             {
                 "state": (np.float32, (size,)),
                 "trip": (np.int64, ()),
+                "room": (np.int64, ()),
+                "ticks": (np.int64, ()),
                 "age": (np.int64, ()),
                 "newest": (np.int64, ()),
                 "ring_time": (np.int64, (ring,)),
@@ -83,6 +86,7 @@ class WatchColumns:
         row, columns, past, sensors = self._columns.take(), self._columns.arrays, calm.past, calm.sensors
         columns["state"][row], columns["trip"][row] = state, trip
         columns["newest"][row], columns["age"][row] = calm.newest, calm.age
+        columns["room"][row], columns["ticks"][row] = calm.room, 0
         count = len(past.time)
         for name, ticks in zip(("time", "score", "observed", "expected"), past, strict=True):
             columns[f"ring_{name}"][row, :count] = ticks
@@ -111,7 +115,8 @@ class WatchColumns:
         order = (int(columns["ring_next"][row]) - count + np.arange(count)) % self._ring
         past = Past(*(columns[f"ring_{name}"][row, order] for name in ("time", "score", "observed", "expected")))
         sensors = None if self._step is None else self._sensors(row)
-        watch.give(Lent(past, int(columns["newest"][row]), int(columns["age"][row]), sensors))
+        newest, age, ticks = (int(columns[name][row]) for name in ("newest", "age", "ticks"))
+        watch.give(Lent(past, newest, age, sensors, room=0, ticks=ticks))
         self._columns.give_back(row)
 
     def drop(self, row: int) -> None:
@@ -138,6 +143,7 @@ class WatchColumns:
         after, scores = self._detector.run_batch(columns["state"][rows], values)
         scores = self._weigh(scores)
         taken: BoolArray = (columns["trip"][rows] == trip) & (time[0] > columns["newest"][rows])
+        taken &= columns["ticks"][rows] + len(time) <= columns["room"][rows]
         taken &= ~(scores.score >= ALARM_LEVEL).any(axis=0)
         side = self._advanced(rows, time, values)
         if side is not None:
@@ -147,6 +153,7 @@ class WatchColumns:
         columns["state"][at] = after[chosen]
         columns["newest"][at] = time[-1, chosen]
         columns["age"][at] += len(time)
+        columns["ticks"][at] += len(time)
         self._remember(at, time[:, chosen], values[:, chosen], scores.at((slice(None), chosen)))
         if side is not None:
             for name in SENSORS:

@@ -22,7 +22,9 @@ RANK: Final = {Severity.WARNING: 1, Severity.MAJOR: 2, Severity.CRITICAL: 3}
 NOTICE_RANK: Final = 2
 OVERFLOW_RANK: Final = 4
 """Above every alert: the notice that alerts were dropped is not dropped for one."""
-EVENTS: Final = frozenset({Kind.RESET, Kind.STORE_DAMAGED, Kind.STATE_LOST, Kind.MODEL_CHANGED})
+EVENTS: Final = frozenset(
+    {Kind.RESET, Kind.STORE_DAMAGED, Kind.STATE_LOST, Kind.MODEL_CHANGED, Kind.DRIFT, Kind.VERDICT}
+)
 """Notices of something that happened once: an alert, but no alarm that stands."""
 STANDING: Final = tuple(kind for kind in Kind if kind not in EVENTS)
 """Notices with an alarm that stands until they are over."""

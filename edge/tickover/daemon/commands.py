@@ -11,8 +11,10 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from tickover.core.ledger import Verdict
 from tickover.core.values import SECOND
 from tickover.daemon.modes import EVERYONE, LONGEST_S, Mode
+from tickover.daemon.verdicts import LONGEST_NOTE
 from tickover.payloads.base import PayloadError
 from tickover.payloads.strict_json import parse_json
 from tickover.payloads.values import LATEST, microseconds
@@ -34,6 +36,8 @@ class Commanded(Protocol):
     def reset(self, vehicle: str) -> None: ...
 
     def replay(self, vehicle: str, since: int) -> int: ...
+
+    def judge(self, vehicle: str, name: str, verdict: Verdict, note: str) -> dict[str, Any]: ...
 
     def now(self) -> int: ...
 
@@ -63,6 +67,24 @@ def _replay(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[st
     return {"messages": daemon.replay(vehicle, moment)}
 
 
+def _verdict(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[str, Any]:
+    name, verdict, note = request.get("alert"), request.get("verdict"), request.get("note", "")
+    if vehicle == EVERYONE:
+        raise CommandError("expected one vehicle, got all: a verdict is on one vehicle's alert")
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_ID:
+        raise CommandError(f"expected alert: the id of an alert or an episode, got {_short(name)}")
+    if verdict not in list(Verdict):
+        raise CommandError(f"expected verdict: {', '.join(Verdict)}, got {_short(verdict)}")
+    if not isinstance(note, str) or len(note) > LONGEST_NOTE or not note.isprintable():
+        raise CommandError(f"expected note: up to {LONGEST_NOTE} printed characters, got {_short(note)}")
+    return daemon.judge(vehicle, name, Verdict(verdict), note)
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
+
+
 def _mode(mode: Mode) -> "Command":
     def command(daemon: Commanded, vehicle: str, request: dict[str, Any]) -> dict[str, Any]:
         seconds = request.get("for_s")
@@ -81,6 +103,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "snapshot": _snapshot,
     "reset": _reset,
     "replay": _replay,
+    "verdict": _verdict,
     "shelve": _mode(Mode.SHELVED),
     "out_of_service": _mode(Mode.OUT_OF_SERVICE),
     # The names of these two before ISA-18.2's; they stay for who publishes them.
@@ -91,6 +114,9 @@ ABOUT_ALL: Final = frozenset({"status"})
 """Commands whose answer is the same for every vehicle."""
 ABOUT_ONE_SEEN: Final = frozenset({*COMMANDS} - ABOUT_ALL - {"replay"})
 """Commands that need a vehicle that has reported: for another, which may be misspelt, nothing is written."""
+LONGEST_ID: Final = 64
+SHOWN: Final = 80
+"""Characters of a wrong value in an answer."""
 KNOWN_SHOWN: Final = 20
 """The most vehicles that an answer names."""
 

@@ -2,13 +2,16 @@
 
 from typing import Any, Final
 
+from tickover.core.ledger import KEPT, Verdict
 from tickover.daemon.commands import CommandError
 from tickover.daemon.config import Config
 from tickover.daemon.engine import Engine
 from tickover.daemon.health import Health
 from tickover.daemon.modes import EVERYONE, Mode
 from tickover.daemon.outbox import Outbox
+from tickover.daemon.promises import promise_of
 from tickover.daemon.silencing import Asker, asker
+from tickover.daemon.verdicts import META_VERDICTS, appended, record
 from tickover.host.clock import now_us
 
 FOR_ALL: Final = (
@@ -72,6 +75,34 @@ class Control:
         self._engine.silencing.reset(vehicle, self._by)
         for name in self.vehicles() if vehicle == EVERYONE else (vehicle,):
             self._engine.reset(name)
+
+    def judge(self, vehicle: str, name: str, verdict: Verdict, note: str) -> dict[str, Any]:
+        """A person's verdict on an episode, by the id of it or of one of its alerts."""
+        engine = self._engine
+        found = engine.fleet.entry(vehicle, name) if engine.keeper.wake(vehicle) else None
+        if found is None:
+            raise CommandError(
+                f"{vehicle} has no episode or alert {name!r} (the newest {KEPT} episodes of a detector are remembered)"
+            )
+        detector, entry = found
+        before = entry.verdict
+        if verdict is not before:
+            engine.judge(vehicle, entry.name, verdict)
+            line = record(vehicle, engine.opened.digests[detector], entry, before, self._by, note, now_us())
+            change = engine.committer.change.meta
+            change[META_VERDICTS] = appended(change.get(META_VERDICTS) or engine.store.meta(META_VERDICTS), line)
+            engine.silencing.judged(vehicle, entry, self._by)
+        meter, raised = engine.fleet.promises(vehicle)[detector].read(), engine.fleet.raised(vehicle, detector)
+        return {
+            "episode": entry.name,
+            "detector": entry.detector,
+            "start": entry.start,
+            "end": entry.end,
+            "verdict": verdict.value,
+            "before": before.value,
+            "charts": {chart: round(raised.get(chart, 1.0), 4) for chart in entry.charts},
+            "promise": promise_of(detector, meter),
+        }
 
     def replay(self, vehicle: str, since: int) -> int:
         """Send again what was delivered since then (microseconds of the clock); how many messages."""

@@ -7,10 +7,11 @@ import logging
 import time
 from typing import Final
 
+from tickover.core.ledger import Verdict
 from tickover.daemon.announcer import STANDING, Announcer
 from tickover.daemon.committer import Committer
 from tickover.daemon.config import Config
-from tickover.daemon.events import Event, Reset, Rows
+from tickover.daemon.events import Event, Judge, Reset, Rows
 from tickover.daemon.intake import Intake
 from tickover.daemon.latest import Live
 from tickover.daemon.modes import Mode, Modes
@@ -98,6 +99,9 @@ class Engine:
         self.live.note(outcome.outputs)
         for alert in outcome.alerts:
             self.announcer.alert(alert)
+        if self.fleet.anew:
+            outcome.notices[:0] = self.fleet.anew
+            self.fleet.anew.clear()
         for notice in outcome.notices:
             self.announcer.notice(notice)
         if self.keeper.lost:
@@ -146,6 +150,11 @@ class Engine:
         self.apply(Reset(vehicle))
         self.live.forget(vehicle)
 
+    def judge(self, vehicle: str, episode: str, verdict: Verdict) -> None:
+        """A person's verdict on an episode that the fleet remembers."""
+        self.apply(Judge(vehicle, episode, verdict))
+        self.heard.setdefault(vehicle, time.monotonic())  # woken for this, it goes to sleep again like any other
+
     def keep_modes(self) -> None:
         """Write the modes with the next commit."""
         self.committer.change.meta[META_MODES] = self.modes.encode()
@@ -162,7 +171,9 @@ class Engine:
         self.heard[vehicle] = now
         if not self.keeper.wake(vehicle):
             # The store may be new: alarms of an earlier one may stand at the broker, and nothing else would clear them.
-            self.announcer.clear(self.topics.alarms(vehicle, (*self.opened.manifests, Kind.STALE_SIGNAL)))
+            self.announcer.clear(
+                self.topics.alarms(vehicle, (*self.opened.manifests, Kind.STALE_SIGNAL, Kind.BUDGET_BROKEN))
+            )
             self.announcer.forget(vehicle)
         self.apply(rows)
         if is_new:

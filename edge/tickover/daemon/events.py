@@ -6,6 +6,7 @@ import zlib
 import msgspec
 import numpy as np
 
+from tickover.core.ledger import Verdict
 from tickover.core.values import DoubleArray, TimeArray
 
 COMPRESSION = 1
@@ -37,7 +38,15 @@ class Reset(msgspec.Struct, frozen=True, array_like=True, tag="reset"):
     vehicle: str
 
 
-Event = Rows | Advance | Reset
+class Judge(msgspec.Struct, frozen=True, array_like=True, tag="judge"):
+    """A person's verdict on an episode, by its id."""
+
+    vehicle: str
+    episode: str
+    verdict: Verdict
+
+
+Event = Rows | Advance | Reset | Judge
 
 
 def rows_of(vehicle: str, time: list[int], values: list[list[float]]) -> Rows:

@@ -14,21 +14,25 @@ import numpy as np
 
 from tickover.core.arrivals import Arrivals, Step, possible
 from tickover.core.gate import Gate
+from tickover.core.ledger import Entry
 from tickover.core.pipeline import Output, Pipeline
+from tickover.core.promise import Promise
 from tickover.core.seen import Page
 from tickover.core.values import (
     Alert,
     DoubleArray,
     EndReason,
     Readings,
+    Remark,
     TimeArray,
 )
 from tickover.core.windows import IndexArray
-from tickover.daemon.events import Advance, Event, Reset, Rows
-from tickover.daemon.late import FleetGate, LateRows, LateStream, places_of, with_late
+from tickover.daemon.events import Advance, Event, Judge, Reset, Rows
+from tickover.daemon.late import REPLAYED, FleetGate, LateRows, LateStream, places_of, with_late
 from tickover.errors import StateError
 from tickover.messages.notices import Kind, Notice
 
+STARTS_ANEW: Final = "the detector starts anew, and counts anew"
 NEVER: Final = -(2**62)
 """The time of the newest reading of a signal that has none."""
 
@@ -36,13 +40,14 @@ NEVER: Final = -(2**62)
 @dataclass(slots=True)
 class _Vehicle:
     """What the fleet itself knows: what has arrived, the newest reading of each column since the clock last went back,
-    stale columns, gate values, and the stream of late rows."""
+    stale columns, gate values, the stream of late rows, and the detectors whose promise is told to be ``broken``."""
 
     arrivals: Arrivals
     last: TimeArray
     stale: frozenset[str] = frozenset()
     gate: dict[str, float] = field(default_factory=dict)
     late: LateRows = field(default_factory=LateRows)
+    broken: frozenset[str] = frozenset()
 
     @property
     def newest(self) -> int:
@@ -60,6 +65,7 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     columns: tuple[str, ...] = ()
     arrivals: bytes = b""
     late: LateRows = msgspec.field(default_factory=LateRows)
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,9 @@ class Fleet:
         self._vehicles: dict[str, _Vehicle] = {}
         self._touched: set[str] = set()
         self._ended: list[Output] = []
+        self._said: list[Notice] = []
+        self.anew: list[Notice] = []
+        """Notices that detectors which start anew leave behind: to be announced, and taken out, by who runs them."""
 
     @property
     def vehicles(self) -> tuple[str, ...]:
@@ -115,6 +124,21 @@ class Fleet:
     def newest(self, vehicle: str) -> int:
         """The newest event time of a vehicle in memory since its clock was last put back, microseconds."""
         return self._vehicles[vehicle].newest
+
+    def entry(self, vehicle: str, name: str) -> tuple[str, Entry] | None:
+        """The detector and what it remembers of an episode, by the id of it or of an alert, of a vehicle in memory."""
+        for detector, pipeline in self._every.items():
+            if entry := pipeline.entry(vehicle, name):
+                return detector.removesuffix(REPLAYED), entry
+        return None
+
+    def raised(self, vehicle: str, detector: str) -> dict[str, float]:
+        """The limits of a vehicle in memory that follow it: chart to times the trained one."""
+        return self._pipelines[detector].adapted(vehicle)
+
+    def promises(self, vehicle: str) -> dict[str, Promise]:
+        """The promise meters of a vehicle in memory, by detector."""
+        return {name: pipeline.promise(vehicle) for name, pipeline in self._pipelines.items() if vehicle in pipeline}
 
     def never_read(self, vehicle: str) -> list[str]:
         """The signals of a vehicle in memory that nothing was ever read of."""
@@ -168,6 +192,8 @@ class Fleet:
         """Take one event; `pump` runs what it closed."""
         if isinstance(event, Reset):
             self._reset(event.vehicle)
+        elif isinstance(event, Judge):
+            self._judge(event)
         elif isinstance(event, Advance):
             known = self._known(event.vehicle)
             known.arrivals.advance(event.time)
@@ -184,7 +210,9 @@ class Fleet:
         ended += self._late.pump()
         alerts = [alert for output in ended for alert in output.alerts]
         alerts += [alert for _, output in outputs for alert in output.alerts]
-        notices = [notice for vehicle in sorted(self._touched) for notice in self._staleness(vehicle)]
+        notices, self._said = self._said, []
+        notices += [notice for name, output in outputs if output.remarks for notice in self._remarks(name, output)]
+        notices += [notice for vehicle in sorted(self._touched) for notice in self._staleness(vehicle)]
         self._touched.clear()
         return Outcome(alerts, notices, outputs)
 
@@ -203,6 +231,7 @@ class Fleet:
                 self.columns,
                 b"" if known.arrivals.is_plain else known.arrivals.state(),
                 known.late,
+                tuple(sorted(known.broken)),
             )
         )
 
@@ -230,8 +259,10 @@ class Fleet:
         known.arrivals.newest = None if saved.newest == NEVER else saved.newest
         known.last = np.array([saved.last.get(name, NEVER) for name in self.columns], np.int64)
         known.stale, known.gate, known.late = frozenset(saved.stale), dict(saved.gate), saved.late
+        known.broken = frozenset(saved.broken)
         self._late.restore(vehicle, saved.detectors)
         self._vehicles[vehicle] = known
+        self._forget_promises(vehicle, {name for name in known.broken if name not in saved.detectors})
 
     def forget(self, vehicle: str) -> None:
         """Drop a vehicle from memory."""
@@ -244,6 +275,8 @@ class Fleet:
         for name in self._every.keys() & with_late(detectors):
             for vehicle in self._every[name].vehicles:
                 self._every[name].forget(vehicle)
+        for vehicle in self._vehicles:
+            self._forget_promises(vehicle, detectors)
 
     def _known(self, vehicle: str) -> _Vehicle:
         known = self._vehicles.get(vehicle)
@@ -275,7 +308,39 @@ class Fleet:
         for pipeline in self._every.values():
             self._ended += pipeline.pump()
             self._ended += pipeline.end(vehicle, EndReason.RESET)
+        if vehicle in self._vehicles:
+            self._forget_promises(vehicle, self._vehicles[vehicle].broken)
         self.forget(vehicle)
+
+    def _judge(self, event: Judge) -> None:
+        """Behind all ticks that are closed: a verdict may move limits."""
+        for name, pipeline in self._every.items():
+            for output in pipeline.pump():
+                self._ended.append(output)
+                self._said += self._remarks(name, output)
+            if judged := pipeline.judge(event.vehicle, event.episode, event.verdict):
+                self._said += self._told(event.vehicle, name, judged.remarks)
+
+    def _remarks(self, name: str, output: Output) -> Iterator[Notice]:
+        yield from self._told(output.scored.ticks.vehicle, name, output.remarks)
+
+    def _told(self, vehicle: str, name: str, remarks: list[Remark]) -> Iterator[Notice]:
+        """What a detector says of itself. Its promise is one of several with one alarm topic for the vehicle."""
+        known = self._known(vehicle)
+        for remark in remarks:
+            active = remark.active
+            if remark.kind == Kind.BUDGET_BROKEN:
+                known.broken = known.broken | {name} if remark.active else known.broken - {name}
+                active = bool(known.broken)
+            yield Notice(vehicle, Kind(remark.kind), active, remark.time, f"{name}: {remark.text}")
+
+    def _forget_promises(self, vehicle: str, detectors: Collection[str]) -> None:
+        """These detectors start anew: what was said of their promises is over."""
+        known = self._vehicles[vehicle]
+        left = known.broken - set(detectors)
+        if left != known.broken:
+            known.broken = left
+            self.anew.append(Notice(vehicle, Kind.BUDGET_BROKEN, bool(left), max(known.newest, 0), STARTS_ANEW))
 
     def _read(self, event: Rows) -> None:
         known = self._known(event.vehicle)

@@ -14,6 +14,7 @@ from tickover.daemon.config import Config
 from tickover.daemon.connection import Connection
 from tickover.daemon.engine import Engine
 from tickover.daemon.outbox import Outbox
+from tickover.daemon.promises import promises
 from tickover.daemon.uplink import META_UPLINK, Uplink, Use
 from tickover.host.clock import now_us
 from tickover.host.log_fields import fields
@@ -30,6 +31,8 @@ SIGNALS_NAMED: Final = 5
 IN_TIME: Final = "readings are in time"
 MISSING: Final = "missing"
 """Counts values that no reading filled: nothing was dropped."""
+PROMISES: Final = "promises"
+PROMISE_NUMBERS: Final = ("budget", "hours", "episodes", "per_hour", "low", "high", "broken")
 SIGNALS_SHOWN: Final = 32
 """The most signals in the report."""
 
@@ -90,6 +93,7 @@ class Health:
             "connected": self._connection.up,
             "clock_synced": engine.synced,
             "memory_mb": round(resident_mb(), 1),
+            **promises(engine.fleet),
             **({"bus": self._bus.report()} if self._bus else {}),
         }
 
@@ -183,7 +187,10 @@ class Metrics:
 
     def show(self, report: dict[str, Any]) -> None:
         """Take the newest report; nested tables become a ``reason`` label, and a ``signal`` label before it."""
+        self._show_promises(report.get(PROMISES, {}))
         for name, value in report.items():
+            if name == PROMISES:
+                continue
             if isinstance(value, dict):
                 for key, inner in value.items():
                     if isinstance(inner, int | float):
@@ -193,6 +200,15 @@ class Metrics:
                             self._of(name, ("signal", "reason")).labels(key, reason).set(number)
             elif isinstance(value, int | float):
                 self._of(name, ()).set(value)
+
+    def _show_promises(self, promises: dict[str, list[dict[str, Any]]]) -> None:
+        """Vehicles that are no longer among the reported ones are shown no longer."""
+        for name in PROMISE_NUMBERS:
+            gauge = self._of(f"promise_{name}", ("vehicle", "detector"))
+            gauge.clear()
+            for vehicle, meters in promises.items():
+                for meter in meters:
+                    gauge.labels(vehicle, meter["detector"]).set(meter[name])
 
     def _of(self, name: str, labels: tuple[str, ...]) -> Any:
         if name not in self._gauges:

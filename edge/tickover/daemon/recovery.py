@@ -65,7 +65,7 @@ def open_fleet(config: Config, load: Callable[[str], Detector] = Detector.load) 
         for name, detector in detectors.items()
     }
     late = {
-        name: Pipeline(detector, _settings(config, detector.manifest), name, sensors_of=())
+        name: Pipeline(detector, _as_trained(_settings(config, detector.manifest)), name, sensors_of=())
         for name, detector in ((f"{name}{REPLAYED}", detector) for name, detector in detectors.items())
         if config.vehicles.late == "replay"
     }
@@ -78,6 +78,12 @@ def _settings(config: Config, manifest: Manifest) -> Settings:
     """The settings, as far as they concern this model."""
     mine = {name: factor for name, factor in config.sensitivity.items() if name in manifest.names}
     return Settings(episodes=config.episodes, sensors=config.sensors, sensitivity=mine)
+
+
+def _as_trained(settings: Settings) -> Settings:
+    """The settings of a stream of late readings: too short for limits to follow."""
+    episodes = msgspec.structs.replace(settings.episodes, adapt_limits=False)
+    return msgspec.structs.replace(settings, episodes=episodes)
 
 
 def _owned(manifests: dict[str, Manifest]) -> dict[str, set[str]]:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from tickover.core.ledger import Entry, Verdict
 from tickover.core.time_format import iso_seconds
 from tickover.daemon.announcer import Announcer
 from tickover.daemon.modes import EVERYONE, Mode, Modes
@@ -80,6 +81,12 @@ class Silencing:
     def reset(self, vehicle: str, by: Asker) -> None:
         """Tell that all that was known of a vehicle, or of all, is forgotten."""
         self._tell(Kind.RESET, vehicle, True, f"reset, all that was known is forgotten and alarms are cleared, {by}")
+
+    def judged(self, vehicle: str, entry: Entry, by: Asker) -> None:
+        """Tell of a person's verdict on an episode."""
+        what = f"episode {entry.name} of {entry.detector}, {iso_seconds(entry.start)}"
+        word = "no verdict any more" if entry.verdict is Verdict.NONE else f"judged {entry.verdict.value}"
+        self._tell(Kind.VERDICT, vehicle, True, f"{what}: {word} {by}")
 
     def changed(self) -> bytes | None:
         """What was swallowed, to be stored, when that changed since the last call."""

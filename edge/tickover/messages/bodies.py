@@ -51,6 +51,26 @@ class BusHealth(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     opened: Annotated[int, Meta(ge=0, description="how often the interface was opened")]
 
 
+class Promise(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A vehicle's promise meter: its rate of episodes against the budget of the model's limits.
+
+    ``episodes`` that no person judged real or known, in its newest ``hours`` of driving; ``low`` and ``high`` are the
+    99.9 % interval of ``per_hour``. ``blame``: how many each chart opened, of those with most. ``raised``: the limits
+    that follow the vehicle, chart to times the trained limit.
+    """
+
+    detector: str
+    budget: Annotated[float, Meta(ge=0, description="episodes an hour")]
+    hours: float
+    episodes: Annotated[int, Meta(ge=0)]
+    per_hour: float
+    low: float
+    high: float
+    broken: bool
+    blame: dict[str, int]
+    raised: dict[str, float] | UnsetType = UNSET
+
+
 class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Each minute. ``dropped``: by reason, how many readings or messages were refused, left out or repaired.
 
@@ -81,15 +101,45 @@ class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     clock_synced: bool
     memory_mb: Annotated[float, Meta(description="resident, 10^6 bytes; 0: unknown")]
     models: Annotated[dict[str, str], Meta(description="detector to digest")]
+    promises_broken: Annotated[int, Meta(ge=0, description="vehicles in memory over their false-alarm budget")]
+    promises: Annotated[dict[str, tuple[Promise, ...]], Meta(description="by vehicle; of those with most over it")]
     bus: BusHealth | UnsetType = UNSET
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """A command; ``id`` is repeated in the response. ``for_s``: how long a mode lasts; ``since``: for replay."""
+    """A command; ``id`` is repeated in the response. ``for_s``: how long a mode lasts; ``since``: for replay.
+
+    ``alert``, ``verdict`` and ``note`` are for ``verdict``: the id of an alert or an episode, and what is said of it.
+    """
 
     id: Any = None
     for_s: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
     since: str | float | UnsetType = UNSET
+    alert: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
+    verdict: Literal["real", "false", "known", "none"] | UnsetType = UNSET
+    note: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
+
+
+class VerdictRecord(Struct, frozen=True, kw_only=True):
+    """A person's verdict on an episode, as a line of the export: the episode, its model, and who said so.
+
+    ``charts``: those over their limits when it opened, the highest first. Times are ISO 8601.
+    """
+
+    time: str
+    vehicle: str
+    episode: str
+    detector: str
+    model: str
+    start: str
+    end: str | None
+    peak: float
+    charts: tuple[str, ...]
+    verdict: str
+    before: str
+    by: str = ""
+    request: str = ""
+    note: str = ""
 
 
 class Response(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

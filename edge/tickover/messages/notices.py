@@ -33,6 +33,9 @@ class Kind(StrEnum):
     OUT_OF_SERVICE = "out_of_service"
     RESET = "reset"
     DATA_ALLOWANCE = "data_allowance"
+    BUDGET_BROKEN = "budget_broken"
+    DRIFT = "drift"
+    VERDICT = "verdict"
 
 
 class Notice(msgspec.Struct, frozen=True):

@@ -385,6 +385,7 @@ def test_episodes_are_whole(stream):
 
 def test_a_state_from_before_there_were_sensor_episodes_starts_them_anew():
     watch = Watch(Calm().manifest, "ef" * 32, "t")
-    episodes, sensors = watch.state()
+    episodes, sensors, record = watch.state()
     assert sensors
+    assert record
     Watch(Calm().manifest, "ef" * 32, "t").restore(episodes, b"")

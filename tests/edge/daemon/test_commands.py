@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickover.commands.run import _Format
+from tickover.core.ledger import Verdict
 from tickover.daemon.commands import COMMANDS, obey
 from tickover.daemon.modes import EVERYONE, LONGEST_S, Mode, Modes
 
@@ -41,6 +42,10 @@ class Recorded:
 
     def reset(self, vehicle: str) -> None:
         self.done.append(("reset", vehicle))
+
+    def judge(self, vehicle: str, name: str, verdict: Verdict, note: str) -> dict[str, Any]:
+        self.done.append(("judge", vehicle, name, verdict, note))
+        return {}
 
     def replay(self, vehicle: str, since: int) -> int:
         self.done.append(("replay", vehicle, since))

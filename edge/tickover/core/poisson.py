@@ -1,0 +1,39 @@
+"""The exact interval of a Poisson mean, without scipy: a device has none."""
+
+import math
+from typing import Final
+
+SUMMED: Final = 100
+"""Counts up to this are summed; above, Wilson and Hilferty's formula is right to a thousandth."""
+HALVINGS: Final = 60
+
+
+def interval(count: int, z: float) -> tuple[float, float]:
+    """The means for which ``count`` or more, and ``count`` or fewer, events are as unlikely as a normal variable beyond
+    ``z`` (Garwood 1936); the low end is 0 without an event."""
+    tail = math.erfc(z / math.sqrt(2.0)) / 2.0
+    low = _mean(count - 1, z, tail, upper=False) if count else 0.0
+    return low, _mean(count, z, tail, upper=True)
+
+
+def _mean(count: int, z: float, tail: float, *, upper: bool) -> float:
+    """The mean at which ``count`` or fewer events have probability ``tail`` (``upper``), or all but ``tail``."""
+    if count > SUMMED:
+        # Half a chi-square quantile of 2 (count + 1) degrees of freedom (Wilson and Hilferty 1931).
+        n = count + 1.0
+        return n * (1.0 - 1.0 / (9.0 * n) + (z if upper else -z) / (3.0 * math.sqrt(n))) ** 3
+    low, high = 0.0, count + 1.0 + (z + 2.0) * (z + math.sqrt(count + 1.0))
+    wanted = tail if upper else 1.0 - tail
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if _at_most(count, middle) > wanted else (low, middle)
+    return low
+
+
+def _at_most(count: int, mean: float) -> float:
+    """The probability of ``count`` or fewer events."""
+    term = total = math.exp(-mean)
+    for k in range(1, count + 1):
+        term *= mean / k
+        total += term
+    return total
