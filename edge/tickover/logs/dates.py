@@ -5,7 +5,7 @@ one text such as ``03/04/2023`` does not tell it.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from functools import lru_cache
 from itertools import pairwise
@@ -98,8 +98,26 @@ _MONTH_DAY: Final = re.compile(
 _YEAR_MONTH_NAME: Final = re.compile(r"(?<!\d)(\d{4})[-/. ]([^\W\d_]{3,12})[-/. ](\d{1,2})(?!\d)", re.I)
 _YEAR: Final = re.compile(r"(?<![\d:.])(\d{4})(?![\d:.])", re.ASCII)
 _OFFSET: Final = re.compile(r"(?:(?:utc|gmt)\s*)?([+-])(\d{1,2}):?(\d\d)?$", re.ASCII | re.I)
-_WEEKDAY: Final = re.compile(r"^(?:mon|tue|wed|thu|fri|sat|sun|mo|di|mi|do|fr|sa|so)[a-z]*[.,]*\s+", re.ASCII | re.I)
-_COMPACT: Final = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:[.,](\d{1,6})\d*)?", re.ASCII)
+_WEEKDAY: Final = re.compile(r"^([^\W\d_]{2,12})([.,]*)\s+(?=(?:[^\W\d_]{3,12}[. ]*)?\d)")
+_COMPACT: Final = re.compile(
+    r"((?:19|20)\d\d)(\d\d)(\d\d)(?:[ _T-]?(\d\d)(\d\d)(\d\d)?(?:[.,](\d{1,6})\d*)?)?", re.ASCII
+)
+_SHORT: Final = re.compile(r"(\d\d)(\d\d)(\d\d)(?:[ _T-](\d{1,2})(\d\d)(\d\d)(?:[.,](\d{1,6})\d*)?)?", re.ASCII)
+"""Dates and times without marks: ``20231025131500``, and as GPS receivers write them, ``251023 131500.00``."""
+_SPELLINGS: Final = (
+    (re.compile(r"\[([A-Za-z_+/-]+)\]$", re.ASCII), r" \1"),  # Java: 2023-10-25T13:15:00Z[UTC]
+    (re.compile(r"((?:GMT|UTC)[+-]\d{4})\s*\([^()]*\)$", re.ASCII), r"\1"),  # JavaScript
+    (re.compile(r"^(\d{4}):(\d\d):(\d\d)(?=[ T_])", re.ASCII), r"\1-\2-\3"),  # Exif
+    (re.compile(r"(?<=\d{4}-\d\d-\d\d)[ T_-](\d\d)[-_.](\d\d)[-_.](\d\d)(?!\d)", re.ASCII), r" \1:\2:\3"),
+    (re.compile(r"(?<=[A-Za-z/]\d{4}):(?=\d\d:)", re.ASCII), " "),  # web servers, SAS: 25/Oct/2023:13:15:00 +0000
+    (re.compile(r"(?<=\d{4})( \D{0,6})(\d\d)\.(\d\d)\.(\d\d)(?!\d)", re.ASCII), r"\1\2:\3:\4"),
+    (re.compile(r"(\d{4})年(\d\d?)月(\d\d?)日"), r"\1-\2-\3 "),
+    (re.compile(r"\bde(?:l)?\b|\b(?:o'clock|uhr|um|at|à|kl\.?)(?![^\W\d_])", re.I), " "),
+)
+"""Other ways to write what `_date_part` reads."""
+_TWO_ZONES: Final = re.compile(r"(Z|[+-]\d\d:?\d\d)\s+[A-Za-z_+/-]+$", re.ASCII)
+_TICKS: Final = re.compile(r"\\?/Date\((-?\d{1,15})(?:[+-]\d{4})?\)\\?/", re.ASCII)
+"""Milliseconds since 1970 as .NET writes them in JSON."""
 _ZONE_NAME: Final = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z_+/-]+", re.ASCII)
 
 
@@ -122,10 +140,11 @@ def parse_date(text: str, order: str = "") -> Moment | None:
     """
     if "%" in order:
         return _by_pattern(text, order)
-    compact = _COMPACT.fullmatch(text.strip())
-    if compact:
-        return _of_compact(compact)
-    found = _date_part(text.strip(), order)
+    text = text.strip()
+    moment = _without_marks(text, order)
+    if moment:
+        return moment
+    found = _date_part(_respelt(text), order)
     if found is None:
         return None
     days, rest = found
@@ -141,14 +160,45 @@ def parse_date(text: str, order: str = "") -> Moment | None:
     return None if moment is None or not EARLIEST <= moment <= LATEST else Moment(moment, offset)
 
 
+def _respelt(text: str) -> str:
+    """The text in the spelling that `_date_part` reads."""
+    for shape, spelling in _SPELLINGS:
+        text = shape.sub(spelling, text)
+    # An offset and the zone that it is of: the offset tells more.
+    return _TWO_ZONES.sub(r"\1", text)
+
+
+def _without_marks(text: str, order: str) -> Moment | None:
+    """Dates that are digits alone; None for others."""
+    if not text[-1:].isdigit():
+        ticks = _TICKS.fullmatch(text)
+        return Moment(int(ticks[1]) * 1_000) if ticks else None
+    compact = _COMPACT.fullmatch(text)
+    if compact:
+        return _of_compact(compact)
+    short = _SHORT.fullmatch(text)
+    day = _short_day(short, order) if short else None
+    clock = _clock_of([int(short[group] or 0) for group in (4, 5, 6)], short[7] or "") if short else None
+    return None if day is None or clock is None else Moment(day * DAY + clock)
+
+
+def _short_day(match: re.Match[str], order: str) -> int | None:
+    """The day of ``251023``; None without an order where several fit."""
+    return _days(f"{match[1]}-{match[2]}-{match[3]}", order)
+
+
+def _clock_of(parts: Sequence[int], fraction: str) -> int | None:
+    hour, minute, second = parts
+    if hour > 23 or minute > 59 or second > 59:
+        return None
+    return ((hour * 60 + minute) * 60 + second) * SECOND + int((fraction or "0").ljust(6, "0"))
+
+
 def _of_compact(match: re.Match[str]) -> Moment | None:
     """``20231025131500``: a date and time without marks."""
     day = _day_number(int(match[1]), int(match[2]), int(match[3]))
-    hour, minute, second = int(match[4]), int(match[5]), int(match[6] or 0)
-    if day is None or hour > 23 or minute > 59 or second > 59:
-        return None
-    fraction = int((match[7] or "0").ljust(6, "0"))
-    return Moment(day * DAY + ((hour * 60 + minute) * 60 + second) * SECOND + fraction)
+    clock = _clock_of([int(match[group] or 0) for group in (4, 5, 6)], match[7] or "")
+    return None if day is None or clock is None else Moment(day * DAY + clock)
 
 
 def order_of(texts: Iterable[str]) -> Order | None:
@@ -156,12 +206,21 @@ def order_of(texts: Iterable[str]) -> Order | None:
 
     Dates a day apart or less under one order only settle it too: a log goes on from one day to the next.
     """
-    dates = list(dict.fromkeys(match.group(0) for text in texts if (match := _NUMBERS.search(text))))
+    dates = list(dict.fromkeys(date for text in texts if (date := _numbers_in(text))))
     fitting = [order for order in ORDERS if all(_days(date, order) is not None for date in dates)]
     if len(fitting) > 1 and len(dates) > 1:
         near = [order for order in fitting if _near(dates, order)]
         fitting = near if len(near) == 1 else fitting
     return fitting[0] if len(fitting) == 1 else None
+
+
+def _numbers_in(text: str) -> str:
+    """The date in numbers in a text, with marks; empty for none."""
+    short = _SHORT.fullmatch(text.strip())
+    if short:
+        return f"{short[1]}-{short[2]}-{short[3]}"
+    match = _NUMBERS.search(text)
+    return match.group(0) if match else ""
 
 
 def _near(dates: list[str], order: Order) -> bool:
@@ -171,10 +230,8 @@ def _near(dates: list[str], order: Order) -> bool:
 
 def readings_of(text: str) -> list[str]:
     """A date in numbers under each order that fits, for a message: ``dmy: 2023-04-03``."""
-    match = _NUMBERS.search(text)
-    if match is None:
-        return []
-    fits = [(order, _days(match.group(0), order)) for order in ORDERS]
+    date = _numbers_in(text)
+    fits = [(order, _days(date, order)) for order in ORDERS if date]
     return [
         f"{order}: {datetime(1970, 1, 1) + timedelta(days=days):%Y-%m-%d}" for order, days in fits if days is not None
     ]
@@ -193,7 +250,7 @@ def _by_pattern(text: str, pattern: str) -> Moment | None:
 
 def _date_part(text: str, order: str) -> tuple[int, str] | None:
     """The day's number since 1970, and the text without the date."""
-    text = _WEEKDAY.sub("", text)
+    text = _without_weekday(text)
     for shape, place in ((_NUMBERS, None), (_YEAR_MONTH_NAME, (1, 2, 3)), (_DAY_MONTH, (3, 2, 1))):
         match = shape.search(text)
         if match is None:
@@ -210,6 +267,15 @@ def _date_part(text: str, order: str) -> tuple[int, str] | None:
         if day is not None:
             return day, rest if match[3] else _YEAR.sub(" ", rest, count=1)
     return None
+
+
+def _without_weekday(text: str) -> str:
+    """The text without a first word that is no month, or that a day and a month follow."""
+    match = _WEEKDAY.match(text)
+    rest = text[match.end() :] if match else ""
+    if match and (not _month(match[1]) or match[2].endswith(",") or _DAY_MONTH.match(rest)):
+        return rest
+    return text
 
 
 def _named(match: re.Match[str], place: tuple[int, int, int]) -> int | None:

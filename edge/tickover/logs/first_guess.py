@@ -256,11 +256,31 @@ def _with_date(sheet: _Sheet, time: TimeColumn) -> TimeColumn:
     ):
         clock = next((one for one in sheet.columns if one != time.column and sheet.kind(one) == "time_of_day"), "")
         return msgspec.structs.replace(time, column=clock, date_column=time.column, kind="date") if clock else time
+    if time.kind == "seconds" and times.are_clock_digits(sheet.cells[time.column]):
+        # 131500 beside 20231025 or 251023: two numbers that are a date and a time of day.
+        day = next((one for one in sheet.named(DATE_NAMES) if _compact_dates(sheet.cells[one])), "")
+        if day:
+            return msgspec.structs.replace(time, date_column=day, kind="date")
     if time.kind == "time_of_day":
         dated = [*sheet.named(DATE_NAMES), *sheet.columns]
-        day = next((one for one in dated if one != time.column and _only_dates(sheet.cells[one])), "")
+        day = next((one for one in dated if one != time.column and _is_day(sheet.cells[one], one)), "")
         return msgspec.structs.replace(time, date_column=day, kind="date") if day else time
     return time
+
+
+def _is_day(cells: Sequence[str], column: str) -> bool:
+    """Whether a column holds the date of a row: written as one, or named so and in digits alone."""
+    return _only_dates(cells) or (words_of(column) in DATE_NAMES and _compact_dates(cells))
+
+
+def _compact_dates(cells: Sequence[str]) -> bool:
+    """Whether all cells may be dates without marks: ``20231025`` or ``251023``."""
+    return bool(cells) and all(
+        len(cell) in (6, 8)
+        and cell.isdigit()
+        and any(dates.parse_date(cell, order) for order in ("", *dates.ORDERS))
+        for cell in cells[:20]
+    )
 
 
 def _only_dates(cells: Sequence[str]) -> bool:

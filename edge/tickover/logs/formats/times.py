@@ -28,18 +28,21 @@ TIME_NAMES: Final = (
     *("epoch_ms", "t_ms", "ts_ms", "time_ms", "timestamp_ms", "timestamp_s", "unix_time", "unixtime", "unix_timestamp"),
     *("epoch_time", "elapsed_time", "elapsed", "elapsed_s", "horodatage", "heure", "hora", "fecha", "fecha_hora"),
     *("data_ora", "gps_time", "gps_timestamp", "created_at", "createdat", "server_time", "servertime", "received_at"),
-    *("offset", "minutes", "time_min", "hours"),
+    *("offset", "minutes", "time_min", "hours", "x_value", "tijd", "tijdstip", "datum_tijd", "czas", "ora", "tid"),
+    *("datetime_utc", "datumzeit", "datum_uhrzeit", "zeitpunkt", "date_heure", "fecha_y_hora", "data_hora", "tidpunkt"),
 )
 """Columns that hold the time when the mapping names none; compared in lower case, first match wins."""
+_SUFFIX: Final = re.compile(r"_(s|sec|secs|seconds|ms|msec|millis|us|usec|micros|ns|nanos|utc|gmt|local|iso|unix|epoch)$")
+"""What may follow such a name without brackets."""
 _UNIT: Final = re.compile(
     r"\s*[\[(]\s*(s|sec|secs|seconds|ms|msec|milliseconds|us|ns|utc|gmt|local|min|mins|minutes|h|hr|hours|"
     r"hh:mm:ss|mm:ss|iso|unix|epoch)\s*[\])]$"
 )
 """A unit that may follow such a name, in lower case."""
 _NAMED_UNITS: Final[tuple[tuple[re.Pattern[str], TimeKind], ...]] = (
-    (re.compile(r".*(_ms|[\[(]\s*(ms|msec|milliseconds)\s*[\])])"), "epoch_ms"),
-    (re.compile(r".*(_us|[\[(]\s*(us|µs|microseconds)\s*[\])])"), "epoch_us"),
-    (re.compile(r".*(_ns|[\[(]\s*(ns|nanoseconds)\s*[\])])"), "epoch_ns"),
+    (re.compile(r".*(_ms|_millis|[\[(]\s*(ms|msec|milliseconds)\s*[\])])"), "epoch_ms"),
+    (re.compile(r".*(_us|_micros|[\[(]\s*(us|µs|microseconds)\s*[\])])"), "epoch_us"),
+    (re.compile(r".*(_ns|_nanos|[\[(]\s*(ns|nanoseconds)\s*[\])])"), "epoch_ns"),
     (re.compile(r".*([_ ]min|minutes|[\[(]\s*(min|mins|minutes)\s*[\])])"), "minutes"),
     (re.compile(r".*([_ ]h|hours|[\[(]\s*(h|hr|hrs|hours)\s*[\])])"), "hours"),
 )
@@ -94,6 +97,22 @@ BACK: Final = 1_200 * SECOND
 
 _TIME_OF_DAY: Final = re.compile(r"(\d{1,3}):(\d\d):(\d\d)(?:[.,](\d{1,6})\d*)?", re.ASCII)
 _MINUTES: Final = re.compile(r"(\d{1,4}):(\d\d)(?:[.,](\d{1,6})\d*)?", re.ASCII)
+_CLOCK_DIGITS: Final = re.compile(r"(\d{1,2})(\d\d)(\d\d)(?:\.(\d{1,6})\d*)?", re.ASCII)
+"""A time of day without marks: ``131500``."""
+_DIGIT_STEPS: Final = (41, 4_041)
+"""Steps of such numbers from one minute, or one hour, to the next."""
+_DAYS: Final = re.compile(r"(-?\d{1,6}) ?(?:d|days?|tage?)\b,? *(?=\d|$)", re.ASCII | re.I)
+_PARTS: Final = re.compile(r"(\d+(?:[.,]\d+)?) ?([^\W\d_]+) *", re.ASCII)
+_ISO_DURATION: Final = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:[.,](\d+))?S)?)?", re.ASCII)
+_PART_UNITS: Final = {
+    **dict.fromkeys(("us", "usec", "µs"), 1),
+    **dict.fromkeys(("ms", "msec", "msecs", "milliseconds"), 1_000),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds", "sek"), SECOND),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60 * SECOND),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "std"), 3_600 * SECOND),
+    **dict.fromkeys(("d", "day", "days"), 86_400 * SECOND),
+}
+"""Microseconds in the units of a duration."""
 _ISO_START: Final = re.compile(r"\d{4}-\d\d-\d\d|\d{8}T\d\d", re.ASCII)
 _ISO_OFFSET: Final = re.compile(r".*\d\s?(?:Z|[+-]\d\d(?::?\d\d)?)", re.ASCII)
 
@@ -151,11 +170,22 @@ def plain_name(column: str) -> str:
 
 
 def called_time(columns: Sequence[str]) -> list[str]:
-    """The columns with a name of TIME_NAMES, with or without a unit; the likeliest first."""
+    """The columns with a name of TIME_NAMES, with or without a unit; the likeliest first.
+
+    Of nested names (``meta.ts``) the parts count, after those of whole names.
+    """
     named: dict[str, list[str]] = {}
+    further: dict[str, list[str]] = {}
     for column in columns:
-        named.setdefault(plain_name(column), []).append(column)
-    return [column for known in TIME_NAMES for column in named.get(known, ())]
+        plain = plain_name(column)
+        short = _SUFFIX.sub("", plain)
+        named.setdefault(short if short in TIME_NAMES and plain not in TIME_NAMES else plain, []).append(column)
+        if "." in column:
+            for part in reversed(column.split(".")):
+                further.setdefault(_SUFFIX.sub("", plain_name(part)), []).append(column)
+    found = [column for known in TIME_NAMES for column in named.get(known, ())]
+    nested = [column for known in TIME_NAMES for column in further.get(known, ())]
+    return list(dict.fromkeys([*found, *nested]))
 
 
 def kind_of(cells: Sequence[str], column: str, decimal: str = ".") -> TimeKind | None:
@@ -176,13 +206,13 @@ def kind_of(cells: Sequence[str], column: str, decimal: str = ".") -> TimeKind |
 def detect_kind(text: str, decimal: str = ".") -> TimeKind | None:
     """What kind of time a value is; None when it is none."""
     text = text.strip()
-    if not text[:1].isdigit() and not text[:1].isalpha() and text[:1] not in ("+", "-", "."):
+    if not text[:1].isdigit() and not text[:1].isalpha() and text[:1] not in ("+", "-", ".", "/", "\\"):
         return None
     if _ISO_START.match(text) and _parse_iso(text) is not None:
         return "iso"
-    if _parse_time_of_day(text) is not None:
+    if not text.replace(".", "").isdigit() and _parse_time_of_day(text) is not None:
         return "time_of_day"
-    if _parse_elapsed(text) is not None:
+    if not text.replace(".", "").isdigit() and _parse_elapsed(text) is not None:
         return "elapsed"
     number = number_of(text, decimal)
     if number is not None:
@@ -211,12 +241,32 @@ def _kind_of_numbers(cells: Sequence[str], kind: TimeKind, column: str, decimal:
     if named or kind != "seconds":
         return named or kind
     numbers = np.array([number for cell in cells if (number := number_of(cell, decimal)) is not None])
+    if are_clock_digits(cells) and (
+        any(cell.startswith("0") and len(cell) > 5 for cell in cells)
+        or np.isin(np.round(np.diff(numbers)), _DIGIT_STEPS).any()
+    ):
+        return "time_of_day"
     low, high = EXCEL_DAYS
     steps = np.abs(np.diff(numbers))
     fine = any(len(cell.strip().rpartition("." if "." in cell else ",")[2]) >= EXCEL_DIGITS for cell in cells)
     if fine and len(steps) and low <= numbers.min() and numbers.max() <= high and np.median(steps) < EXCEL_STEP:
         return "excel"
     return kind
+
+
+def are_clock_digits(cells: Sequence[str]) -> bool:
+    """Whether all cells may be times of day without marks, such as ``131500``."""
+    return bool(cells) and all(_parse_clock_digits(cell) is not None for cell in cells)
+
+
+def _parse_clock_digits(text: str) -> int | None:
+    match = _CLOCK_DIGITS.fullmatch(text.strip())
+    if match is None:
+        return None
+    hour, minute, second = int(match[1]), int(match[2]), int(match[3])
+    if hour > 23 or minute > 59 or second > 59:
+        return None
+    return ((hour * 60 + minute) * 60 + second) * SECOND + int((match[4] or "0").ljust(6, "0"))
 
 
 def _kind_of_clocks(cells: Sequence[str]) -> TimeKind:
@@ -227,6 +277,8 @@ def _kind_of_clocks(cells: Sequence[str]) -> TimeKind:
         return "elapsed" if any(int(match[1]) > 23 for match in long) else "time_of_day"
     short = [match for text in texts if (match := _MINUTES.fullmatch(text))]
     if any(int(match[1]) > 23 or match[3] for match in short) or (short and int(short[0][1]) == 0):
+        return "elapsed"
+    if not long and not short and any(_parse_duration(text) is not None for text in texts):
         return "elapsed"
     return "time_of_day"
 
@@ -242,7 +294,8 @@ def _parse_time_of_day(text: str) -> int | None:
     """A time of day; hours from 24 on are of the days after."""
     match = _TIME_OF_DAY.fullmatch(text.strip())
     if match is None:
-        return dates.parse_clock(text)
+        digits = _parse_clock_digits(text)
+        return dates.parse_clock(text) if digits is None else digits
     hour, minute, second, fraction = match.groups(default="0")
     if int(minute) > 59 or int(second) > 59:
         return None
@@ -250,14 +303,36 @@ def _parse_time_of_day(text: str) -> int | None:
 
 
 def _parse_elapsed(text: str) -> int | None:
-    """``h:mm:ss`` over 24 h too, or ``mm:ss``."""
+    """``h:mm:ss`` over 24 h too, ``mm:ss``, or a duration such as ``0 days 01:02:03``, ``PT5S``, ``1200 ms``."""
     match = _MINUTES.fullmatch(text.strip())
     if match is None:
-        return _parse_time_of_day(text)
+        clock = _parse_time_of_day(text)
+        return _parse_duration(text.strip()) if clock is None else clock
     minute, second, fraction = match.groups(default="0")
     if int(second) > 59:
         return None
     return (int(minute) * 60 + int(second)) * SECOND + int(fraction.ljust(6, "0"))
+
+
+def _parse_duration(text: str) -> int | None:
+    """A duration in words: days and a clock, ISO 8601, or numbers with units."""
+    days = _DAYS.match(text)
+    if days:
+        rest = text[days.end() :]
+        clock = _parse_time_of_day(rest) if rest else 0
+        if clock is not None:
+            return int(days[1]) * DAY + clock
+    iso = _ISO_DURATION.fullmatch(text) if len(text) > 2 else None
+    if iso:
+        parts = [int(iso[group] or 0) for group in (1, 2, 3, 4)]
+        fraction = int((iso[5] or "0").ljust(6, "0")[:6])
+        return ((parts[0] * 24 + parts[1]) * 60 + parts[2]) * 60 * SECOND + parts[3] * SECOND + fraction
+    parts_of_text = _PARTS.findall(text)
+    if not parts_of_text or _PARTS.sub("", text).strip():
+        return None
+    if any(unit.lower() not in _PART_UNITS for _, unit in parts_of_text):
+        return None
+    return round(sum(float(number.replace(",", ".")) * _PART_UNITS[unit.lower()] for number, unit in parts_of_text))
 
 
 class Clock:
