@@ -1,7 +1,7 @@
 """The first guess at a log's mapping, from its header and first rows: time, vehicle, layout and columns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -167,7 +167,9 @@ class _Sheet:
         cells, reader = self.cells[column], self.reader(column)
         texts = [cell for cell in cells if reader.value(cell) is None]
         few = len(cells) >= ENOUGH and len(texts) <= HALF * len(cells) and len(set(texts)) <= FEW_TEXTS
-        return len(texts) <= (1 - NUMERIC_SHARE) * len(cells) or few
+        # A sensor that is off for most of the log, as one text, and measures for the rest.
+        measured = len(set(texts)) == 1 and len(set(cells)) > ENOUGH
+        return len(texts) <= (1 - NUMERIC_SHARE) * len(cells) or few or measured
 
     def kind(self, column: str) -> str | None:
         """The kind of time that most cells are; None when most are none."""
@@ -276,9 +278,7 @@ def _is_day(cells: Sequence[str], column: str) -> bool:
 def _compact_dates(cells: Sequence[str]) -> bool:
     """Whether all cells may be dates without marks: ``20231025`` or ``251023``."""
     return bool(cells) and all(
-        len(cell) in (6, 8)
-        and cell.isdigit()
-        and any(dates.parse_date(cell, order) for order in ("", *dates.ORDERS))
+        len(cell) in (6, 8) and cell.isdigit() and any(dates.parse_date(cell, order) for order in ("", *dates.ORDERS))
         for cell in cells[:20]
     )
 
@@ -293,7 +293,7 @@ def _only_dates(cells: Sequence[str]) -> bool:
 def _long_signals(sheet: _Sheet, log: LogLayout, path: str | Path, guess: Guess) -> None:
     """The signals of long rows: their names, units, and which of them are numbers."""
     signal, value = log.signal_column, log.value_column
-    reader = sheet.reader(value)
+    reader = replace(sheet.head.evidence, numbers=frozenset()).column(value, sheet.missing)
     held: dict[str, list[str]] = {}
     units: dict[str, str] = {}
     unit_column = next(iter(sheet.named(UNIT_NAMES)), "")

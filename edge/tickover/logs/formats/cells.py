@@ -46,7 +46,34 @@ MISSING: Final = frozenset(
             "1.#inf",
         ),
         *("not supported", "unsupported", "n/s", "offline", "disconnected", "empty", "void", "blank", "k.a.", "tbd"),
-        *("inf", "-inf", "+inf", "infinity", "-infinity", "∞", "-∞", "–", "—"),
+        *(
+            "inf",
+            "-inf",
+            "+inf",
+            "infinity",
+            "-infinity",
+            "∞",
+            "-∞",
+            "–",
+            "—",
+            "…",
+            "...",
+            "***",
+            "####",
+            "#####",
+            "sna",
+        ),
+        *("comm fail", "over", "overflow", "over range", "under range", "overrange", "ol", "no signal", "no reading"),
+        *(
+            "nosignal",
+            "sensor error",
+            "not a number",
+            "keine daten",
+            "ungültig",
+            "fehler",
+            "pas de données",
+            "sin datos",
+        ),
     )
 )
 """Cells that hold no reading, in lower case; ``[log] missing`` adds to them."""
@@ -57,13 +84,13 @@ WORDS: Final = {
     **dict.fromkeys(("false", "off", "no", "f", "n", "nein", "aus", "falsch", "inactive", "disabled", "open"), 0.0),
 }
 """Words of a switch, in lower case."""
-PAIRS: Final = (
-    *(("true", "false"), ("on", "off"), ("yes", "no"), ("t", "f"), ("y", "n"), ("ja", "nein"), ("ein", "aus")),
-    *(("an", "aus"), ("wahr", "falsch"), ("active", "inactive"), ("enabled", "disabled"), ("closed", "open")),
-)
-"""The words that may be in one column."""
 
 SPACES: Final = "\u00a0\u202f\u2009"
+_QUOTED: Final = re.compile(r"=\"([^\"]*)\"")
+"""Excel's way to keep a cell as it is: ``="0012"``."""
+_FORTRAN: Final = re.compile(r"[+-]?\d+\.?\d*[dD][+-]?\d{1,3}", re.ASCII)
+_MINUS: Final = str.maketrans("\u2212\ufe63\uff0d", "---")
+"""Minus signs of typesetters."""
 _HEX: Final = re.compile(r"0[xX][0-9a-fA-F]{1,13}")
 _GROUPS: Final = {
     ".": re.compile(rf"[+-]?\d{{1,3}}(?:([,'’ {SPACES}])\d{{3}})(?:\1\d{{3}})*(?:\.\d+)?", re.ASCII),
@@ -72,7 +99,7 @@ _GROUPS: Final = {
 """Digits in groups of three, by decimal mark."""
 _MARKS: Final = re.compile(r"[^0-9.,eE+-]")
 WITH_UNIT: Final = re.compile(
-    rf"([+-]?(?:\d[\d.,'’{SPACES}]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s.,;:+-][^\d;:]{{0,30}}[23]?)"
+    rf"([+-]?(?:\d[\d.,'’{SPACES}]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s.,;:+-][^\d;:]{{0,30}}[23]?|(?<=\s)1/[a-z]+)"
 )
 """A number and its unit."""
 MEMO: Final = 65_536
@@ -94,8 +121,15 @@ def number_of(text: str, decimal: str = ".") -> float | None:
     if plain is not None:
         return plain
     text = text.strip()
+    if not text.isascii() and (plain_minus := text.translate(_MINUS)) != text:
+        return number_of(plain_minus, decimal)
     if _HEX.fullmatch(text):
         return float(int(text, 16))
+    if _FORTRAN.fullmatch(text):
+        return parse_number(text.lower().replace("d", "e"))
+    quoted = _QUOTED.fullmatch(text)
+    if quoted:
+        return number_of(quoted[1], decimal)
     if _GROUPS[decimal].fullmatch(text):
         digits = _MARKS.sub("", text)
         return float(digits.replace(",", "") if decimal == "." else digits.replace(".", "").replace(",", "."))
@@ -115,12 +149,16 @@ class Column:
     """Reads the cells of one column; remembers what odd texts mean.
 
     ``decimal``: its decimal mark. ``unit``: the unit that its cells end in, or none. ``missing``: further texts, in
-    lower case, that hold no reading.
+    lower case, that hold no reading. ``words``: whether those of a switch are numbers; in a column of numbers ``off``
+    is no reading.
     """
 
-    def __init__(self, decimal: str = ".", unit: str = "", missing: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, decimal: str = ".", unit: str = "", missing: frozenset[str] = frozenset(), *, words: bool = True
+    ) -> None:
         self.decimal = decimal
         self.unit = unit
+        self._words = WORDS if words else {}
         self._missing = MISSING | missing
         self._further = missing
         self._memo: dict[str, float | None] = {}
@@ -172,4 +210,4 @@ class Column:
             number = number_of(parts[0], self.decimal) if parts and parts[1] == self.unit else None
         if number is not None:
             return number if math.isfinite(number) else math.nan
-        return math.nan if word in self._missing else WORDS.get(word)
+        return math.nan if word in self._missing else self._words.get(word)

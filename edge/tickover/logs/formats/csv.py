@@ -13,9 +13,10 @@ from tickover.logs.formats.base import SAMPLE_ROWS, Head, Job
 from tickover.logs.formats.cells import MISSING
 from tickover.logs.formats.collector import Collector
 from tickover.logs.formats.csv_plan import plan
-from tickover.logs.formats.dialect import COMMENT, LOOK_LINES, BadCellsError, Dialect, dialect_of, split_cells
+from tickover.logs.formats.dialect import COMMENT, LOOK_LINES, BadCellsError, Dialect, dialect_of, is_rule, split_cells
 from tickover.logs.formats.evidence import evidence_of
 from tickover.logs.formats.header import clean_column, keys_of
+from tickover.logs.formats.quoting import Records, records
 from tickover.logs.formats.rows import RowReader, rate_stamp
 from tickover.logs.formats.text import READ_BYTES, blocks, decode
 from tickover.logs.mapping import LogLayout
@@ -33,8 +34,9 @@ def head(stream: BinaryIO, layout: LogLayout, name: str) -> Head:
     _, dialect, block = _open(stream, layout, name)
     rows = max(LEAST_SAMPLES, min(SAMPLE_ROWS, SAMPLE_CELLS // len(dialect.columns)))
     samples = []
-    for line in block.split(b"\n", 4 * rows + dialect.first_row)[dialect.first_row : -1]:
-        cells = _row(decode(line, layout.encoding), dialect)
+    lines = block.split(b"\n", 4 * rows + dialect.first_row)[dialect.first_row : -1]
+    for line, _ in records(decode(line, layout.encoding) for line in lines):
+        cells = _row(line, dialect)
         if isinstance(cells, list) and any(cells):
             samples.append(tuple(cells[place].strip() for place in dialect.places))
             if len(samples) >= rows:
@@ -70,7 +72,8 @@ def column_cells(stream: BinaryIO, layout: LogLayout, name: str, column: str) ->
         block = block.partition(b"\n")[2]
     for part in itertools.chain([block], rest):
         for line in part.split(b"\n"):
-            cells = line.split(dialect.delimiter.encode())
+            # By the mark alone, quoted or not: a few cells that it cuts wrong decide nothing.
+            cells = line.split(dialect.delimiter.encode()) if dialect.delimiter.strip(" ") else line.split()
             if place < len(cells) and len(cells) >= len(dialect.places) and not line.startswith(b"#"):
                 yield decode(cells[place], layout.encoding).strip().strip('"').strip()
 
@@ -87,15 +90,16 @@ class _Reader:
         self._collector = Collector(job)
         self._rows = RowReader(job, keys, self._collector)
         self._fast = plan(job, keys, dialect)
+        self._records = Records()
 
     def block(self, block: bytes) -> Iterator[Readings]:
         """Readings of a block: by ``csv_fast`` when the whole block is regular, else column by column as text."""
         if not block:
             return
-        if not block.strip():
+        if not block.strip() and not self._records.is_open:
             self._line += block.count(b"\n")
             return
-        table = csv_fast.parse(block, self._fast) if self._fast else None
+        table = csv_fast.parse(block, self._fast) if self._fast and not self._records.is_open else None
         if table is None:
             yield from self._exact(block)
             return
@@ -108,15 +112,16 @@ class _Reader:
         yield from self._collector.block(self._job.vehicle, stamps, values)
 
     def end(self) -> Iterator[Readings]:
-        """What long rows left open."""
+        """What a quote and long rows left open."""
+        yield from self._exact(b"", last=True)
         yield from self._rows.end()
 
-    def _exact(self, block: bytes) -> Iterator[Readings]:
+    def _exact(self, block: bytes, *, last: bool = False) -> Iterator[Readings]:
         good: list[list[str]] = []
         places: list[int] = []
         first = self._row
         gap = False
-        for cells in self._cells(block):
+        for cells in self._cells(block, last=last):
             if cells is None:
                 gap = True
             else:
@@ -127,7 +132,7 @@ class _Reader:
                     first = self._row
                 gap = False
                 good.append(cells)
-                places.append(self._line)
+                places.append(self._line + 1)
             self._row += 1
         yield from self._readings(good, places, first)
 
@@ -136,30 +141,41 @@ class _Reader:
             columns = list(zip(*rows, strict=True))
             yield from self._rows.rows(lambda key: columns[key], places, first)  # type: ignore[index]
 
-    def _cells(self, block: bytes) -> Iterator[list[str] | None]:
+    def _cells(self, block: bytes, *, last: bool) -> Iterator[list[str] | None]:
         """The cells of each row; None for a bad one. Blank lines, comments and repeated headers are no rows."""
-        encoding, counts = self._job.mapping.log.encoding, self._job.counts
+        for line, count in self._lines(block, last=last):
+            if line and not line.isspace():
+                cells = _row(line, self._dialect)
+                if isinstance(cells, list):
+                    yield cells
+                elif cells in SKIPPED:
+                    self._job.counts[cells] += 1
+                else:
+                    self._job.bad(self._line + 1, cells)
+                    yield None
+            self._line += count
+
+    def _lines(self, block: bytes, *, last: bool) -> Iterator[tuple[str, int]]:
+        """The records of a block, and their numbers of lines; ``last``: what is still held of the blocks before."""
+        if last:
+            yield from self._records.end()
+            return
+        encoding = self._job.mapping.log.encoding
         try:
             lines = block.removesuffix(b"\n").decode(encoding or "utf-8").split("\n")
         except UnicodeDecodeError:
             lines = [decode(line, encoding) for line in block.removesuffix(b"\n").split(b"\n")]
+        if b'"' not in block and not self._records.is_open:
+            yield from ((line, 1) for line in lines)
+            return
         for line in lines:
-            self._line += 1
-            if not line or line.isspace():
-                continue
-            cells = _row(line, self._dialect)
-            if isinstance(cells, list):
-                yield cells
-            elif cells in SKIPPED:
-                counts[cells] += 1
-            else:
-                self._job.bad(self._line, cells)
-                yield None
+            yield from self._records.add(line)
 
 
 COMMENTS: Final = "comment_lines"
 REPEATED: Final = "repeated_headers"
-SKIPPED: Final = frozenset((COMMENTS, REPEATED))
+RULES: Final = "rule_lines"
+SKIPPED: Final = frozenset((COMMENTS, REPEATED, RULES))
 
 
 def _row(line: str, dialect: Dialect) -> list[str] | str:
@@ -171,6 +187,9 @@ def _row(line: str, dialect: Dialect) -> list[str] | str:
         return COMMENTS if line.lstrip().startswith(COMMENT) else str(error)
     if line.lstrip().startswith(COMMENT) and not (len(cells) >= dialect.width and cells[0].strip().lower() in MISSING):
         return COMMENTS
+    if len(cells) != dialect.width or not any(map(str.isalnum, cells[0][:1])):
+        if is_rule(line):
+            return RULES
     if len(cells) != dialect.width:
         while len(cells) > dialect.width and not cells[-1].strip():
             cells.pop()

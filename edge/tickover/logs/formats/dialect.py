@@ -5,12 +5,14 @@ them and is no data is the header, perhaps with rows of units and sources; all b
 """
 
 import csv
+import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from itertools import pairwise
+from typing import Final, NamedTuple
 
 from tickover.errors import LogError
 from tickover.logs import dates
@@ -18,10 +20,17 @@ from tickover.logs.formats import times
 from tickover.logs.formats.base import MAX_COLUMNS, shown
 from tickover.logs.formats.cells import MISSING, WORDS, number_of, split_unit
 from tickover.logs.formats.header import clean_column, listed
+from tickover.logs.formats.quoting import records
 from tickover.logs.formats.units import bare, is_unit
 from tickover.logs.mapping import LogLayout
 
 DELIMITERS: Final = (",", ";", "\t", "|")
+SPACES: Final = " "
+"""Any number of spaces: taken where no other mark separates the cells."""
+DATED_SPACES: Final = "  "
+"""The same, with a date and the time after it in one cell."""
+SPACED_SHARE: Final = 0.9
+"""Lines of the usual number of cells without which spaces separate none."""
 COMMENT: Final = "#"
 LOOK_LINES: Final = 200
 """Lines at the start of a log that are looked at."""
@@ -36,6 +45,10 @@ LEAST_AGREEING: Final = 3
 """So many rows say that the header has a name too many; fewer are bad rows."""
 EXTRA: Final = "column"
 
+_RULE: Final = re.compile(r"[\s|+:=-]*[-=]{3}[\s|+:=-]*")
+"""A line that only separates the header from the rows, as databases and Markdown write it."""
+_SPACED_QUOTE: Final = re.compile(r'"[ \t]+(?=[,;\t|]|$)')
+_DATED: Final = re.compile(r"(\d{4}[-/.]\d\d[-/.]\d\d|\d\d[-/.]\d\d[-/.]\d{4}) +(?=\d\d?:\d\d)", re.ASCII)
 _SEP: Final = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _START: Final = re.compile(
     r"(?:start[ _-]?time|start[ _-]?date|started|start|begin|created|date|session start|recorded|logged)"
@@ -68,49 +81,88 @@ class Dialect:
 
 
 def split_cells(line: str, delimiter: str) -> list[str]:
-    """The cells of one line, quotes undone."""
+    """The cells of one record, quotes undone."""
+    if delimiter in (SPACES, DATED_SPACES):
+        line = _DATED.sub(r"\1T", line) if delimiter == DATED_SPACES else line
+        return line.split() if '"' not in line else _quoted_cells(line.strip(), SPACES, spaces=True)
     if '"' not in line:
         return line.split(delimiter)
+    return _quoted_cells(line, delimiter)
+
+
+def _quoted_cells(line: str, delimiter: str, *, spaces: bool = False) -> list[str]:
+    lines = io.StringIO(line, newline="")
     try:
-        return next(csv.reader([line], delimiter=delimiter, strict=True), [])
+        return next(csv.reader(lines, delimiter=delimiter, skipinitialspace=spaces, strict=True), [])
     except csv.Error as error:
+        closed = _SPACED_QUOTE.sub('"', line)  # spaces between a closing quote and the delimiter
+        if closed != line:
+            return _quoted_cells(closed, delimiter, spaces=spaces)
         raise BadCellsError(f"expected cells between '{delimiter}', quoted by \" or not: {error}") from None
+
+
+def is_rule(line: str) -> bool:
+    """Whether a line is a rule between the header and the rows: ``---+---`` or ``|---|``."""
+    return _RULE.fullmatch(line) is not None
 
 
 def dialect_of(lines: Sequence[str], layout: LogLayout, name: str) -> Dialect:
     """The dialect of a log's first lines (without line ends); LogError when they are no table."""
-    if len(lines) == 1 and "\r" in lines[0].strip("\r"):
-        raise LogError(f"{name}:1: expected lines that end in LF or CRLF, got CR alone")
     separator = next((match[1] for line in lines[:1] if (match := _SEP.fullmatch(line))), "")
-    kept = [
-        (number, line)
-        for number, line in enumerate(lines[separator != "" :], start=int(separator != ""))
-        if line.strip() and not line.lstrip().startswith(COMMENT)
-    ]
+    kept = _kept(lines, int(separator != ""))
     comments = [line.lstrip("# \t") for line in lines[:LOOK_LINES] if line.lstrip().startswith(COMMENT)]
     if not kept:
         raise LogError(f"{name}: expected a header and rows, got {'only comments' if comments else 'an empty file'}")
-    texts = [line for _, line in kept[: max(16, min(LOOK_LINES, MOST_LOOK_CELLS // (kept[-1][1].count(",") + 1)))]]
+    look = max(16, min(LOOK_LINES, MOST_LOOK_CELLS // (kept[-1].text.count(",") + 1)))
+    texts = [line.text for line in kept[:look]]
     delimiter = layout.delimiter or separator or _delimiter(texts)
     blank = frozenset(number for number, line in enumerate(lines) if not line.strip())
-    table = _Table.of(texts, delimiter, [number for number, _ in kept], blank, name)
+    table = _Table.of(texts, delimiter, [line.first for line in kept], [line.after for line in kept], blank, name)
     return _laid_out(table, comments, lines, name)
+
+
+class _Line(NamedTuple):
+    """A record of the log: its text, the number of its first line, from 0, and of the line after it."""
+
+    text: str
+    first: int
+    after: int
+
+
+def _kept(lines: Sequence[str], first: int) -> list[_Line]:
+    """The records that are no comments, rules or blank."""
+    kept, number = [], first
+    for text, count in records(lines[first:]):
+        if text.strip() and not text.lstrip().startswith(COMMENT) and not is_rule(text):
+            kept.append(_Line(text, number, number + count))
+        number += count
+    return kept
 
 
 @dataclass(frozen=True)
 class _Table:
-    """The first lines as cells; ``typed``: which cells of a usual row are numbers or times."""
+    """The first lines as cells; ``typed``: which cells of a usual row are numbers or times, ``moments``: which times."""
 
     delimiter: str
     rows: list[list[str]]
     texts: list[str]
     numbers: list[int]
+    after: list[int]
     width: int
     typed: tuple[bool, ...]
+    moments: tuple[bool, ...]
     blank: frozenset[int]
 
     @classmethod
-    def of(cls, texts: list[str], delimiter: str, numbers: list[int], blank: frozenset[int], name: str) -> "_Table":
+    def of(
+        cls,
+        texts: list[str],
+        delimiter: str,
+        numbers: list[int],
+        after: list[int],
+        blank: frozenset[int],
+        name: str,
+    ) -> "_Table":
         rows = []
         for text, number in zip(texts, numbers, strict=False):
             try:
@@ -127,26 +179,46 @@ class _Table:
             width = len(_trimmed(rows[0]))
         usual = [row for row in body if len(row) == width]
         typed = tuple(_typed([row[place] for row in usual]) for place in range(width)) if usual else (False,) * width
-        return cls(delimiter, rows, texts, numbers, width, typed, blank)
+        moments = tuple(_typed([row[place] for row in usual], _is_moment) for place in range(width)) if usual else ()
+        return cls(delimiter, rows, texts, numbers, after, width, typed, moments, blank)
 
     def blank_after(self, index: int) -> bool:
         """Whether a blank line follows this one."""
-        return self.numbers[index] + 1 in self.blank
+        return self.after[index] in self.blank
 
     def is_data(self, row: Sequence[str]) -> bool:
         """Whether the cells of the columns of numbers and times mostly hold such, or nothing."""
         if len(row) != self.width:
             return False
+        times_of_row = [cell for cell, moment in zip(row, self.moments, strict=False) if moment]
+        if times_of_row and not any(_is_moment(cell) or cell.lower() in MISSING for cell in times_of_row):
+            return False
         cells = [cell for cell, typed in zip(row, self.typed, strict=True) if typed]
         held = [cell for cell in cells if cell.lower() not in MISSING]
         return bool(held) and 2 * sum(_is_value(cell) for cell in held) >= len(held)
+
+    def is_short_row(self, row: Sequence[str]) -> bool:
+        """Whether a row is data that has lost cells, or has some too many."""
+        if len(row) == self.width or len(row) < 2:
+            return False
+        timed = [cell for cell, moment in zip(row, self.moments, strict=False) if moment]
+        if any(self.moments) and not any(_is_moment(cell) for cell in timed):
+            return False
+        cells = [cell for cell, typed in zip(row, self.typed, strict=False) if typed and cell.lower() not in MISSING]
+        return len(cells) > 1 and all(_is_value(cell) for cell in cells)
 
 
 def _laid_out(table: _Table, comments: list[str], lines: Sequence[str], name: str) -> Dialect:
     first = next((index for index, row in enumerate(table.rows) if table.is_data(row)), None)
     if first is None:
         first = min(1, len(table.rows))
+    while 1 < first < len(table.rows) and table.is_short_row(table.rows[first - 1]):
+        first -= 1
     header = _header_lines(table, first)
+    later = _later_header(table, first, header)
+    if later is not None:
+        first = later + 1
+        header = _header_lines(table, first)
     if not header and first == 0:
         named = next((line for line in reversed(comments) if _fits(line, table)), None)
         if named is None:
@@ -172,7 +244,7 @@ def _laid_out(table: _Table, comments: list[str], lines: Sequence[str], name: st
     notes += [f"{above} comment lines ('#') before the header are skipped"] if above else []
     first_row = table.numbers[first] if first < len(table.numbers) else len(lines)
     # Lines between the header and the first row that are no header lines are rows, and bad ones.
-    after_header = table.numbers[header[-1]] + 1 if header else first_row
+    after_header = table.after[header[-1]] if header else first_row
     return Dialect(
         table.delimiter,
         tuple(columns),
@@ -213,6 +285,18 @@ def _header_lines(table: _Table, first: int) -> list[int]:
     ):
         found.pop(0)
     return found
+
+
+def _later_header(table: _Table, first: int, header: Sequence[int]) -> int | None:
+    """A line of names for every column below what looked like rows: those were a summary before the header."""
+    if header and len([cell for cell in table.rows[header[0]] if cell]) >= table.width:
+        return None
+    for index in range(first + 1, min(len(table.rows), LOOK_LINES) - LEAST_AGREEING):
+        row = table.rows[index]
+        names = len(row) == table.width and all(cell and not _is_value(cell) for cell in row)
+        if names and all(table.is_data(after) for after in table.rows[index + 1 : index + 1 + LEAST_AGREEING]):
+            return index
+    return None
 
 
 def _refuse(table: _Table, first: int, name: str) -> None:
@@ -262,6 +346,8 @@ def _places(columns: list[str], table: _Table, first: int, name: str) -> tuple[l
             return list(range(len(columns))), _own_names(columns)
         if len(filled) == len(columns) and rows_agree:  # doubled separators
             return filled, _own_names(columns)
+        if rows_agree and width == len(columns) + 1 and _are_row_names(body):
+            return list(range(1, width)), _own_names(columns)
         if rows_agree:
             return list(range(width)), _own_names([*columns, *[""] * (width - len(columns))])
     elif not rows_agree or len(body) < LEAST_AGREEING:  # some rows are short, and bad
@@ -270,6 +356,15 @@ def _places(columns: list[str], table: _Table, first: int, name: str) -> tuple[l
         f"{name}:{table.numbers[first] + 1}: expected {len(columns)} cells as in the header, got {width}: header "
         f"{listed(columns)}; row {shown(table.texts[first])}; put quotes around a name that holds '{table.delimiter}'"
     )
+
+
+def _are_row_names(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first cells count the rows and the second are times: names of rows, for which R writes no header."""
+    first = [row[0] for row in rows]
+    if not all(cell.isdigit() for cell in first):
+        return False
+    counts = all(int(later) - int(earlier) == 1 for earlier, later in pairwise(first))
+    return counts and all(_is_moment(row[1]) or times.detect_kind(row[1]) in times.EPOCHS for row in rows)
 
 
 def _own_names(columns: Sequence[str]) -> list[str]:
@@ -305,7 +400,24 @@ def _delimiter(texts: list[str]) -> str:
         return (round(share, 1) if usual > 1 and named else 0.0, min(first, 1), -DELIMITERS.index(delimiter))
 
     best = max((";", "\t", "|", ","), key=lambda mark: (*fit(mark)[:2], mark != ",", fit(mark)[2]))
-    return best if fit(best)[0] > 0 else max(DELIMITERS, key=texts[0].count)
+    if fit(best)[0] > 0:
+        return best
+    return _spaces(texts) or max(DELIMITERS, key=texts[0].count)
+
+
+def _spaces(texts: Sequence[str]) -> str:
+    """Spaces as the delimiter, where lines of several cells agree and hold numbers; empty where they do not."""
+    rows = [split_cells(text, SPACES) for text in texts if '"' not in text]
+    counts = Counter(len(row) for row in rows[1:])
+    if not counts:
+        return ""
+    usual, number = counts.most_common(1)[0]
+    body = [row for row in rows[1:] if len(row) == usual]
+    values = sum(_is_value(cell) for row in body for cell in row)
+    if usual < 2 or number < SPACED_SHARE * len(rows[1:]) or 2 * values < usual * len(body):
+        return ""
+    named = max((len(row) for row in rows[: len(rows) - number + 1]), default=0)
+    return DATED_SPACES if all(_DATED.search(text) for text in texts[1:]) and named == usual - 1 else SPACES
 
 
 def _fits(line: str, table: _Table) -> bool:
@@ -336,9 +448,11 @@ def _trimmed(cells: list[str]) -> list[str]:
     return cells[:end]
 
 
-def _typed(cells: Sequence[str]) -> bool:
+def _typed(cells: Sequence[str], is_one: Callable[[str], bool] | None = None) -> bool:
+    """Whether most cells that hold something are values (or what ``is_one`` says)."""
     held = [cell for cell in cells if cell.lower() not in MISSING]
-    return bool(held) and sum(_is_value(cell) for cell in held) >= TYPED_SHARE * len(held)
+    test = is_one or _is_value
+    return bool(held) and sum(test(cell) for cell in held) >= TYPED_SHARE * len(held)
 
 
 @lru_cache(maxsize=65_536)

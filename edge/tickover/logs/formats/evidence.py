@@ -27,16 +27,21 @@ _EITHER: Final = re.compile(r"[+-]?\d{1,3},\d{3}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """``decimal``: the file's mark. ``decimals``: columns that have the other one. ``units``: what cells end in."""
+    """``decimal``: the file's mark. ``decimals``: columns that have the other one. ``units``: what cells end in.
+
+    ``numbers``: columns whose cells are numbers beyond 0 and 1, in which a switch's words are none.
+    """
 
     decimal: str = "."
     decimals: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    numbers: frozenset[str] = frozenset()
 
     def column(self, name: str, missing: Iterable[str] = ()) -> Column:
         """The reader of a column."""
         further = frozenset(text.strip().lower() for text in missing)
-        return Column(self.decimals.get(name, self.decimal), self.units.get(name, ""), further)
+        decimal = self.decimals.get(name, self.decimal)
+        return Column(decimal, self.units.get(name, ""), further, words=name not in self.numbers)
 
 
 def evidence_of(
@@ -51,7 +56,15 @@ def evidence_of(
     found = decimal or _mark_of(total, delimiter)
     other = {name: mark for name, seen in marks.items() if (mark := _own_mark(seen, found))}
     units = {name: unit for name, cells in by_column.items() if (unit := _unit_of(cells))}
-    return Evidence(found, other, units)
+    numbers = frozenset(name for name, cells in by_column.items() if _beyond_a_switch(cells, found))
+    return Evidence(found, other, units, numbers)
+
+
+def _beyond_a_switch(cells: Sequence[str], decimal: str) -> bool:
+    """Whether the numbers among the cells are more than 0 and 1, and more than the words."""
+    numbers = [number for cell in cells[:COLUMN_CELLS] if (number := cells_.number_of(cell, decimal)) is not None]
+    words = sum(cell.strip().lower() in cells_.WORDS for cell in cells[:COLUMN_CELLS])
+    return any(number not in (0.0, 1.0) and number == number for number in numbers) and words < len(numbers)
 
 
 def _marks(cells: Sequence[str]) -> Counter[str]:

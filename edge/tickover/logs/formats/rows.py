@@ -3,6 +3,7 @@
 A cell that cannot be read costs itself; a row without a time or a vehicle is a bad row.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -43,7 +44,9 @@ class RowReader:
         self._stamps = StampReader(job)
         missing = job.mapping.log.missing
         self._columns = [job.evidence.column(clean_column(name), missing) for name in job.mapping.columns]
-        self._value = job.evidence.column(clean_column(job.mapping.log.value_column), missing)
+        # One column of long rows holds the numbers of some signals and the switches of others.
+        of_long = dataclasses.replace(job.evidence, numbers=frozenset())
+        self._value = of_long.column(clean_column(job.mapping.log.value_column), missing)
         self._fold = Fold(job, self._value) if job.mapping.log.layout == "long" else None
 
     def rows(self, get: GetColumn, places: Sequence[int], first: int) -> Iterator[Readings]:

@@ -2,12 +2,14 @@
 
 ``SIGNATURES`` has a line for each format that is told by content, the most certain first. A new format adds one: its
 module, and a function from the first bytes (unpacked, at most ``START_BYTES``) to whether they are of the format. The
-functions import nothing, so that telling formats apart loads none of them.
+functions import no format, so that telling formats apart loads none of them.
 """
 
 import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
+
+from tickover.logs.formats.text import wide_encoding
 
 START_BYTES: Final = 64 << 10
 """How much of a log is looked at, bytes."""
@@ -15,7 +17,6 @@ START_BYTES: Final = 64 << 10
 _BOMS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _MAGIC: Final = (b"PAR1", b"MDF ", b"PK\x03\x04", b"\x1f\x8b")
 """Binary files whose first bytes could be text."""
-_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _BINARY: Final = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
 """Bytes that no encoding of text has in its lines, UTF-16 apart."""
 
@@ -45,7 +46,7 @@ def first_line_is(pattern: str) -> LooksLike:
 
 def is_text(start: bytes) -> bool:
     """Whether these may be the first bytes of a text: some, without control characters in the first line."""
-    if start.startswith(_UTF16):
+    if wide_encoding(start):
         return True
     line = b"" if start.startswith(_MAGIC) else _first_line(start)
     return bool(line) and line.translate(None, _BINARY) == line

@@ -32,7 +32,9 @@ TIME_NAMES: Final = (
     *("datetime_utc", "datumzeit", "datum_uhrzeit", "zeitpunkt", "date_heure", "fecha_y_hora", "data_hora", "tidpunkt"),
 )
 """Columns that hold the time when the mapping names none; compared in lower case, first match wins."""
-_SUFFIX: Final = re.compile(r"_(s|sec|secs|seconds|ms|msec|millis|us|usec|micros|ns|nanos|utc|gmt|local|iso|unix|epoch)$")
+_SUFFIX: Final = re.compile(
+    r"_(s|sec|secs|seconds|ms|msec|millis|us|usec|micros|ns|nanos|utc|gmt|local|iso|unix|epoch)$"
+)
 """What may follow such a name without brackets."""
 _UNIT: Final = re.compile(
     r"\s*[\[(]\s*(s|sec|secs|seconds|ms|msec|milliseconds|us|ns|utc|gmt|local|min|mins|minutes|h|hr|hours|"
@@ -79,6 +81,7 @@ MAGNITUDES: Final[tuple[tuple[float, TimeKind], ...]] = (
     (1e8, "epoch_s"),
 )
 """A number from here on counts this since 1970 (from 1973 on); below, it is seconds from the start."""
+EPOCHS: Final = tuple(kind for _, kind in MAGNITUDES)
 COMPACT_FROM: Final = 190_001_010_000.0
 COMPACT_TO: Final = 1e14
 """Numbers of 12 or 14 digits that may be a date and time without marks: as milliseconds they are no year of a log."""
