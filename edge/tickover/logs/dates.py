@@ -141,9 +141,9 @@ def parse_date(text: str, order: str = "") -> Moment | None:
     if "%" in order:
         return _by_pattern(text, order)
     text = text.strip()
-    moment = _without_marks(text, order)
-    if moment:
-        return moment
+    plain = _without_marks(text, order)
+    if plain:
+        return plain
     found = _date_part(_respelt(text), order)
     if found is None:
         return None

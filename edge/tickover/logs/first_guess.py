@@ -18,6 +18,7 @@ from tickover.logs.kinds import Decision, decision
 from tickover.logs.mapping import RELATIVE_KINDS, LogLayout, Mapping, TimeColumn
 from tickover.logs.physics import kind_by_name, words_of
 from tickover.logs.reading import column_texts
+from tickover.logs.vehicle_column import by_times, is_named, share_times
 
 NUMERIC_SHARE: Final = 0.9
 """A column is numeric when at least this share of its first cells is."""
@@ -63,7 +64,6 @@ VEHICLES: Final = (
         "car",
         "car_id",
         "bus_id",
-        "unit",
     ),
     *(
         "vehicleid",
@@ -122,6 +122,8 @@ def first_guess(heads: Sequence[tuple[str | Path, Head]], given: Mapping) -> Gue
     # A format with times of its own has channels, not columns of which one may be the time or the vehicle.
     log = given.log if head.own_time else _layout(sheet, given.log)
     time = given.time if head.own_time else _time(sheet, given.time, str(path))
+    if not log.vehicle_column and not head.own_time:
+        log = msgspec.structs.replace(log, vehicle_column=_vehicle_by_times(sheet, time, log))
     guess.mapping = msgspec.structs.replace(given, time=time, log=log)
     if log.layout == "long":
         _long_signals(sheet, log, path, guess)
@@ -192,7 +194,8 @@ def _shared_columns(heads: Sequence[tuple[str | Path, Head]], columns: list[str]
 def _layout(sheet: _Sheet, given: LogLayout) -> LogLayout:
     signal = next((one for one in sheet.named(SIGNAL_NAMES) if _repeats(sheet.cells[one])), "")
     value = next(iter(sheet.named(VALUE_NAMES)), "")
-    vehicle = given.vehicle_column or next((one for one in sheet.named(VEHICLES) if _is_vehicle(sheet, one)), "")
+    likely = dict.fromkeys([*sheet.named(VEHICLES), *(one for one in sheet.columns if is_named(one))])
+    vehicle = given.vehicle_column or next((one for one in likely if _is_vehicle(sheet, one)), "")
     if given.vehicle_column and clean_column(given.vehicle_column) not in sheet.cells:
         raise LogError(
             f"expected the vehicle column '{given.vehicle_column}', got {listed(sheet.columns)}; check --vehicle-column"
@@ -203,6 +206,27 @@ def _layout(sheet: _Sheet, given: LogLayout) -> LogLayout:
     if signal and value and signal != vehicle:
         return msgspec.structs.replace(log, layout="long", signal_column=signal, value_column=value)
     return log
+
+
+def _vehicle_by_times(sheet: _Sheet, time: TimeColumn, log: LogLayout) -> str:
+    """The column that tells rows of one time apart, whatever it is called."""
+    if time.kind == "rate":
+        return ""
+    parts = [sheet.whole[column] for column in (time.date_column, time.column) if column]
+    if log.layout == "long":
+        parts.append(sheet.whole[log.signal_column])
+    moments = [" ".join(cells) for cells in zip(*parts, strict=True)]
+    if not share_times(moments):
+        return ""
+    taken = {time.column, time.date_column, log.signal_column, log.value_column}
+    numbers = [column for column in sheet.columns if column not in taken and sheet.numbers(column)]
+    texts = {
+        column: sheet.whole[column]
+        for column in sheet.columns
+        if column not in taken and (column not in numbers or kind_by_name(column) == "id")
+    }
+    filled = {column: [cell.strip().lower() not in MISSING for cell in sheet.whole[column]] for column in numbers}
+    return by_times(moments, texts, filled, lambda column: sheet.kind(column) is None or column in numbers)
 
 
 def _repeats(cells: Sequence[str]) -> bool:

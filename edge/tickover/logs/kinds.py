@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from tickover.core.values import FloatArray
+from tickover.core.values import DoubleArray, FloatArray
 from tickover.logs.mapping import Mapping
 from tickover.logs.physics import Possible, kind_by_name, possible
 from tickover.logs.profile import Series, SignalStatistics
@@ -17,6 +17,10 @@ COUNTER_SPAN: Final = 0.1
 """A column that only rises, by less than this part of its value, is a counter whatever its name."""
 EVEN: Final = 0.02
 """One whose steps differ by less than this part of their mean counts rows or seconds."""
+ROLLS: Final = (4, 0.5)
+"""A counter that begins again has done so at least that often, and rises by one in at least that share of the steps."""
+ENDS: Final = (7.0, 14.0, 15.0, 31.0, 63.0, 127.0, 250.0, 255.0, 65_535.0)
+"""The last numbers of such counters in messages."""
 TURN: Final = 300.0
 """An angle turns from near 360 to near 0: a step of this many degrees."""
 
@@ -37,6 +41,7 @@ WHY: Final = {
     "position": "a position, left out: a detector must not learn where a vehicle was",
     "angle": "an angle that turns over, left out: 359 and 1 are neighbours",
     "counter": "a counter that only rises, left out: it soon leaves whatever range it was trained on",
+    "rolling": "a counter of messages that begins again at its end, left out",
     "time": "a time, left out",
 }
 
@@ -73,12 +78,15 @@ def _kind(columns: Sequence[FloatArray], name: str, unit: str, seen: SignalStati
     if seen.low >= -180 and seen.high <= 360 and float(np.abs(all_steps).max()) > TURN and unit in ("°", "deg", ""):
         turns = np.abs(all_steps) > TURN
         usual = float(np.quantile(np.abs(all_steps[~turns]), 0.99)) if (~turns).any() else TURN
-        if usual < TURN / 5 and seen.high > 350 and seen.low < 10:
+        whole = (seen.high > 350 and seen.low < 10) or (seen.high > 170 and seen.low < -170)
+        if usual < TURN / 5 and whole:
             return "angle"
     falls = (all_steps < 0).mean()
     rises = int((all_steps > 0).sum())
     if named == "counter" and falls < 0.001 and rises:
         return named
+    if possible(name, unit) == Possible() and _rolls(all_steps, seen):
+        return "rolling"
     if (all_steps < 0).any() or rises < LEAST_STEPS:
         return ""
     if possible(name, unit) != Possible():
@@ -86,3 +94,13 @@ def _kind(columns: Sequence[FloatArray], name: str, unit: str, seen: SignalStati
     even = all_steps.std() <= EVEN * all_steps.mean()
     far = seen.high - seen.low < COUNTER_SPAN * abs(seen.low)
     return "counter" if even or (far and rises > len(all_steps) / 2) else ""
+
+
+def _rolls(steps: DoubleArray, seen: SignalStatistics) -> bool:
+    """Whether a column counts messages up to its end and begins again: 0 … 15, 0 …, as a frame's counter does."""
+    span = seen.high - seen.low
+    if seen.high not in ENDS or seen.low not in (0.0, 1.0):
+        return False
+    rests, rises, falls = (steps == 0).sum(), (steps == 1).sum(), (steps == -span).sum()
+    least, share = ROLLS
+    return bool(falls >= least and rests + rises + falls >= 0.99 * len(steps) and rises >= share * len(steps))

@@ -17,6 +17,11 @@ PACKED: Final = (".gz", ".bz2", ".xz", ".zip")
 DAMAGED: Final = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile)
 """What unpacking raises when the data are damaged or cut short."""
 ZIP: Final = b"PK\x03\x04"
+WORKBOOK: Final = "[Content_Types].xml"
+TABLES: Final = frozenset(
+    (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".asc", ".trc", ".blf", ".mf4", ".log")
+)
+"""Suffixes of a member that is the log when the others have none of them."""
 _HIDDEN: Final = ("__MACOSX/", ".")
 
 _UNPACK: Final[dict[bytes, Callable[[BinaryIO], object]]] = {
@@ -52,6 +57,12 @@ def _only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
         for info in archive.infolist()
         if not info.is_dir() and not info.filename.startswith(_HIDDEN) and "/." not in info.filename
     ]
+    if any(info.filename == WORKBOOK for info in members):
+        raise LogError(f"{name}: expected a log, got an Excel workbook: save the sheet with the log as CSV")
+    if len(members) > 1:
+        # Exports come with a README or a licence beside the log.
+        tables = [info for info in members if PurePath(info.filename).suffix.lower() in TABLES]
+        members = tables if len(tables) == 1 else members
     if len(members) != 1:
         names = ", ".join(ascii(info.filename) for info in members[:5])
         raise LogError(f"{name}: expected a zip archive with one log, got {len(members)} members ({names}); unpack it")

@@ -1,6 +1,7 @@
 """What a signal's name and unit say is physically possible, and what kind of quantity it is."""
 
 import re
+import unicodedata
 from typing import Final, Literal, NamedTuple
 
 from tickover.logs.formats.units import ABSOLUTE_ZERO, NOT_NEGATIVE, PERCENT
@@ -16,11 +17,12 @@ _ID: Final = re.compile(
 )
 _CAMEL_ID: Final = re.compile(r".*[a-z](Id|ID|Uuid|UUID)$")
 _POSITION: Final = re.compile(
-    r"(^|.*_)(latitude|longitude|longtitude|altitude|elevation|geohash|easting|northing|breitengrad|laengengrad|langengrad)"
+    r"(^|.*_)(latitude|longitude|longtitude|altitude|elevation|geohash|easting|northing|breitengrad|laengengrad|langengrad|"
+    r"breite|lange|laenge|hohe|hoehe|latitud|longitud|altitud|largeur_gps|utm_[en]|pos_[xyz]|coordinates|position_[xyz])"
     r"(_.*)?$|(^|.*_)(lat|lon|lng)(?!_(term|acc|accel|acceleration|g|force|vel|speed|slip)(_|$))(_.*)?$|(^|.*_)(long|alt)(_deg|_m)?$"
 )
 _ANGLE: Final = re.compile(
-    r"(^|.*_)(heading|bearing|course|azimuth|direction|yaw_angle|compass|kurs|richtung|track_angle|cog|crank_angle|"
+    r"(^|.*_)(heading|bearing|course|azimuth|direction|yaw_angle|compass|kurs|richtung|track_angle|cog|crank_angle|hdg|kompass|azimut|cap|rumbo|"
     r"wind_direction|wheel_angle_abs)(_.*)?$"
 )
 _COUNTER: Final = re.compile(
@@ -54,8 +56,9 @@ class Possible(NamedTuple):
 
 
 def words_of(name: str) -> str:
-    """A name in lower case, its words joined by ``_``: ``VehicleSpeed [km/h]`` is ``vehicle_speed_km_h``."""
-    return _PLAIN.sub("_", _CAMEL.sub("_", name).lower()).strip("_")
+    """A name in lower case and ASCII, its words joined by ``_``: ``VehicleSpeed [km/h]`` is ``vehicle_speed_km_h``."""
+    plain = unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
+    return _PLAIN.sub("_", _CAMEL.sub("_", plain).lower()).strip("_")
 
 
 def possible(name: str, unit: str) -> Possible:

@@ -24,7 +24,7 @@ from tickover.core.values import (
     TimeArray,
 )
 from tickover.errors import ConfigError
-from tickover.logs.formats.dialect import DELIMITERS
+from tickover.logs.formats.delimiters import DELIMITERS
 from tickover.logs.formats.header import clean_column
 from tickover.logs.formats.text import decode
 from tickover.logs.mapping import Mapping, SignalColumn

@@ -13,7 +13,8 @@ from tickover.logs.formats.base import SAMPLE_ROWS, Head, Job
 from tickover.logs.formats.cells import MISSING
 from tickover.logs.formats.collector import Collector
 from tickover.logs.formats.csv_plan import plan
-from tickover.logs.formats.dialect import COMMENT, LOOK_LINES, BadCellsError, Dialect, dialect_of, is_rule, split_cells
+from tickover.logs.formats.delimiters import BadCellsError, is_rule, split_cells
+from tickover.logs.formats.dialect import COMMENT, LOOK_LINES, Dialect, dialect_of
 from tickover.logs.formats.evidence import evidence_of
 from tickover.logs.formats.header import clean_column, keys_of
 from tickover.logs.formats.quoting import Records, records
@@ -35,7 +36,9 @@ def head(stream: BinaryIO, layout: LogLayout, name: str) -> Head:
     rows = max(LEAST_SAMPLES, min(SAMPLE_ROWS, SAMPLE_CELLS // len(dialect.columns)))
     samples = []
     lines = block.split(b"\n", 4 * rows + dialect.first_row)[dialect.first_row : -1]
-    for line, _ in records(decode(line, layout.encoding) for line in lines):
+    for line, _ in records(
+        (decode(line, layout.encoding) for line in lines), lambda text: isinstance(_row(text, dialect), list)
+    ):
         cells = _row(line, dialect)
         if isinstance(cells, list) and any(cells):
             samples.append(tuple(cells[place].strip() for place in dialect.places))
@@ -90,7 +93,7 @@ class _Reader:
         self._collector = Collector(job)
         self._rows = RowReader(job, keys, self._collector)
         self._fast = plan(job, keys, dialect)
-        self._records = Records()
+        self._records = Records(lambda text: isinstance(_row(text, dialect), list))
 
     def block(self, block: bytes) -> Iterator[Readings]:
         """Readings of a block: by ``csv_fast`` when the whole block is regular, else column by column as text."""
@@ -187,9 +190,8 @@ def _row(line: str, dialect: Dialect) -> list[str] | str:
         return COMMENTS if line.lstrip().startswith(COMMENT) else str(error)
     if line.lstrip().startswith(COMMENT) and not (len(cells) >= dialect.width and cells[0].strip().lower() in MISSING):
         return COMMENTS
-    if len(cells) != dialect.width or not any(map(str.isalnum, cells[0][:1])):
-        if is_rule(line):
-            return RULES
+    if (len(cells) != dialect.width or not any(map(str.isalnum, cells[0][:1]))) and is_rule(line):
+        return RULES
     if len(cells) != dialect.width:
         while len(cells) > dialect.width and not cells[-1].strip():
             cells.pop()

@@ -37,14 +37,9 @@ def plan(job: Job, keys: Keys, dialect: Dialect) -> Plan | None:
     """The plan of a wide log of one vehicle with plain numbers; None for other logs and for one column (where a blank
     line looks like an empty cell): they are read as text."""
     evidence, mapping = job.evidence, job.mapping
-    if (
-        keys.vehicle is not None
-        or keys.date is not None
-        or not keys.signals
-        or dialect.width == 1
-        or dialect.delimiter.isspace()
-        and dialect.delimiter != "\t"
-    ):
+    if keys.vehicle is not None or keys.date is not None or not keys.signals or dialect.width == 1:
+        return None
+    if not dialect.delimiter.strip(" "):
         return None
     if evidence.decimals or mapping.log.missing or mapping.time.kind not in FAST_KINDS:
         return None

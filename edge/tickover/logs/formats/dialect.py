@@ -4,13 +4,10 @@ Found by content: the rows that follow one another with cells of the same sorts 
 them and is no data is the header, perhaps with rows of units and sources; all before that is a preamble.
 """
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -18,19 +15,21 @@ from tickover.errors import LogError
 from tickover.logs import dates
 from tickover.logs.formats import times
 from tickover.logs.formats.base import MAX_COLUMNS, shown
-from tickover.logs.formats.cells import MISSING, WORDS, number_of, split_unit
+from tickover.logs.formats.cells import MISSING
+from tickover.logs.formats.delimiters import (
+    SPACES,
+    BadCellsError,
+    delimiter_of,
+    is_rule,
+    is_value,
+    split_cells,
+    trimmed,
+)
 from tickover.logs.formats.header import clean_column, listed
 from tickover.logs.formats.quoting import records
 from tickover.logs.formats.units import bare, is_unit
 from tickover.logs.mapping import LogLayout
 
-DELIMITERS: Final = (",", ";", "\t", "|")
-SPACES: Final = " "
-"""Any number of spaces: taken where no other mark separates the cells."""
-DATED_SPACES: Final = "  "
-"""The same, with a date and the time after it in one cell."""
-SPACED_SHARE: Final = 0.9
-"""Lines of the usual number of cells without which spaces separate none."""
 COMMENT: Final = "#"
 LOOK_LINES: Final = 200
 """Lines at the start of a log that are looked at."""
@@ -45,20 +44,12 @@ LEAST_AGREEING: Final = 3
 """So many rows say that the header has a name too many; fewer are bad rows."""
 EXTRA: Final = "column"
 
-_RULE: Final = re.compile(r"[\s|+:=-]*[-=]{3}[\s|+:=-]*")
-"""A line that only separates the header from the rows, as databases and Markdown write it."""
-_SPACED_QUOTE: Final = re.compile(r'"[ \t]+(?=[,;\t|]|$)')
-_DATED: Final = re.compile(r"(\d{4}[-/.]\d\d[-/.]\d\d|\d\d[-/.]\d\d[-/.]\d{4}) +(?=\d\d?:\d\d)", re.ASCII)
 _SEP: Final = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _START: Final = re.compile(
     r"(?:start[ _-]?time|start[ _-]?date|started|start|begin|created|date|session start|recorded|logged)"
     r"(?: ?(?:time|at|on))?\s*[:=,;\t]\s*(.+)",
     re.IGNORECASE,
 )
-
-
-class BadCellsError(Exception):
-    """A line is not cells between delimiters."""
 
 
 @dataclass(frozen=True)
@@ -80,32 +71,6 @@ class Dialect:
     notes: tuple[str, ...] = ()
 
 
-def split_cells(line: str, delimiter: str) -> list[str]:
-    """The cells of one record, quotes undone."""
-    if delimiter in (SPACES, DATED_SPACES):
-        line = _DATED.sub(r"\1T", line) if delimiter == DATED_SPACES else line
-        return line.split() if '"' not in line else _quoted_cells(line.strip(), SPACES, spaces=True)
-    if '"' not in line:
-        return line.split(delimiter)
-    return _quoted_cells(line, delimiter)
-
-
-def _quoted_cells(line: str, delimiter: str, *, spaces: bool = False) -> list[str]:
-    lines = io.StringIO(line, newline="")
-    try:
-        return next(csv.reader(lines, delimiter=delimiter, skipinitialspace=spaces, strict=True), [])
-    except csv.Error as error:
-        closed = _SPACED_QUOTE.sub('"', line)  # spaces between a closing quote and the delimiter
-        if closed != line:
-            return _quoted_cells(closed, delimiter, spaces=spaces)
-        raise BadCellsError(f"expected cells between '{delimiter}', quoted by \" or not: {error}") from None
-
-
-def is_rule(line: str) -> bool:
-    """Whether a line is a rule between the header and the rows: ``---+---`` or ``|---|``."""
-    return _RULE.fullmatch(line) is not None
-
-
 def dialect_of(lines: Sequence[str], layout: LogLayout, name: str) -> Dialect:
     """The dialect of a log's first lines (without line ends); LogError when they are no table."""
     separator = next((match[1] for line in lines[:1] if (match := _SEP.fullmatch(line))), "")
@@ -115,7 +80,7 @@ def dialect_of(lines: Sequence[str], layout: LogLayout, name: str) -> Dialect:
         raise LogError(f"{name}: expected a header and rows, got {'only comments' if comments else 'an empty file'}")
     look = max(16, min(LOOK_LINES, MOST_LOOK_CELLS // (kept[-1].text.count(",") + 1)))
     texts = [line.text for line in kept[:look]]
-    delimiter = layout.delimiter or separator or _delimiter(texts)
+    delimiter = layout.delimiter or separator or delimiter_of(texts)
     blank = frozenset(number for number, line in enumerate(lines) if not line.strip())
     table = _Table.of(texts, delimiter, [line.first for line in kept], [line.after for line in kept], blank, name)
     return _laid_out(table, comments, lines, name)
@@ -141,7 +106,7 @@ def _kept(lines: Sequence[str], first: int) -> list[_Line]:
 
 @dataclass(frozen=True)
 class _Table:
-    """The first lines as cells; ``typed``: which cells of a usual row are numbers or times, ``moments``: which times."""
+    """The first lines as cells; ``typed``: cells of a usual row that are numbers or times; ``moments``: times."""
 
     delimiter: str
     rows: list[list[str]]
@@ -175,8 +140,8 @@ class _Table:
         widths = Counter(len(row) for row in body if len(row) > 0)
         # Rows may or may not end in empty cells: the width is that of the most rows without them.
         width, count = widths.most_common(1)[0] if widths else (len(rows[0]), len(rows))
-        if 2 * count <= len(body) and widths[len(_trimmed(rows[0]))]:
-            width = len(_trimmed(rows[0]))
+        if 2 * count <= len(body) and widths[len(trimmed(rows[0]))]:
+            width = len(trimmed(rows[0]))
         usual = [row for row in body if len(row) == width]
         typed = tuple(_typed([row[place] for row in usual]) for place in range(width)) if usual else (False,) * width
         moments = tuple(_typed([row[place] for row in usual], _is_moment) for place in range(width)) if usual else ()
@@ -195,7 +160,7 @@ class _Table:
             return False
         cells = [cell for cell, typed in zip(row, self.typed, strict=True) if typed]
         held = [cell for cell in cells if cell.lower() not in MISSING]
-        return bool(held) and 2 * sum(_is_value(cell) for cell in held) >= len(held)
+        return bool(held) and 2 * sum(is_value(cell) for cell in held) >= len(held)
 
     def is_short_row(self, row: Sequence[str]) -> bool:
         """Whether a row is data that has lost cells, or has some too many."""
@@ -205,7 +170,7 @@ class _Table:
         if any(self.moments) and not any(_is_moment(cell) for cell in timed):
             return False
         cells = [cell for cell, typed in zip(row, self.typed, strict=False) if typed and cell.lower() not in MISSING]
-        return len(cells) > 1 and all(_is_value(cell) for cell in cells)
+        return len(cells) > 1 and all(is_value(cell) for cell in cells)
 
 
 def _laid_out(table: _Table, comments: list[str], lines: Sequence[str], name: str) -> Dialect:
@@ -229,7 +194,7 @@ def _laid_out(table: _Table, comments: list[str], lines: Sequence[str], name: st
         header_rows, header_text = [[cell.strip() for cell in split_cells(named, table.delimiter)]], ""
         before: list[str] = []
     else:
-        header_rows = [_trimmed(table.rows[index]) for index in header]
+        header_rows = [trimmed(table.rows[index]) for index in header]
         header_text = table.texts[header[0]] if header else ""
         before = table.texts[: header[0]] if header else table.texts[:first]
     if not header_rows:
@@ -262,9 +227,9 @@ def _header_lines(table: _Table, first: int) -> list[int]:
     """The lines right before the first row of data that are laid out as a header, in order."""
     found: list[int] = []
     for index in range(first - 1, max(-1, first - 1 - HEADER_LINES), -1):
-        row = _trimmed(table.rows[index])
+        row = trimmed(table.rows[index])
         held = [cell for cell in row if cell]
-        data_like = 2 * sum(_is_value(cell) for cell in held) > len(held) if held else True
+        data_like = 2 * sum(is_value(cell) for cell in held) > len(held) if held else True
         apart = bool(found) and table.blank_after(index)
         few = len(row) < max(2, table.width // 2) if table.width > 1 else len(row) != 1
         if (
@@ -275,7 +240,7 @@ def _header_lines(table: _Table, first: int) -> list[int]:
             or (data_like and len(row) == table.width)
         ):
             break
-        if found and len(row) > max(table.width, len(_trimmed(table.rows[found[-1]]))):
+        if found and len(row) > max(table.width, len(trimmed(table.rows[found[-1]]))):
             break
         found.append(index)
     found.reverse()
@@ -293,7 +258,7 @@ def _later_header(table: _Table, first: int, header: Sequence[int]) -> int | Non
         return None
     for index in range(first + 1, min(len(table.rows), LOOK_LINES) - LEAST_AGREEING):
         row = table.rows[index]
-        names = len(row) == table.width and all(cell and not _is_value(cell) for cell in row)
+        names = len(row) == table.width and all(cell and not is_value(cell) for cell in row)
         if names and all(table.is_data(after) for after in table.rows[index + 1 : index + 1 + LEAST_AGREEING]):
             return index
     return None
@@ -348,7 +313,7 @@ def _places(columns: list[str], table: _Table, first: int, name: str) -> tuple[l
             return filled, _own_names(columns)
         if rows_agree and width == len(columns) + 1 and _are_row_names(body):
             return list(range(1, width)), _own_names(columns)
-        if rows_agree:
+        if rows_agree and table.delimiter != SPACES:
             return list(range(width)), _own_names([*columns, *[""] * (width - len(columns))])
     elif not rows_agree or len(body) < LEAST_AGREEING:  # some rows are short, and bad
         return list(range(len(columns))), _own_names(columns)
@@ -383,49 +348,12 @@ def _own_names(columns: Sequence[str]) -> list[str]:
     return names
 
 
-def _delimiter(texts: list[str]) -> str:
-    """The mark that splits most lines into the same number of cells, the header's too."""
-
-    def fit(delimiter: str) -> tuple[float, int, int]:
-        counts = []
-        for text in texts:
-            try:
-                counts.append(len(_trimmed([cell.strip() for cell in split_cells(text.rstrip("\r"), delimiter)])))
-            except BadCellsError:
-                counts.append(0)
-        usual, rows = Counter(counts[len(counts) // 2 :]).most_common(1)[0]
-        share = rows / len(counts[len(counts) // 2 :])
-        named = any(count == usual for count in counts[: len(counts) // 2]) if len(counts) > 1 else True
-        first = sum(count >= 2 for count in counts[: len(counts) // 2 or 1])
-        return (round(share, 1) if usual > 1 and named else 0.0, min(first, 1), -DELIMITERS.index(delimiter))
-
-    best = max((";", "\t", "|", ","), key=lambda mark: (*fit(mark)[:2], mark != ",", fit(mark)[2]))
-    if fit(best)[0] > 0:
-        return best
-    return _spaces(texts) or max(DELIMITERS, key=texts[0].count)
-
-
-def _spaces(texts: Sequence[str]) -> str:
-    """Spaces as the delimiter, where lines of several cells agree and hold numbers; empty where they do not."""
-    rows = [split_cells(text, SPACES) for text in texts if '"' not in text]
-    counts = Counter(len(row) for row in rows[1:])
-    if not counts:
-        return ""
-    usual, number = counts.most_common(1)[0]
-    body = [row for row in rows[1:] if len(row) == usual]
-    values = sum(_is_value(cell) for row in body for cell in row)
-    if usual < 2 or number < SPACED_SHARE * len(rows[1:]) or 2 * values < usual * len(body):
-        return ""
-    named = max((len(row) for row in rows[: len(rows) - number + 1]), default=0)
-    return DATED_SPACES if all(_DATED.search(text) for text in texts[1:]) and named == usual - 1 else SPACES
-
-
 def _fits(line: str, table: _Table) -> bool:
     try:
         cells = split_cells(line, table.delimiter)
     except BadCellsError:
         return False
-    return len(cells) == table.width and not any(_is_value(cell.strip()) for cell in cells)
+    return len(cells) == table.width and not any(is_value(cell.strip()) for cell in cells)
 
 
 def _start_of(texts: Sequence[str]) -> int | None:
@@ -441,28 +369,11 @@ def _start_of(texts: Sequence[str]) -> int | None:
     return None
 
 
-def _trimmed(cells: list[str]) -> list[str]:
-    end = len(cells)
-    while end and not cells[end - 1]:
-        end -= 1
-    return cells[:end]
-
-
 def _typed(cells: Sequence[str], is_one: Callable[[str], bool] | None = None) -> bool:
     """Whether most cells that hold something are values (or what ``is_one`` says)."""
     held = [cell for cell in cells if cell.lower() not in MISSING]
-    test = is_one or _is_value
+    test = is_one or is_value
     return bool(held) and sum(test(cell) for cell in held) >= TYPED_SHARE * len(held)
-
-
-@lru_cache(maxsize=65_536)
-def _is_value(cell: str) -> bool:
-    """Whether a cell holds a number, with a unit or without, a time, or a switch's word."""
-    if number_of(cell) is not None or number_of(cell, ",") is not None or (cell.lower() in WORDS and len(cell) > 1):
-        return True
-    if not any(character.isdigit() for character in cell) or is_unit(cell):
-        return False
-    return (split_unit(cell) is not None and cell[:1] in "+-.0123456789") or times.detect_kind(cell) is not None
 
 
 def _is_moment(cell: str) -> bool:

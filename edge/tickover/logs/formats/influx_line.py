@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
 from tickover.core.values import Readings
-from tickover.errors import LogError
-from tickover.logs.formats.base import Head, Job, shown
-from tickover.logs.formats.objects import Table, head_of, read_objects
+from tickover.logs.formats.base import Head, Job
+from tickover.logs.formats.json_shapes import Table
+from tickover.logs.formats.objects import head_of_rows, read_rows
 from tickover.logs.formats.text import blocks, decode
 from tickover.logs.mapping import LogLayout
 
@@ -23,40 +23,17 @@ _ESCAPE: Final = re.compile(r"\\([,= \"\\])")
 _INTEGER: Final = re.compile(r"[+-]?\d+[iu]", re.ASCII)
 
 
+EXPECTED: Final = "a line of the InfluxDB line protocol"
+
+
 def head(stream: BinaryIO, layout: LogLayout, name: str) -> Head:
     """The time, tags and fields of the first lines."""
-
-    def tables() -> Iterator[Table]:
-        for line, table in _rows(stream, layout.encoding, name):
-            if isinstance(table, dict):
-                yield table
-            elif line == 1:
-                raise LogError(f"{name}:1: expected a line of the InfluxDB line protocol, got {shown(table)}")
-
-    head = head_of(tables(), layout, name)
-    if not head.samples:
-        raise LogError(f"{name}: expected lines of the InfluxDB line protocol, got none")
-    return head
+    return head_of_rows(_rows(stream, layout.encoding, name), layout, name, EXPECTED)
 
 
 def read(stream: BinaryIO, job: Job) -> Iterator[Readings]:
     """Blocks of readings; a line without a time is a bad row."""
-
-    def tables() -> Iterator[tuple[int, Table | None]]:
-        for line, table in _rows(stream, job.mapping.log.encoding, job.name):
-            if isinstance(table, dict):
-                yield line, table
-            else:
-                job.bad(line, f"expected a line of the InfluxDB line protocol, got {shown(table)}")
-                yield line, None
-
-    yield from read_objects(tables(), job)
-
-
-def looks_like(line: bytes) -> bool:
-    """Whether a line is of the line protocol, with a time."""
-    match = LINE.fullmatch(line.decode("utf-8", "replace").strip())
-    return match is not None and match[4] is not None
+    yield from read_rows(_rows(stream, job.mapping.log.encoding, job.name), job, EXPECTED)
 
 
 def _rows(stream: BinaryIO, encoding: str, name: str) -> Iterator[tuple[int, Any]]:

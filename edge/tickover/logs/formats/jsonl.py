@@ -12,49 +12,32 @@ import msgspec
 
 from tickover.core.values import Readings
 from tickover.errors import LogError
-from tickover.logs.formats.base import Head, Job, shown
-from tickover.logs.formats.objects import Table, flat, head_of, read_objects
+from tickover.logs.formats import times
+from tickover.logs.formats.base import Head, Job
+from tickover.logs.formats.json_shapes import named_rows, rows_in
+from tickover.logs.formats.objects import flat, head_of_rows, read_rows
 from tickover.logs.formats.text import MAX_LINE, READ_BYTES, blocks, check_text, decode
 from tickover.logs.mapping import LogLayout
 
+BETWEEN: Final = " \t\r\n,"
+"""What may stand between values."""
+MOST_WORDS: Final = 300
+"""Characters before an object in its line, at most."""
 WHOLE_BYTES: Final = 64 << 20
 """An object that holds the rows in an array is read whole, up to this size."""
-EXPECTED: Final = "expected one JSON object per line"
+EXPECTED: Final = "one JSON object per line"
 
 
 def head(stream: BinaryIO, layout: LogLayout, name: str) -> Head:
     """The keys of the first rows, in order of appearance, and the rows as text."""
-    first = _start(stream)
-    if not first:
-        raise LogError(f"{name}: {EXPECTED}, got an empty file")
-
-    def tables() -> Iterator[Table]:
-        begun = False
-        for line, table in _rows(stream, layout.encoding, name):
-            if isinstance(table, dict):
-                begun = True
-                yield table
-            elif not begun:
-                raise LogError(f"{name}:{line}: {EXPECTED}, got {shown(table)}")
-
-    head = head_of(tables(), layout, name)
-    if not head.samples:
-        raise LogError(f"{name}: {EXPECTED}, got an empty file")
-    return head
+    if not _start(stream):
+        raise LogError(f"{name}: expected {EXPECTED}, got an empty file")
+    return head_of_rows(_rows(stream, layout.encoding, name), layout, name, EXPECTED)
 
 
 def read(stream: BinaryIO, job: Job) -> Iterator[Readings]:
     """Blocks of readings; a key that a row does not have is no reading."""
-
-    def tables() -> Iterator[tuple[int, Table | None]]:
-        for line, table in _rows(stream, job.mapping.log.encoding, job.name):
-            if isinstance(table, dict):
-                yield line, table
-            else:
-                job.bad(line, f"expected a JSON object, got {shown(table)}")
-                yield line, None
-
-    yield from read_objects(tables(), job)
+    yield from read_rows(_rows(stream, job.mapping.log.encoding, job.name), job, "a JSON object")
 
 
 def _start(stream: BinaryIO) -> bytes:
@@ -70,14 +53,18 @@ def _rows(stream: BinaryIO, encoding: str, name: str) -> Iterator[tuple[int, Any
     """Each row's line (or number, in an array) and its object; the text of what is no object."""
     start = _start(stream)
     if start.startswith(b"["):
-        return _array(stream, name)
+        return _flat_rows(named_rows(_values(stream, name, array=True)))
     first = start.partition(b"\n")[0]
     alone = len(first) == len(start.rstrip())
     if start.startswith(b"{") and (alone or not isinstance(_table(first), dict)):
         wrapped = _wrapped(stream)
-        if wrapped is not None:
-            return iter(wrapped)
+        return iter(wrapped) if wrapped is not None else _flat_rows(_values(stream, name, array=False))
     return _lines(stream, encoding, name)
+
+
+def _flat_rows(rows: Iterator[Any]) -> Iterator[tuple[int, Any]]:
+    for number, row in enumerate(rows, 1):
+        yield number, flat(row) if isinstance(row, dict) else str(row)
 
 
 def _lines(stream: BinaryIO, encoding: str, name: str) -> Iterator[tuple[int, Any]]:
@@ -92,19 +79,20 @@ def _lines(stream: BinaryIO, encoding: str, name: str) -> Iterator[tuple[int, An
                 yield number, flat(table) if isinstance(table, dict) else decode(line, encoding)
 
 
-def _array(stream: BinaryIO, name: str) -> Iterator[tuple[int, Any]]:
-    """The objects of an array, in flat memory."""
+def _values(stream: BinaryIO, name: str, *, array: bool) -> Iterator[Any]:
+    """The values of an array, or those that follow one another, in flat memory."""
     decoder = json.JSONDecoder()
     unpack = codecs.getincrementaldecoder("utf-8-sig")("replace")
-    text, place, number = "", 0, 0
-    begun = ended = False
+    text, place = "", 0
+    begun, ended, first = not array, False, True
     while not ended:
         data = stream.read(READ_BYTES)
-        if not begun:
+        if first:
             check_text(data[:100], name)
+            first = False
         text, place = text[place:] + unpack.decode(data, not data), 0
         while True:
-            while place < len(text) and text[place] in " \t\r\n," + ("" if begun else "["):
+            while place < len(text) and text[place] in BETWEEN + ("" if begun else "["):
                 begun = begun or text[place] == "["
                 place += 1
             if place >= len(text):
@@ -115,27 +103,25 @@ def _array(stream: BinaryIO, name: str) -> Iterator[tuple[int, Any]]:
                 value, place = decoder.raw_decode(text, place)
             except (ValueError, RecursionError):
                 break
-            number += 1
-            yield number, flat(value) if isinstance(value, dict) else str(value)
+            yield value
         if len(text) - place > MAX_LINE:
-            raise LogError(f"{name}: expected an array of JSON objects of at most {MAX_LINE} bytes, got a longer one")
+            raise LogError(f"{name}: expected JSON objects of at most {MAX_LINE} bytes, got a longer one")
         if not data:
             ended = True
             if text[place:].strip():
-                yield number + 1, text[place:]
+                yield text[place:]
 
 
 def _wrapped(stream: BinaryIO) -> list[tuple[int, Any]] | None:
-    """The rows in the longest array of objects of one object; None when there is none."""
+    """The rows inside one object; None when the stream is more than one, or too long."""
     data = stream.read(WHOLE_BYTES + 1)
     stream.seek(0)
     whole = _table(data) if len(data) <= WHOLE_BYTES else None
     if not isinstance(whole, dict):
         return None
-    arrays = [value for value in whole.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
-    if not arrays:
+    rows = rows_in(whole)
+    if rows is None:
         return [(1, flat(whole))]
-    rows = max(arrays, key=len)
     return [(number, flat(row) if isinstance(row, dict) else str(row)) for number, row in enumerate(rows, 1)]
 
 
@@ -144,4 +130,26 @@ def _table(text: str | bytes) -> Any:
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
+        pass
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    text = text.strip().rstrip(",")  # an array's lines without its brackets
+    try:
+        return json.loads(text)  # takes NaN and Infinity
+    except (ValueError, RecursionError):
+        return _after_words(text)
+
+
+def _after_words(text: str) -> Any:
+    """The object at the end of a line, and what stands before it: the time and topic that brokers' tools write."""
+    words, brace, rest = text.partition("{")
+    if not words.strip() or not brace or len(words) > MOST_WORDS or not text.endswith("}"):
         return None
+    try:
+        table = json.loads(brace + rest)
+    except (ValueError, RecursionError):
+        return None
+    for word in words.split():
+        key = "time" if times.detect_kind(word) in (*times.EPOCHS, "iso") else "topic"
+        table.setdefault(key, word)
+    return table

@@ -1,7 +1,7 @@
 """Lines to records: a quoted cell of a table may go on over several lines."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 MOST_LINES: Final = 32
@@ -11,9 +11,14 @@ _OPEN: Final = re.compile(r'(?:^|[,;\t|])[ \t]*"(?:[^"]|"")*$')
 
 
 class Records:
-    """Joins the lines that an open quote holds together; what is never closed comes out line by line."""
+    """Joins the lines that an open quote holds together; what is never closed comes out line by line.
 
-    def __init__(self) -> None:
+    ``is_row`` says whether a text has the cells of a row. A line that is one by itself ends a record that has not
+    closed: the quote before it was a damaged one, and costs its own line alone.
+    """
+
+    def __init__(self, is_row: Callable[[str], bool] | None = None) -> None:
+        self._is_row = is_row
         self._held: list[str] = []
 
     @property
@@ -29,26 +34,38 @@ class Records:
             else:
                 yield line, 1
             return
+        closes = line.count('"') % 2 == 1
+        if self._is_row and not closes and self._is_row(line):
+            yield from self._apart()
+            yield from self.add(line)
+            return
         self._held.append(line)
-        if line.count('"') % 2:
-            yield "\n".join(self._held), len(self._held)
-            self._held = []
+        if closes:
+            whole = "\n".join(self._held)
+            if self._is_row and not self._is_row(whole):
+                yield from self._apart()
+                return
+            count, self._held = len(self._held), []
+            yield whole, count
         elif len(self._held) >= MOST_LINES:
-            yield from self.end()
+            yield from self._apart()
 
     def end(self) -> Iterator[tuple[str, int]]:
-        """What is still held, line by line: the first is no beginning of a record."""
+        """What is still held when there are no more lines."""
+        while self._held:
+            yield from self._apart()
+
+    def _apart(self) -> Iterator[tuple[str, int]]:
+        """The first held line alone, and the others anew."""
         held, self._held = self._held, []
-        if held:
-            yield held[0], 1
-            for line in held[1:]:
-                yield from self.add(line)
-            yield from self.end()
+        yield held[0], 1
+        for line in held[1:]:
+            yield from self.add(line)
 
 
-def records(lines: Iterable[str]) -> Iterator[tuple[str, int]]:
+def records(lines: Iterable[str], is_row: Callable[[str], bool] | None = None) -> Iterator[tuple[str, int]]:
     """All records of lines, with their numbers of lines."""
-    joined = Records()
+    joined = Records(is_row)
     for line in lines:
         yield from joined.add(line)
     yield from joined.end()

@@ -23,6 +23,8 @@ _BINARY: Final = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
 FIRST_LINES: Final = 8
 """Lines of a text that are looked at, where the first alone does not tell."""
 
+MOST_COMMENTS: Final = 100
+
 LooksLike = Callable[[bytes], bool]
 
 
@@ -67,6 +69,21 @@ def _json(start: bytes) -> bool:
     return re.match(rb"\s*(\{\s*[\"}]|\[\s*[{\[\]])", start.removeprefix(b"\xef\xbb\xbf")) is not None
 
 
+def first_row_is(pattern: str) -> LooksLike:
+    """As `first_line_is`, of the first line that is no comment (``#``)."""
+    shape = re.compile(pattern.encode(), re.IGNORECASE)
+
+    def looks_like(start: bytes) -> bool:
+        lines = start.removeprefix(b"\xef\xbb\xbf").split(b"\n", MOST_COMMENTS)
+        return any(shape.match(line.strip()) for line in [one for one in lines if not _is_comment(one)][:1])
+
+    return looks_like
+
+
+def _is_comment(line: bytes) -> bool:
+    return not line.strip() or line.lstrip().startswith(b"#")
+
+
 def any_line_is(pattern: str) -> LooksLike:
     """A text format of which one of the first lines that are not blank has this shape."""
     shape = re.compile(pattern.encode(), re.IGNORECASE)
@@ -97,9 +114,11 @@ SIGNATURES: Final[tuple[Signature, ...]] = (
     Signature("tickover.logs.formats.asc", any_line_is(ASC)),
     Signature("tickover.logs.formats.candump", any_line_is(CANDUMP)),
     Signature("tickover.logs.formats.jsonl", _json),
+    # What tools of brokers write: the topic, perhaps a time, and the object.
+    Signature("tickover.logs.formats.jsonl", first_line_is(r"[^{]{1,300}[\s:]\{\s*\"[^\"{}]+\"\s*:.*\}\s*$")),
     Signature(
         "tickover.logs.formats.influx_line",
-        first_line_is(
+        first_row_is(
             r"(\\.|[^\s,=#\\])+(,(\\.|[^\s,=\\])+=(\\.|[^\s,=\\])+)* (\\.|[^\s,=\\])+=\S.*[^\s=] -?\d{9,20}\s*$"
         ),
     ),

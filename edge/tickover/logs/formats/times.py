@@ -18,6 +18,7 @@ from tickover.core.time_format import EARLIEST, LATEST, parse_iso
 from tickover.core.values import SECOND, DoubleArray, TimeArray
 from tickover.logs import dates
 from tickover.logs.formats.cells import number_of
+from tickover.logs.formats.durations import parse_duration
 from tickover.logs.mapping import RELATIVE_KINDS, TimeKind
 
 TIME_NAMES: Final = (
@@ -104,18 +105,6 @@ _CLOCK_DIGITS: Final = re.compile(r"(\d{1,2})(\d\d)(\d\d)(?:\.(\d{1,6})\d*)?", r
 """A time of day without marks: ``131500``."""
 _DIGIT_STEPS: Final = (41, 4_041)
 """Steps of such numbers from one minute, or one hour, to the next."""
-_DAYS: Final = re.compile(r"(-?\d{1,6}) ?(?:d|days?|tage?)\b,? *(?=\d|$)", re.ASCII | re.I)
-_PARTS: Final = re.compile(r"(\d+(?:[.,]\d+)?) ?([^\W\d_]+) *", re.ASCII)
-_ISO_DURATION: Final = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:[.,](\d+))?S)?)?", re.ASCII)
-_PART_UNITS: Final = {
-    **dict.fromkeys(("us", "usec", "µs"), 1),
-    **dict.fromkeys(("ms", "msec", "msecs", "milliseconds"), 1_000),
-    **dict.fromkeys(("s", "sec", "secs", "second", "seconds", "sek"), SECOND),
-    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60 * SECOND),
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "std"), 3_600 * SECOND),
-    **dict.fromkeys(("d", "day", "days"), 86_400 * SECOND),
-}
-"""Microseconds in the units of a duration."""
 _ISO_START: Final = re.compile(r"\d{4}-\d\d-\d\d|\d{8}T\d\d", re.ASCII)
 _ISO_OFFSET: Final = re.compile(r".*\d\s?(?:Z|[+-]\d\d(?::?\d\d)?)", re.ASCII)
 
@@ -281,7 +270,7 @@ def _kind_of_clocks(cells: Sequence[str]) -> TimeKind:
     short = [match for text in texts if (match := _MINUTES.fullmatch(text))]
     if any(int(match[1]) > 23 or match[3] for match in short) or (short and int(short[0][1]) == 0):
         return "elapsed"
-    if not long and not short and any(_parse_duration(text) is not None for text in texts):
+    if not long and not short and any(parse_duration(text, _parse_time_of_day) is not None for text in texts):
         return "elapsed"
     return "time_of_day"
 
@@ -310,32 +299,11 @@ def _parse_elapsed(text: str) -> int | None:
     match = _MINUTES.fullmatch(text.strip())
     if match is None:
         clock = _parse_time_of_day(text)
-        return _parse_duration(text.strip()) if clock is None else clock
+        return parse_duration(text.strip(), _parse_time_of_day) if clock is None else clock
     minute, second, fraction = match.groups(default="0")
     if int(second) > 59:
         return None
     return (int(minute) * 60 + int(second)) * SECOND + int(fraction.ljust(6, "0"))
-
-
-def _parse_duration(text: str) -> int | None:
-    """A duration in words: days and a clock, ISO 8601, or numbers with units."""
-    days = _DAYS.match(text)
-    if days:
-        rest = text[days.end() :]
-        clock = _parse_time_of_day(rest) if rest else 0
-        if clock is not None:
-            return int(days[1]) * DAY + clock
-    iso = _ISO_DURATION.fullmatch(text) if len(text) > 2 else None
-    if iso:
-        parts = [int(iso[group] or 0) for group in (1, 2, 3, 4)]
-        fraction = int((iso[5] or "0").ljust(6, "0")[:6])
-        return ((parts[0] * 24 + parts[1]) * 60 + parts[2]) * 60 * SECOND + parts[3] * SECOND + fraction
-    parts_of_text = _PARTS.findall(text)
-    if not parts_of_text or _PARTS.sub("", text).strip():
-        return None
-    if any(unit.lower() not in _PART_UNITS for _, unit in parts_of_text):
-        return None
-    return round(sum(float(number.replace(",", ".")) * _PART_UNITS[unit.lower()] for number, unit in parts_of_text))
 
 
 class Clock:
