@@ -7,7 +7,7 @@ from typing import Final
 from tickover.daemon import events
 from tickover.daemon.announcer import Announcer
 from tickover.daemon.config import State
-from tickover.daemon.events import Entry, Event, Reset
+from tickover.daemon.events import Entry, Event, Reset, Rows
 from tickover.daemon.fleet import Fleet
 from tickover.daemon.outbox import Outbox
 from tickover.daemon.recovery import page_name
@@ -22,6 +22,8 @@ publishes once a second does not cost a commit for each message."""
 JOURNAL_FACTOR: Final = 4
 """A checkpoint is due when the journal is so many times larger than the one before: it adds at most a quarter to the
 bytes written."""
+ENTRY_MOST: Final = 4 * 2**20
+"""Bytes of rows that force a commit: one message may hold thousands."""
 JOURNAL_LEAST: Final = 64 * 1024
 """Bytes of journal that are never worth a checkpoint."""
 
@@ -40,6 +42,7 @@ class Committer:
         self._deduplication = source.deduplication
         self._store, self._fleet, self._outbox = store, fleet, outbox
         self._events: list[Event] = []
+        self._row_bytes = 0
         self._received: list[object] = []
         self._committed: list[object] = []
         self._dirty: set[str] = set()
@@ -61,6 +64,8 @@ class Committer:
         # Without the empty state a vehicle asleep would be woken from disk by its next reading, as if never reset.
         if isinstance(event, Reset):
             self.change.states[event.vehicle] = b""
+        elif isinstance(event, Rows):
+            self._row_bytes += event.size
         self._events.append(event)
         self._dirty.add(event.vehicle)
         self._asleep.discard(event.vehicle)
@@ -90,7 +95,8 @@ class Committer:
         # At half the window the peer still has room to send while this commit is written.
         now, count = time.monotonic(), len(self._received)
         idle = count >= IDLE_LEAST and now - self._newest >= self._policy.idle_s
-        return count >= self._most or idle or now - self._since >= self._policy.commit_s
+        full = count >= self._most or self._row_bytes >= ENTRY_MOST
+        return full or idle or now - self._since >= self._policy.commit_s
 
     def commit(self, clock: int, announcer: Announcer, checkpoint: bool = False) -> set[str]:
         """Write everything gathered; the vehicles that may be forgotten. ``clock`` in microseconds."""
@@ -109,7 +115,7 @@ class Committer:
         self._store.commit(change, clock)
         self.commits += 1
         self._committed += self._received
-        self._events, self._received, self._since = [], [], None
+        self._events, self._received, self._since, self._row_bytes = [], [], None, 0
         self._after(change, retained)
         return asleep
 

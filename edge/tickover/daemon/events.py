@@ -20,6 +20,11 @@ class Rows(msgspec.Struct, frozen=True, array_like=True, tag="rows"):
     time: bytes
     values: bytes
 
+    @property
+    def size(self) -> int:
+        """Of its times and values."""
+        return len(self.time) + len(self.values)
+
     def arrays(self, width: int) -> tuple[TimeArray, DoubleArray]:
         """Time int64 ``[N]`` in microseconds and values float64 ``[N, width]``, NaN = no reading."""
         return np.frombuffer(self.time, "<i8"), np.frombuffer(self.values, "<f8").reshape(-1, width)
@@ -61,6 +66,11 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     columns: tuple[str, ...]
     events: list[Event]
     deduplication: bytes = b""
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of the times and values of its rows."""
+        return sum(event.size for event in self.events if isinstance(event, Rows))
 
 
 def encode(entry: Entry) -> bytes:

@@ -49,8 +49,8 @@ class Intake:
     """Decodes messages and gathers their rows by vehicle, in order of arrival.
 
     ``refuses`` says whether readings of a vehicle are left out at present (out of service). ``counts`` holds refusals
-    and left-out values by reason, and ``rows`` taken; ``unread`` what is received and not read; ``advice`` why the
-    message that `take` refused last was refused, and what to set.
+    and left-out values by reason, and ``rows`` taken; ``gathered``: rows since the last `drain`; ``unread`` what is
+    received and not read; ``advice`` why the message that `take` refused last was refused, and what to set.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Intake:
         self._max_ahead = round(limits.max_ahead_s * SECOND)
         self._topics: Remembered[list[Route]] = Remembered(TOPICS_BYTES)
         self._gathered: dict[str, _Gathered] = {}
+        self.gathered = 0
         self._learnt: list[bytes] = [b""] * len(self._decoders)
         self.vehicles: set[str] = set()
         self.counts: Counter[str] = Counter()
@@ -112,9 +113,11 @@ class Intake:
                     self._gather(row, message.arrival, latest)
                     found += 1
         except PayloadError as error:
+            self.gathered += found
             self.counts[error.reason] += 1
             self._refused(route.number, error, message)
             return error.reason
+        self.gathered += found
         self.unread.heard(route.number, message, found)
         return None
 
@@ -137,7 +140,7 @@ class Intake:
 
     def drain(self) -> list[Rows]:
         """What was gathered, one event per vehicle."""
-        gathered, self._gathered = self._gathered, {}
+        gathered, self._gathered, self.gathered = self._gathered, {}, 0
         return [rows_of(vehicle, rows.time, rows.values) for vehicle, rows in gathered.items()]
 
     def learnt(self) -> bytes | None:

@@ -34,6 +34,8 @@ from tickover.storage.store import Change, Store
 
 ENTRIES_AT_ONCE: Final = 64
 """Journal entries whose rows are run together: larger runs of the model are faster, and need more memory."""
+BYTES_AT_ONCE: Final = 4 * 2**20
+"""Of their rows, likewise: one entry may hold thousands of messages' rows."""
 PAGE_NAMES: Final = 512
 """More than `tickover.core.seen.MAX_PAGES`."""
 META_MODELS = "models"
@@ -148,8 +150,10 @@ class Keeper:
         """
         touched: set[str] = set()
         gathered: dict[str, list[Rows]] = {}
-        for number, (seq, body) in enumerate(self._store.journal(), 1):
+        entries = size = 0
+        for seq, body in self._store.journal():
             entry = events.decode(body)
+            entries, size = entries + 1, size + entry.row_bytes
             self.deduplication += entry.deduplication
             for event in entry.events:
                 self.wake(event.vehicle)
@@ -157,8 +161,9 @@ class Keeper:
                 # A vehicle that went to sleep between two checkpoints has a state newer than some of its entries.
                 if seq > self._included.get(event.vehicle, 0):
                     self._gather(_rearranged(event, entry.columns, self._fleet.columns), gathered)
-            if number % ENTRIES_AT_ONCE == 0:
+            if entries >= ENTRIES_AT_ONCE or size >= BYTES_AT_ONCE:
                 self._apply(gathered)
+                entries = size = 0
         self._apply(gathered)
         # Readings dropped on the way were counted, and perhaps announced, when they came.
         self._fleet.count_from_now()

@@ -68,6 +68,7 @@ _CONNECTION: Final = (
     ("Bad user name", "the broker does not know this user and password: correct broker.credentials"),
     ("not known", "broker.host is misspelt, or no name server answers"),
     ("name resolution", "no name server answers: check the network"),
+    ("name server", "no name server answers: check the network, or name the broker by its address"),
     ("timed out", _NO_NETWORK),
     ("unreachable", _NO_NETWORK),
     ("No route", _NO_NETWORK),

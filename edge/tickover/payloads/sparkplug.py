@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
+from sys import intern
 from typing import Any, Final
 
 import msgspec
@@ -133,7 +134,10 @@ class SparkplugB(Decoder):
 
     def _learn(self, source: str, message: Any) -> int:
         """Keep a birth's aliases; how many births were forgotten for want of room."""
-        known = {m.alias: Known(_name(m), m.datatype) for m in message.metrics if m.HasField("alias") and m.name}
+        # Devices of one make have the same names: each is kept once.
+        known = {
+            m.alias: Known(intern(_name(m)), m.datatype) for m in message.metrics if m.HasField("alias") and m.name
+        }
         self._state = None
         return self._births.put(source, known, _size(source, known))
 

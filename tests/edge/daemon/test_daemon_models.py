@@ -88,7 +88,7 @@ def test_another_model_for_one_detector_leaves_the_other_alone(
 
 
 def test_each_detector_has_its_alarm_topic_and_its_line_in_info(daemon: Daemon, truck: Truck, watcher: Watcher) -> None:
-    truck.send(drive(50))
+    truck.send(drive(48))  # the fault lasts: an alarm that is cleared in the same commit is not published
     for name in DETECTORS:
         wait_until(lambda name=name: bool(watcher.of(f"t1/alarm/{name}")), 10, f"alarm/{name}")
         assert alerts_in(watcher.of(f"t1/alarm/{name}"))[-1].detector == name

@@ -14,7 +14,7 @@ import pytest
 from daemon_process import MODEL, Row, alerts_in, as_told, drive, replayed
 from faults.scripted import write_config
 from paths import ROOT
-from tickover.daemon import presence, runner
+from tickover.daemon import committer, loop, presence, recovery, runner
 from tickover.daemon.config import load_config
 from tickover.daemon.loop import Daemon
 from tickover.daemon.recovery import open_fleet
@@ -154,6 +154,42 @@ def test_readings_in_and_alerts_out(tmp_path: Path) -> None:
     assert json.loads(bus.of("cmd/status/response")[0])["result"]["rows"] == len(rows)
     assert [json.loads(body)["state"] for body in bus.of("scripted/status")] == ["online", "stopped"]
     assert ("tickover/v1/t1/alarm/anomaly", b"", True) in bus.published, "retained topics are marked"
+
+
+def test_what_is_too_much_for_one_turn_waits_for_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "ROWS", 10)
+    monkeypatch.setattr(loop, "TURN_S", 0.0)
+    bus, rows = Bus(), drive(290)
+    wanted, before, most = as_told(replayed(rows)), 0, 0
+    with daemon_on(bus, tmp_path) as daemon:
+        play(bus, rows)
+        while {alert.alert_id for alert in alerts_in(bus.of("/alert/"))} < wanted.keys():
+            daemon.turn(0)
+            taken = daemon.engine.intake.counts["rows"]
+            before, most = taken, max(most, taken - before)
+        turn_until(daemon, lambda: not bus.unacknowledged)
+        daemon.stop(1.0)
+    assert most == loop.ROWS
+    assert all(alert == wanted[alert.alert_id] for alert in alerts_in(bus.of("/alert/")))
+
+
+def test_an_entry_of_the_journal_is_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committer, "ENTRY_MOST", 500)
+    monkeypatch.setattr(recovery, "BYTES_AT_ONCE", 1000)
+    bus, rows = Bus(), drive(200)
+    wanted = as_told(replayed(rows))
+    with daemon_on(bus, tmp_path, commit_s=60) as daemon:
+        for first in range(0, len(rows), 20):  # fewer than half the window
+            play(bus, rows[first : first + 20])
+            daemon.turn(0)
+            daemon.turn(0)
+            assert not bus.unacknowledged, "20 rows of 32 bytes were reason enough"
+        daemon.engine.store.close()
+    with daemon_on(bus, tmp_path) as daemon:
+        turn_until(daemon, lambda: {alert.alert_id for alert in alerts_in(bus.of("/alert/"))} >= wanted.keys())
+        assert daemon.engine.fleet.vehicles == ("t1",)
+        daemon.engine.store.close()
+    assert all(alert == wanted[alert.alert_id] for alert in alerts_in(bus.of("/alert/")))
 
 
 def test_nothing_is_acknowledged_before_it_is_committed(tmp_path: Path) -> None:

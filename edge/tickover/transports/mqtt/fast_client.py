@@ -12,11 +12,13 @@ import os
 import socket
 import termios
 import time
+from collections.abc import Sequence
 from struct import Struct
 from typing import Final
 
 import paho.mqtt.client as paho
 
+from tickover.transports.mqtt.lookup import At, connect
 from tickover.transports.mqtt.packets import Publish, pubacks, whole_publishes
 
 QOS: Final = 1
@@ -31,6 +33,11 @@ class FastClient(paho.Client):
     _at: int = 0
     heard: float = 0.0
     """When bytes last came (monotonic seconds)."""
+    places: Sequence[At] = ()
+    """Where the broker is; paho would ask the name server itself."""
+
+    def _create_socket_connection(self) -> socket.socket:
+        return connect(self.places, self.connect_timeout)
 
     def _sock_recv(self, bufsize: int) -> bytes:
         # All of paho's reads go through this method: it asks for a few bytes at a time, and is served from the buffer.

@@ -38,6 +38,7 @@ from tickover.transports.mqtt.address import written
 from tickover.transports.mqtt.connection import Connection, configured, session
 from tickover.transports.mqtt.dedup import Delivery, PacketIds
 from tickover.transports.mqtt.fast_client import QOS, FastClient
+from tickover.transports.mqtt.lookup import Lookup
 from tickover.transports.mqtt.ordered_acks import Receipts
 from tickover.transports.mqtt.packets import Publish
 from tickover.transports.mqtt.sender import in_words, sender_of
@@ -47,6 +48,11 @@ from tickover.transports.mqtt.window import SLOW_S, Window
 
 QUEUE_LIMIT: Final = 20_000
 """Events that may wait for the caller; beyond, the thread stops reading and TCP holds the broker back."""
+QUEUE_BYTES: Final = 8 * 2**20
+"""Of topics and payloads that may wait likewise: about 20,000 messages of usual size."""
+TAKEN_BYTES: Final = 2**19
+"""`Link.receive` hands over no more at once, which is 1,000 messages of usual size: what is decoded takes several times
+as much memory as its bytes."""
 MANY: Final = 100
 """With so many events at hand, `Link.receive` does not wait for more."""
 FULL_S: Final = 0.01
@@ -88,12 +94,14 @@ class Link:
         self._window = Window(broker.receive_maximum)
         self._client: FastClient | None = None
         self._handed = self._passed = self._unwritten = 0
+        self._queued = self._taken = 0  # bytes of messages, each counter of one thread
         self._subscribed_at: float | None = None
         self._connection = 0
         self._up_since: float | None = None
         self._lost: Disconnected | None = None
         self._stopping = threading.Event()
         # The thread waits in poll(), which a command cannot interrupt: a byte through this pair of sockets does.
+        self._lookup = Lookup(self._is_alive)
         self._awake, self._alarm = socket.socketpair()
         self._awake.setblocking(False)
         self._alarm.setblocking(False)
@@ -119,12 +127,16 @@ class Link:
     def receive(self, timeout: float, limit: int, gather: float = 0.0) -> list[Event]:
         """What happened, in order; waits up to ``timeout`` seconds for the first, and ``gather`` more for others."""
         events: list[Event] = []
+        taken = 0
         with suppress(Empty):
             events.append(self._events.get(timeout=timeout) if timeout > 0 else self._events.get_nowait())
             if gather and self._events.qsize() < MANY:
                 time.sleep(gather)
-            while len(events) < limit:
-                events.append(self._events.get_nowait())
+            taken = _weight(events[0])
+            while len(events) < limit and taken < TAKEN_BYTES:
+                events.append(event := self._events.get_nowait())
+                taken += _weight(event)
+        self._taken += taken
         return events
 
     def acknowledge(self, tokens: Iterable[object]) -> None:
@@ -207,20 +219,29 @@ class Link:
         self._receipts = Receipts()
         self._lost, self._up_since, self._subscribed_at = None, None, None
         self._passed, self._unwritten, self._failure = self._handed, 0, Failure.OTHER
-        self.beat = began = time.monotonic()
+        self.beat = time.monotonic()
         try:
             where = configured(self._broker).each[self._place]
             speaks = self._versions[self._place].speaks
+            limit = attempt_s(self._broker.keepalive_s)
+            places = self._lookup.find(where.host, where.port, limit)
+            began = time.monotonic()  # what the name server takes comes on top
             client = self._client = _new_client(self._broker, where, speaks, self)
+            client.places = places
             _connect(client, self._broker, where, self._window.size)
             self._failure = Failure.SILENT  # from here on: until the broker has said something
             client.send_at_once()
-            self._serve(client, began + attempt_s(self._broker.keepalive_s))
+            self._serve(client, began + limit)
         except Exception as error:  # noqa: BLE001 - paho's or ours: without this thread nothing is received any more
             self._lost = self._lost or Disconnected(f"{type(error).__name__}: {error}", False)
         self._client = None
         since, self._up_since = self._up_since, None
         return time.monotonic() - since if since else 0.0
+
+    def _is_alive(self) -> bool:
+        """A sign of life; whether to go on."""
+        self.beat = time.monotonic()
+        return not self._stopping.is_set()
 
     def _serve(self, client: FastClient, give_up: float) -> None:
         while self._lost is None and (sock := client.socket()) is not None:
@@ -240,7 +261,7 @@ class Link:
         """Wait for the socket or a command, but not longer than ``until``; read, obey, write."""
         # A full queue means that the daemon does not keep up. When nothing is read, TCP stops the broker, and the
         # broker's own queue, which is on its disk, takes what comes.
-        reads = self._events.qsize() < QUEUE_LIMIT
+        reads = self._events.qsize() < QUEUE_LIMIT and self._queued - self._taken < QUEUE_BYTES
         poll = select.poll()
         poll.register(self._awake, select.POLLIN)
         poll.register(sock, (select.POLLIN if reads else 0) | (select.POLLOUT if client.want_write() else 0))
@@ -346,7 +367,7 @@ class Link:
             self._take(client, message.mid, topic, bytes(message.payload), message.dup, message.retain, sender)
         elif topic is not None and (not message.retain or topic in self._session.retained):
             token = Delivery(self._connection, 0, 0, 0)
-            self._events.put(Received(topic, bytes(message.payload), now_us(), token))
+            self._hand(Received(topic[: LONGEST_TOPIC + 1], bytes(message.payload), now_us(), token))
 
     def _take(
         self,
@@ -364,7 +385,11 @@ class Link:
             self._acknowledge(client, [token])
         else:
             # Nobody reads a topic that is longer; whole, thousands of them that wait would be hundreds of megabytes.
-            self._events.put(Received(topic[: LONGEST_TOPIC + 1], payload, now_us(), token, sender))
+            self._hand(Received(topic[: LONGEST_TOPIC + 1], payload, now_us(), token, sender))
+
+    def _hand(self, message: Received) -> None:
+        self._queued += len(message.topic) + len(message.payload)
+        self._events.put(message)
 
     def _hand_over(self, client: FastClient, publishes: list[Publish], properties: dict[int, bytes]) -> None:
         senders = {place: sender_of(packed) for place, packed in properties.items()}
@@ -397,6 +422,11 @@ def _new_client(broker: Broker, where: Connection, speaks: str, link: Link) -> F
 
 def _nothing(*_: object) -> None:
     pass
+
+
+def _weight(event: Event) -> int:
+    """Bytes of a message that waits in the queue; other events are few and small."""
+    return len(event.topic) + len(event.payload) if type(event) is Received else 0
 
 
 def _size(topic: str, payload: bytes) -> int:

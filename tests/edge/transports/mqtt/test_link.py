@@ -11,6 +11,8 @@ import pytest
 from broker import Broker as Mosquitto
 from broker import Listener, free_port, wait_until
 from tickover.transports.base import Connected, Disconnected, Event, Published, Received, Session, Subscribed, Will
+from tickover.transports.mqtt import link
+from tickover.transports.mqtt.fast_client import READ_BYTES
 from tickover.transports.mqtt.link import Link
 from tickover.transports.mqtt.settings import Broker
 
@@ -228,6 +230,27 @@ def test_half_open_tcp_is_noticed_within_twice_the_keepalive() -> None:
     tap.until(lambda: len(greeted) >= 2, "a second attempt", seconds=20)
     assert greeted[1] - greeted[0] <= 2 * keepalive + 2
     tap.link.stop(2)
+
+
+def test_what_waits_is_bounded_in_bytes(tap: Tap, broker: Mosquitto) -> None:
+    """Large messages: the thread stops reading, the broker keeps the rest, and none is lost."""
+    count, body = 400, b"x" * 60_000
+    client = broker.client()
+    for info in [client.publish(f"in/{number}", body, qos=1) for number in range(count)]:
+        info.wait_for_publish(20)
+    client.disconnect()
+    client.loop_stop()
+    queue = tap.link._events
+    wait_until(lambda: queue.qsize() * len(body) >= link.QUEUE_BYTES, 10, "a full queue")
+    time.sleep(0.2)
+    assert queue.qsize() * len(body) < link.QUEUE_BYTES + 2 * READ_BYTES
+    taken: list[Event] = []
+    while len(taken) < count:
+        events = tap.link.receive(5, 1000)
+        assert 0 < sum(len(event.payload) for event in events) < link.TAKEN_BYTES + len(body)
+        tap.link.acknowledge(event.token for event in events)
+        taken += events
+    assert [event.topic for event in taken] == [f"in/{number}" for number in range(count)]
 
 
 def test_a_goodbye_does_not_publish_the_will(broker: Mosquitto) -> None:

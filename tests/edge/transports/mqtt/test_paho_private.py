@@ -46,6 +46,11 @@ def test_what_is_taken_from_them_is_there(client: paho.Client) -> None:
     assert paho.Client._sock_recv.__code__.co_varnames[:2] == ("self", "bufsize")
 
 
+def test_paho_asks_the_method_that_connects_for_its_socket() -> None:
+    """The daemon's client has its own, which knows the addresses."""
+    assert "_create_socket_connection" in paho.Client._create_socket.__code__.co_names
+
+
 def test_releases_that_were_not_tried_are_excluded() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     (bound,) = (line for line in project["dependencies"] if line.startswith("paho-mqtt"))
