@@ -292,6 +292,7 @@ def test_health_info_and_scores_are_published(run, truck: Truck, watcher: Watche
     report = json.loads(watcher.of("gateway/health")[-1])
     assert report["durable"]
     assert report["memory_mb"] > 1
+    wait_until(lambda: bool(watcher.of("gateway/info")), 10, "info")
     assert json.loads(watcher.of("gateway/info")[0])["models"][0]["signals"] == list(SIGNALS)
     wait_until(lambda: any(json.loads(b) for b in watcher.of("t1/score")), 10, "a score")
 
