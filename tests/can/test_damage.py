@@ -167,6 +167,60 @@ def test_a_bad_line_is_lost_counted_and_told(name: str, kind: str, tmp_path: Pat
         can_files.frames_of(path, strict=True)
 
 
+SIZED = {
+    "screen.log": ("", lambda k: f" ({START + k:.6f})  can0  18FEF100   [8]  F3 00 0{k % 10} FF FF FF FF FF"),
+    "x.log": ("", lambda k: f" ({START + k:.6f})  can0  RX - -  18FEF100   [8]  F3 00 0{k % 10} FF FF FF FF FF"),
+    "date.log": (
+        "",
+        lambda k: f" (2025-11-30 05:20:{k % 60:02d}.5)  can0  18FEF100   [8]  F3 00 0{k % 10} FF FF FF FF FF",
+    ),
+    "a.asc": (HEADERS["a.asc"], LINES["a.asc"]),
+    "a.trc": (HEADERS["a.trc"], LINES["a.trc"]),
+}
+
+
+@pytest.mark.parametrize("name", SIZED)
+@pytest.mark.parametrize("cut", [{30}, set(range(50)) - {10, 20}])
+def test_a_line_with_fewer_bytes_than_it_says_is_lost(name: str, cut: set[int], tmp_path: Path) -> None:
+    header, line = SIZED[name]
+    lines = [line(k)[: -15 if k in cut else None] for k in range(50)]
+    path = tmp_path / name
+    path.write_text(header + "\n".join(lines) + "\n")
+    frames, counts, _ = can_files.frames_of(path)
+    assert frames.length.tolist() == [8] * (50 - len(cut))
+    assert counts["bad_rows"] == len(cut)
+
+
+RELATIVE = {
+    "delta.log": ("", " (000.500000)  can0  18FEF100   [8]  F3 00 01 FF FF FF FF FF", "delta"),
+    "a.asc": (
+        "date Sun Nov 30 05:20:00.000 am 2025\nbase hex  timestamps relative\n",
+        "   0.500000 1  18FEF100x       Rx   d 8 F3 00 01 FF FF FF FF FF",
+        "auto",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RELATIVE)
+@pytest.mark.parametrize("keep", [20, 40, 50])
+def test_times_from_the_line_before_go_on_from_a_lost_line(name: str, keep: int, tmp_path: Path) -> None:
+    header, line, times = RELATIVE[name]
+    lines = [line] * 20
+    lines[7] = line[:keep]
+    path = tmp_path / name
+    path.write_text(header + "\n".join(lines) + "\n")
+    frames, counts, _ = can_files.frames_of(path, can_files.layout(times=times))
+    assert counts["bad_rows"] == 1
+    assert int(frames.time[-1] - frames.time[0]) == 19 * 500_000
+
+
+def test_frames_without_bytes_stand_beside_lines_that_are_no_frames(tmp_path: Path) -> None:
+    path = tmp_path / "a.trc"
+    path.write_text(f"{HEADERS['a.trc']};---\n     1)  1.0  Rx  0100  0\n     2)  2.0  Rx  0100  2  01 02\n")
+    frames, counts, told = can_files.frames_of(path)
+    assert (frames.length.tolist(), counts["bad_rows"], told) == ([0, 2], 0, [])
+
+
 @pytest.mark.parametrize("name", ["a.candump", "a.asc", "a.trc", "a.blf"])
 @pytest.mark.parametrize(
     ("content", "words"),

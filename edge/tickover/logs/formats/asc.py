@@ -45,6 +45,8 @@ _CLASSIC: Final = re.compile(
 )
 _EVENT: Final = re.compile(rb"(?:\d{1,3}[ \t]+)?(?:[A-Za-z_]*[G-Wg-wYyZz][\w:]*|[A-Za-z]+:)")
 """An event that is no frame: its first word is no hexadecimal number."""
+_REQUEST: Final = re.compile(rb"\d{1,3}[ \t]+[0-9A-Fa-f]+x?[ \t]+TxRq\b")
+"""A frame that is about to be sent; when it is, it comes as Tx."""
 _STATE: Final = (b"begin trig", b"date ", b"base ")
 _QUIET: Final = (b"//", b"internal events", b"no internal events", b"end trig")
 
@@ -130,6 +132,12 @@ class _Lines:
             self._now = int(stamps[-1]) if len(stamps) else self._now
         return stamps + self._start
 
+    def skip(self, line: bytes) -> None:
+        """Relative times go on from that of a lost line."""
+        match = _TIMED.match(line) if self._relative else None
+        if match:
+            self._times([match[1]])
+
     def changes(self, line: bytes) -> bool:
         """The header, a trigger block, and with relative times every line with a time."""
         return line.lower().lstrip().startswith(_STATE) or (self._relative and _TIMED.match(line) is not None)
@@ -145,18 +153,24 @@ class _Lines:
         match = _TIMED.match(line)
         if match is None:
             raise BadRowError(f"expected an ASC line, got {shown(line)}")
-        time = int(self._times([match[1]])[0])
         rest = match[2].strip()
+        row = self._frame(rest)
+        # Last, so that the time of a line that is refused is taken by `skip` alone.
+        time = int(self._times([match[1]])[0])
+        return row._replace(time=time) if row is not None else None
+
+    def _frame(self, rest: bytes) -> Row | None:
+        """The frame behind a time, at the time 0; None for an event, an error frame or a remote frame."""
         fd = _FD.match(rest)
         if fd:
-            return self._fd(time, fd)
+            return self._fd(fd)
         classic = _CLASSIC.match(rest)
         if classic:
-            return self._classic(time, classic)
+            return self._classic(classic)
         if b"errorframe" in rest.lower():
             self._job.counts["error_frames"] += 1
             return None
-        if _EVENT.match(rest) and b"\0" not in rest and b"CANFD" not in rest:
+        if _REQUEST.match(rest) or (_EVENT.match(rest) and b"\0" not in rest and b"CANFD" not in rest):
             return None
         raise BadRowError(f"expected a frame or an event, got {shown(rest)}")
 
@@ -175,14 +189,14 @@ class _Lines:
         elif found is None and self._dated and b"date " in text:
             raise BadRowError(f"expected a date, got {shown(line)}")
 
-    def _fd(self, time: int, match: "re.Match[bytes]") -> Row:
+    def _fd(self, match: "re.Match[bytes]") -> Row:
         length = int(match[4])
         words = match[5].split()[:length]
         if length > FD_BYTES or len(words) < length:
             raise BadRowError(f"expected {length} bytes of CAN FD, got {len(words)}")
-        return Row(time, self._keys[match[2]], self._bytes(words), int(match[1]) & 0xFF)
+        return Row(0, self._keys[match[2]], self._bytes(words), int(match[1]) & 0xFF)
 
-    def _classic(self, time: int, match: "re.Match[bytes]") -> Row | None:
+    def _classic(self, match: "re.Match[bytes]") -> Row | None:
         key = self._keys[match[2]]
         if match[3] == b"r":
             self._job.counts["remote_frames"] += 1
@@ -194,7 +208,7 @@ class _Lines:
         words = match[5].split()[:length]
         if len(words) < length:
             raise BadRowError(f"expected {length} bytes, got {len(words)}")
-        return Row(time, key, self._bytes(words), int(match[1]) & 0xFF)
+        return Row(0, key, self._bytes(words), int(match[1]) & 0xFF)
 
     def _bytes(self, words: Sequence[bytes]) -> bytes:
         try:

@@ -47,8 +47,11 @@ class Columns:
 
 
 def read(block: bytes, pattern: "re.Pattern[bytes]") -> Columns:
-    """The lines of a block, each with its end; ``pattern`` has the groups ``time``, ``id``, ``data``, perhaps ``bus``
-    (the same in all lines of a shape), and perhaps ``number`` and ``rest``, which may hold anything."""
+    """The lines of a block, each with its end.
+
+    ``pattern`` has the groups ``time``, ``id``, ``data``, perhaps ``bus`` (the same in all lines of a shape), perhaps
+    ``number`` and ``rest``, which may hold anything, and perhaps ``size``: how many bytes ``data`` must have.
+    """
     array = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(array == _NEWLINE)
     starts = np.concatenate([[0], ends[:-1] + 1])
@@ -69,13 +72,22 @@ def read(block: bytes, pattern: "re.Pattern[bytes]") -> Columns:
             budget -= 1
             first = int(starts[left[0]])
             match = pattern.fullmatch(block, first, first + width)
-            if match is None:
+            if match is None or not _is_whole(match):
                 left = left[1:]
                 continue
             rows = np.lib.stride_tricks.sliding_window_view(array, width)[starts[left]]
             good = _Shape(match, first).read(rows, left, found)
             left = left[~good]
     return found
+
+
+def _is_whole(match: "re.Match[bytes]") -> bool:
+    """Whether a line that says how many bytes it has, in the group ``size``, has so many."""
+    size = match.groupdict().get("size")
+    if size is None:
+        return True
+    data: bytes = match["data"] or b""
+    return int(size) == len(data.replace(b" ", b"")) // 2
 
 
 class _Shape:

@@ -4,6 +4,7 @@ A format gives one pattern for its usual line and a function for every other. Wh
 block is read without a loop over its lines.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -78,6 +79,9 @@ class Lines(Protocol):
     def other(self, line: bytes) -> Row | None:
         """The frame of another line; None for none, counted. BadRowError when it cannot be read."""
 
+    def skip(self, line: bytes) -> None:
+        """A line is lost, which neither `usual` nor `other` took: where times count from the line before, from it."""
+
     def changes(self, line: bytes) -> bool:
         """Whether the lines after this one are read differently: `other` is then called once all before are read."""
 
@@ -128,22 +132,24 @@ def _mixed(block: Sequence[bytes], lines: Lines, job: Job, number: int) -> Itera
         if matches[at] is not None or not block[at].strip():
             continue
         if lines.changes(block[at]):
-            yield from _run(matches, rows, begun, at, lines, job, number)
+            yield from _run(block, matches, rows, begun, at, lines, job, number)
             begun, rows = at + 1, []
         try:
             row = lines.other(block[at])
         except BadRowError as error:
             job.bad(number + at, error)
+            _skip(lines, block[at])
         else:
             if row is not None:
                 rows.append((at, row))
         if lines.pattern is not pattern:
             pattern = lines.pattern
             matches[at + 1 :] = map(pattern.fullmatch, block[at + 1 :])
-    yield from _run(matches, rows, begun, len(block), lines, job, number)
+    yield from _run(block, matches, rows, begun, len(block), lines, job, number)
 
 
 def _run(
+    block: Sequence[bytes],
     matches: Sequence["re.Match[bytes] | None"],
     rows: Sequence[tuple[int, Row]],
     begin: int,
@@ -154,12 +160,12 @@ def _run(
 ) -> Iterator[Frames]:
     """The frames of the lines ``begin`` to ``end``: those that match, and the rows of the others."""
     places = [at for at in range(begin, end) if matches[at] is not None]
-    groups = [match.groups() for match in matches[begin:end] if match is not None]
+    groups = [match.groups(b"") for match in matches[begin:end] if match is not None]
+    parts = _usual_at(block, groups, places, lines, job, number) if groups else iter(())
     if not rows:
-        if groups:
-            yield from _usual_at(groups, places, lines, job, number)
+        yield from parts
         return
-    parts = list(_usual_at(groups, places, lines, job, number)) if groups else []
+    parts = list(parts)
     whole = len(parts) == 1 and len(parts[0]) == len(places)
     others = of_payloads(
         [row.time for _, row in rows],
@@ -177,7 +183,12 @@ def _run(
 
 
 def _usual_at(
-    groups: Sequence[tuple[bytes, ...]], places: Sequence[int], lines: Lines, job: Job, number: int
+    block: Sequence[bytes],
+    groups: Sequence[tuple[bytes, ...]],
+    places: Sequence[int],
+    lines: Lines,
+    job: Job,
+    number: int,
 ) -> Iterator[Frames]:
     try:
         yield lines.usual(groups)
@@ -187,6 +198,13 @@ def _usual_at(
                 yield lines.usual([one])
             except BadRowError as error:
                 job.bad(number + at, error)
+                _skip(lines, block[at])
+
+
+def _skip(lines: Lines, line: bytes) -> None:
+    """Pass over a lost line; its time may be what is wrong with it."""
+    with contextlib.suppress(BadRowError):
+        lines.skip(line)
 
 
 def seconds(texts: Sequence[bytes], unit: float = SECOND) -> TimeArray:

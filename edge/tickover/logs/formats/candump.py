@@ -26,22 +26,30 @@ FALLING: Final = 0.02
 _ERROR_FLAG: Final = 0x2000_0000
 _TIME: Final = rb"\((\d{1,12}\.\d{1,9})\)"
 _DATE: Final = rb"\((\d{4}-\d\d-\d\d [\d:]{8}\.\d{1,9})\)"
+_EXTRA: Final = rb"(?:[ \t]+[RT]X [B-] ?[EP-])?"
+"""What candump -x adds: direction, bit rate switch, error state."""
 _ID: Final = rb"([01][0-9A-Fa-f]{7}|[0-7][0-9A-Fa-f]{2})"
 _LOG: Final = rb"^" + _TIME + rb"[ \t]+(\S+)[ \t]+" + _ID + rb"#((?:[0-9A-Fa-f]{2}){0,8})(?: [RT])?[ \t]*$"
 _SCREEN: Final = (
-    rb"^[ \t]*%s[ \t]+(\S+)(?:[ \t]+[RT]X [BE -][EP -])?[ \t]+" + _ID + rb"[ \t]+\[(?:0?[0-8])\]"
+    rb"^[ \t]*%s[ \t]+(\S+)" + _EXTRA + rb"[ \t]+" + _ID + rb"[ \t]+\[0?([0-8])\]"
     rb"[ \t]*((?:[0-9A-Fa-f]{2}(?: [0-9A-Fa-f]{2}){0,7})?)[ \t]*(?:'.*')?$"
 )
 _COLUMNS: Final = (
-    rb"[ \t]*\((?P<time>\d{1,12}\.\d{1,9})\)[ \t]+(?P<bus>\S+)[ \t]+(?P<id>[01][0-9A-F]{7}|[0-7][0-9A-F]{2})"
+    rb"[ \t]*\((?P<time>\d{1,12}\.\d{1,9})\)[ \t]+(?P<bus>\S+)" + _EXTRA + rb"[ \t]+"
+    rb"(?P<id>[01][0-9A-F]{7}|[0-7][0-9A-F]{2})"
 )
 _LOG_COLUMNS: Final = _COLUMNS + rb"#(?P<data>(?:[0-9A-F]{2}){0,8})(?: [RT])?"
-_SCREEN_COLUMNS: Final = _COLUMNS + rb"[ \t]+\[0?[0-8]\][ \t]*(?P<data>(?:[0-9A-F]{2}(?: [0-9A-F]{2}){0,7})?)[ \t]*"
+_SCREEN_COLUMNS: Final = (
+    _COLUMNS + rb"[ \t]+\[0?(?P<size>[0-8])\][ \t]*(?P<data>(?:[0-9A-F]{2}(?: [0-9A-F]{2}){0,7})?)[ \t]*"
+)
 _ANY: Final = re.compile(
     rb"^[ \t]*(?:\((?P<time>[\d.]+)\)|\((?P<date>[\d: .-]{19,29})\))[ \t]+(?P<bus>\S+)"
-    rb"(?:[ \t]+[RT]X [BE -][EP -])?[ \t]+(?P<id>[0-9A-Fa-f]+)"
-    rb"(?:(?P<fd>##?)(?P<payload>[0-9A-Za-z]*)(?: [RT])?|[ \t]+\[(?P<length>\d\d?)\](?P<bytes>.*?))[ \t]*$"
+    + _EXTRA
+    + rb"[ \t]+(?P<id>[0-9A-Fa-f]+)"
+    rb"(?:(?P<fd>##?)(?P<payload>[0-9A-Za-z]*)(?:_[9A-Fa-f])?(?: [RT])?"
+    rb"|[ \t]+\[(?P<length>\d\d?)\](?P<bytes>.*?))[ \t]*$"
 )
+_LEADING_TIME: Final = re.compile(rb"[ \t]*" + _TIME)
 _TIMELESS: Final = re.compile(rb"^[ \t]*\S+[ \t]+(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{8})(?:[ \t]+\[\d\d?\]|##?[0-9A-Fa-fR])")
 
 
@@ -95,10 +103,13 @@ class _Lines:
 
     def usual(self, groups: Sequence[tuple[bytes, ...]]) -> Frames:
         """Frames of lines with a time, a bus, an identifier and a payload."""
-        times, buses, ids, payloads = zip(*groups, strict=True)
+        times, buses, ids, *sizes, payloads = zip(*groups, strict=True)
         keys = [self._keys[text] for text in ids]
         channels = [self._channels[bus] for bus in buses]
-        return can_text.frames_of(self._times(times), keys, can_text.hexadecimal(payloads, self._separated), channels)
+        lengths, flat = can_text.hexadecimal(payloads, self._separated)
+        if sizes and (lengths != np.array(list(map(int, sizes[0])), np.int64)).any():
+            raise BadRowError("expected as many bytes as the length says")
+        return can_text.frames_of(self._times(times), keys, (lengths, flat), channels)
 
     def key(self, text: bytes) -> int:
         """The key of an identifier."""
@@ -119,6 +130,12 @@ class _Lines:
         """Only summed times depend on the lines before."""
         return self._sums
 
+    def skip(self, line: bytes) -> None:
+        """Where times are summed, they go on from that of a lost line."""
+        match = _LEADING_TIME.match(line) if self._sums else None
+        if match:
+            self._times([match[1]])
+
     def other(self, line: bytes) -> Row | None:
         """CAN FD, remote and error frames, and lines that are none."""
         match = _ANY.match(line)
@@ -128,19 +145,21 @@ class _Lines:
             raise BadRowError(f"expected {'a date' if self._dated else 'seconds'} as before, got {shown(line)}")
         if match["time"] and match["time"].count(b".") > 1:
             raise BadRowError(f"expected a time in seconds, got {shown(match['time'])}")
-        time = int(self._times([match["date"] or match["time"]])[0])
         key = self._key(match["id"])
         if key is None:
             self._job.counts["error_frames"] += 1
+            self.skip(line)
             return None
         text = match["bytes"] if match["length"] is not None else match["payload"]
         if text.strip()[:1] in (b"R", b"r"):
             self._job.counts["remote_frames"] += 1
+            self.skip(line)
             return None
         fd = match["fd"] == b"##" or int(match["length"] or 0) > 8
         payload = can_text.checked_payload(text[1:] if match["fd"] == b"##" else text.partition(b"'")[0].strip(), fd)
         if match["length"] is not None and len(payload) != int(match["length"]):
             raise BadRowError(f"expected {int(match['length'])} bytes, got {len(payload)}")
+        time = int(self._times([match["date"] or match["time"]])[0])
         return Row(time, key, payload, self._channels[match["bus"]])
 
     def _key(self, text: bytes) -> int | None:

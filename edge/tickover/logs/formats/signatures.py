@@ -96,7 +96,7 @@ def any_line_is(pattern: str) -> LooksLike:
 
 
 CANDUMP: Final = (
-    r"[ \t]*(?:\([\d: .-]+\)[ \t]+)?\S+[ \t]+(?:[RT]X [BE -][EP -][ \t]+)?[0-9A-F]{3,8}"
+    r"[ \t]*(?:\([\d: .-]+\)[ \t]+)?\S+[ \t]+(?:[RT]X [B-] ?[EP-][ \t]+)?[0-9A-F]{3,8}"
     r"(?:##?[0-9A-FR]*[ \t]*(?:[RT]\s*)?$|[ \t]+\[\d\d?\])"
 )
 """A line of candump: a time in brackets, unless it was recorded without; a bus, an identifier, ``#DATA`` or ``[8]``."""

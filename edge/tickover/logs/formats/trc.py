@@ -126,6 +126,9 @@ class _Lines:
         """Microseconds since 1970 or the start, from millionths of a millisecond."""
         return (stamps + MILLISECOND // 2) // MILLISECOND + self._start
 
+    def skip(self, line: bytes) -> None:
+        """Times count from the start: a lost line changes nothing."""
+
     def changes(self, line: bytes) -> bool:
         """No line changes how the rest is read."""
         return False
@@ -182,6 +185,8 @@ def _pattern(columns: Sequence[str], usual: bool, named: bool = False) -> bytes:
             "O": rb"(?P<time>\d+(?:\.\d+)?)",
             "B": rb"(?P<bus>\d+)",
             "I": rb"(?P<id>[0-9A-F]{1,8})",
+            "L": rb"(?P<size>[0-8])",
+            "l": rb"(?P<size>[0-8])",
         }
     elif usual and "B" not in columns:
         pieces["O"] += rb"()"
