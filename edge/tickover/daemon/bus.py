@@ -87,7 +87,8 @@ class LiveBus:
 
     def rows(self, frames: Sequence[Frame]) -> tuple[TimeArray, DoubleArray]:
         """Times ``[N]`` and values ``[N, F]`` in the order of the models' columns."""
-        block = of_payloads(*zip(*frames, strict=True))
+        times, keys, payloads = zip(*frames, strict=True)
+        block = of_payloads(times, keys, payloads, buses={0: self._bus.channel})
         time_, found = self._selection.rows(self._interpreter, self._interpreter.take(block))
         values = np.full((len(time_), self._width), np.nan)
         values[:, self._places] = found * self._scale + self._offset

@@ -36,7 +36,7 @@ def decode(text: str, kind: type[T], name: str) -> T:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{name}: expected TOML: {error}") from error
     try:
-        renamed.renew(raw, kind, lambda old, new: _tell_renamed(name, old, new))
+        renamed.renew(raw, kind, lambda old, new: tell_renamed(name, old, new))
     except ValueError as error:
         raise ConfigError(f"{name}: {error}") from error
     _check(raw, kind, name, "")
@@ -85,7 +85,7 @@ def _value(value: Scalar) -> str:
 
 
 @functools.cache
-def _tell_renamed(name: str, old: str, new: str) -> None:
+def tell_renamed(name: str, old: str, new: str) -> None:
     """Log it, the first time: a daemon reads its file again at every reload."""
     logger.warning("%s: %s is called %s now; the old name is read until version %s", name, old, new, renamed.READ_UNTIL)
 

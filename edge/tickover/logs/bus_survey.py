@@ -174,8 +174,11 @@ class Survey:
                 valued.setdefault(track.column, []).append(track)
         named: dict[str, Track] = {}
         for column, tracks in valued.items():
-            for track in sorted(tracks, key=lambda one: str(one.origin)):
-                named[column if len(tracks) == 1 else f"{column}{QUALIFIER}{track.origin}"] = track
+            several = Counter(str(track.origin) for track in tracks)
+            for track in sorted(tracks, key=lambda one: one.origin.with_bus):
+                origin = str(track.origin)
+                where = track.origin.with_bus if several[origin] > 1 else origin
+                named[column if len(tracks) == 1 else f"{column}{QUALIFIER}{where}"] = track
         return named
 
     def without_values(self) -> list[Track]:

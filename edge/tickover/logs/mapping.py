@@ -5,6 +5,7 @@ at its struct below and in docs/logs.md; unknown keys are refused with a suggest
 """
 
 import math
+from collections import Counter
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -47,7 +48,7 @@ RELATIVE_KINDS: Final = ("seconds", "minutes", "hours", "elapsed", "rate")
 """The kinds that count from the start of the log."""
 
 MIN_PERIOD_S: Final = 0.001
-CELL_KEYS: Final = ("column", "source", "unit", "scale", "offset")
+CELL_KEYS: Final = ("column", "source", "channel", "unit", "scale", "offset")
 """The keys of a signal that say how its cell is read."""
 
 
@@ -81,8 +82,8 @@ class LogLayout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, o
 
     Of recordings of a CAN bus: ``dbc``: the files that name its signals (a path counts from the mapping's folder);
     none = the shipped J1939 and OBD signals. ``j1939``: whether 29-bit messages are told by their PGN; ``auto`` asks
-    the DBC. ``names``: what signals are called. ``zone``: of wall clocks that name none; empty = UTC. ``times``: what a
-    candump's times count from, where it does not say; ``delta`` sums them.
+    the DBC. ``names``: what signals are called. ``zone``: that of ``time``; in a file it is the old name of ``time.zone``.
+    ``times``: what a candump's times count from, where it does not say; ``delta`` sums them.
     """
 
     layout: Literal["wide", "long"] = "wide"
@@ -113,11 +114,13 @@ class SignalColumn(SignalRules, frozen=True, forbid_unknown_fields=True, kw_only
     """One signal: ``value = cell * scale + offset``, in ``unit``; the rest as in a manifest.
 
     ``column`` empty: the column has the name of the signal (in a long log: the text in ``signal_column``). ``source``:
-    the J1939 source address that it comes from; None = the first that has a value.
+    the J1939 source address that it comes from; None = the first that has a value. ``channel``: the bus that it comes
+    from, in a recording of several, by its name (``can1``) or number (``bus2``).
     """
 
     column: str = ""
     source: Annotated[int, Meta(ge=0, le=255)] | None = None
+    channel: Annotated[str, Meta(max_length=64)] = ""
     scale: float = 1.0
     offset: float = 0.0
 
@@ -161,6 +164,9 @@ class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             "sensors": self.sensors,
         }
         sections = {name: _plain(table) for name, table in tables.items()}
+        zone = sections["log"].pop("zone", "")
+        if zone:
+            sections["time"].setdefault("zone", zone)
         sections["sensitivity"] = dict(self.sensitivity)
         for name, signal in self.signals.items():
             sections[toml.table_name("signals", name)] = _cell_first(_plain(signal))
@@ -170,8 +176,21 @@ class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 def parse_mapping(text: str, name: str = "mapping", *, partial: bool = False) -> Mapping:
     """Read a mapping from TOML text; ``name`` stands for the file in messages. ``partial``: it may name no signal."""
     mapping = toml.decode(text, Mapping, name)
+    if mapping.log.zone:
+        toml.tell_renamed(name, "key 'log.zone'", "'time.zone'")
+        if mapping.time.zone not in ("", mapping.log.zone):
+            raise ConfigError(
+                f"{name}: key 'log.zone': expected 'time.zone' alone, got {mapping.log.zone!r} and {mapping.time.zone!r}"
+            )
+    mapping = with_zone(mapping, mapping.time.zone or mapping.log.zone)
     check_mapping(mapping, name, partial=partial)
     return mapping
+
+
+def with_zone(mapping: Mapping, zone: str) -> Mapping:
+    """The mapping with the zone of clocks that name none, for rows and for recordings of a bus alike."""
+    time, log = (msgspec.structs.replace(table, zone=zone) for table in (mapping.time, mapping.log))
+    return msgspec.structs.replace(mapping, time=time, log=log)
 
 
 def mapping_of(manifest: Manifest) -> Mapping:
@@ -262,8 +281,11 @@ def _check_log(mapping: Mapping, name: str) -> None:
     if log.decimal == "," and log.delimiter == ",":
         raise ConfigError(f"{name}: key 'log.decimal': expected another mark than the delimiter ','")
     columns = mapping.columns
-    places = [(column, signal.source) for column, signal in zip(columns, mapping.signals.values(), strict=True)]
-    twice = sorted({column for column, source in places if places.count((column, source)) > 1})
+    places = Counter(
+        (column, signal.source, signal.channel)
+        for column, signal in zip(columns, mapping.signals.values(), strict=True)
+    )
+    twice = sorted({column for (column, *_), times in places.items() if times > 1})
     if twice:
         raise ConfigError(f"{name}: key 'signals': expected one signal per column; mapped twice: {', '.join(twice)}")
     try:

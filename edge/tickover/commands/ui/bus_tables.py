@@ -41,7 +41,8 @@ def bus_lines(mapping: Mapping, bus: Survey, findings: Findings) -> Iterator[str
     yield ""
     columns = bus.columns()
     names = {column: name for name, column in zip(mapping.signals, mapping.columns, strict=True)}
-    rows = [_row(column, track, mapping, names.get(column, "")) for column, track in columns.items()]
+    several = len(bus.channels) > 1
+    rows = [_row(column, track, mapping, names.get(column, ""), several) for column, track in columns.items()]
     yield from aligned([HEADINGS, *rows])
     yield from _texts(bus)
     if bus.unknown:
@@ -68,7 +69,8 @@ def _codes(bus: Survey) -> Iterator[str]:
         yield f"{kind} of source {source:02X}: {many(number, 'message')}, lamps on: {', '.join(lamps) or 'none'}"
     for span in bus.codes.spans[:SHOWN_CODES]:
         words = code_words(span.code, span.occurrence)
-        yield f"  source {span.source:02X}: {words}, {moment(span.start)} to {moment(span.end)}"
+        on = f" on {span.bus}" if len(bus.channels) > 1 else ""
+        yield f"  source {span.source:02X}{on}: {words}, {moment(span.start)} to {moment(span.end)}"
     if len(bus.codes.spans) > SHOWN_CODES:
         yield f"  and {len(bus.codes.spans) - SHOWN_CODES} more"
     for (source, code), time in list(bus.old_codes.items())[:SHOWN_CODES]:
@@ -94,12 +96,13 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 600 else f"{seconds / 3600:.2f} h"
 
 
-def _row(column: str, track: Track, mapping: Mapping, name: str) -> tuple[str, ...]:
+def _row(column: str, track: Track, mapping: Mapping, name: str, several: bool) -> tuple[str, ...]:
+    """One signal; ``several``: the recording has several buses, so its source is shown with the bus."""
     rules = mapping.signals.get(name)
     signal = track.signal
     return (
         name or column,
-        str(track.origin) or "-",
+        (track.origin.with_bus if several else str(track.origin)) or "-",
         "" if signal.spn is None else str(signal.spn),
         signal.unit,
         _rate(track),
@@ -168,6 +171,7 @@ def plain(mapping: Mapping, findings: Findings) -> dict[str, Any]:
 def _span(span: Span) -> dict[str, Any]:
     return {
         "source": f"{span.source:02X}",
+        "bus": span.bus,
         "spn": span.code.spn,
         "fmi": span.code.fmi,
         "occurrence": None if span.occurrence == OCCURRENCE_UNKNOWN else span.occurrence,
@@ -203,6 +207,7 @@ def _signal(track: Track) -> dict[str, Any]:
     return {
         "message": track.message.name,
         "source": str(track.origin) or None,
+        "bus": track.origin.bus,
         "spn": signal.spn,
         "vss": signal.vss,
         "unit": signal.unit,

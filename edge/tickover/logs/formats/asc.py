@@ -13,7 +13,7 @@ from tickover.logs.formats.can_log import CanLog, FrameReader, TimeBase
 from tickover.logs.formats.can_text import Keys, Row, shown
 from tickover.logs.formats.rows import BadRowError
 from tickover.logs.mapping import LogLayout
-from tickover.payloads.can.frames import CLASSIC_BYTES, FD_BYTES, Frames
+from tickover.payloads.can.frames import CLASSIC_BYTES, FD_BYTES, NO_NAMES, Frames
 
 HEADER_LINES: Final = 64
 """Lines in which the header's date is looked for."""
@@ -89,6 +89,7 @@ class _Lines:
 
     def __init__(self, first: Sequence[bytes], job: Job) -> None:
         self._job = job
+        self.buses = NO_NAMES
         self._zone = wall_clock.zone_of(job.mapping.log.zone)
         self._dated = _date(first, job.mapping.log) is not None
         self._start = 0

@@ -80,12 +80,12 @@ class CanLog:
 
 
 def wanted_of(mapping: Mapping) -> list[Wanted]:
-    """The mapping's signals as the decoder knows them; ``source`` in the mapping settles the origin."""
+    """The mapping's signals as the decoder knows them; ``source`` and ``channel`` in the mapping settle the origin."""
     wanted = []
     for column, signal in zip(mapping.columns, mapping.signals.values(), strict=True):
         name, origin = split_column(column)
         source = origin.source if signal.source is None else signal.source
-        wanted.append(Wanted(name, Origin(source, origin.location)))
+        wanted.append(Wanted(name, Origin(source, origin.location, signal.channel or origin.bus)))
     return wanted
 
 

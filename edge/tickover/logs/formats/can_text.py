@@ -6,7 +6,7 @@ block is read without a loop over its lines.
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import BinaryIO, Final, NamedTuple, Protocol
 
@@ -23,6 +23,7 @@ from tickover.payloads.can.frames import (
     CLASSIC_BYTES,
     EXTENDED_MASK,
     FD_BYTES,
+    NO_NAMES,
     STANDARD_MASK,
     Frames,
     joined,
@@ -32,6 +33,8 @@ from tickover.payloads.can.frames import (
 )
 
 MAX_CHANNELS: Final = 255
+MAX_BUS: Final = 32
+"""Characters of a bus's name."""
 FD_LENGTHS: Final = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64)
 """Bytes of a CAN FD frame by its length code."""
 SHOWN: Final = 60
@@ -47,12 +50,20 @@ class Row(NamedTuple):
 
 
 class Channels(dict[bytes, int]):
-    """The buses of a recording by their name, numbered as they come; all beyond the last number share it."""
+    """The buses of a recording by their name, numbered as they come; all beyond the last number share it.
+
+    ``names``: by number.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: dict[int, str] = {}
 
     def __missing__(self, name: bytes) -> int:
         number = min(len(self), MAX_CHANNELS)
         if number < MAX_CHANNELS:
             self[name] = number
+            self.names[number] = "".join(filter(str.isprintable, name.decode("utf-8", "replace")))[:MAX_BUS]
         return number
 
 
@@ -63,6 +74,10 @@ class Lines(Protocol):
     """A usual line, without its end."""
     fixed: "re.Pattern[bytes] | None"
     """The same for `can_columns`; None where usual lines have no fixed columns."""
+
+    @property
+    def buses(self) -> Mapping[int, str]:
+        """The names of the buses, by their number; one without a name is called by its number."""
 
     def key(self, text: bytes) -> int:
         """The key of an identifier as it is written. BadRowError when it is none."""
@@ -119,7 +134,7 @@ def _frames(columns: can_columns.Columns, lines: Lines) -> Frames | None:
             return None
         key[rows] = np.array(keys, np.uint32)[place]
         channel[rows] = lines.channel(bus)
-    return Frames(lines.times(columns.stamp), key, columns.length, columns.data, channel)
+    return Frames(lines.times(columns.stamp), key, columns.length, columns.data, channel, lines.buses)
 
 
 def _mixed(block: Sequence[bytes], lines: Lines, job: Job, number: int) -> Iterator[Frames]:
@@ -161,17 +176,18 @@ def _run(
     """The frames of the lines ``begin`` to ``end``: those that match, and the rows of the others."""
     places = [at for at in range(begin, end) if matches[at] is not None]
     groups = [match.groups(b"") for match in matches[begin:end] if match is not None]
-    parts = _usual_at(block, groups, places, lines, job, number) if groups else iter(())
+    usual = _usual_at(block, groups, places, lines, job, number) if groups else iter(())
     if not rows:
-        yield from parts
+        yield from usual
         return
-    parts = list(parts)
+    parts = list(usual)
     whole = len(parts) == 1 and len(parts[0]) == len(places)
     others = of_payloads(
         [row.time for _, row in rows],
         [row.key for _, row in rows],
         [row.payload for _, row in rows],
         [row.channel for _, row in rows],
+        lines.buses,
     )
     everything = joined([*parts, others])
     if whole:
@@ -232,10 +248,14 @@ def decimal(texts: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def frames_of(
-    time: TimeArray, key: Sequence[int], payload: tuple[np.ndarray, np.ndarray], channel: Sequence[int]
+    time: TimeArray,
+    key: Sequence[int],
+    payload: tuple[np.ndarray, np.ndarray],
+    channel: Sequence[int],
+    buses: Mapping[int, str] = NO_NAMES,
 ) -> Frames:
     """Frames of a block's columns."""
-    return of_bytes(time, np.array(key, np.uint32), *payload, np.array(channel, np.uint8))
+    return of_bytes(time, np.array(key, np.uint32), *payload, np.array(channel, np.uint8), buses)
 
 
 def checked_key(text: bytes, base: int, extended: bool) -> int:

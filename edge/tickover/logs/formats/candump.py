@@ -97,6 +97,7 @@ class _Lines:
         self._job = job
         self._keys = Keys(16, standard_digits=3)
         self._channels = Channels()
+        self.buses = self._channels.names
         self._zone = wall_clock.zone_of(job.mapping.log.zone)
         self._sums = job.mapping.log.times == "delta"
         self._now = 0
@@ -109,7 +110,7 @@ class _Lines:
         lengths, flat = can_text.hexadecimal(payloads, self._separated)
         if sizes and (lengths != np.array(list(map(int, sizes[0])), np.int64)).any():
             raise BadRowError("expected as many bytes as the length says")
-        return can_text.frames_of(self._times(times), keys, (lengths, flat), channels)
+        return can_text.frames_of(self._times(times), keys, (lengths, flat), channels, self.buses)
 
     def key(self, text: bytes) -> int:
         """The key of an identifier."""

@@ -15,7 +15,7 @@ from tickover.logs.formats.can_log import CanLog, FrameReader, TimeBase
 from tickover.logs.formats.can_text import FD_LENGTHS, Keys, Row, shown
 from tickover.logs.formats.rows import BadRowError
 from tickover.logs.mapping import LogLayout
-from tickover.payloads.can.frames import CLASSIC_BYTES, STANDARD_MASK, Frames
+from tickover.payloads.can.frames import CLASSIC_BYTES, NO_NAMES, STANDARD_MASK, Frames
 
 MILLISECOND: Final = 1_000
 HEADER_LINES: Final = 64
@@ -96,6 +96,7 @@ class _Lines:
 
     def __init__(self, header: _Header, job: Job) -> None:
         self._job = job
+        self.buses = NO_NAMES
         self._start = header.start or 0
         self._keys = _Keys(16)
         self._typed = "T" in header.columns

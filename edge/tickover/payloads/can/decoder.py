@@ -5,6 +5,7 @@ measured at: ``EngineSpeed@00``, ``TirePressure@33.10``. A wanted signal that na
 value; readings of the others are counted, never merged.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,9 @@ from tickover.payloads.can.frames import ByteArray, Frames
 from tickover.payloads.can.layouts import RawArray, SignalLayout
 
 QUALIFIER: Final = "@"
-"""What follows it in a signal's column is a source address, and perhaps a location, in hexadecimal."""
+"""What follows it in a signal's column is a source address and perhaps a location, in hexadecimal, and perhaps the bus
+behind a dash, or the bus alone: ``Speed@00``, ``TirePressure@33.10``, ``Speed@00-can1``, ``Speed@can1``."""
+_SOURCE: Final = re.compile(r"([0-9A-Fa-f]{1,2})?(?:\.([0-9A-Fa-f]{1,2}))?")
 SHORT: Final = 4
 """Beside ``j1939.Missing``: the frame is too short for the signal."""
 REASONS: Final = {**{int(why): word for why, word in j1939.WORDS.items()}, SHORT: "frame too short"}
@@ -30,14 +33,23 @@ IndexArray = npt.NDArray[np.intp]
 
 
 class Origin(NamedTuple):
-    """Where a signal comes from: None where there is nothing to tell apart."""
+    """Where a signal comes from: None where there is nothing to tell apart. ``bus``: the name of the bus."""
 
     source: int | None = None
     location: int | None = None
+    bus: str | None = None
 
     def __str__(self) -> str:
         source = "" if self.source is None else f"{self.source:02X}"
         return source if self.location is None else f"{source}.{self.location:02X}"
+
+    @property
+    def with_bus(self) -> str:
+        """The same with the bus's name: ``00-can1``, or ``can1`` alone."""
+        where = str(self)
+        if self.bus is None:
+            return where
+        return f"{where}-{self.bus}" if where or _SOURCE.fullmatch(self.bus) or "-" in self.bus else self.bus
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +73,25 @@ def split_column(column: str) -> tuple[str, Origin]:
     name, mark, text = column.rpartition(QUALIFIER)
     if not mark:
         return column, Origin()
-    source, _, location = text.partition(".")
-    try:
-        return name, Origin(int(source, 16) if source else None, int(location, 16) if location else None)
-    except ValueError:
-        return column, Origin()
+    where, dash, bus = text.partition("-")
+    match = _SOURCE.fullmatch(where)
+    if match is None:
+        return name, Origin(bus=text)
+    source, location = (None if digits is None else int(digits, 16) for digits in match.groups())
+    return name, Origin(source, location, bus if dash else None)
+
+
+def groups_by_bus(frames: Frames, rows: IndexArray | None) -> Iterator[tuple[int, str, IndexArray]]:
+    """Each key that occurs on each bus among some rows (None: all), with the bus's name and the rows that have it."""
+    channel = frames.channel if rows is None else frames.channel[rows]
+    for number in np.unique(channel).tolist():
+        here = np.flatnonzero(channel == number)
+        at = rows
+        if len(here) < len(channel):
+            at = here if rows is None else rows[here]
+        keys = frames.key if at is None else frames.key[at]
+        for key, found in groups(keys):
+            yield key, frames.bus(number), found if at is None else at[found]
 
 
 def groups(keys: npt.NDArray[np.uint32]) -> Iterator[tuple[int, IndexArray]]:
@@ -86,11 +112,12 @@ def decode(
     message: MessageLayout,
     signals: Sequence[SignalLayout],
     counts: Counter[str],
+    bus: str | None = None,
 ) -> Iterator[Decoded]:
-    """The given signals of the frames ``rows``, which are all of one key."""
+    """The given signals of the frames ``rows``, which are all of one key and bus."""
     if not signals:
         return
-    source = message.source_of(key)
+    origin = Origin(message.source_of(key), bus=bus)
     data, length = frames.data[rows], frames.length[rows]
     pages = _Pages(message, data, length)
     counts["unknown_page"] += pages.unknown
@@ -102,9 +129,9 @@ def decode(
         picked = slice(None) if there is None else there
         one = _signal(message, signal, data[picked], length[picked])
         if location is None or signal is location:
-            yield Decoded(message, signal, Origin(source), rows[picked], *one)
+            yield Decoded(message, signal, origin, rows[picked], *one)
         else:
-            yield from _by_location(message, signal, location, source, rows[picked], data[picked], length[picked], one)
+            yield from _by_location(message, signal, location, origin, rows[picked], data[picked], length[picked], one)
 
 
 def _signal(
@@ -129,7 +156,7 @@ def _by_location(
     message: MessageLayout,
     signal: SignalLayout,
     location: SignalLayout,
-    source: int | None,
+    origin: Origin,
     rows: IndexArray,
     data: ByteArray,
     length: npt.NDArray[np.int64],
@@ -140,7 +167,7 @@ def _by_location(
     places = _raw(location, data, length)
     for place in np.unique(places).tolist():
         at = places == place
-        yield Decoded(message, signal, Origin(source, int(place)), rows[at], values[at], why[at])
+        yield Decoded(message, signal, origin._replace(location=int(place)), rows[at], values[at], why[at])
 
 
 def _raw(signal: SignalLayout, data: ByteArray, length: npt.NDArray[np.int64]) -> RawArray:

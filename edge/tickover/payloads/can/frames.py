@@ -1,7 +1,8 @@
 """A block of CAN frames as arrays, and how identifiers are told apart."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,8 @@ STANDARD_MASK: Final = 0x7FF
 EXTENDED_MASK: Final = 0x1FFF_FFFF
 CLASSIC_BYTES: Final = 8
 FD_BYTES: Final = 64
+NO_NAMES: Final[Mapping[int, str]] = MappingProxyType({})
+"""The names of buses that have numbers only."""
 
 KeyArray = npt.NDArray[np.uint32]
 ByteArray = npt.NDArray[np.uint8]
@@ -27,7 +30,7 @@ class Frames:
 
     ``time`` int64 ``[N]``, microseconds; ``key`` uint32 ``[N]``: the identifier, with ``EXTENDED`` for 29 bits;
     ``length`` int64 ``[N]``: bytes of payload; ``data`` uint8 ``[N, W]``, 0 from ``length`` on; ``channel`` uint8
-    ``[N]``: the bus, where a recording has several.
+    ``[N]``: the bus, where a recording has several; ``buses``: the names of buses that have one.
     """
 
     time: TimeArray
@@ -35,13 +38,20 @@ class Frames:
     length: LengthArray
     data: ByteArray
     channel: npt.NDArray[np.uint8]
+    buses: Mapping[int, str] = field(default_factory=lambda: NO_NAMES)
 
     def __len__(self) -> int:
         return len(self.time)
 
     def part(self, rows: "slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_]") -> "Frames":
         """Some of the frames."""
-        return Frames(self.time[rows], self.key[rows], self.length[rows], self.data[rows], self.channel[rows])
+        return Frames(
+            self.time[rows], self.key[rows], self.length[rows], self.data[rows], self.channel[rows], self.buses
+        )
+
+    def bus(self, channel: int) -> str:
+        """The name of a bus: its own, or ``bus2``."""
+        return self.buses.get(channel, f"bus{channel}")
 
 
 def key_of(identifier: int, extended: bool) -> int:
@@ -55,6 +65,7 @@ def of_bytes(
     length: LengthArray,
     flat: ByteArray,
     channel: npt.NDArray[np.uint8] | None = None,
+    buses: Mapping[int, str] = NO_NAMES,
 ) -> Frames:
     """Frames whose payloads lie one after another in ``flat``: each has ``length`` of its bytes."""
     width = max(CLASSIC_BYTES, int(length.max())) if len(length) else CLASSIC_BYTES
@@ -63,11 +74,15 @@ def of_bytes(
     else:
         data = np.zeros((len(length), width), np.uint8)
         data[np.arange(width) < length[:, None]] = flat
-    return Frames(time, key, length, data, np.zeros(len(time), np.uint8) if channel is None else channel)
+    return Frames(time, key, length, data, np.zeros(len(time), np.uint8) if channel is None else channel, buses)
 
 
 def of_payloads(
-    time: Sequence[int], key: Sequence[int], payloads: Sequence[bytes], channel: Sequence[int] | None = None
+    time: Sequence[int],
+    key: Sequence[int],
+    payloads: Sequence[bytes],
+    channel: Sequence[int] | None = None,
+    buses: Mapping[int, str] = NO_NAMES,
 ) -> Frames:
     """Frames from their parts, for what is read one by one."""
     length = np.fromiter(map(len, payloads), np.int64, len(payloads))
@@ -77,6 +92,7 @@ def of_payloads(
         length,
         np.frombuffer(b"".join(payloads), np.uint8),
         None if channel is None else np.array(channel, np.uint8),
+        buses,
     )
 
 
@@ -90,4 +106,5 @@ def joined(parts: Sequence[Frames]) -> Frames:
         np.concatenate([part.length for part in parts]),
         np.concatenate(data),
         np.concatenate([part.channel for part in parts]),
+        parts[0].buses,
     )

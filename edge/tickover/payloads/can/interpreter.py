@@ -10,7 +10,7 @@ import numpy as np
 from tickover.core.values import TimeArray
 from tickover.payloads.can import j1939, obd, transport
 from tickover.payloads.can.catalogue import Catalogue, MessageLayout
-from tickover.payloads.can.decoder import Decoded, IndexArray, decode, groups
+from tickover.payloads.can.decoder import Decoded, IndexArray, decode, groups_by_bus
 from tickover.payloads.can.frames import EXTENDED, Frames, of_payloads
 from tickover.payloads.can.layouts import SignalLayout
 from tickover.payloads.can.trouble_codes import Diagnosis, diagnosis
@@ -29,6 +29,7 @@ class _Extra(NamedTuple):
     time: int
     key: int
     payload: bytes
+    channel: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Interpreter:
             self._obd(frames, handled, extras, self.obd)
         decoded = list(self._decode(frames, handled, diagnoses))
         diagnoses.sort(key=lambda one: one.time)
-        return _merged(frames, decoded, extras, self._decode_extras(extras), diagnoses)
+        return _merged(frames, decoded, extras, self._decode_extras(frames, extras), diagnoses)
 
     def finish(self) -> None:
         """The recording ends: messages on their way are counted."""
@@ -104,7 +105,8 @@ class Interpreter:
         for message in sessions.take(frames, rows):
             kind = _DIAGNOSES.get(message.pgn)
             if kind:
-                found = diagnosis(kind, message.time, message.source, message.payload)  # type: ignore[arg-type]
+                bus = frames.bus(message.channel)
+                found = diagnosis(kind, message.time, message.source, message.payload, bus)  # type: ignore[arg-type]
                 if found:
                     diagnoses.append(found)
             elif message.pgn in TEXTS and len(self.texts) < MAX_IDS:
@@ -113,28 +115,27 @@ class Interpreter:
                 self.texts[message.pgn, message.source] = " ".join(text.replace("*", " ").split())
             if self.catalogue.knows_pgn(message.pgn):
                 key = j1939.key_of(message.pgn, message.source, message.destination)
-                extras.append(_Extra(message.row, message.time, key, message.payload))
+                extras.append(_Extra(message.row, message.time, key, message.payload, message.channel))
 
     def _obd(self, frames: Frames, handled: "np.ndarray", extras: list[_Extra], answers: obd.Obd) -> None:
         rows, everything = obd.rows_of(frames)
         handled[everything] = True
         self.counts["decoded_frames"] += len(rows)
-        extras += [_Extra(*answer) for answer in answers.take(frames, rows)]
+        extras += [_Extra(*answer, int(frames.channel[answer.row])) for answer in answers.take(frames, rows)]
 
     def _decode(self, frames: Frames, handled: "np.ndarray", diagnoses: list[Diagnosis]) -> Iterator[Decoded]:
         plain = np.flatnonzero(~handled) if handled.any() else None
-        for key, found in groups(frames.key if plain is None else frames.key[plain]):
-            rows = found if plain is None else plain[found]
+        for key, bus, rows in groups_by_bus(frames, plain):
             if self.sessions is not None and key & EXTENDED:
-                diagnoses += self._diagnoses(frames, rows, key)
+                diagnoses += self._diagnoses(frames, rows, key, bus)
             message = self.catalogue.find(key)
             if message is None:
                 self._count_unknown(key, len(rows))
                 continue
             self.counts["decoded_frames"] += len(rows)
-            yield from decode(frames, rows, key, message, self._signals(message), self.counts)
+            yield from decode(frames, rows, key, message, self._signals(message), self.counts, bus)
 
-    def _diagnoses(self, frames: Frames, rows: IndexArray, key: int) -> Iterator[Diagnosis]:
+    def _diagnoses(self, frames: Frames, rows: IndexArray, key: int, bus: str) -> Iterator[Diagnosis]:
         """DM1 and DM2 of a single frame."""
         parts = j1939.parts(key)
         kind = _DIAGNOSES.get(parts.pgn)
@@ -142,17 +143,30 @@ class Interpreter:
             return
         for row in rows.tolist():
             payload = bytes(frames.data[row, : frames.length[row]])
-            found = diagnosis(kind, int(frames.time[row]), parts.source, payload)  # type: ignore[arg-type]
+            found = diagnosis(kind, int(frames.time[row]), parts.source, payload, bus)  # type: ignore[arg-type]
             if found:
                 yield found
 
-    def _decode_extras(self, extras: list[_Extra]) -> Iterator[tuple[_Extra, list[Decoded]]]:
+    def _decode_extras(self, frames: Frames, extras: list[_Extra]) -> Iterator[tuple[_Extra, list[Decoded]]]:
         for extra in extras:
             message = self.catalogue.find(extra.key)
             signals = self._signals(message) if message else ()
             if message and signals:
                 one = of_payloads([extra.time], [extra.key], [extra.payload])
-                yield extra, list(decode(one, np.zeros(1, np.intp), extra.key, message, signals, self.counts))
+                yield (
+                    extra,
+                    list(
+                        decode(
+                            one,
+                            np.zeros(1, np.intp),
+                            extra.key,
+                            message,
+                            signals,
+                            self.counts,
+                            frames.bus(extra.channel),
+                        )
+                    ),
+                )
 
     def _signals(self, message: MessageLayout) -> tuple[SignalLayout, ...]:
         """Those of a message that are wanted."""

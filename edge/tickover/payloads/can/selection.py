@@ -23,7 +23,7 @@ class Wanted:
 
     def fits(self, origin: Origin) -> bool:
         """Whether a reading from there may be its reading."""
-        return (self.origin.source in (None, origin.source)) and (self.origin.location in (None, origin.location))
+        return all(mine in (None, its) for mine, its in zip(self.origin, origin, strict=True))
 
 
 class Selection:
@@ -49,6 +49,7 @@ class Selection:
 
     def rows(self, interpreter: Interpreter, block: Interpreted) -> tuple[TimeArray, DoubleArray]:
         """Times ``[N]`` and values ``[N, F]`` of a block; a row for each frame or message with a reading."""
+        self._settle(interpreter, block.decoded)
         taken = list(self._taken(interpreter, block.decoded))
         has = np.zeros(len(block.time), bool)
         for _, decoded in taken:
@@ -59,6 +60,26 @@ class Selection:
             there = decoded.why == 0
             values[row[decoded.rows[there]], place] = decoded.values[there]
         return block.time[has], values
+
+    def _settle(self, interpreter: Interpreter, decoded: Iterable[Decoded]) -> None:
+        """Give signals whose origin is open that of their first reading, in order of arrival.
+
+        Decoded signals come by identifier, and how many frames are in a block is chance: neither may decide.
+        """
+        if len(self._owner) == len(self._wanted):
+            return
+        first: dict[int, tuple[int, Origin]] = {}
+        for one in decoded:
+            there = one.rows[one.why == 0]
+            if not len(there):
+                continue
+            row = int(there.min())
+            for place in self._places.get(interpreter.column_of(one), ()):
+                if place in self._owner or not self._wanted[place].fits(one.origin):
+                    continue
+                if place not in first or row < first[place][0]:
+                    first[place] = (row, one.origin)
+        self._owner |= {place: origin for place, (_, origin) in first.items()}
 
     def _taken(self, interpreter: Interpreter, decoded: Iterable[Decoded]) -> Iterable[tuple[int, Decoded]]:
         """The decoded signals with their places in a row; the rest, and what is no reading, is counted."""
@@ -72,20 +93,18 @@ class Selection:
     def _owns(self, place: int, one: Decoded, name: str) -> bool:
         if not self._wanted[place].fits(one.origin):
             return False
-        if place not in self._owner:
-            if not (one.why == 0).any():
-                return True
-            self._owner[place] = one.origin
-        if self._owner[place] == one.origin:
+        if self._owner.get(place, one.origin) == one.origin:
             return True
         number = int(np.count_nonzero(one.why == 0))
         if number:
             self._counts[f"{name} of {OTHER}"] += number
             if (place, one.origin) not in self._told:
                 self._told.add((place, one.origin))
+                owner, other = self._owner[place], one.origin
+                told = (str(owner), str(other)) if owner.bus == other.bus else (owner.with_bus, other.with_bus)
                 self._tell(
-                    f"signal {name}: source {self._owner[place]} is read; source {one.origin} has values of its own, "
-                    f"left out: map {name}@{one.origin} to a signal to read it"
+                    f"signal {name}: source {told[0]} is read; source {told[1]} has values of its own, "
+                    f"left out: map {name}@{told[1]} to a signal to read it"
                 )
         return False
 

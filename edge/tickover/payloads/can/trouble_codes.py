@@ -13,6 +13,10 @@ SILENT: Final = 3 * SECOND
 """A source that has sent no DM1 for so long holds no code active; DM1 comes each second."""
 MAX_SPANS: Final = 10_000
 _NONE: Final = (0, 0xFFFFFFFF)
+_Sender = tuple[str, int]
+"""A bus and a source address on it."""
+_Place = tuple[_Sender, int, int]
+"""A sender, an SPN and an FMI."""
 
 
 class Code(NamedTuple):
@@ -25,23 +29,27 @@ class Code(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """One DM1 or DM2. ``lamps``: 0 off, 1 on, 2 error, 3 not available, in the order of ``LAMPS``."""
+    """One DM1 or DM2. ``lamps``: 0 off, 1 on, 2 error, 3 not available, in the order of ``LAMPS``.
+
+    ``bus``: the name of the bus that it came on.
+    """
 
     kind: Literal["DM1", "DM2"]
     time: int
     source: int
     lamps: tuple[int, int, int, int]
     codes: tuple[Code, ...]
+    bus: str = ""
 
 
-def diagnosis(kind: Literal["DM1", "DM2"], time: int, source: int, payload: bytes) -> Diagnosis | None:
+def diagnosis(kind: Literal["DM1", "DM2"], time: int, source: int, payload: bytes, bus: str = "") -> Diagnosis | None:
     """The message of a payload; None when it is too short for one."""
     if len(payload) < 2:
         return None
     lamps = payload[0] >> 6 & 3, payload[0] >> 4 & 3, payload[0] >> 2 & 3, payload[0] & 3
     words = [int.from_bytes(payload[at : at + CODE_BYTES], "little") for at in range(2, len(payload) - 3, CODE_BYTES)]
     codes = tuple(_code(word) for word in words if word not in _NONE)
-    return Diagnosis(kind, time, source, lamps, codes)
+    return Diagnosis(kind, time, source, lamps, codes, bus)
 
 
 def _code(word: int) -> Code:
@@ -59,6 +67,7 @@ class Span:
     occurrence: int
     lamps: tuple[int, int, int, int]
     messages: int = 1
+    bus: str = ""
 
 
 @dataclass
@@ -67,25 +76,25 @@ class ActiveCodes:
 
     spans: list[Span] = field(default_factory=list)
     dropped: int = 0
-    _open: dict[tuple[int, int, int], Span] = field(default_factory=dict)
-    _heard: dict[int, int] = field(default_factory=dict)
+    _open: dict[_Place, Span] = field(default_factory=dict)
+    _heard: dict[_Sender, int] = field(default_factory=dict)
 
     def take(self, message: Diagnosis) -> None:
         """The next DM1 of a source, in order of time; DM2 holds no active codes."""
         if message.kind != "DM1":
             return
-        source, time = message.source, message.time
-        silent = time - self._heard.get(source, time) > SILENT or time < self._heard.get(source, time)
-        self._heard[source] = time
-        held = {(source, code.spn, code.fmi): code for code in message.codes}
-        for place in [one for one in self._open if one[0] == source and (silent or one not in held)]:
+        sender, time = (message.bus, message.source), message.time
+        silent = time - self._heard.get(sender, time) > SILENT or time < self._heard.get(sender, time)
+        self._heard[sender] = time
+        held = {(sender, code.spn, code.fmi): code for code in message.codes}
+        for place in [one for one in self._open if one[0] == sender and (silent or one not in held)]:
             span = self._open.pop(place)
             # A code that went away was active until the DM1 without it; of one that fell silent nothing is known after.
             span.end = min(span.end + SILENT, time) if silent else time
         for place, code in held.items():
             self._hold(place, code, message)
 
-    def _hold(self, place: tuple[int, int, int], code: Code, message: Diagnosis) -> None:
+    def _hold(self, place: _Place, code: Code, message: Diagnosis) -> None:
         span = self._open.get(place)
         if span is not None:
             span.end, span.messages, span.lamps = message.time, span.messages + 1, message.lamps
@@ -96,7 +105,7 @@ class ActiveCodes:
         if len(self.spans) >= MAX_SPANS:
             self.dropped += 1
             return
-        span = Span(message.source, code, message.time, message.time, code.occurrence, message.lamps)
+        span = Span(message.source, code, message.time, message.time, code.occurrence, message.lamps, bus=message.bus)
         self._open[place] = span
         self.spans.append(span)
 
