@@ -82,8 +82,8 @@ class LogLayout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, o
 
     Of recordings of a CAN bus: ``dbc``: the files that name its signals (a path counts from the mapping's folder);
     none = the shipped J1939 and OBD signals. ``j1939``: whether 29-bit messages are told by their PGN; ``auto`` asks
-    the DBC. ``names``: what signals are called. ``zone``: that of ``time``; in a file it is the old name of ``time.zone``.
-    ``times``: what a candump's times count from, where it does not say; ``delta`` sums them.
+    the DBC. ``names``: what signals are called. ``zone``: that of ``time``, whose old name it
+    is in a file. ``times``: what a candump's times count from, where it does not say; ``delta`` sums them.
     """
 
     layout: Literal["wide", "long"] = "wide"
@@ -173,15 +173,17 @@ class Mapping(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return toml.encode({name: values for name, values in sections.items() if values or "." in name})
 
 
+CARRIED: Final = "the model's mapping"
+
+
 def parse_mapping(text: str, name: str = "mapping", *, partial: bool = False) -> Mapping:
     """Read a mapping from TOML text; ``name`` stands for the file in messages. ``partial``: it may name no signal."""
     mapping = toml.decode(text, Mapping, name)
-    if mapping.log.zone:
+    if mapping.log.zone and name != CARRIED:
         toml.tell_renamed(name, "key 'log.zone'", "'time.zone'")
         if mapping.time.zone not in ("", mapping.log.zone):
-            raise ConfigError(
-                f"{name}: key 'log.zone': expected 'time.zone' alone, got {mapping.log.zone!r} and {mapping.time.zone!r}"
-            )
+            both = f"{mapping.log.zone!r} and {mapping.time.zone!r}"
+            raise ConfigError(f"{name}: key 'log.zone': expected 'time.zone' alone, got {both}")
     mapping = with_zone(mapping, mapping.time.zone or mapping.log.zone)
     check_mapping(mapping, name, partial=partial)
     return mapping
@@ -201,7 +203,7 @@ def mapping_of(manifest: Manifest) -> Mapping:
     """
     ticks = TickRule(period_s=manifest.tick_period_s, gap_limit_s=manifest.gap_limit_s, lateness_s=manifest.lateness_s)
     text = manifest.log_mapping
-    carried = parse_mapping(text, "the model's mapping") if isinstance(text, str) else Mapping()
+    carried = parse_mapping(text, CARRIED) if isinstance(text, str) else Mapping()
     signals = {}
     for signal in manifest.signals:
         column = carried.signals.get(signal.name, SignalColumn())

@@ -193,3 +193,16 @@ def test_the_mapping_in_the_documentation_is_a_mapping() -> None:
     for table in (example.time, example.log, example.ticks, example.signals["engine_coolant_temperature"]):
         for key in table.__struct_fields__:
             assert re.search(rf"[`.]{key}`", text), f"{key} is not documented"
+
+
+def test_one_key_says_the_zone_of_rows_and_of_recordings(caplog: pytest.LogCaptureFixture) -> None:
+    signals = "[signals.speed]\n"
+    new = parse_mapping(f'[time]\nzone = "Europe/Berlin"\n{signals}')
+    assert (new.time.zone, new.log.zone) == ("Europe/Berlin", "Europe/Berlin")
+    assert not caplog.records
+    old = parse_mapping(f'[log]\nzone = "Europe/Berlin"\n{signals}', "old.toml")
+    assert old == new == parse_mapping(old.to_toml())
+    assert "old.toml: key 'log.zone' is called 'time.zone' now" in caplog.text
+    assert "[log]" not in old.to_toml()
+    with pytest.raises(ConfigError, match=r"key 'log\.zone': expected 'time.zone' alone"):
+        parse_mapping(f'[time]\nzone = "UTC"\n[log]\nzone = "Europe/Berlin"\n{signals}')
