@@ -179,8 +179,9 @@ def cases_of(rows: np.ndarray, names: list[str], seed: int) -> list[tuple[str, s
         if faulty is not None:
             first = len(rows) - FAULTY_ROWS + injection.onset
             values, anomaly = rows.copy(), np.zeros(len(rows), dtype=bool)
-            values[first : first + len(faulty)], anomaly[first : first + len(faulty)] = faulty, True
-            changes = np.array([first, first + len(faulty)])
+            length = len(faulty.values)
+            values[first : first + length], anomaly[first : first + length] = faulty.values, True
+            changes = np.array([first, first + length])
             cases.append((injection.kind, skab.SkabFile(injection.kind, values, anomaly, changes)))
     return cases
 

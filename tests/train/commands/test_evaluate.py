@@ -28,7 +28,13 @@ def test_the_command_tells_the_same_in_table_json_and_page(model_file, logs, tmp
     study = json.loads((tmp_path / "out.json").read_bytes())
     page = (tmp_path / "out.html").read_text()
     model = study["whole"][0]
-    assert [one["name"] for one in study["whole"]] == ["model", "pca residual", "mahalanobis", *FLOORS]
+    assert [one["name"] for one in study["whole"]] == [
+        "model",
+        "model, vehicles fresh",
+        "pca residual",
+        "mahalanobis",
+        *FLOORS,
+    ]
     assert {cell["kind"] for cell in model["cells"]} == {*KINDS, "<b>mine"}
     assert study["labelled"]["events"] == 1
     assert f"{100 * model['recall_at_limit']:.0f} %" in page

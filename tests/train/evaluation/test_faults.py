@@ -35,7 +35,8 @@ def fault(name, magnitude=2.0, signal=0, other=1, onset=200, duration=150):
 
 def run(name, trip, habits, **changes):
     injection = fault(name, **changes)
-    return inject(injection, trip, SIGNALS, habits, 1.0), trip[injection.onset : injection.onset + injection.duration]
+    faulty = inject(injection, trip, SIGNALS, habits, 1.0)
+    return faulty.values, trip[injection.onset : injection.onset + injection.duration]
 
 
 def test_the_thirteen_kinds_are_there():
@@ -96,7 +97,7 @@ def test_what_was_missing_stays_missing(trip, habits):
     holed = trip.copy()
     holed[210:220, 0] = np.nan
     for name in KINDS_WANTED:
-        faulty = inject(fault(name), holed, SIGNALS, habits, 1.0)
+        faulty = inject(fault(name), holed, SIGNALS, habits, 1.0).values
         assert np.isnan(faulty[10:20, 0]).all(), name
 
 

@@ -35,7 +35,11 @@ def test_a_span_scores_and_alarms_as_the_whole_faulty_trip_would(model_file, ben
         whole = [trip.copy() for trip in trips]
         part = slice(span.start, span.start + len(span.values))
         whole[span.trip][part] = span.values
-        expected = ModelScorer(Detector.load(model_file)).clean(whole, [[] for _ in whole])[span.trip]
+        outside = [None] * len(whole)
+        if span.outside is not None:
+            outside[span.trip] = np.full_like(trips[span.trip], np.nan)
+            outside[span.trip][part] = span.outside
+        expected = ModelScorer(Detector.load(model_file)).clean(whole, [[] for _ in whole], outside)[span.trip]
         np.testing.assert_array_equal(tracks[number].score, expected.score[part].astype(np.float64))
         np.testing.assert_array_equal(tracks[number].open, expected.open[part])
     assert any(track.open.any() for track in tracks)
@@ -68,7 +72,7 @@ class Oracle:
     def __init__(self, bench, late=0):
         self.bench, self.late = bench, late
 
-    def clean(self, trips, marks):
+    def clean(self, trips, marks, outside=None):
         return [Track(np.zeros(len(trip)), np.zeros(len(trip), dtype=bool)) for trip in trips]
 
     def spans(self, spans):

@@ -71,7 +71,12 @@ class HalvesScorer:
         self._raw: list[Floats] = []
         self._smooth: list[Floats] = []
 
-    def clean(self, trips: Sequence[FloatArray], marks: Sequence[Sequence[int]]) -> list[Track]:
+    def clean(
+        self,
+        trips: Sequence[FloatArray],
+        marks: Sequence[Sequence[int]],
+        outside: Sequence[FloatArray | None] | None = None,
+    ) -> list[Track]:
         """Fit both halves, then score every trip by the other half's fit."""
         self._trips = trips
         halves = [
@@ -195,7 +200,12 @@ class FloorScorer:
         self._chance = budget_per_hour * period_s / 3600.0
         self._tracks: list[Track] = []
 
-    def clean(self, trips: Sequence[FloatArray], marks: Sequence[Sequence[int]]) -> list[Track]:
+    def clean(
+        self,
+        trips: Sequence[FloatArray],
+        marks: Sequence[Sequence[int]],
+        outside: Sequence[FloatArray | None] | None = None,
+    ) -> list[Track]:
         """The floor's scores for trips of these lengths."""
         rng = np.random.default_rng([self._seed, len(trips)])
         self._tracks = [self._make(len(trip), rng) for trip in trips]

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,13 @@ class Injection:
     other: int
     sign: float
     seed: int
+
+
+class Faulty(NamedTuple):
+    """Faulty ticks: ``values`` float32 ``[N, F]``, and those out of range beside them, as in a ``TickBlock``."""
+
+    values: FloatArray
+    outside: FloatArray | None
 
 
 def plan(
@@ -107,11 +114,11 @@ def _signals(needs: str, habits: Habits, rng: np.random.Generator) -> tuple[int,
 
 def inject(
     injection: Injection, trip: FloatArray, signals: Sequence[Signal], habits: Habits, period_s: float
-) -> FloatArray | None:
-    """The faulty span, float32 ``[duration, F]``, or None when the fault changes nothing.
+) -> Faulty | None:
+    """The faulty span, or None when the fault changes nothing.
 
     What the fault changed is rounded to the signal's resolution. Values that leave their signal's plausible range
-    become missing, as in the real pipeline. What was missing stays so.
+    become missing, as in the real pipeline, which keeps them beside the tick. What was missing stays so.
     """
     first, last = injection.onset, injection.onset + injection.duration
     clean = trip[first:last]
@@ -131,8 +138,9 @@ def inject(
     changed = case.values != clean
     faulty = np.where(changed, habits.rounded(case.values), clean).astype(np.float32)
     # As the device does: ticks hold no value outside its signal's range, and a fault mends no missing value.
-    for place, signal in enumerate(signals):
-        column = faulty[:, place]
-        column[(column < signal.low) | (column > signal.high)] = np.nan
     faulty[np.isnan(clean)] = np.nan
-    return None if np.array_equal(faulty, clean, equal_nan=True) else faulty
+    low, high = (np.array([getattr(signal, end) for signal in signals]) for end in ("low", "high"))
+    is_out = (faulty < low) | (faulty > high)
+    outside = np.where(is_out, faulty, np.float32(np.nan))
+    faulty[is_out] = np.nan
+    return None if np.array_equal(faulty, clean, equal_nan=True) else Faulty(faulty, outside if is_out.any() else None)

@@ -88,7 +88,7 @@ def judge(scorer: Scorer, bench: Bench, per_hour: float, advance: Callable[[str]
 
     ``advance`` is called with the name of each finished step.
     """
-    clean = scorer.clean(bench.trips, bench.marks)
+    clean = scorer.clean(bench.trips, bench.marks, bench.outside)
     advance(f"{scorer.name}: clean trips")
     faulty = scorer.spans(bench.spans)
     advance(f"{scorer.name}: faults")

@@ -18,8 +18,9 @@ from tickover_train.calibration.limits import score
 from tickover_train.evaluation.bench import Bench, bench_of
 from tickover_train.evaluation.faults import KINDS
 from tickover_train.evaluation.habits import Habits, habits_of
+from tickover_train.evaluation.held import side_by_side
 from tickover_train.evaluation.metrics import detected_at
-from tickover_train.evaluation.scorers import BATCH, Span
+from tickover_train.evaluation.scorers import BATCH
 
 Judged = tuple[Detector, Sequence[FloatArray]]
 """A detector whose limits are all 1, and clean trips ``[T, F]`` that its network has not seen."""
@@ -67,7 +68,9 @@ def _charts(detector: Detector, bench: Bench) -> Iterator[tuple[int, FloatArray,
     for first in range(0, len(order), BATCH):
         chosen = order[first : first + BATCH]
         spans = [bench.spans[number] for number in chosen]
-        _, scores = detector.run_batch(np.stack([past[span.trip, span.start] for span in spans]), side_by_side(spans))
+        _, scores = detector.run_batch(
+            np.stack([past[span.trip, span.start] for span in spans]), side_by_side([span.values for span in spans])
+        )
         for place, (number, span) in enumerate(zip(chosen, spans, strict=True)):
             before = clean[span.trip][max(span.start - bench.merge, 0) : span.start]
             yield number, before, scores.chart[: len(span.values), place]
@@ -86,11 +89,3 @@ def _clean(detector: Detector, bench: Bench) -> tuple[dict[tuple[int, int], Floa
             parts.append(scores.chart[:, 0])
         clean.append(np.concatenate(parts))
     return past, clean
-
-
-def side_by_side(spans: Sequence[Span]) -> FloatArray:
-    """Spans as one array ``[T, B, F]``; shorter ones are filled up with missing values."""
-    x = np.full((max(len(span.values) for span in spans), len(spans), spans[0].values.shape[1]), np.nan, np.float32)
-    for place, span in enumerate(spans):
-        x[: len(span.values), place] = span.values
-    return x

@@ -13,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import structs
 
-from tickover.core.episodes import Episodes
 from tickover.core.values import (
     Alert,
     FloatArray,
     Phase,
     TickBlock,
 )
+from tickover.core.watch import Watch
 from tickover.model.detector import Detector
+from tickover_train.evaluation.held import HeldRun, Piece, Saved
 from tickover_train.evaluation.metrics import Bools, Floats
 
 Times = npt.NDArray[np.int64]
@@ -33,11 +34,15 @@ NEVER_S: Final = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """``values`` float32 ``[N, F]`` stand in for the ticks of trip number ``trip`` from tick ``start`` on."""
+    """``values`` float32 ``[N, F]`` stand in for the ticks of trip number ``trip`` from tick ``start`` on.
+
+    ``outside``: as in a ``TickBlock``.
+    """
 
     trip: int
     start: int
     values: FloatArray
+    outside: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,15 @@ class Scorer(Protocol):
 
     name: str
 
-    def clean(self, trips: Sequence[FloatArray], marks: Sequence[Sequence[int]]) -> list[Track]:
-        """Run over clean trips ``[T, F]``; ``marks`` are, per trip, the ticks at which spans start later."""
+    def clean(
+        self,
+        trips: Sequence[FloatArray],
+        marks: Sequence[Sequence[int]],
+        outside: Sequence[FloatArray | None] | None = None,
+    ) -> list[Track]:
+        """Run over clean trips ``[T, F]``; ``marks`` are, per trip, the ticks at which spans start later, ``outside``
+        the readings out of range, as in a ``TickBlock``.
+        """
 
     def spans(self, spans: Sequence[Span]) -> list[Track]:
         """Run each span from the clean past of its trip."""
@@ -62,76 +74,71 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """Where the model stood before one tick: the graph's state and the episode logic's."""
+    """Where the model stood before one tick: the graph's state and that of everything that watches it."""
 
     state: FloatArray
-    episodes: bytes
+    watch: Saved
 
 
 class ModelScorer:
-    """The model file with its own limits and its own episodes, as on the device.
+    """The model file with its own limits, episodes and sensors, as on the device: slow means hold while an episode is
+    open, and a sensor that is called faulty is an alarm.
 
-    The trips are one vehicle's, one after the other: what belongs to the vehicle is carried from trip to trip.
+    The trips are one vehicle's, one after the other: what belongs to the vehicle is carried from trip to trip. With
+    ``fresh`` each trip is that of a vehicle that was never seen.
     """
 
-    name = "model"
-
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: Detector, *, fresh: bool = False) -> None:
+        self.name = "model, vehicles fresh" if fresh else "model"
         self.detector = detector
         self.manifest = detector.manifest
         self.alerts: list[list[Alert]] = []
         self.expected: list[FloatArray] = []
         self.tracks: list[Track] = []
+        self._fresh = fresh
+        # Freeze-frames and updates are kept small: they play no part in opening or closing.
+        self._policy = structs.replace(self.manifest.episodes, freeze_frame_ticks=1, update_every_s=NEVER_S)
+        self._sensors = structs.replace(self.manifest.sensors, update_every_s=NEVER_S)
+        self._held = HeldRun(detector, self._policy)
         self._times: list[Times] = []
         self._past: dict[tuple[int, int], _Past] = {}
 
-    def clean(self, trips: Sequence[FloatArray], marks: Sequence[Sequence[int]]) -> list[Track]:
+    def clean(
+        self,
+        trips: Sequence[FloatArray],
+        marks: Sequence[Sequence[int]],
+        outside: Sequence[FloatArray | None] | None = None,
+    ) -> list[Track]:
         """Run all trips in order, keeping the past at the marks (exactly what a span then starts from)."""
         self._times = self._clock(trips)
-        self.alerts, self.expected, self._past = [], [], {}
-        state = self.detector.new_state()
-        episodes = self._episodes()
-        tracks = []
+        self.alerts, self.expected, self.tracks, self._past = [], [], [], {}
+        state, watch = self.detector.new_state(), self._watch()
         for number, trip in enumerate(trips):
+            if self._fresh:
+                state, watch = self.detector.new_state(), self._watch()
             state = self.detector.reset_trip(state)
-            self.alerts.append([])
-            self.expected.append(np.empty_like(trip))
-            track = Track(np.empty(len(trip)), np.empty(len(trip), dtype=bool))
-            cuts = sorted({0, *marks[number], len(trip)})
-            for first, last in pairwise(cuts):
-                # Exactly what a span that starts here begins from: the graph's state and the episode logic's.
-                self._past[number, first] = _Past(state.copy(), episodes.state())
-                states, scores = self.detector.run_batch(state[None], trip[first:last, None])
-                state = states[0]
-                one = scores.at(np.s_[: last - first, 0])
-                track.score[first:last], self.expected[number][first:last] = one.score, one.expected
-                track.open[first:last], alerts = episodes.feed(self._block(number, first, trip[first:last]), one)
-                self.alerts[number] += alerts
-            tracks.append(track)
-        self.tracks = tracks
-        return tracks
+            ticks = self._block(number, 0, trip, outside[number] if outside else None)
+            pieces = []
+            for first, last in pairwise(sorted({0, *marks[number], len(trip)})):
+                self._past[number, first] = _Past(state.copy(), watch.state())
+                piece = Piece(watch, state, ticks.part(slice(first, last)))
+                self._held.run([piece])
+                state = piece.state
+                pieces.append(piece)
+            self._keep(pieces)
+        return self.tracks
 
     def spans(self, spans: Sequence[Span]) -> list[Track]:
-        """Run spans in batches; shorter ones are filled up with missing ticks, whose scores are left out."""
+        """Run spans in batches, each from its past."""
         tracks: list[Track] = [Track(np.empty(0), np.empty(0, dtype=bool))] * len(spans)
         # By length, so that a batch holds little filling.
         order = sorted(range(len(spans)), key=lambda place: len(spans[place].values))
-        episodes = self._episodes()
         for begin in range(0, len(order), BATCH):
             chosen = order[begin : begin + BATCH]
-            batch = [spans[place] for place in chosen]
-            x = np.full(
-                (max(len(span.values) for span in batch), len(batch), batch[0].values.shape[1]), np.nan, np.float32
-            )
-            for place, span in enumerate(batch):
-                x[: len(span.values), place] = span.values
-            past = [self._past[span.trip, span.start] for span in batch]
-            _, scores = self.detector.run_batch(np.stack([one.state for one in past]), x)
-            for place, span in enumerate(batch):
-                episodes.restore(past[place].episodes)
-                one = scores.at(np.s_[: len(span.values), place])
-                opened, _ = episodes.feed(self._block(span.trip, span.start, span.values), one)
-                tracks[chosen[place]] = Track(one.score.astype(np.float64), opened)
+            pieces = [self._piece(spans[place]) for place in chosen]
+            self._held.run(pieces)
+            for place, piece in zip(chosen, pieces, strict=True):
+                tracks[place] = Track(piece.scores.score.astype(np.float64), piece.open)
         return tracks
 
     def starts(self, number: int) -> list[tuple[int, Alert]]:
@@ -139,14 +146,24 @@ class ModelScorer:
         first, period = int(self._times[number][0]), self.manifest.period
         return [((a.time - first) // period, a) for a in self.alerts[number] if a.phase is Phase.START]
 
-    def _episodes(self) -> Episodes:
-        """The device's episodes. Freeze-frames and updates are kept small: they play no part in opening or closing."""
-        policy = structs.replace(self.manifest.episodes, freeze_frame_ticks=1, update_every_s=NEVER_S)
-        return Episodes(self.manifest, self.detector.digest, VEHICLE, policy=policy)
+    def _piece(self, span: Span) -> Piece:
+        past, watch = self._past[span.trip, span.start], self._watch()
+        watch.restore(*past.watch)
+        return Piece(watch, past.state, self._block(span.trip, span.start, span.values, span.outside), last=True)
 
-    def _block(self, number: int, first: int, values: FloatArray) -> TickBlock:
+    def _keep(self, pieces: Sequence[Piece]) -> None:
+        """What came of one clean trip."""
+        self.alerts.append([alert for piece in pieces for alert in piece.alerts])
+        self.expected.append(np.concatenate([piece.scores.expected for piece in pieces]))
+        score = np.concatenate([piece.scores.score for piece in pieces]).astype(np.float64)
+        self.tracks.append(Track(score, np.concatenate([piece.open for piece in pieces])))
+
+    def _watch(self) -> Watch:
+        return Watch(self.manifest, self.detector.digest, VEHICLE, policy=self._policy, sensors=self._sensors)
+
+    def _block(self, number: int, first: int, values: FloatArray, outside: FloatArray | None) -> TickBlock:
         time = self._times[number][first : first + len(values)]
-        return TickBlock(VEHICLE, time, np.full(len(values), number, dtype=np.int64), values)
+        return TickBlock(VEHICLE, time, np.full(len(values), number, dtype=np.int64), values, outside)
 
     def _clock(self, trips: Sequence[FloatArray]) -> list[Times]:
         """Times for the trips, one after the other, further apart than the gap limit."""

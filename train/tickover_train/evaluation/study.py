@@ -5,7 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+
 from tickover.core.manifest import Manifest
+from tickover.core.values import FloatArray
 from tickover.model.detector import Detector
 from tickover_train.calibration.legs import cut_legs
 from tickover_train.cleaning.clean import Finding, find_defects, finding_of, natural_ticks
@@ -30,7 +33,9 @@ Advance = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """All that ``evaluate`` found. ``whole`` and ``legs`` hold the model first, then the baseline and the floors.
+    """All that ``evaluate`` found. ``whole`` and ``legs`` hold the model first, then the baselines and the floors.
+
+    In ``whole`` the model comes twice: the trips as one vehicle's, then each as that of a vehicle never seen before.
 
     ``legs`` is empty when no trip is long enough to be cut. ``defects``: what is wrong with the recordings themselves;
     alarms that begin there are right, and ``near_glitch`` says how many do.
@@ -69,21 +74,23 @@ def run(
 ) -> Study:
     """Judge a model on clean trips, and on labelled ones if there are any."""
     manifest, counts = detector.manifest, Counter[str]()
-    values = [trip.values for trip in trips]
+    values, outside = [trip.values for trip in trips], [trip.outside for trip in trips]
     habits, period = habits_of(values), manifest.tick_period_s
     defects = find_defects(trips, period)
     natural = natural_ticks(defects, [len(trip) for trip in values], period)
     names = list(KINDS if kinds is None else kinds)
     model = ModelScorer(detector)
     legs = [leg for cut in cut_legs(values, period, seed) for leg in cut]
+    outside_legs = _legs_of(outside, values, period, seed)
     natural_legs = [leg for cut in cut_legs(natural, period, seed) for leg in cut]
     # What could not be injected is counted for the whole trips only; habits are those of the whole trips for both.
-    legs_bench = bench_of(legs, manifest.signals, habits, period, seed, names, Counter(), natural_legs)
-    bench = bench_of(values, manifest.signals, habits, period, seed, names, counts, natural)
+    legs_bench = bench_of(legs, manifest.signals, habits, period, seed, names, Counter(), natural_legs, outside_legs)
+    bench = bench_of(values, manifest.signals, habits, period, seed, names, counts, natural, outside)
     in_legs = _judge_all(model, legs_bench, budget_of(manifest), seed, advance) if legs else []
     # The whole trips come last: the false alarms are read from what the model then holds.
     whole = _judge_all(model, bench, budget_of(manifest), seed, advance)
     alarms = false_alarms_of(model, trips, natural)
+    fresh = judge(ModelScorer(detector, fresh=True), bench, budget_of(manifest), advance)
     return Study(
         model=manifest.name,
         digest=detector.digest,
@@ -92,7 +99,7 @@ def run(
         trips=len(trips),
         hours=bench.hours,
         injections=len(bench.injections),
-        whole=whole,
+        whole=[whole[0], fresh, *whole[1:]],
         legs=in_legs,
         glitches=count_glitches([one for one in defects if isinstance(one, Glitch)], manifest.names),
         defects=[finding_of(one, trips, manifest.names, period) for one in defects],
@@ -101,6 +108,16 @@ def run(
         labelled=judge_labels(ModelScorer(detector), labelled, whole[0].level_at_rate) if labelled else None,
         counts=dict(counts),
     )
+
+
+def _legs_of(
+    outside: Sequence[FloatArray | None], values: Sequence[FloatArray], period: float, seed: int
+) -> list[FloatArray | None] | None:
+    """Readings out of range of each leg; None when there are none at all."""
+    if all(one is None for one in outside):
+        return None
+    whole = [np.full_like(trip, np.nan) if one is None else one for one, trip in zip(outside, values, strict=True)]
+    return [leg for cut in cut_legs(whole, period, seed) for leg in cut]
 
 
 def _judge_all(model: Scorer, bench: Bench, budget: float, seed: int, advance: Advance) -> list[Verdict]:
