@@ -10,6 +10,7 @@ import msgspec
 from tickover.commands.ui.options import FILE, WRITABLE, bus_options, mapping_for
 from tickover.commands.ui.terminal import Progress
 from tickover.model.detector import Detector
+from tickover_train.cleaning.clean import words
 from tickover_train.commands.files import LOGS, warn, write
 from tickover_train.data import expand, load_trips
 from tickover_train.evaluation.code_labels import DM1, split_by_codes
@@ -136,7 +137,7 @@ def _remarks(study: Study) -> list[str]:
         f"glitches: {glitch.signal}: {glitch.glitches} in {glitch.trips} trips, the largest {number(glitch.largest)}"
         for glitch in study.glitches
     ]
-    remarks += [f"recording: {defect.words}" for defect in study.defects if not defect.signal]
+    remarks += [f"recording: {line}" for line in words(study.defects)]
     remarks.append(
         f"{study.near_glitch} episodes on clean trips opened at a defect of the recording, or within a minute of it: "
         "they are counted as right."

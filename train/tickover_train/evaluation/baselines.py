@@ -60,6 +60,8 @@ class HalvesScorer:
 
     name: str
     fit: Callable[[Sequence[FloatArray]], Fit]
+    reach = 1
+    """Ticks before a tick that its residual may look at."""
 
     def __init__(self, period_s: float, limit_of: LimitRule, learnt: Sequence[FloatArray] = ()) -> None:
         self._learnt = list(learnt)
@@ -82,7 +84,8 @@ class HalvesScorer:
         halves = [
             self._learnt or [trip for n, trip in enumerate(trips) if n % 2 == half] or list(trips) for half in (0, 1)
         ]
-        self._fits = [type(self).fit(half) for half in halves]
+        first = type(self).fit(halves[0])
+        self._fits = [first, first if self._learnt else type(self).fit(halves[1])]
         own = [
             [self._filter(fit.residual(trip)) for trip in half] for fit, half in zip(self._fits, halves, strict=True)
         ]
@@ -96,8 +99,8 @@ class HalvesScorer:
         tracks = []
         for span in spans:
             past = float(self._smooth[span.trip][span.start - 1]) if span.start else None
-            # The tick before belongs to the first change.
-            lead = self._trips[span.trip][max(span.start - 1, 0) : span.start]
+            # The ticks before belong to the first ones: a change needs one, a window more.
+            lead = self._trips[span.trip][max(span.start - self.reach, 0) : span.start]
             raw = self._fit(span.trip).residual(np.concatenate((lead, span.values)))[len(lead) :]
             tracks.append(self._track(span.trip, self._filter(raw, past)))
         return tracks
@@ -188,6 +191,10 @@ class MahalanobisScorer(HalvesScorer):
 
     name = "mahalanobis"
     fit = _Mahalanobis
+
+
+PEERS: Final = (PcaScorer.name, MahalanobisScorer.name)
+"""Simple models that stand beside a detector."""
 
 
 class FloorScorer:

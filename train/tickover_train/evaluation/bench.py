@@ -25,7 +25,7 @@ class Bench:
     """The trips with their planned faults: what every scorer is judged on.
 
     ``natural``: per trip, where an alarm that begins is right though nothing was injected (see ``cleaning``).
-    ``outside``: per trip, the readings out of range, as in a ``TickBlock``.
+    ``outside``: per trip, the readings out of range, as in a ``TickBlock``. ``names``: the signals'.
     """
 
     trips: list[FloatArray]
@@ -34,6 +34,7 @@ class Bench:
     period_s: float
     natural: list[Bools]
     outside: list[FloatArray | None]
+    names: tuple[str, ...] = ()
 
     @property
     def merge(self) -> int:
@@ -106,7 +107,9 @@ def set_up(
         injections.append(injection)
         spans.append(Span(injection.trip, injection.onset, values, _outside(faulty, own, injection, len(values))))
     clean = [np.zeros(len(trip), np.bool_) for trip in trips]
-    return Bench(list(trips), injections, spans, period_s, list(natural or clean), list(outside or [None] * len(trips)))
+    names = tuple(signal.name for signal in signals)
+    beside = list(outside or [None] * len(trips))
+    return Bench(list(trips), injections, spans, period_s, list(natural or clean), beside, names)
 
 
 def _outside(faulty: Faulty, trip: FloatArray | None, injection: Injection, ticks: int) -> FloatArray | None:

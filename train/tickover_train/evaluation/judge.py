@@ -50,6 +50,16 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalCell:
+    """The faults of one signal (of two, they count for the first), every kind and magnitude: events and recall."""
+
+    signal: str
+    events: int
+    recall_at_limit: float
+    recall_at_rate: float
+
+
+@dataclass(frozen=True, slots=True)
 class CurvePoint:
     """Recall at the lowest level with no more than ``allowed`` false onsets an hour; ``per_hour`` are left there."""
 
@@ -81,6 +91,7 @@ class Verdict:
     vus_pr: float
     cells: list[Cell]
     curve: list[CurvePoint]
+    signals: list[SignalCell]
 
 
 def judge(scorer: Scorer, bench: Bench, per_hour: float, advance: Callable[[str], None] = lambda _: None) -> Verdict:
@@ -114,6 +125,7 @@ def judge(scorer: Scorer, bench: Bench, per_hour: float, advance: Callable[[str]
         vus_pr=_over_kinds((cell.kind, cell.vus_pr) for cell in cells),
         cells=cells,
         curve=curve,
+        signals=_by_signal(bench, outcomes),
     )
 
 
@@ -183,6 +195,19 @@ def _cells(bench: Bench, clean: Sequence[Track], faulty: Sequence[Track], outcom
             )
         )
     return cells
+
+
+def _by_signal(bench: Bench, outcomes: Sequence[Outcome]) -> list[SignalCell]:
+    """The signals that had a fault, in order; faults of the whole bus are left out."""
+    found = []
+    for place, name in enumerate(bench.names):
+        own = [outcomes[n] for n, injection in enumerate(bench.injections) if injection.signal == place]
+        if own:
+            at_limit, at_rate = (
+                _share([getattr(one, where) is not None for one in own]) for where in ("at_limit", "at_rate")
+            )
+            found.append(SignalCell(name, len(own), at_limit, at_rate))
+    return found
 
 
 def _cell_vus(bench: Bench, clean: Sequence[Track], faulty: Sequence[Track], members: Iterable[int]) -> float:

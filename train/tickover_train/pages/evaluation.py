@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from tickover_train.evaluation.baselines import PEERS
 from tickover_train.evaluation.false_alarms import FalseAlarm
 from tickover_train.evaluation.judge import Cell, CurvePoint
 from tickover_train.evaluation.study import Study
@@ -34,6 +35,7 @@ def render(study: Study) -> str:
         "evaluation.html.j2",
         study=study,
         model=study.whole[0],
+        peer=max((one for one in study.whole if one.name in PEERS), key=lambda one: one.recall_at_rate),
         tables=[(title.capitalize(), verdicts) for title, verdicts in study.tables],
         magnitudes=_magnitudes(study.whole[0].cells),
         rows=_rows(study.whole[0].cells),
