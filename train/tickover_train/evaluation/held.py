@@ -23,7 +23,7 @@ SPAN: Final = 32
 LONGEST: Final = 512
 """Ticks that a piece without one advances at once: what is run and not used stays small."""
 
-Saved = tuple[bytes, bytes]
+Saved = tuple[bytes, bytes, bytes]
 """What ``Watch.state`` gives."""
 
 
