@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "doctor": Entry("tickover.commands.doctor:doctor", "Check this device and its broker, and say what to fix."),
     "state": Entry("tickover.commands.state:state", "Show what a state folder holds, and how to go back a release."),
     "watch": Entry("tickover.commands.watch:watch", "Show the alerts of one truck or a fleet as they arrive."),
+    "web": Entry("tickover.commands.web:web", "Serve the page of a fleet: trucks, episodes, verdicts."),
     "record": Entry("tickover.commands.record:record", "Record what trucks publish over MQTT, one log per trip."),
     "play": Entry("tickover.commands.play:play", "Publish a recorded log over MQTT as a truck would."),
     "simulate": Entry("tickover.commands.simulate:simulate", "Publish simulated trucks over MQTT without end."),
@@ -47,6 +48,8 @@ EXTRAS: Final[dict[str, str]] = {
     "pyarrow": "parquet",
     "rich": "watch",
     "prometheus_client": "metrics",
+    "starlette": "web",
+    "uvicorn": "web",
 }
 """Third-party module to the extra that brings it."""
 

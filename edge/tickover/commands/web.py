@@ -1,0 +1,134 @@
+"""``tickover web``: the page of a fleet."""
+
+import os
+import re
+import secrets
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from tickover.commands.ui.broker import BASE_TOPIC, broker_options, connection_of
+from tickover.commands.ui.options import FILE, READABLE
+from tickover.daemon.config import load_config
+from tickover.errors import ConfigError
+from tickover.storage.files import read_text
+from tickover.transports.mqtt.client import MqttClient
+
+PORT: Final = 8080
+SESSION_S: Final = 7 * 86_400
+"""How long the broker keeps alerts for a page that is not running."""
+SILENT_S: Final = 120.0
+LONGEST_TOKEN: Final = 4096
+SHORTEST_TOKEN: Final = 16
+IN_FLIGHT: Final = 500
+
+
+@click.command()
+@broker_options
+@click.option(
+    "--base", metavar="TOPIC", help=f"First level of the daemon's topics. Default: {BASE_TOPIC}, or as in --config."
+)
+@click.option("--port", type=click.IntRange(1, 65_535), default=PORT, show_default=True, help="Port of the page.")
+@click.option(
+    "--listen", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address of the page; 0.0.0.0: all."
+)
+@click.option(
+    "--state",
+    type=FILE,
+    metavar="FOLDER",
+    help="Where the history is kept. Default: a folder for each broker under ~/.local/state/tickover/web.",
+)
+@click.option(
+    "--silent-after",
+    type=click.FloatRange(1, 86_400),
+    default=SILENT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="A truck without new readings for this long is shown as silent.",
+)
+@click.option("--token-file", type=READABLE, help="File with the token that the page asks for.")
+@click.option("--tls-cert", type=READABLE, help="The page's own certificate (PEM): https.")
+@click.option("--tls-key", type=READABLE, help="Its private key (PEM).")
+@click.option("--client-ca", type=READABLE, help="Ask browsers for a certificate that this authority (PEM) signed.")
+@click.option("--plaintext-web", is_flag=True, help="Allow a page for other machines without TLS.")
+@click.option("--name", "names", multiple=True, metavar="HOST", help="Answer to this host name too (a proxy's).")
+def web(
+    base: str | None,
+    port: int,
+    listen: str,
+    state: Path | None,
+    silent_after: float,
+    token_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    client_ca: Path | None,
+    plaintext_web: bool,
+    names: tuple[str, ...],
+    **broker: Any,
+) -> None:
+    """Serve the page of a fleet: every truck, its episodes, and what people say of them; until Ctrl-C.
+
+    It subscribes to what daemons publish and keeps a bounded history. Alerts that are published while it is not running
+    are kept by the broker for a week.
+    """
+    from tickover.storage.history import History
+    from tickover.web.desk import Desk
+    from tickover.web.fleet import Fleet
+    from tickover.web.listener import Listener
+    from tickover.web.server import Front, serve
+
+    connection = connection_of(**broker)
+    base = base or (load_config(broker["config"]).out.base if broker["config"] else BASE_TOPIC)
+    token = _token(token_file) if token_file else ""
+    front = Front(listen, port, token, tls_cert, tls_key, client_ca, plaintext_web, names)
+    front.check()
+    folder = state or _folder(connection.address)
+    history = History(folder)
+    try:
+        desk = Desk(history, base, Fleet(silent_after))
+        name = _client_id(history)
+
+        def connect() -> MqttClient:
+            return MqttClient(
+                connection, client_id=name, session_s=SESSION_S, acknowledge=False, receive_maximum=IN_FLIGHT
+            )
+
+        listener = Listener(desk, connect, connection.address)
+        serve(desk, listener, front, lambda: _say(front, connection.address, folder))
+    finally:
+        history.close()
+
+
+def _say(front: Any, broker: str, folder: Path) -> None:
+    click.echo(f"{front.url}  (broker {broker}, history in {folder}, Ctrl-C to stop)")
+    sys.stdout.flush()
+
+
+def _token(path: Path) -> str:
+    """The token in a file; ConfigError when it is short enough to guess."""
+    try:
+        token = read_text(path, LONGEST_TOKEN).strip()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--token-file: {path} cannot be read: {error}") from error
+    if len(token) < SHORTEST_TOKEN:
+        raise ConfigError(
+            f"--token-file: {path}: expected at least {SHORTEST_TOKEN} characters, got {len(token)}; make one: "
+            f"openssl rand -hex 24 > {path}"
+        )
+    return token
+
+
+def _folder(address: str) -> Path:
+    root = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(root) / "tickover" / "web" / re.sub(r"[^A-Za-z0-9.-]", "_", address)
+
+
+def _client_id(history: Any) -> str:
+    """This history's own name at the broker, under which the broker keeps what it has not read yet."""
+    name = str(history.meta("client_id"))
+    if not name:
+        name = f"tickover-web-{secrets.token_hex(4)}"
+        history.set_meta("client_id", name)
+    return name
