@@ -23,6 +23,7 @@ main({args!r})
 """
 MODEL = paths.MODELS / "gru_autoencoder.onnx"
 WORKSHOP = {"torch", "onnx", "scipy", "safetensors", "plotly", "jinja2", "pyarrow", "rich", "prometheus_client"}
+WORKSHOP |= {"starlette", "uvicorn", "anyio"}
 
 
 def tickover(*args: str, blocked: set[str] = frozenset()) -> subprocess.CompletedProcess[str]:
@@ -94,6 +95,7 @@ def test_an_unknown_command_is_wrong_usage_and_answered_with_the_nearest() -> No
         (["inspect", "absent.csv", "--map", "absent.toml"], 78),
         (["play", "absent.csv", "--broker", "localhost"], 1),
         (["watch", "--config", "absent.toml"], 78),
+        (["web", "--config", "absent.toml"], 78),
         (["run", "--config", "absent.toml"], 78),
         (["doctor", "--config", "absent.toml"], 78),
     ],

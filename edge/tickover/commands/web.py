@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from tickover.commands.ui.broker import BASE_TOPIC, broker_options, connection_of
+from tickover.commands.ui.broker import BASE_TOPIC, broker_options, connection_of, stop_like_ctrl_c
 from tickover.commands.ui.options import FILE, READABLE
 from tickover.daemon.config import load_config
 from tickover.errors import ConfigError
@@ -95,6 +95,7 @@ def web(
                 connection, client_id=name, session_s=SESSION_S, acknowledge=False, receive_maximum=IN_FLIGHT
             )
 
+        stop_like_ctrl_c()
         listener = Listener(desk, connect, connection.address)
         serve(desk, listener, front, lambda: _say(front, connection.address, folder))
     finally:

@@ -14,9 +14,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tickover.report.look import look
 from tickover.web.desk import Desk
 from tickover.web.listener import Listener
-from tickover.web.marks import LONGEST_MUTE_S, VERDICT, MarkError
+from tickover.web.marks import MarkError
 from tickover.web.messages import LONGEST_NAME
 from tickover.web.stream import Bell, events, seen_of
 
@@ -32,9 +33,9 @@ KINDS: Final = {
     "txt": "text/plain; charset=utf-8",
 }
 LOOK: Final = "look.css"
-"""The look that the page shares with the report: the report's own file."""
-COMMANDS: Final = ("shelve", "out_of_service")
-"""What the page may ask of a daemon besides snapshots and verdicts."""
+"""The look that all pages share."""
+COMMANDS: Final = {"shelve": ("for_s",), "out_of_service": ("for_s",), "verdict": ("alert", "verdict", "note")}
+"""What a browser may ask of a daemon, and the keys that are handed on; the daemon checks their values."""
 JSON_LINES: Final = "application/x-ndjson"
 
 
@@ -42,7 +43,7 @@ def _static() -> dict[str, bytes]:
     """The files by name, read once: a request names one of them, never a path."""
     folder = importlib.resources.files("tickover.web") / "static"
     files = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
-    files[LOOK] = (importlib.resources.files("tickover.report") / "page.css").read_bytes()
+    files[LOOK] = look().encode()
     return files
 
 
@@ -136,22 +137,16 @@ class Pages:
             return _error(str(error), 400)
         if mark is None:
             return _error("this episode is unknown, or too old for the history kept here", 404)
-        answer: dict[str, Any] = {"ok": True}
-        if mark.what == VERDICT:
-            # Kept here in any case; the daemon takes it too where it knows the command.
-            asked = {"episode": mark.episode, "verdict": mark.value or None, "reason": mark.reason}
-            answer["truck"] = self._listener.ask(mark.vehicle, "verdict", asked)
-        return _json(answer)
+        return _json({"ok": True})
 
     def _command(self, body: dict[str, Any]) -> Response:
-        name, command, seconds = str(body.get("vehicle", "")), body.get("command"), body.get("for_s")
+        """Ask a truck's daemon for something, and wait for its answer."""
+        name, command = str(body.get("vehicle", "")), str(body.get("command", ""))
         if command not in COMMANDS:
-            return _error(f"command: expected one of {', '.join(COMMANDS)}, got {str(command)[:40]!r}", 400)
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_MUTE_S:
-            return _error(f"for_s: expected seconds from 0 (off), got {str(seconds)[:40]!r}", 400)
+            return _error(f"command: expected one of {', '.join(COMMANDS)}, got {command[:40]!r}", 400)
         if name not in self._desk.fleet.trucks:
             return _error(f"no truck {name[:LONGEST_NAME]!r} has been heard", 404)
-        return _json(self._listener.ask(name, str(command), {"for_s": seconds}))
+        return _json(self._listener.ask(name, command, {key: body[key] for key in COMMANDS[command] if key in body}))
 
     def _forget(self, body: dict[str, Any]) -> Response:
         name = str(body.get("vehicle", ""))

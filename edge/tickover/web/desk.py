@@ -249,7 +249,8 @@ class Desk:
             row = self.fleet.row(truck, now, self.marks)
             return {
                 "name": name, "columns": COLUMNS, "row": row, "health": truck.health, "info": truck.info,
-                "notices": notices, "mutes": self.marks.muted(name, now), "version": truck.version,
+                "promises": truck.promises, "notices": notices, "mutes": self.marks.muted(name, now),
+                "version": truck.version,
             }  # fmt: skip
 
     def episode_view(self, id: str) -> dict[str, Any] | None:
@@ -316,12 +317,11 @@ class Desk:
             return list(verdict_lines(self.marks.verdicts, ((mark, self._judged(mark.episode)) for mark in marks)))
 
     def _judged(self, id: str) -> dict[str, Any] | None:
-        """An episode's summary with its charts, signals and model."""
+        """An episode's summary with its model, and the charts that were over their limits when it opened."""
         found = self.history.episode(id)
         if found is None:
             return None
-        summary, _, body = found
-        data = msgspec.json.decode(body)["data"]
-        signals = data["signals"]
-        charts, names = [one["chart"] for one in signals], [one["signal"] for one in signals]
-        return {**summary, "digest": data["model_digest"], "charts": charts, "signals": names}
+        summary, first, _ = found
+        data = msgspec.json.decode(first)["data"]
+        charts = [one["chart"] for one in data["signals"] if one["level"] >= 1]
+        return {**summary, "digest": data["model_digest"], "charts": charts}

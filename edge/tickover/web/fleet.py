@@ -24,8 +24,6 @@ COLUMNS: Final = (
 
 ``open``: episodes by severity, without those that a person has seen to, which are ``quiet``; ``signals``: of the worst.
 """
-OUT: Final = ("out_of_service", "shelved")
-"""Notices that say that a person has silenced a truck."""
 
 
 class Fleet:
@@ -89,9 +87,17 @@ class Fleet:
             truck.awaited = truck.awaited or now
         lag = report.get("lag_s")
         truck.lag_s = float(lag) if isinstance(lag, int | float) else None
+        self._promises(report.pop("promises", None))
         truck.health, truck.heard = report, now
         self._touch(truck)
         self._settle(truck, now)
+
+    def _promises(self, meters: Any) -> None:
+        """What a daemon says of the vehicles with most of their budget used."""
+        for name, of in meters.items() if isinstance(meters, dict) else ():
+            if name in self.trucks and isinstance(of, list):
+                self.trucks[name].promises = [one for one in of if isinstance(one, dict)]
+                self._touch(self.trucks[name])
 
     def score(self, place: Place, payload: bytes, now: int) -> None:
         """A truck's score. The daemon repeats the last one while nothing arrives, so only another one is news."""
@@ -205,7 +211,7 @@ class Fleet:
         return (
             truck.index, truck.name, truck.state, truck.since // 1000, truck.fed // 1000,
             None if lag is None else round(lag, 1), _short(truck.score), counts, sorted(truck.notices),
-            promise_of(health), truck.dropped, model.get("name"), model.get("digest"), info.get("version"),
+            promise_of(truck.promises), truck.dropped, model.get("name"), model.get("digest"), info.get("version"),
             health.get("vehicles"), quiet, list(worst.signals) if worst else [],
         )  # fmt: skip
 
@@ -232,14 +238,17 @@ class Fleet:
         self._beating.move_to_end(truck.name)
 
 
-def promise_of(health: dict[str, Any]) -> Any:
-    """The promise meter of a health report, where the daemon has one: its realised rate against the budget."""
-    return health.get("promise")
+def promise_of(meters: list[dict[str, Any]]) -> tuple[Any, Any, bool] | None:
+    """Of the detector that is furthest over its budget: episodes an hour, the budget, and whether it is broken."""
+    known = [one for one in meters if _is_number(one.get("per_hour")) and _is_number(one.get("budget"))]
+    if not known:
+        return None
+    worst = max(known, key=lambda one: (one.get("broken") is True, one["per_hour"] - one["budget"]))
+    return worst["per_hour"], worst["budget"], worst.get("broken") is True
 
 
-def is_silenced(truck: Truck) -> bool:
-    """Whether a person has put the truck out of service, or shelved it."""
-    return any(kind in truck.notices for kind in OUT)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _short(value: float | None) -> float | None:

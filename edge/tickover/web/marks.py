@@ -121,7 +121,7 @@ def _until(body: dict[str, Any], now: int) -> int:
 def verdict_lines(
     verdicts: dict[str, str], rows: Iterable[tuple[Mark, dict[str, Any] | None]]
 ) -> Iterator[dict[str, Any]]:
-    """One object for each verdict that stands, for ``retune --verdicts`` and ``evaluate --labels``.
+    """One object for each verdict that stands, in the form that a daemon exports its own.
 
     ``rows``: each verdict's mark and its episode's summary, where the history still has it; of several marks on an
     episode the last counts.
@@ -132,18 +132,18 @@ def verdict_lines(
             continue
         known = summary or {}
         yield {
-            "episode_id": episode,
-            "verdict": mark.value,
+            "time": iso(mark.time),
             "vehicle": mark.vehicle,
+            "episode": episode,
             "detector": mark.detector,
-            "kind": known.get("kind"),
+            "model": known.get("digest"),
             "start": iso(known["start"]) if known else None,
             "end": iso(known["end"]) if known.get("end") is not None else None,
             "peak": known.get("peak"),
-            "model_digest": known.get("digest"),
-            "charts": known.get("charts"),
-            "signals": known.get("signals"),
-            "reason": mark.reason,
+            "charts": known.get("charts", ()),
+            "verdict": mark.value,
+            "before": "none",
             "by": mark.who,
-            "time": iso(mark.time),
+            "request": "",
+            "note": mark.reason,
         }

@@ -92,7 +92,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(desk: Desk, listener: Listener, front: Front, ready: Any = lambda: None) -> None:
-    """Serve until SIGINT or SIGTERM. WebError when the address cannot be used; ``ready`` is called once it is."""
+    """Serve until KeyboardInterrupt, by whichever signal. WebError when the address cannot be used; ``ready`` is called once it is."""
     front.check()
     bell = Bell()
     desk.changed = bell.ring
@@ -119,7 +119,9 @@ def serve(desk: Desk, listener: Listener, front: Front, ready: Any = lambda: Non
         listener.start()
         ready()
         try:
-            server.run(sockets=[channel])
+            # uvicorn raises the signal again once it has stopped.
+            with contextlib.suppress(KeyboardInterrupt):
+                server.run(sockets=[channel])
         finally:
             listener.stop()
 

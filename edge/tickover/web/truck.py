@@ -55,6 +55,7 @@ class Truck:
 
     ``fed``: when a reading is last known to have arrived; ``awaited``: since when a daemon has said that it has none.
     ``told``: the daemon's own word, by status and last will.
+    ``promises``: of each detector its rate of episodes against its budget (`tickover.messages.bodies`).
     ``version`` and ``beat`` number the last change that matters at once, and the last of numbers that always move.
     """
 
@@ -71,6 +72,7 @@ class Truck:
     scores: bytes = b""
     health: dict[str, Any] | None = None
     info: dict[str, Any] | None = None
+    promises: list[dict[str, Any]] = field(default_factory=list)
     open: dict[str, Open] = field(default_factory=dict)
     notices: dict[str, Standing] = field(default_factory=dict)
     trail: "array[float]" = field(default_factory=lambda: array("d"))

@@ -53,10 +53,15 @@ export async function show(view, params) {
   const body = await get(`/api/episode?id=${encodeURIComponent(id)}`);
   const data = body.body.data, isOpen = body.phase !== "end";
   const say = async (said) => {
-    const answer = await trying(() => post("/api/mark", { episode: id, who: who(), reason: "", ...said }));
-    if (!answer) return;
-    if (answer.truck) tell(answer.truck.ok ? "Kept, and told to the truck." : `Kept here. The truck's daemon: ${answer.truck.error}`, !answer.truck.ok);
+    if (!(await trying(() => post("/api/mark", { episode: id, who: who(), reason: "", ...said })))) return;
+    if (said.what === "verdict") tellTruck(said);
     await again();
+  };
+  // The verdict is kept here in any case; the truck's daemon takes it too where it knows the command.
+  const tellTruck = async (said) => {
+    const note = [said.reason, who()].filter(Boolean).join(" - ").slice(0, 200);
+    const answer = await trying(() => post("/api/command", { vehicle: body.vehicle, command: "verdict", alert: id, verdict: said.value || "none", note }));
+    if (answer) tell(answer.ok ? "Kept, and told to the truck." : `Kept here. The truck's daemon did not take it: ${answer.error}`, !answer.ok);
   };
   const acknowledge = () => say({ what: "ack", value: body.acked ? "" : "yes" });
   const mute = async () => {

@@ -16,7 +16,7 @@ let list = null, spacer = null, tiles = null, empty = null, found = null, page =
 const at = (row, name) => row[column[name]];
 const isOut = (row) => at(row, "notices").some((kind) => OUT.includes(kind));
 const isGone = (row) => ["silent", "offline"].includes(at(row, "state")) && !isOut(row);
-const broken = (row) => at(row, "notices").includes("budget_broken") || at(row, "promise")?.broken === true;
+const broken = (row) => at(row, "notices").includes("budget_broken") || at(row, "promise")?.[2] === true;
 
 // What needs somebody first: a smaller number is further up.
 function rank(row) {
@@ -81,9 +81,7 @@ function episodes(row) {
 }
 function promise(row) {
   const meter = at(row, "promise");
-  if (!meter || typeof meter !== "object") return "";
-  const rate = meter.rate_per_h ?? meter.rate, budget = meter.budget_per_h ?? meter.budget;
-  return h(`span${broken(row) ? ".over" : ""}`, { title: "episodes an hour against the budget" }, `${rate === undefined ? "?" : number(rate)} / ${budget === undefined ? "?" : number(budget)}`);
+  return meter ? h(`span${meter[2] ? ".over" : ""}`, { title: "episodes an hour of driving, and the budget of the model's limits" }, `${number(meter[0])} / ${number(meter[1])}`) : "";
 }
 function line(row, place, height) {
   const lag = at(row, "lag_s"), score = at(row, "score"), vehicles = at(row, "vehicles");

@@ -34,6 +34,14 @@ function cell(name, value) {
 function table(entries) {
   return entries.length ? h("div.scroll", {}, h("table.small", {}, h("tbody", {}, entries.map(([name, value]) => h("tr", {}, h("td", {}, words(name)), h("td.n", {}, cell(name, value))))))) : h("p.hint", {}, "Not reported yet.");
 }
+// Episodes an hour against the budget, of each detector; what its limits were raised to.
+function promises(meters) {
+  if (!meters?.length) return h("p.hint", {}, "Not reported: the daemon has no promise meter, or other trucks of it have used more of their budget.");
+  return h("div.scroll", {}, h("table", {}, h("thead", {}, h("tr", {}, ["Detector", "Episodes", "An hour", "Budget", "Interval", "Blame"].map((text) => h("th", {}, text)))),
+    h("tbody", {}, meters.map((one) => h("tr", {}, h("td", {}, one.detector), h("td", {}, `${count(one.episodes ?? 0)} in ${number(one.hours)} h`),
+      h(`td${one.broken ? ".over" : ""}`, {}, number(one.per_hour), one.broken ? " broken" : ""), h("td", {}, number(one.budget)), h("td", {}, `${number(one.low)} to ${number(one.high)}`),
+      h("td", {}, Object.entries(one.blame || {}).map(([chart, times]) => `${chart} ${times}`).join(", "), Object.entries(one.raised || {}).map(([chart, factor]) => ` ${chart} limit × ${number(factor)}`).join(",")))))));
+}
 // Episodes as bars over the last days, one lane each severity.
 function timeline(list) {
   const end = now(), first = Math.min(end - DAY, ...list.map((one) => fromMicros(one.start)));
@@ -49,7 +57,7 @@ export async function show(view, params) {
   const name = params.get("truck");
   const body = await get(`/api/truck?name=${encodeURIComponent(name)}`);
   const names = Object.fromEntries(body.columns.map((one, place) => [one, place]));
-  const head = h("div"), standing = h("div"), health = h("div"), drops = h("div"), live = h("div.panels"), hint = h("p.hint", {}, "Asking the truck for its newest ticks."), scoreBox = h("div.panels");
+  const head = h("div"), standing = h("div"), health = h("div"), promise = h("div"), drops = h("div"), live = h("div.panels"), hint = h("p.hint", {}, "Asking the truck for its newest ticks."), scoreBox = h("div.panels");
   const frame = h("div.panels"), openList = h("div");
   let told = body, all = false, closed = false;
   const plots = new Map(), points = new Map();
@@ -67,6 +75,7 @@ export async function show(view, params) {
   const drawHead = () => {
     fill(head, facts(told, names));
     standing.replaceChildren(notices(told));
+    promise.replaceChildren(promises(told.promises));
     const report = told.health || {};
     health.replaceChildren(table(flat({ ...report, dropped: null, dropped_by_signal: null, models: null }).filter(([, value]) => value !== null)));
     drops.replaceChildren(table([...Object.entries(report.dropped || {}).sort((a, b) => b[1] - a[1]), ...flat(report.dropped_by_signal || {})]));
@@ -110,6 +119,7 @@ export async function show(view, params) {
     h("section", {}, h("h2", {}, "Notices, and what is out of service"), standing),
     h("section", {}, h("h2", {}, "Episodes"), body.episodes.length ? timeline(body.episodes) : null, episodeTable(body.episodes, false)),
     body.episodes.length ? h("section", {}, h("h2", {}, "Newest freeze-frame"), frame) : null,
+    h("section", {}, h("h2", {}, "Promise: episodes against the budget"), promise),
     h("section", {}, h("h2", {}, "Health"), h("div.columns", {}, health, h("div", {}, h("h3", {}, "Dropped, by reason"), drops))),
     h("section", {}, h("h2", {}, "Earlier notices"), body.past.length ? h("ul", {}, body.past.map((one) => h("li", {}, time(fromMicros(one.time)), " ", h("b", {}, words(one.kind)), one.active ? `: ${one.text}` : ` over: ${one.text}`))) : h("p.hint", {}, "None.")));
   drawHead();
