@@ -162,11 +162,13 @@ def test_ten_thousand_trucks_are_a_list_that_scrolls(world: World) -> None:
 def test_on_a_phone_nothing_is_wider_than_the_screen(world: World) -> None:
     world.send("van-1", "alert/anomaly", fleet.event("van-1", Phase.START, now_us(), start=now_us()))
     page = world.open("/?q=van-1", viewport=PHONE, color_scheme="dark")
+    page.locator(".row .name", has_text="van-1").first.wait_for()
+    episode = world.web.get("/api/truck?name=van-1")["episodes"][0]["id"]
     for view, shown in (
         ("/", ".row .name"),
         ("/?truck=van-1", "h1"),
         ("/?episodes", "h1"),
-        (f"/?episode={id}", ".actions"),
+        (f"/?episode={episode}", ".actions"),
     ):
         page.goto(world.web.url + view)
         page.locator(shown).first.wait_for()

@@ -92,7 +92,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(desk: Desk, listener: Listener, front: Front, ready: Any = lambda: None) -> None:
-    """Serve until KeyboardInterrupt, by whichever signal. WebError when the address cannot be used; ``ready`` is called once it is."""
+    """Serve until KeyboardInterrupt, by whichever signal; ``ready`` is called once the address is taken (WebError)."""
     front.check()
     bell = Bell()
     desk.changed = bell.ring
