@@ -74,10 +74,12 @@ def test_an_empty_fleet_says_what_to_do_next_and_an_alert_is_on_the_list_at_once
 
 def test_what_a_person_says_is_kept_by_keyboard_and_button(world: World) -> None:
     page = world.open()
+    world.send("van-0", "status", fleet.status())
     world.send("van-2", "alert/anomaly", fleet.event("van-2", Phase.START, now_us(), start=now_us(), peak=1.5))
+    page.locator(".row", has_text="van-2").wait_for()
     page.keyboard.press("/")
     page.keyboard.type("van-2")
-    page.locator(".row", has_text="van-2").wait_for()
+    page.get_by_text("1 of").wait_for()
     page.keyboard.press("Escape")
     page.keyboard.press("j")
     page.keyboard.press("Enter")
