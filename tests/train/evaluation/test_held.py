@@ -97,6 +97,19 @@ def test_scores_and_alarms_are_the_pipelines(policy):
         np.testing.assert_array_equal(track.open, tracks[span.trip].open[span.start :])
 
 
+def test_pieces_may_end_with_an_episode_or_within_one():
+    """Whatever length: an episode closes at the very end of some of them."""
+    detector = slow_detector(EpisodePolicy(close_after_s=5.0, hold_off_s=0.0))
+    values = faulty_trips()[0]
+    whole = ModelScorer(detector).clean([values], [[]])[0]
+    ends = np.flatnonzero(whole.open[:-1] & ~whole.open[1:])[:3] + 1
+    assert len(ends)
+    marks = sorted({int(end) + more for end in ends for more in (-1, 0, 1)})
+    cut = ModelScorer(detector).clean([values], [marks])[0]
+    np.testing.assert_array_equal(cut.score, whole.score)
+    np.testing.assert_array_equal(cut.open, whole.open)
+
+
 def test_holding_matters_here():
     """Without it the fault is taken for usual and the episode ends before the fault."""
     values = faulty_trips()[:1]

@@ -83,13 +83,13 @@ class HeldRun:
         going = [piece for piece in pieces if piece.left]
         while going:
             near = [piece for piece in going if self._slow.any and piece.watch.is_near]
+            # All told apart before any of them moves on.
             free = [piece for piece in going if not (self._slow.any and piece.watch.is_near)]
-            if holding := [piece for piece in near if piece.watch.holds]:
-                self._hold(holding)
-            if waiting := [piece for piece in near if not piece.watch.holds]:
-                self._wait(waiting)
-            if free:
-                self._go(free)
+            waiting = [piece for piece in near if not piece.watch.holds]
+            holding = [piece for piece in near if piece.watch.holds]
+            for chosen, advance in ((free, self._go), (waiting, self._wait), (holding, self._hold)):
+                if chosen:
+                    advance(chosen)
             going = [piece for piece in going if piece.left]
 
     def _go(self, pieces: Sequence[Piece]) -> None:
