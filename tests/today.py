@@ -9,6 +9,7 @@ from tickover.model.detector import Detector
 def of_today(detector: Detector) -> Detector:
     """The same detector; its episodes keep their durations, and follow today's rules."""
     manifest = detector.manifest
-    episodes = structs.replace(manifest.episodes, update_on_signal=True, hold_slow_means=True, skip_carried=True)
+    new = dict.fromkeys(("update_on_signal", "hold_slow_means", "skip_carried", "adapt_limits"), True)
+    episodes = structs.replace(manifest.episodes, **new)
     detector.manifest = structs.replace(manifest, episodes=episodes, sensors=SensorPolicy())
     return detector

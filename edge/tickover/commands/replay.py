@@ -31,6 +31,7 @@ from tickover.jobs.replay import Source, Tally, finish
 from tickover.jobs.replay import replay as run_logs
 from tickover.jobs.replay_outputs import Outputs
 from tickover.jobs.replay_state import load_state, save_state
+from tickover.jobs.replay_verdicts import Verdicts
 from tickover.logs.mapping import Mapping
 from tickover.logs.reading import log_is_relative
 from tickover.logs.score_writer import FORMATS, open_scores
@@ -82,6 +83,12 @@ def _scores_of(ctx: click.Context, param: click.Parameter, value: Path | None) -
     help="Continue from this state if the file exists, and save the state at the end.",
 )
 @click.option(
+    "--events",
+    type=FILE,
+    metavar="FILE.jsonl",
+    help="Give these verdicts of people where they were given live (`tickover state --verdicts` writes them).",
+)
+@click.option(
     "--map",
     "map_file",
     type=FILE,
@@ -114,6 +121,7 @@ def replay(
     scores: Path | None,
     report: Path | None,
     state: Path | None,
+    events: Path | None,
     map_file: Path | None,
     vehicle: str,
     start: int,
@@ -131,18 +139,24 @@ def replay(
     The logs are read in the given order, as those of one vehicle; one that begins before the end of the previous one
     starts a new trip. Without --state, open episodes end with the last log. Files are written whole or not at all. A
     mapping may also hold [episodes], [sensors] and [sensitivity], to alarm sooner or later without a new model.
+
+    Without --state, limits start as trained; on a truck they may follow it. With its state and its verdicts (--events),
+    the alerts are those of the truck.
     """
     detector = Detector.load(model)
     mapping = mapping_for(detector.manifest, map_file, **bus)
     pipeline = Pipeline(detector, _settings(mapping, detector.manifest, map_file), window=DEFAULT_WINDOW)
+    verdicts = Verdicts(events, detector.manifest) if events else None
     if state and state.exists():
         load_state(pipeline, state)
+    elif pipeline.adapts:
+        click.echo("limits start as trained; those of a truck may follow it (--state)", err=True)
     relative = [log_is_relative(log, mapping) for log in logs]  # reads every header, so that a bad one stops at once
     for gap in gaps(detector.manifest):
         click.echo(f"{model}: {gap}", err=True)
     counted_from = start if all(relative) else None
     apart = all(relative) and len(logs) > 1 and not mapping.log.vehicle_column
-    source = Source(logs, mapping, vehicle, start, strict, _BadRows())
+    source = Source(logs, mapping, vehicle, start, strict, _BadRows(), verdicts)
     tally, progress = Tally(), Progress(logged=False)
     with write_errors_named(), CtrlC() as ctrl_c, contextlib.ExitStack() as files:
         outputs = Outputs(logs, partial(_say, progress), apart=apart)
@@ -165,7 +179,7 @@ def replay(
         if state and not ctrl_c.is_pressed():
             save_state(pipeline, state)
     progress.clear()
-    for line in _summary(detector.manifest, pipeline, tally, len(logs)):
+    for line in (*_summary(detector.manifest, pipeline, tally, len(logs)), *_followed(pipeline, verdicts)):
         click.echo(line, err=True)
     if ctrl_c.is_pressed():
         kept = f"; {state} is unchanged" if state else ""
@@ -228,6 +242,19 @@ def _settings(mapping: Mapping, manifest: Manifest, map_file: Path | None) -> Se
     if missing:
         click.echo(f"{name}: not mapped, so always missing: {', '.join(missing)}", err=True)
     return settings
+
+
+def _followed(pipeline: Pipeline, verdicts: Verdicts | None) -> Iterator[str]:
+    """Limits that are not the trained ones, promises that are broken, and what became of verdicts."""
+    for vehicle in pipeline.vehicles:
+        if raised := pipeline.adapted(vehicle):
+            charts = ", ".join(f"{chart} {factor:.2f}" for chart, factor in raised.items())
+            yield f"{vehicle}: limits that follow it, times the trained ones: {charts}"
+        if pipeline.promise(vehicle).broken:
+            yield f"{vehicle}: {pipeline.promise(vehicle).read().text()}"
+    if verdicts:
+        counts = verdicts.counts
+        yield f"{many(counts['given'], 'verdict')} given, {counts['not_known']} on episodes that are not of this replay"
 
 
 def _new_report(detector: Detector, model: Path, logs: tuple[Path, ...], each: str) -> "Report":

@@ -16,7 +16,7 @@ from tickover.daemon.config import load_config
 from tickover.daemon.engine import META_MODES
 from tickover.daemon.modes import Modes
 from tickover.daemon.recovery import META_MODELS
-from tickover.daemon.verdicts import META_VERDICTS, exported
+from tickover.daemon.verdicts import META_VERDICTS
 from tickover.storage.contents import Contents, look
 from tickover.storage.files import replace_file
 from tickover.storage.store import FILE
@@ -40,7 +40,7 @@ ASIDE: Final = (
     "--verdicts",
     type=WRITABLE,
     metavar="FILE.jsonl",
-    help="Write what people said of alerts, one JSON object per line, the newest verdict on each episode.",
+    help="Write what people said of alerts, one JSON object per line, in order.",
 )
 def state(folder: Path | None, file: Path | None, as_json: bool, verdicts: Path | None) -> None:
     """Show what the state FOLDER holds, and how to go back to the release before. Nothing is changed.
@@ -50,7 +50,7 @@ def state(folder: Path | None, file: Path | None, as_json: bool, verdicts: Path 
     """
     found = look(folder or (Path(load_config(file).state.folder) if file else DEFAULT))
     if verdicts:
-        lines = exported(found.meta.get(META_VERDICTS))
+        lines = found.meta.get(META_VERDICTS, b"").splitlines()
         with write_errors_named(), replace_file(verdicts) as out:
             out.writelines(line + b"\n" for line in lines)
         click.echo(f"{verdicts}: {many(len(lines), 'verdict')}", err=True)

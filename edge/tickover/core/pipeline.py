@@ -157,6 +157,11 @@ class Pipeline:
         return self._detector.manifest.names
 
     @property
+    def adapts(self) -> bool:
+        """Whether limits follow the vehicles."""
+        return self._policy.adapt_limits
+
+    @property
     def back_limit(self) -> int:
         """See :func:`resample.back_limit`."""
         return ticking.back_limit(self._detector.manifest)
@@ -242,6 +247,10 @@ class Pipeline:
     def entry(self, vehicle: str, name: str) -> Entry | None:
         """What is remembered of an episode of the vehicle, by the id of it or of an alert."""
         return self._vehicles[vehicle].watch.entry(name) if vehicle in self._vehicles else None
+
+    def reached(self, vehicle: str) -> int:
+        """The time of the vehicle's newest tick; 0 without one."""
+        return self._alone(vehicle).watch.reached
 
     def promise(self, vehicle: str) -> Promise:
         """The vehicle's promise meter."""

@@ -47,7 +47,8 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Record:
-    """That of one vehicle under one model. ``moved``: the factors of the limits changed since they were last taken."""
+    """That of one vehicle under one model. ``moved``: the factors of the limits changed since they were last taken;
+    ``reached``: the time of the newest tick."""
 
     def __init__(self, manifest: Manifest, policy: EpisodePolicy) -> None:
         self._charts = tuple(chart.name for chart in manifest.charts)
@@ -55,7 +56,7 @@ class Record:
         self._adapts = policy.adapt_limits
         self._limits, self._slow = Adaptation(manifest), SlowLevels(manifest)
         self._remarks: list[Remark] = []
-        self._reached = 0
+        self.reached = 0
         self.moved = False
 
     @property
@@ -88,7 +89,7 @@ class Record:
     def passed_quietly(self, ticks: int, newest: int) -> None:
         """Ticks up to ``newest`` passed without an alert, no more of them than the promise meter has room for."""
         self.promise.passed_within(ticks)
-        self._reached = newest
+        self.reached = newest
 
     def note(self, alert: Alert) -> None:
         """An alert was made."""
@@ -119,9 +120,9 @@ class Record:
         if before.counts is not verdict.counts:
             change = 1 if verdict.counts else -1
             if self.promise.count(entry.bucket, entry.blamed, change):
-                self._say_promise(self._reached)
+                self._say_promise(self.reached)
         if self._adapts:
-            self._say_limits(self._limits.judged(entry), self._reached)
+            self._say_limits(self._limits.judged(entry), self.reached)
         factors = {chart: self._limits.factor(chart) for chart in entry.charts}
         return Judged(entry, before, self.take(), factors)
 
@@ -140,7 +141,7 @@ class Record:
             limits.told,
             limits.since,
             self._slow.told,
-            self._reached,
+            self.reached,
         )
         return msgspec.msgpack.encode(saved)
 
@@ -155,7 +156,7 @@ class Record:
         self.ledger.entries = list(saved.entries)
         self.promise.restore(saved.promise)
         self._limits.logs, self._limits.told, self._limits.since = dict(saved.logs), dict(saved.told), saved.since
-        self._slow.told, self._reached = dict(saved.slow), saved.reached
+        self._slow.told, self.reached = dict(saved.slow), saved.reached
         self.moved = bool(saved.logs)
 
     def _too_often(self) -> bool:
@@ -166,7 +167,7 @@ class Record:
 
     def _tick(self, time: TimeArray) -> None:
         if len(time):
-            self._reached = int(time[-1])
+            self.reached = int(time[-1])
             for when in self.promise.passed(time):
                 self._say_promise(when)
 

@@ -163,6 +163,11 @@ class Watch:
         return self._record.take()
 
     @property
+    def reached(self) -> int:
+        """The time of the newest tick; 0 without one."""
+        return self._record.reached
+
+    @property
     def promise(self) -> Promise:
         """The promise meter."""
         return self._record.promise

@@ -87,8 +87,9 @@ class Control:
         detector, entry = found
         before = entry.verdict
         if verdict is not before:
+            at = engine.fleet.reached(vehicle, detector)
             engine.judge(vehicle, entry.name, verdict)
-            line = record(vehicle, engine.opened.digests[detector], entry, before, self._by, note, now_us())
+            line = record(vehicle, engine.opened.digests[detector], entry, before, at, self._by, note, now_us())
             change = engine.committer.change.meta
             change[META_VERDICTS] = appended(change.get(META_VERDICTS) or engine.store.meta(META_VERDICTS), line)
             engine.silencing.judged(vehicle, entry, self._by)

@@ -132,6 +132,10 @@ class Fleet:
                 return detector.removesuffix(REPLAYED), entry
         return None
 
+    def reached(self, vehicle: str, detector: str) -> int:
+        """The time of the newest tick of a vehicle in memory."""
+        return self._pipelines[detector].reached(vehicle)
+
     def raised(self, vehicle: str, detector: str) -> dict[str, float]:
         """The limits of a vehicle in memory that follow it: chart to times the trained one."""
         return self._pipelines[detector].adapted(vehicle)

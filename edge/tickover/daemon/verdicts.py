@@ -1,6 +1,6 @@
 """What people said of alerts: each verdict is a line of JSON in the store, until the newest ``MOST`` push it out."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -8,7 +8,6 @@ from tickover.core.ledger import Entry, Verdict
 from tickover.core.time_format import iso
 from tickover.daemon.silencing import Asker
 from tickover.messages.bodies import VerdictRecord
-from tickover.payloads.strict_json import parse_json
 
 META_VERDICTS: Final = "verdicts"
 MOST: Final = 2000
@@ -16,10 +15,13 @@ LONGEST_NOTE: Final = 200
 """Characters."""
 
 
-def record(vehicle: str, digest: str, entry: Entry, before: Verdict, by: Asker, note: str, now: int) -> VerdictRecord:
+def record(
+    vehicle: str, digest: str, entry: Entry, before: Verdict, at: int, by: Asker, note: str, now: int
+) -> VerdictRecord:
     """A verdict as it is kept and exported."""
     return VerdictRecord(
         time=iso(now),
+        at=at,
         vehicle=vehicle,
         episode=entry.name,
         detector=entry.detector,
@@ -40,14 +42,3 @@ def appended(lines: bytes | None, new: VerdictRecord) -> bytes:
     """The lines with one more, the oldest left out."""
     kept = (lines or b"").splitlines()[1 - MOST :]
     return b"\n".join([*kept, msgspec.json.encode(new)])
-
-
-def exported(lines: bytes | None) -> list[bytes]:
-    """The newest line of each episode, oldest first; episodes whose verdict was taken back are left out."""
-    newest: dict[str, bytes] = {}
-    for line in (lines or b"").splitlines():
-        read: Any = parse_json(line)
-        newest.pop(read["episode"], None)
-        if read["verdict"] != Verdict.NONE:
-            newest[read["episode"]] = line
-    return list(newest.values())

@@ -15,6 +15,7 @@ from tickover.core.pipeline import Output, Pipeline
 from tickover.core.values import SECOND, Phase, Readings
 from tickover.core.windows import group_starts
 from tickover.jobs.play import Pace
+from tickover.jobs.replay_verdicts import Verdicts
 from tickover.logs.mapping import Mapping
 from tickover.logs.reading import read_log
 
@@ -56,7 +57,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Which logs, and how to read them; see `tickover.logs.reading.read_log`."""
+    """Which logs, and how to read them; see `tickover.logs.reading.read_log`; the verdicts to give on the way."""
 
     logs: tuple[Path, ...]
     mapping: Mapping
@@ -64,6 +65,7 @@ class Source:
     start: int = 0
     strict: bool = False
     on_bad: Callable[[str], None] = lambda message: None
+    verdicts: Verdicts | None = None
 
 
 def replay(
@@ -100,8 +102,11 @@ def replay(
                     pace.wait(int(piece.time[0]))
                 if stopped():
                     return
-                pipeline.feed(piece)
-                yield from _counted(pipeline.pump(), tally)
+                for part in source.verdicts.cut(piece, pipeline) if source.verdicts else (piece,):
+                    pipeline.feed(part)
+                    yield from _counted(pipeline.pump(), tally)
+    if source.verdicts:
+        source.verdicts.rest(pipeline)
 
 
 def finish(pipeline: Pipeline, tally: Tally) -> Iterator[Output]:

@@ -123,10 +123,13 @@ class Request(Struct, frozen=True, kw_only=True):
 class VerdictRecord(Struct, frozen=True, kw_only=True):
     """A person's verdict on an episode, as a line of the export: the episode, its model, and who said so.
 
-    ``charts``: those over their limits when it opened, the highest first. Times are ISO 8601.
+    ``at``: the vehicle's event time then, that of its newest tick, microseconds. ``verdict``: a later line on the same
+    episode takes the place of an earlier one; ``none`` takes it back. ``charts``: those over their limits when it
+    opened, the highest first. Times are ISO 8601.
     """
 
     time: str
+    at: Microseconds
     vehicle: str
     episode: str
     detector: str

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from broker import Broker, broker, wait_until
-from daemon_process import Daemon, Truck, Watcher, drive
+from daemon_process import START, Daemon, Truck, Watcher, drive
 from tickover.core.manifest import Budget
 from tickover.core.promise import Promise
 from tickover.daemon.promises import MOST, promises
 from tickover.daemon.verdicts import MOST as MOST_VERDICTS
-from tickover.daemon.verdicts import appended, exported
+from tickover.daemon.verdicts import appended
 from tickover.messages.bodies import VerdictRecord
 
 __all__ = ["broker"]
@@ -57,11 +57,12 @@ def test_a_verdict_is_durable_traced_and_can_be_taken_back(broker: Broker, tmp_p
         assert len(set(watcher.of("t1/alert/verdict"))) == 1  # what is said again is not told again
         (line,) = export(daemon)
         VerdictRecord(**line)
+        assert START < line["at"] / 1e6 < START + SECONDS
         assert (line["episode"], line["verdict"], line["note"], line["vehicle"]) == (episode, "real", "belt torn", "t1")
 
         result = watcher.answer("verdict", "t1", alert=episode, verdict="none")["result"]
         assert (result["before"], result["promise"]["episodes"]) == ("real", 1)
-        assert export(daemon) == []
+        assert [line["verdict"] for line in export(daemon)] == ["real", "none"]
         told = json.loads(watcher.of("t1/alert/verdict")[0])["data"]["text"]
         assert f"episode {episode} of anomaly" in told
         assert "judged real by" in told
@@ -70,10 +71,11 @@ def test_a_verdict_is_durable_traced_and_can_be_taken_back(broker: Broker, tmp_p
         assert meter["episodes"] == 1
 
 
-def test_the_newest_verdict_of_an_episode_is_exported_and_the_oldest_are_forgotten() -> None:
-    def line(episode: int, verdict: str) -> VerdictRecord:
+def test_the_oldest_verdicts_are_forgotten() -> None:
+    def line(episode: int) -> VerdictRecord:
         return VerdictRecord(
             time="2026-01-01T00:00:00Z",
+            at=0,
             vehicle="t1",
             episode=str(episode),
             detector="anomaly",
@@ -82,17 +84,15 @@ def test_the_newest_verdict_of_an_episode_is_exported_and_the_oldest_are_forgott
             end=None,
             peak=1.5,
             charts=("iat.slow",),
-            verdict=verdict,
+            verdict="false",
             before="none",
         )
 
     lines: bytes | None = None
-    for episode, verdict in [(1, "false"), (2, "real"), (1, "none"), (3, "known"), (2, "false")]:
-        lines = appended(lines, line(episode, verdict))
-    assert [json.loads(one)["episode"] for one in exported(lines)] == ["3", "2"]
-    for number in range(MOST_VERDICTS):
-        lines = appended(lines, line(number + 10, "real"))
-    assert len(exported(lines)) == MOST_VERDICTS
+    for number in range(MOST_VERDICTS + 3):
+        lines = appended(lines, line(number))
+    kept = [json.loads(one)["episode"] for one in (lines or b"").splitlines()]
+    assert kept == [str(number) for number in range(3, MOST_VERDICTS + 3)]
 
 
 def test_a_report_shows_the_vehicles_furthest_over_their_budget() -> None:
