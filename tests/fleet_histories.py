@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 import paths
+from tickover.core.ledger import Verdict
 from tickover.core.manifest import SENSOR_KINDS
 from tickover.core.pipeline import Pipeline
 from tickover.core.policy import EpisodeOverrides, SensorOverrides, Settings
 from tickover.core.values import SECOND
-from tickover.daemon.events import Advance, Event, Reset, rows_of
+from tickover.daemon.events import Advance, Event, Judge, Reset, rows_of
 from tickover.daemon.fleet import Fleet
 from tickover.logs.reading import load_mapping, read_log
 from tickover.model.detector import Detector
@@ -32,7 +33,7 @@ START = 1_700_000_000
 WELL = 1000
 """Rows of the demo's trip before its fault."""
 VEHICLES = ("a", "b", "c", "d")
-PUMP, SLEEP = "pump", "sleep"
+PUMP, SLEEP, VERDICT = "pump", "sleep", "verdict"
 Step = Event | str | tuple[str, str]
 
 
@@ -49,10 +50,16 @@ def trip() -> np.ndarray:
     return next(iter(blocks)).values[:WELL]
 
 
-def new_fleet(late: bool = False) -> Fleet:
-    names = detector().manifest.names
-    streams = {"anomaly-replayed": Pipeline(detector(), SETTINGS, "anomaly-replayed", sensors_of=())} if late else {}
-    return Fleet({"anomaly": Pipeline(detector(), SETTINGS)}, names, None, 15 * SECOND, 600 * SECOND, streams)
+def new_fleet(seed: int) -> Fleet:
+    """One in three runs late readings too, one in four has two detectors, one in five remembers no reading."""
+    late = {"anomaly-replayed": Pipeline(detector(), SETTINGS, "anomaly-replayed", sensors_of=())}
+    pipelines = {"anomaly": Pipeline(detector(), SETTINGS)}
+    if seed % 4 == 1:
+        pipelines["second"] = Pipeline(detector(), name="second")
+    window = 0 if seed % 5 == 2 else 600 * SECOND
+    return Fleet(
+        pipelines, detector().manifest.names, None, 15 * SECOND, window, late if seed % 3 == 0 and window else {}
+    )
 
 
 def history(seed: int, seconds: int = 120, *, vehicles: tuple[str, ...] = VEHICLES) -> Iterator[Step]:
@@ -143,7 +150,7 @@ def _faulty(
 
 
 def _rare(name: str, random: np.random.Generator, second: int) -> tuple[Step, ...]:
-    kind = int(random.integers(0, 4))
+    kind = int(random.integers(0, 5))
     if kind == 0:
         return (Advance(name, (second + int(random.integers(0, 30))) * SECOND),)
     if kind == 1:
@@ -151,17 +158,22 @@ def _rare(name: str, random: np.random.Generator, second: int) -> tuple[Step, ..
     if kind == 2:
         times = [(second - 100_000 + place) * SECOND for place in range(70)]
         return (rows_of(name, times, trip()[:70].tolist()),)
-    return (Reset(name),)
+    return (Reset(name),) if kind == 3 else (PUMP, (VERDICT, name))
 
 
 def made_of(steps: Iterator[Step], fleet: Fleet) -> list[Any]:
     """Everything that can be seen of a run, for comparison."""
     seen: list[Any] = []
+    newest: dict[str, str] = {}
     for step in steps:
         if step == PUMP:
             outcome = fleet.pump()
-            seen.append((outcome.alerts, outcome.notices))
-            seen.append([_plain(name, output) for name, output in outcome.outputs])
+            # Vehicles have nothing to do with one another: which of them comes first in a pump says nothing.
+            seen.append((sorted(outcome.alerts, key=lambda alert: alert.vehicle), outcome.notices))
+            seen.append(sorted(_plain(name, output) for name, output in outcome.outputs))
+            newest |= {alert.vehicle: alert.episode_id for alert in outcome.alerts}
+        elif isinstance(step, tuple) and step[0] == VERDICT:
+            fleet.apply(Judge(step[1], newest.get(step[1], ""), Verdict.FALSE))
         elif isinstance(step, tuple):
             if step[1] in fleet:
                 state, pages = fleet.state(step[1]), fleet.pages(step[1], True)
@@ -172,6 +184,7 @@ def made_of(steps: Iterator[Step], fleet: Fleet) -> list[Any]:
             fleet.apply(step)
     for name in fleet.vehicles:
         seen.append((name, fleet.newest(name), fleet.is_open(name), fleet.never_read(name)))
+        seen.append({detector: promise.state() for detector, promise in fleet.promises(name).items()})
         seen.append((fleet.state(name), fleet.pages(name, True)))
     return [*seen, fleet.counts, fleet.signal_counts]
 
@@ -180,4 +193,5 @@ def _plain(name: str, output: Any) -> tuple[Any, ...]:
     ticks, scores = output.scored.ticks, output.scored.scores
     arrays = (ticks.time, ticks.trip, ticks.values, scores.score, scores.chart, scores.expected, output.scored.open)
     outside = b"" if ticks.outside is None else ticks.outside.tobytes()
-    return (name, ticks.vehicle, outside, output.alerts, *(np.asarray(array).tobytes() for array in arrays))
+    alerts = [alert.alert_id for alert in output.alerts]
+    return (name, ticks.vehicle, outside, alerts, *(np.asarray(array).tobytes() for array in arrays))

@@ -12,15 +12,16 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent / "edge")]
 
 import fleet_histories as histories  # noqa: E402
 from tickover.core import pipeline  # noqa: E402
+from tickover.daemon import fleet  # noqa: E402
 
 
 def main() -> None:
     count, first = (int(text) for text in (sys.argv[1:] + ["1000", "0"][len(sys.argv) - 1 :])[:2])
-    most, different = pipeline.MOST_TICKS, []
+    most, different = (pipeline.MOST_TICKS, fleet.MOST_ROWS), []
     for seed in range(first, first + count):
         made = []
-        for pipeline.MOST_TICKS in (0, most):
-            made.append(histories.made_of(histories.history(seed), histories.new_fleet(late=seed % 3 == 0)))
+        for pipeline.MOST_TICKS, fleet.MOST_ROWS in ((0, 0), most):
+            made.append(histories.made_of(histories.history(seed), histories.new_fleet(seed)))
         if made[0] != made[1]:
             different.append(seed)
             print(f"seed {seed}: different")

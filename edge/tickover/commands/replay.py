@@ -23,9 +23,10 @@ from tickover.commands.ui.words import many
 from tickover.core.arrivals import DEFAULT_WINDOW
 from tickover.core.coverage import gaps, unusable
 from tickover.core.manifest import Manifest
-from tickover.core.pipeline import Output, Pipeline
+from tickover.core.pipeline import Pipeline
 from tickover.core.policy import Settings
 from tickover.core.time_format import clock, is_relative, parse_time
+from tickover.core.values import Output
 from tickover.errors import ConfigError
 from tickover.jobs.replay import Source, Tally, finish
 from tickover.jobs.replay import replay as run_logs

@@ -175,6 +175,18 @@ class Arrivals:
             self.seen.forget(self.newest)
         return steps
 
+    def lend(self) -> int | None:
+        """The front, when rows ahead of it change no more than that and what was seen; else None."""
+        return None if self._held.time or self._left is not None or self._anew else self.newest
+
+    def give(self, newest: int, time: TimeArray, keys: KeyArray) -> None:
+        """Such rows came, in this order; those that are not in what was seen yet."""
+        self.newest = newest
+        if len(time):
+            self.seen.add(time, keys)
+        if self.seen.window:
+            self.seen.forget(newest)
+
     def state(self) -> bytes:
         """All that the next row's fate depends on, less the full pages of ``seen``."""
         held = self._held

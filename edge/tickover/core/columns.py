@@ -8,9 +8,29 @@ import numpy.typing as npt
 
 FIRST_ROWS: Final = 8
 GROWTH: Final = 2
+FALSE, TRUE = b"\0", b"\1"
+"""Numpy's bytes of a flag."""
 
 Rows = npt.NDArray[np.int64]
 """Numbers of rows."""
+
+
+def place_of(rows: Rows) -> Any:
+    """The same rows as an index to write to: of one row a slice, which costs a tenth."""
+    if len(rows) != 1:
+        return rows
+    first = int(rows[0])
+    return slice(first, first + 1)
+
+
+def any_of(flags: npt.NDArray[np.bool_]) -> bool:
+    """``flags.any()``, in a tenth of the time for few."""
+    return TRUE in flags.tobytes()
+
+
+def all_of(flags: npt.NDArray[np.bool_]) -> bool:
+    """``flags.all()``, in a tenth of the time for few."""
+    return FALSE not in flags.tobytes()
 
 
 class Columns:
@@ -32,12 +52,21 @@ class Columns:
             self._resize(self._size * GROWTH)
         return self._free.pop()
 
+    def reach(self, row: int) -> None:
+        """Have this row, where somebody else hands them out."""
+        while row >= self._size:
+            self._resize(self._size * GROWTH)
+
     def give_back(self, row: int) -> None:
         """Nobody needs the row any more."""
         self._free.append(row)
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         return self.arrays[name]
+
+    def of(self, name: str, rows: Rows) -> npt.NDArray[Any]:
+        """A copy of some rows of one array."""
+        return self.arrays[name].take(rows, axis=0)
 
     def _resize(self, size: int) -> None:
         for name, (kind, shape) in self._kinds.items():

@@ -56,6 +56,15 @@ class OpenRows:
         if len(time):
             self.add(time, values)
 
+    def in_order(self, most: int) -> tuple[TimeArray, DoubleArray] | None:
+        """The rows, when there are at most so many, in order, each of a time of its own; else None."""
+        if self._rows > most:
+            return None
+        if not self._rows:
+            return self._nothing()
+        time, values = np.concatenate(self._time), np.concatenate(self._values)
+        return (time, values) if (time[1:] > time[:-1]).all() else None
+
     def compact(self) -> tuple[TimeArray, DoubleArray]:
         """Sort them and make one row of each time; what is then held."""
         self.hold(*self._merged())

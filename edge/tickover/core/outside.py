@@ -26,8 +26,17 @@ class OutsideReadings:
         """Forget them all."""
         self._parts: list[tuple[TimeArray, DoubleArray, DoubleArray]] = []
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are none."""
+        return not self._parts
+
     def add(self, tick: TimeArray, values: DoubleArray) -> None:
         """Readings ``[N, F]`` of ticks ``[N]``, NaN where there is none out of range."""
+        any_ = ~np.isnan(values).all(axis=1)
+        tick, values = tick[any_], values[any_]
+        if not len(tick):
+            return
         self._parts.append((tick, values, values))
         if len(self._parts) > MOST_PARTS:
             self._join()

@@ -5,61 +5,43 @@ ticks in one call of the graph. Vehicles share nothing but that call: each resul
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from tickover.core import resample as ticking
+from tickover.core.chart_signals import BoolArray
+from tickover.core.columns import Rows, all_of, any_of
+from tickover.core.emitted import EmittedTicks
 from tickover.core.ledger import Entry, Verdict
-from tickover.core.manifest import Manifest
 from tickover.core.policy import Settings
 from tickover.core.promise import Promise
 from tickover.core.record import Judged
+from tickover.core.run_alone import Alone, BatchDetector, Vehicle
 from tickover.core.slow_states import SlowStates
 from tickover.core.state_codec import seal, unseal
+from tickover.core.tick_columns import TickColumns
 from tickover.core.values import (
-    Alert,
+    DoubleArray,
     EndReason,
     FloatArray,
+    Output,
+    Pumped,
     Readings,
-    Remark,
     ScoredTicks,
     Scores,
     TickBlock,
+    TimeArray,
+    Together,
 )
-from tickover.core.watch import Watch, Watched
+from tickover.core.watch import Watch
 from tickover.core.watch_columns import MOST_TICKS, WatchColumns
 from tickover.core.windows import IndexArray
 from tickover.errors import StateError
 
 STATE_VERSION: Final = 1
-
-
-class BatchDetector(Protocol):
-    """What the pipeline needs of :class:`tickover.model.detector.Detector`."""
-
-    manifest: Manifest
-    digest: str
-
-    def new_state(self) -> FloatArray: ...
-
-    def reset_trip(self, state: FloatArray) -> FloatArray: ...
-
-    def run_batch(self, states: FloatArray, X: npt.ArrayLike) -> tuple[FloatArray, Scores]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One vehicle's part of a pump: scored ticks (possibly none), the alerts that they and ``advance`` caused, and
-    what is to be told apart from these."""
-
-    scored: ScoredTicks
-    alerts: list[Alert]
-    remarks: list[Remark] = field(default_factory=list)
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
@@ -74,45 +56,6 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     numbers: bytes
     sensors: bytes = b""
     record: bytes = b""
-
-
-@dataclass(slots=True)
-class _Vehicle:
-    """All that is known of one vehicle; ``trip`` is that of the newest tick scored (-1: none). With a ``row``,
-    ``watch`` and ``state`` are out of date, and what they hold is in the columns."""
-
-    ticks: ticking.Ticks
-    watch: Watch
-    state: FloatArray
-    trip: int = -1
-    waiting: list[TickBlock] = field(default_factory=list)
-    advanced: bool = False
-    row: int | None = None
-
-
-@dataclass(slots=True)
-class _Job:
-    """One vehicle's ticks while they are run: ``ends`` of the trips still to run. ``most`` bounds the next piece, which
-    starts at tick ``done``; ``parts`` are judged already, ``scores`` are those of ticks behind them that are not."""
-
-    vehicle: _Vehicle
-    ticks: TickBlock
-    done: int
-    ends: list[int]
-    most: int
-    parts: list[Watched] = field(default_factory=list)
-    scores: list[Scores] = field(default_factory=list)
-
-    @property
-    def upto(self) -> int:
-        """Where the next piece ends."""
-        return min(self.ends[0], self.done + self.most)
-
-    def passed(self, upto: int) -> None:
-        """The ticks before this one have been run."""
-        self.done = upto
-        if upto == self.ends[0]:
-            self.ends.pop(0)
 
 
 class Pipeline:
@@ -134,14 +77,20 @@ class Pipeline:
         self._settings = settings or Settings()
         self._settings.check(detector.manifest)
         self._policy = self._settings.policy(detector.manifest)
-        self._slow = SlowStates(detector.manifest, self._policy)
+        self._alone_runs = Alone(detector, SlowStates(detector.manifest, self._policy))
         self._sensor_policy = self._settings.sensor_policy(detector.manifest)
-        names = detector.manifest.names
-        self._columns = WatchColumns(detector, self._watch(""), len(detector.new_state()), len(names))
-        self._vehicles: dict[str, _Vehicle] = {}
+        self.signals: tuple[str, ...] = detector.manifest.names
+        """The signals of the model, in its order."""
+        self._columns = WatchColumns(detector, self._watch(""), len(detector.new_state()), len(self.signals))
+        self._vehicles: dict[str, Vehicle] = {}
         self._stirred: dict[str, None] = {}
         self._counts: Counter[str] = Counter()
         self._signal_counts: dict[str, IndexArray] = {}
+        self._tick_columns = TickColumns(detector.manifest, *self._new_ticks("").in_range)
+        self._emitted = EmittedTicks()
+        self._watch_rows, self._names = np.empty(0, np.int64), np.empty(0, object)
+        """By the row of a vehicle's ticks: that of its watch, -1 where that is to be found out, and its name."""
+        self._by_tick_row: dict[int, Vehicle] = {}
 
     @property
     def vehicles(self) -> tuple[str, ...]:
@@ -150,11 +99,6 @@ class Pipeline:
 
     def __contains__(self, vehicle: str) -> bool:
         return vehicle in self._vehicles
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The signals of the model, in its order."""
-        return self._detector.manifest.names
 
     @property
     def adapts(self) -> bool:
@@ -183,6 +127,46 @@ class Pipeline:
         """Take readings in order of arrival."""
         self._queue(block.vehicle, self._known(block.vehicle).ticks.add(block))
 
+    def lend(self, vehicle: str, row: int) -> bool:
+        """Let the vehicle's readings come by `may` and `take` from now on, as those of ``row``; False: they cannot."""
+        known = self._known(vehicle)
+        lent = known.ticks.lend()
+        if lent is None:
+            return False
+        self._tick_columns.put(row, lent)
+        known.tick_row, self._by_tick_row[row] = row, known
+        if row >= len(self._names):
+            more = row + 1  # twice as many as there are, so that growing costs little
+            self._watch_rows = np.append(self._watch_rows, np.full(more, -1))
+            self._names = np.append(self._names, np.full(more, "", object))
+        self._watch_rows[row], self._names[row] = -1, vehicle
+        return True
+
+    def may(self, rows: Rows, time: TimeArray, values: DoubleArray) -> BoolArray:
+        """See `TickColumns.may`."""
+        return self._tick_columns.may(rows, time, values)
+
+    def take(self, rows: Rows, time: TimeArray, values: DoubleArray) -> None:
+        """Take a row of each of some vehicles, whose it may; as `feed`."""
+        emitted, missing = self._tick_columns.take(rows, time, values)
+        if emitted is not None:
+            self._emitted.add(emitted)
+        if missing is not None:
+            self._counts["missing"] += int(missing.sum())
+            self._signal_counts["missing"] = self._signal_counts.get("missing", 0) + missing
+
+    def take_back(self, vehicles: Collection[str], keep: bool = False) -> None:
+        """Bring the vehicles' ticks up to date; readings come by `feed` again, unless they ``keep`` their rows."""
+        found = map(self._vehicles.get, vehicles)
+        lent = [known for known in found if known is not None and known.tick_row is not None]
+        self._spread({known.tick_row for known in lent if known.tick_row is not None})
+        for known in lent:
+            assert known.tick_row is not None
+            known.ticks.give(self._tick_columns.get(known.tick_row))
+            if not keep:
+                del self._by_tick_row[known.tick_row]
+                known.tick_row = None
+
     def advance(self, vehicle: str, time: int) -> None:
         """Say that ``vehicle``'s event time has reached ``time`` without a reading."""
         known = self._known(vehicle)
@@ -204,28 +188,30 @@ class Pipeline:
         return known.row is None and known.watch.is_open
 
     def pump(self) -> list[Output]:
-        """Run all closed ticks of all vehicles; one output for each that has ticks or alerts, in order of arrival.
+        """Run all closed ticks of all vehicles; one output for each that has ticks or alerts.
 
         The others cost nothing: a fleet reports a few at a time.
         """
+        return self.run().each()
+
+    def run(self) -> Pumped:
+        """As `pump`, with many vehicles in one, where they have nothing to report."""
+        together = self._run_emitted()
         stirred = [self._vehicles[name] for name in self._stirred if name in self._vehicles]
         self._stirred.clear()
         waiting = [vehicle for vehicle in stirred if vehicle.waiting]
         made = self._run_calm(waiting)
-        # A call of the graph has one T for all its vehicles and cannot reset one of them midway: each vehicle's ticks
-        # are cut at its trip starts, and pieces of equal length run together, round by round.
-        jobs = {place: self._job(vehicle) for place, vehicle in enumerate(waiting) if place not in made}
-        while unfinished := [job for job in jobs.values() if job.ends]:
-            for batch in _equal_lengths(unfinished):
-                self._run(batch)
-        made |= {place: self._output(job) for place, job in jobs.items()}
+        others = [place for place in range(len(waiting)) if place not in made]
+        for place in others:
+            self._let_go(waiting[place])
+        made |= zip(others, self._alone_runs.run([waiting[place] for place in others]), strict=True)
         outputs = [made[place] for place in range(len(waiting))]
         # Silence is judged after the ticks: they may hold the evidence whose absence would end an episode.
         for vehicle in stirred:
             if vehicle.advanced:
                 vehicle.advanced = False
                 self._silence(vehicle, outputs)
-        return outputs
+        return Pumped(outputs, together)
 
     def flush(self, vehicle: str | None = None) -> list[Output]:
         """The end of a log: close every tick, run them, and end open episodes with ``end_of_log``."""
@@ -250,11 +236,11 @@ class Pipeline:
 
     def reached(self, vehicle: str) -> int:
         """The time of the vehicle's newest tick; 0 without one."""
-        return self._alone(vehicle).watch.reached
+        return self._alone(vehicle, keep=True).watch.reached
 
     def promise(self, vehicle: str) -> Promise:
         """The vehicle's promise meter."""
-        return self._alone(vehicle).watch.promise
+        return self._alone(vehicle, keep=True).watch.promise
 
     def adapted(self, vehicle: str) -> dict[str, float]:
         """The vehicle's limits that follow: chart to times the trained one."""
@@ -267,7 +253,8 @@ class Pipeline:
 
     def state(self, vehicle: str) -> bytes:
         """All that the vehicle's future depends on; pump first. StateError when closed ticks are waiting."""
-        known = self._alone(vehicle)
+        self.take_back([vehicle], keep=True)
+        known = self._alone(vehicle, keep=True)
         if known.waiting:
             raise StateError(f"vehicle {vehicle}: expected no ticks waiting to be run; pump before saving state")
         episodes, sensors, record = known.watch.state()
@@ -308,16 +295,19 @@ class Pipeline:
         self._drop_row(vehicle)
         self._vehicles[vehicle] = fresh
 
-    def _known(self, vehicle: str) -> _Vehicle:
+    def _known(self, vehicle: str) -> Vehicle:
         if vehicle not in self._vehicles:
             self._vehicles[vehicle] = self._new(vehicle)
         return self._vehicles[vehicle]
 
-    def _new(self, vehicle: str) -> _Vehicle:
+    def _new(self, vehicle: str) -> Vehicle:
+        return Vehicle(self._new_ticks(vehicle), self._watch(vehicle), self._detector.new_state())
+
+    def _new_ticks(self, vehicle: str) -> ticking.Ticks:
         ticks = ticking.Ticks.of(vehicle, self._detector.manifest, self._window)
         # All vehicles count into one: counts of their own would be lost when a vehicle is forgotten.
         ticks.counts, ticks.signal_counts = self._counts, self._signal_counts
-        return _Vehicle(ticks, self._watch(vehicle), self._detector.new_state())
+        return ticks
 
     def _watch(self, vehicle: str) -> Watch:
         return Watch(
@@ -331,28 +321,100 @@ class Pipeline:
             signals=self._sensors_of,
         )
 
-    def _alone(self, vehicle: str) -> _Vehicle:
-        """The vehicle, with what the columns hold of it."""
+    def _alone(self, vehicle: str, keep: bool = False) -> Vehicle:
+        """The vehicle, with what the columns of watches hold of it; it may ``keep`` its place in them."""
         known = self._known(vehicle)
-        self._let_go(known)
+        self._let_go(known, keep)
         return known
 
-    def _let_go(self, vehicle: _Vehicle) -> None:
+    def _let_go(self, vehicle: Vehicle, keep: bool = False) -> None:
         if vehicle.row is not None:
-            self._columns.let_go(vehicle.row, vehicle.watch, vehicle.state)
-            vehicle.row = None
+            self._columns.let_go(vehicle.row, vehicle.watch, vehicle.state, keep)
+            if not keep:
+                vehicle.row = None
+                self._forget_place(vehicle)
 
     def _drop_row(self, vehicle: str) -> None:
         known = self._vehicles.get(vehicle)
         if known is not None and known.row is not None:
             self._columns.drop(known.row)
+        if known is not None and known.tick_row is not None:
+            self._spread({known.tick_row})
+            del self._by_tick_row[known.tick_row]
 
     def _queue(self, vehicle: str, block: TickBlock) -> None:
         if len(block.time):
-            self._vehicles[vehicle].waiting.append(block)
+            known = self._vehicles[vehicle]
+            known.waiting.append(block)
+            self._forget_place(known)
             self._stirred[vehicle] = None
 
-    def _run_calm(self, waiting: list[_Vehicle]) -> dict[int, Output]:
+    def _run_emitted(self) -> list[Together]:
+        """Run what `take` emitted side by side; what is to be run alone waits for that."""
+        together: list[Together] = []
+        for rows, time, values in self._emitted.groups():
+            trips = self._tick_columns.trips(rows)
+            unknown = self._watch_rows.take(rows) < 0
+            if any_of(unknown):
+                for place in np.flatnonzero(unknown).tolist():
+                    self._place_watch(self._by_tick_row[int(rows[place])], int(trips[place]))
+                taken = self._watch_rows.take(rows) >= 0
+            else:
+                taken = ~unknown
+            taken &= len(time) <= MOST_TICKS
+            if any_of(taken):
+                scores, taken = self._run_columns(rows, trips, time, values, taken)
+                whole = all_of(taken)
+                mine: Any = np.s_[:] if whole else np.s_[:, taken]
+                names = self._names.take(rows if whole else rows[taken]).tolist()
+                if names:
+                    trips = trips if whole else trips[taken]
+                    together.append(Together(names, time[mine], trips, values[mine], scores.at(mine)))
+                if whole:
+                    continue
+            for place in np.flatnonzero(~taken).tolist():
+                self._wait(self._by_tick_row[int(rows[place])], time[:, place], values[:, place])
+        return together
+
+    def _run_columns(
+        self, rows: Rows, trips: IndexArray, time: TimeArray, values: FloatArray, chosen: BoolArray
+    ) -> tuple[Scores, BoolArray]:
+        """Run the ticks of the ``chosen`` vehicles: scores of all, those of the others empty, and whose are taken."""
+        if all_of(chosen):
+            calm = self._columns.run(self._watch_rows.take(rows), time, trips, values)
+            return calm.scores, calm.taken
+        calm = self._columns.run(self._watch_rows[rows[chosen]], time[:, chosen], trips[chosen], values[:, chosen])
+        every = Scores(*(np.empty((len(time), len(rows), *part.shape[2:]), np.float32) for part in calm.scores.parts))
+        for whole, part in zip(every.parts, calm.scores.parts, strict=True):
+            whole[:, chosen] = part
+        taken = chosen.copy()
+        taken[chosen] = calm.taken
+        return every, taken
+
+    def _place_watch(self, vehicle: Vehicle, trip: int) -> None:
+        """Note where the watch of a vehicle with a row of ticks is, if it may be run side by side."""
+        assert vehicle.tick_row is not None
+        if not vehicle.waiting and self._has_row(vehicle, trip) and vehicle.row is not None:
+            self._watch_rows[vehicle.tick_row] = vehicle.row
+
+    def _forget_place(self, vehicle: Vehicle) -> None:
+        """Its watch is elsewhere now, or something waits to be run before what `take` emits next."""
+        if vehicle.tick_row is not None:
+            self._watch_rows[vehicle.tick_row] = -1
+
+    def _wait(self, vehicle: Vehicle, time: TimeArray, values: FloatArray) -> None:
+        """Ticks that `take` emitted are to be run alone."""
+        assert vehicle.tick_row is not None
+        trip = np.repeat(self._tick_columns.trips(np.array([vehicle.tick_row])), len(time))
+        block = TickBlock(vehicle.ticks.vehicle, time.copy(), trip, values.copy())
+        self._queue(vehicle.ticks.vehicle, block)
+
+    def _spread(self, chosen: set[int]) -> None:
+        """What `take` emitted of these rows waits to be run alone."""
+        for row, time, values in self._emitted.take_out(chosen):
+            self._wait(self._by_tick_row[row], time, values)
+
+    def _run_calm(self, waiting: list[Vehicle]) -> dict[int, Output]:
         """The outputs, by place, of the vehicles that have nothing to report, which are run side by side."""
         groups: dict[int, list[tuple[int, TickBlock]]] = {}
         for place, vehicle in enumerate(waiting):
@@ -372,68 +434,23 @@ class Pipeline:
                     made[place] = Output(ScoredTicks(block, calm.scores.at(np.s_[:, column]), shut), [])
         return made
 
-    def _may_be_calm(self, vehicle: _Vehicle, block: TickBlock) -> bool:
+    def _may_be_calm(self, vehicle: Vehicle, block: TickBlock) -> bool:
         """Whether a block can be run in the columns; the vehicle is in them then."""
         if len(block.time) > MOST_TICKS or block.outside is not None:
             return False
-        if not block.trip[0] == block.trip[-1] == vehicle.trip:
-            return False
-        if vehicle.row is None:
+        return bool(block.trip[0] == block.trip[-1]) and self._has_row(vehicle, int(block.trip[0]))
+
+    def _has_row(self, vehicle: Vehicle, trip: int) -> bool:
+        """Whether the vehicle is in the columns, or could be brought there, and is in this trip."""
+        if vehicle.row is None and vehicle.trip == trip:
             vehicle.row = self._columns.take_in(vehicle.watch, vehicle.state, vehicle.trip)
-        return vehicle.row is not None
+        return vehicle.row is not None and vehicle.trip == trip
 
-    def _job(self, vehicle: _Vehicle) -> _Job:
-        self._let_go(vehicle)
-        ticks = ticking.join(vehicle.waiting)
-        assert ticks is not None
-        vehicle.waiting = []
-        starts = np.flatnonzero(np.diff(ticks.trip)) + 1
-        return _Job(vehicle, ticks, 0, [*starts.tolist(), len(ticks.time)], self._slow.most(vehicle.watch))
-
-    def _run(self, batch: list[_Job]) -> None:
-        """The next piece of each job, all of the same length, in one call."""
-        for job in batch:
-            trip = int(job.ticks.trip[job.done])
-            # A vehicle's first trip starts from the initial state, which needs no reset.
-            if job.vehicle.trip not in (-1, trip):
-                job.vehicle.watch.begin_trip(int(job.ticks.time[job.done]), job.vehicle.state)
-                job.vehicle.state = self._detector.reset_trip(job.vehicle.state)
-            job.vehicle.trip = trip
-        pieces = [job.ticks.values[job.done : job.upto] for job in batch]
-        states, scores = self._detector.run_batch(
-            np.stack([job.vehicle.state for job in batch]), np.stack(pieces, axis=1)
-        )
-        for row, job in enumerate(batch):
-            self._accept(job, states[row], scores.at(np.s_[:, row]))
-
-    def _accept(self, job: _Job, after: FloatArray, scores: Scores) -> None:
-        """Take the state after a job's next piece, and its scores; or run less of it, when slow states must hold."""
-        upto, watch = job.upto, job.vehicle.watch
-        if self._slow.steps:
-            if job.most > 1 and (over := watch.first_over(scores)) is not None:
-                # From here on an episode may be open, and every tick decides whether slow states hold at the next.
-                job.most = max(over, 1)
-                if upto - job.done > job.most:
-                    return
-            after = self._slow.held(job.vehicle.state, after) if self._slow.any and watch.holds else after
-            job.parts.append(watch.feed(job.ticks.part(slice(job.done, upto)), scores))
-            job.most = self._slow.most(watch, job.most)
-        else:
-            job.scores.append(scores)
-        job.vehicle.state[:] = after  # a view would keep the whole batch alive
-        job.passed(upto)
-
-    def _output(self, job: _Job) -> Output:
-        parts = job.parts or [job.vehicle.watch.feed(job.ticks, _joined(job.scores))]
-        scores = _joined([part.scores for part in parts])
-        open_ = parts[0].open if len(parts) == 1 else np.concatenate([part.open for part in parts])
-        alerts = [alert for part in parts for alert in part.alerts]
-        return Output(ScoredTicks(job.ticks, scores, open_), alerts, job.vehicle.watch.remarks())
-
-    def _silence(self, vehicle: _Vehicle, outputs: list[Output]) -> None:
+    def _silence(self, vehicle: Vehicle, outputs: list[Output]) -> None:
         """After an advance: an episode whose evidence has been missing too long ends; adds to ``outputs``."""
         if vehicle.row is not None:
             return  # no episode is open
+        self.take_back([vehicle.ticks.vehicle], keep=True)
         until = vehicle.ticks.closed_until
         alerts = vehicle.watch.advance(until) if until is not None else []
         if not alerts:
@@ -445,30 +462,12 @@ class Pipeline:
             mine.alerts.extend(alerts)
             mine.remarks.extend(vehicle.watch.remarks())
 
-    def _no_ticks(self, vehicle: _Vehicle) -> ScoredTicks:
+    def _no_ticks(self, vehicle: Vehicle) -> ScoredTicks:
         signals, charts = len(self._detector.manifest.signals), len(self._detector.manifest.charts)
         nothing = [np.empty((0, *shape), np.float32) for shape in ((), (charts,), (signals,))]
         times = np.empty(0, np.int64)
         ticks = TickBlock(vehicle.ticks.vehicle, times, times, nothing[2])
         return ScoredTicks(ticks, Scores(*nothing), np.zeros(0, np.bool_))
-
-
-def _equal_lengths(jobs: list[_Job]) -> Iterator[list[_Job]]:
-    """Jobs grouped by the length of their next piece."""
-    groups: dict[int, list[_Job]] = {}
-    for job in jobs:
-        groups.setdefault(job.upto - job.done, []).append(job)
-    yield from groups.values()
-
-
-def _joined(parts: list[Scores]) -> Scores:
-    if len(parts) == 1:
-        return parts[0]
-    return Scores(
-        np.concatenate([part.score for part in parts]),
-        np.concatenate([part.chart for part in parts]),
-        np.concatenate([part.expected for part in parts]),
-    )
 
 
 def _decode(state: bytes) -> _State:

@@ -35,6 +35,7 @@ from tickover.core.arrivals import MAX_TIME, Arrivals, possible, readings_in
 from tickover.core.manifest import Manifest, Signal
 from tickover.core.open_rows import OpenRows
 from tickover.core.outside import OutsideReadings
+from tickover.core.tick_columns import MOST_OPEN, LentTicks
 from tickover.core.values import (
     SECOND,
     DoubleArray,
@@ -165,6 +166,28 @@ class Ticks:
     def restart(self) -> None:
         """The next reading starts a new trip whatever its time, and the watermark with it."""
         self._restart = True
+
+    def lend(self) -> LentTicks | None:
+        """What `tickover.core.tick_columns` goes on from, until it is given back; None when it cannot."""
+        grid, rows = self._grid, self._open.in_order(MOST_OPEN)
+        plain = self._arrivals.is_plain and self._arrivals.newest == self._watermark and self._outside.is_empty
+        if self._restart or self._watermark is None or grid.last_tick is None or rows is None or not plain:
+            return None
+        clock = (self._watermark, self._closed, grid.trip, grid.last_tick, grid.last_time)
+        return LentTicks(*clock, grid.held_time, grid.held_value, *rows)
+
+    def give(self, lent: LentTicks) -> None:
+        """Go on from what was lent."""
+        grid = self._grid
+        self._watermark = self._arrivals.newest = lent.watermark
+        self._closed, grid.last_tick, grid.last_time = lent.closed, lent.last_tick, lent.last_time
+        grid.held_time, grid.held_value = lent.held_time, lent.held_value
+        self._open.hold(lent.open_time, lent.open_values)
+
+    @property
+    def in_range(self) -> tuple[DoubleArray, DoubleArray]:
+        """The lowest and the highest plausible value of each signal, ``[F]``."""
+        return self._low, self._high
 
     def state(self) -> bytes:
         """All that the next reading's fate depends on; counts are not part of it."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickover.core.chart_signals import BoolArray
+from tickover.core.columns import any_of
 from tickover.core.sensor_bins import Binner, Bins, IntArray
 from tickover.core.sensor_counters import COUNTERS, KINDS, MOVES_TO_BE_LIVELY, NEVER, NOT_YET, RECENT_S, WORKING, Counts
 from tickover.core.sensor_limits import SensorLimits
@@ -62,23 +63,23 @@ class SensorStep:
         """One tick of each: ``time`` ``[V]``, ``values`` ``[V, F]``, all within the trip."""
         width, period = self._binner.width, self._binner.period
         new = side.begin // width != time // width
-        passed = np.flatnonzero(side.filled & new)
-        if len(passed):
-            self._close(side, passed)
-        fresh = np.flatnonzero(~side.filled | new)
-        if len(fresh):
+        passed = side.filled & new
+        if any_of(passed):
+            self._close(side, np.flatnonzero(passed))
+        fresh = ~side.filled | new
+        if any_of(fresh):
             side.begin[fresh], side.filled[fresh], side.moved[fresh] = time[fresh], True, False
             side.tallies[fresh], side.worst[fresh] = 0, np.nan
         self._add(side, values)
         side.end[:] = side.last[:] = time
-        full = np.flatnonzero((time + period) % width == 0)
-        if len(full):
-            self._close(side, full)
+        full = (time + period) % width == 0
+        if any_of(full):
+            self._close(side, np.flatnonzero(full))
             side.filled[full] = False
 
     def _add(self, side: Side, values: FloatArray) -> None:
         missing = np.isnan(values)
-        any_missing = missing.any()
+        any_missing = any_of(missing)
         value = np.where(missing, side.value, values) if any_missing else values
         # A first value after none is no movement: the sensor may have stood there before.
         side.moved |= (value != side.value) & ~np.isnan(side.value)

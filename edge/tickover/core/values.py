@@ -4,7 +4,8 @@ Times are ``int`` microseconds since the Unix epoch, UTC. Array shapes use T tic
 and C charts.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -67,6 +68,11 @@ class Scores:
     score: FloatArray
     chart: FloatArray
     expected: FloatArray
+
+    @property
+    def parts(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """All three."""
+        return self.score, self.chart, self.expected
 
     def at(self, place: Any) -> "Scores":
         """Those of some ticks; of a batch, ``[T, B, ...]``, those of one vehicle by ``np.s_[:, row]``."""
@@ -188,3 +194,45 @@ class Remark:
     active: bool
     time: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One vehicle's part of a pump: scored ticks (possibly none), the alerts that they and ``advance`` caused, and
+    what is to be told apart from these."""
+
+    scored: ScoredTicks
+    alerts: list[Alert]
+    remarks: list[Remark] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """T ticks of each of V vehicles, none with anything to report: their names, ``time`` ``[T, V]``, each one's
+    ``trip`` ``[V]``, ``values`` ``[T, V, F]``, and ``scores`` ``[T, V, ...]``."""
+
+    vehicles: list[str]
+    time: TimeArray
+    trip: TimeArray
+    values: FloatArray
+    scores: Scores
+
+    def outputs(self) -> Iterator[Output]:
+        """The same vehicle by vehicle."""
+        shut = np.zeros(len(self.time), np.bool_)
+        trips = np.broadcast_to(self.trip, self.time.shape)
+        for place, name in enumerate(self.vehicles):
+            ticks = TickBlock(name, self.time[:, place], trips[:, place], self.values[:, place])
+            yield Output(ScoredTicks(ticks, self.scores.at(np.s_[:, place]), shut), [])
+
+
+@dataclass(frozen=True, slots=True)
+class Pumped:
+    """What running closed ticks gave: ``outputs`` of single vehicles, and of those that ran ``together``."""
+
+    outputs: list[Output]
+    together: list[Together]
+
+    def each(self) -> list[Output]:
+        """All, vehicle by vehicle."""
+        return [*(output for many in self.together for output in many.outputs()), *self.outputs]

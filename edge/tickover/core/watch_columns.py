@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickover.core.chart_signals import BoolArray
-from tickover.core.columns import Columns, Rows
+from tickover.core.columns import Columns, Rows, all_of, any_of, place_of
 from tickover.core.evidence import ALARM_LEVEL
 from tickover.core.freeze_frame import Rows as Past
 from tickover.core.sensor_bins import Bins
@@ -107,8 +107,8 @@ class WatchColumns:
                 columns["tallies"][row, place] = tally[0]
             columns["moved"][row], columns["worst"][row] = unfinished.moved[0], unfinished.worst[0]
 
-    def let_go(self, row: int, watch: Watch, state: FloatArray) -> None:
-        """Bring the vehicle's watch and ``state`` up to date; the row is nobody's from now on."""
+    def let_go(self, row: int, watch: Watch, state: FloatArray, keep: bool = False) -> None:
+        """Bring the vehicle's watch and ``state`` up to date; the row is nobody's from now on, unless it is kept."""
         columns = self._columns.arrays
         state[:] = columns["state"][row]
         count = int(columns["ring_count"][row])
@@ -117,7 +117,10 @@ class WatchColumns:
         sensors = None if self._step is None else self._sensors(row)
         newest, age, ticks = (int(columns[name][row]) for name in ("newest", "age", "ticks"))
         watch.give(Lent(past, newest, age, sensors, room=0, ticks=ticks))
-        self._columns.give_back(row)
+        columns["room"][row] -= ticks
+        columns["ticks"][row] = 0
+        if not keep:
+            self._columns.give_back(row)
 
     def drop(self, row: int) -> None:
         """The vehicle is forgotten."""
@@ -139,22 +142,25 @@ class WatchColumns:
     def run(self, rows: Rows, time: TimeArray, trip: TimeArray, values: FloatArray) -> Calm:
         """Run T ticks of B vehicles: ``time`` ``[T, B]``, ``values`` ``[T, B, F]``, each vehicle's of one ``trip``
         ``[B]``. What is not taken has changed nothing."""
-        columns = self._columns.arrays
-        after, scores = self._detector.run_batch(columns["state"][rows], values)
+        columns, of = self._columns.arrays, self._columns.of
+        after, scores = self._detector.run_batch(of("state", rows), values)
         scores = self._weigh(scores)
-        taken: BoolArray = (columns["trip"][rows] == trip) & (time[0] > columns["newest"][rows])
-        taken &= columns["ticks"][rows] + len(time) <= columns["room"][rows]
-        taken &= ~(scores.score >= ALARM_LEVEL).any(axis=0)
+        ticks = of("ticks", rows) + len(time)
+        taken: BoolArray = (of("trip", rows) == trip) & (time[0] > of("newest", rows)) & (ticks <= of("room", rows))
+        over = scores.score >= ALARM_LEVEL
+        if any_of(over):
+            taken &= ~over.any(axis=0)
         side = self._advanced(rows, time, values)
         if side is not None:
             taken &= side.sound
-        chosen: Any = slice(None) if taken.all() else taken
-        at = rows[chosen]
+        whole = all_of(taken)
+        chosen: Any = slice(None) if whole else taken
+        at = place_of(rows if whole else rows[taken])
         columns["state"][at] = after[chosen]
         columns["newest"][at] = time[-1, chosen]
         columns["age"][at] += len(time)
-        columns["ticks"][at] += len(time)
-        self._remember(at, time[:, chosen], values[:, chosen], scores.at((slice(None), chosen)))
+        columns["ticks"][at] = ticks[chosen]
+        self._remember(rows[chosen], time[:, chosen], values[:, chosen], scores.at((slice(None), chosen)))
         if side is not None:
             for name in SENSORS:
                 columns[name][at] = getattr(side, name)[chosen]
@@ -164,8 +170,7 @@ class WatchColumns:
         """The sensors after these ticks."""
         if self._step is None:
             return None
-        columns = self._columns.arrays
-        parts: dict[str, Any] = {name: columns[name][rows] for name in SENSORS}
+        parts: dict[str, Any] = {name: self._columns.of(name, rows) for name in SENSORS}
         side = Side(**parts, sound=np.ones(len(rows), np.bool_))
         for now, row in zip(time, values, strict=True):
             self._step.advance(side, now, row)
@@ -173,12 +178,17 @@ class WatchColumns:
 
     def _remember(self, rows: Rows, time: TimeArray, values: FloatArray, scores: Scores) -> None:
         """Put the newest of the ticks into the rings."""
-        columns, count = self._columns.arrays, len(time)
+        columns, count, at = self._columns.arrays, len(time), place_of(rows)
         newest = slice(max(0, count - self._ring), None)
-        place = (columns["ring_next"][rows] + np.arange(count)[newest, None]) % self._ring
-        columns["ring_time"][rows, place] = time[newest]
-        columns["ring_score"][rows, place] = scores.score[newest]
-        columns["ring_observed"][rows, place] = values[newest]
-        columns["ring_expected"][rows, place] = scores.expected[newest]
-        columns["ring_next"][rows] = (columns["ring_next"][rows] + count) % self._ring
-        columns["ring_count"][rows] = np.minimum(columns["ring_count"][rows] + count, self._ring)
+        next_ = self._columns.of("ring_next", rows)
+        place = next_ + np.arange(count)[newest, None] if count > 1 else next_[None]
+        flat: Any = rows * self._ring + place % self._ring
+        flat = place_of(flat[0]) if len(flat) == 1 else flat
+        part: Any = 0 if count == 1 else newest
+        signals = values.shape[2]
+        columns["ring_time"].reshape(-1)[flat] = time[part]
+        columns["ring_score"].reshape(-1)[flat] = scores.score[part]
+        columns["ring_observed"].reshape(-1, signals)[flat] = values[part]
+        columns["ring_expected"].reshape(-1, signals)[flat] = scores.expected[part]
+        columns["ring_next"][at] = (next_ + count) % self._ring
+        columns["ring_count"][at] = np.minimum(columns["ring_count"][at] + count, self._ring)

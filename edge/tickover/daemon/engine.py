@@ -96,7 +96,7 @@ class Engine:
         for rows in self.intake.drain():
             self._take(rows, now)
         outcome = self.fleet.pump()
-        self.live.note(outcome.outputs)
+        self.live.note(outcome.pumped)
         for alert in outcome.alerts:
             self.announcer.alert(alert)
         if self.fleet.anew:
@@ -164,7 +164,8 @@ class Engine:
         return self.modes.active(Mode.SHELVED, vehicle, now_us())
 
     def _is_out_of_service(self, vehicle: str) -> bool:
-        return self.modes.active(Mode.OUT_OF_SERVICE, vehicle, now_us())
+        # Asked for every row: the clock is read only when any vehicle is.
+        return self.modes.holds_any(Mode.OUT_OF_SERVICE) and self.modes.active(Mode.OUT_OF_SERVICE, vehicle, now_us())
 
     def _take(self, rows: Rows, now: float) -> None:
         vehicle, is_new = rows.vehicle, rows.vehicle not in self.heard

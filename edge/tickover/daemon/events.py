@@ -9,6 +9,8 @@ import numpy as np
 from tickover.core.ledger import Verdict
 from tickover.core.values import DoubleArray, TimeArray
 
+TIME_BYTES = 8
+"""Of a time in `Rows`."""
 COMPRESSION = 1
 """zlib level: the fastest; readings shrink to about half."""
 

@@ -5,7 +5,7 @@ back, and a journal of events can be run again.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,20 +15,23 @@ import numpy as np
 from tickover.core.arrivals import Arrivals, Step, possible
 from tickover.core.gate import Gate
 from tickover.core.ledger import Entry
-from tickover.core.pipeline import Output, Pipeline
+from tickover.core.pipeline import Pipeline
 from tickover.core.promise import Promise
 from tickover.core.seen import Page
 from tickover.core.values import (
     Alert,
     DoubleArray,
     EndReason,
+    Output,
+    Pumped,
     Readings,
     Remark,
     TimeArray,
 )
 from tickover.core.windows import IndexArray
-from tickover.daemon.events import Advance, Event, Judge, Reset, Rows
+from tickover.daemon.events import TIME_BYTES, Advance, Event, Judge, Reset, Rows
 from tickover.daemon.late import REPLAYED, FleetGate, LateRows, LateStream, places_of, with_late
+from tickover.daemon.side_by_side import MOST_ROWS, SideBySide
 from tickover.errors import StateError
 from tickover.messages.notices import Kind, Notice
 
@@ -70,11 +73,16 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a pump gave: ``alerts`` and ``notices`` to announce, ``outputs`` by detector for live views."""
+    """What a pump gave: ``alerts`` and ``notices`` to announce, and what each detector ``pumped``, for live views."""
 
     alerts: list[Alert]
     notices: list[Notice]
-    outputs: list[tuple[str, Output]]
+    pumped: dict[str, Pumped]
+
+    @property
+    def outputs(self) -> list[tuple[str, Output]]:
+        """By detector, vehicle by vehicle."""
+        return [(name, output) for name, pumped in self.pumped.items() for output in pumped.each()]
 
 
 class Fleet:
@@ -112,6 +120,9 @@ class Fleet:
         self._said: list[Notice] = []
         self.anew: list[Notice] = []
         """Notices that detectors which start anew leave behind: to be announced, and taken out, by who runs them."""
+        self._side_by_side = SideBySide(self._pipelines, self._places, len(columns), window) if gate is None else None
+        self._pending: dict[str, Rows] = {}
+        self._told_stale: set[str] = set()
 
     @property
     def vehicles(self) -> tuple[str, ...]:
@@ -123,7 +134,9 @@ class Fleet:
 
     def newest(self, vehicle: str) -> int:
         """The newest event time of a vehicle in memory since its clock was last put back, microseconds."""
-        return self._vehicles[vehicle].newest
+        self._settle()
+        side, known = self._side_by_side, self._vehicles[vehicle]
+        return side.newest(vehicle) if side and vehicle in side.rows else known.newest
 
     def entry(self, vehicle: str, name: str) -> tuple[str, Entry] | None:
         """The detector and what it remembers of an episode, by the id of it or of an alert, of a vehicle in memory."""
@@ -146,7 +159,7 @@ class Fleet:
 
     def never_read(self, vehicle: str) -> list[str]:
         """The signals of a vehicle in memory that nothing was ever read of."""
-        known = self._vehicles.get(vehicle)
+        known = self._current(vehicle) if vehicle in self._vehicles else None
         return [name for name, at in zip(self.columns, known.last, strict=True) if at == NEVER] if known else []
 
     def is_open(self, vehicle: str) -> bool:
@@ -159,11 +172,13 @@ class Fleet:
 
         Over all detectors and vehicles, those that sleep or were reset included: a count never falls.
         """
+        self._settle()
         return Counter(gated=self._gate.shut) + self._counts + self.tick_counts() - self._before
 
     @property
     def signal_counts(self) -> dict[str, Counter[str]]:
         """The same of single signals, by name and reason."""
+        self._settle()
         total = self._signal_totals()
         for name, counts in total.items():
             counts.subtract(self._signals_before.get(name, Counter()))
@@ -194,6 +209,11 @@ class Fleet:
 
     def apply(self, event: Event) -> None:
         """Take one event; `pump` runs what it closed."""
+        if isinstance(event, Rows) and self._may_wait(event):
+            self._pending[event.vehicle] = event  # most rows of a fleet end here until the next pump
+            return
+        self._settle()
+        self._alone([event.vehicle])
         if isinstance(event, Reset):
             self._reset(event.vehicle)
         elif isinstance(event, Judge):
@@ -209,20 +229,22 @@ class Fleet:
 
     def pump(self) -> Outcome:
         """Run all closed ticks; the alerts and notices since the last pump."""
+        self._settle()
         ended, self._ended = self._ended, []
-        outputs = [(name, output) for name, pipeline in self._pipelines.items() for output in pipeline.pump()]
+        pumped = {name: pipeline.run() for name, pipeline in self._pipelines.items()}
+        outputs = [(name, output) for name, one in pumped.items() for output in one.outputs]
         ended += self._late.pump()
         alerts = [alert for output in ended for alert in output.alerts]
         alerts += [alert for _, output in outputs for alert in output.alerts]
         notices, self._said = self._said, []
         notices += [notice for name, output in outputs if output.remarks for notice in self._remarks(name, output)]
-        notices += [notice for vehicle in sorted(self._touched) for notice in self._staleness(vehicle)]
+        notices += [notice for vehicle in self._may_be_stale() for notice in self._staleness(vehicle)]
         self._touched.clear()
-        return Outcome(alerts, notices, outputs)
+        return Outcome(alerts, notices, pumped)
 
     def state(self, vehicle: str) -> bytes:
         """All that the vehicle's future depends on, less the `pages`; pump first."""
-        known = self._vehicles[vehicle]
+        known = self._current(vehicle)
         last = {name: int(time) for name, time in zip(self.columns, known.last, strict=True) if time != NEVER}
         detectors = {name: pipeline.state(vehicle) for name, pipeline in self._pipelines.items()}
         return msgspec.msgpack.encode(
@@ -241,13 +263,15 @@ class Fleet:
 
     def pages(self, vehicle: str, everything: bool) -> dict[int, bytes]:
         """By number, the pages of `tickover.core.seen` that are full since the last call, or all."""
-        seen = self._vehicles[vehicle].arrivals.seen
+        seen = self._current(vehicle).arrivals.seen
         fresh, seen.fresh = seen.fresh, set()
         return {number: seen.page(number) for number in (seen.pages if everything else sorted(fresh))}
 
     def restore(self, vehicle: str, state: bytes, page: Page = lambda number: None) -> None:
         """Bring a vehicle back; ``page`` gives what `pages` gave, by number. StateError when the state does not fit;
         the vehicle is then unknown."""
+        self._settle()
+        self._alone([vehicle])
         try:
             saved = msgspec.msgpack.decode(state, type=_State)
             for name, pipeline in self._pipelines.items():
@@ -262,6 +286,7 @@ class Fleet:
             raise StateError(f"vehicle {vehicle}: {error}") from error
         known.arrivals.newest = None if saved.newest == NEVER else saved.newest
         known.last = np.array([saved.last.get(name, NEVER) for name in self.columns], np.int64)
+        self._told_stale.update([vehicle] if saved.stale else [])
         known.stale, known.gate, known.late = frozenset(saved.stale), dict(saved.gate), saved.late
         known.broken = frozenset(saved.broken)
         self._late.restore(vehicle, saved.detectors)
@@ -270,17 +295,62 @@ class Fleet:
 
     def forget(self, vehicle: str) -> None:
         """Drop a vehicle from memory."""
+        self._settle()
+        if self._side_by_side:
+            self._side_by_side.forget(vehicle)
         self._vehicles.pop(vehicle, None)
+        self._told_stale.discard(vehicle)
         for pipeline in self._every.values():
             pipeline.forget(vehicle)
 
     def renew(self, detectors: Collection[str]) -> None:
         """These detectors forget every vehicle in memory; the others keep their states."""
+        self._settle()
+        self._alone(self._vehicles)
         for name in self._every.keys() & with_late(detectors):
             for vehicle in self._every[name].vehicles:
                 self._every[name].forget(vehicle)
         for vehicle in self._vehicles:
             self._forget_promises(vehicle, detectors)
+
+    def _may_wait(self, event: Rows) -> bool:
+        """Whether rows can be taken with those of other vehicles, at the latest by the next pump."""
+        side, vehicle = self._side_by_side, event.vehicle
+        if side is None or not 0 < len(event.time) <= MOST_ROWS * TIME_BYTES:
+            return False
+        if vehicle in self._pending:
+            self._settle()
+        if vehicle in side.rows:
+            return True
+        known = self._vehicles.get(vehicle)
+        return known is not None and known.late.at is None and side.lend(vehicle, known.arrivals, known.last)
+
+    def _settle(self) -> None:
+        """Take the rows that wait, side by side as far as they come as they should."""
+        if not self._pending:
+            return
+        assert self._side_by_side is not None
+        pending, self._pending = self._pending, {}
+        self._touched.update(pending)
+        left = self._side_by_side.take(pending)
+        self._alone(left)
+        for vehicle, taken in left.items():
+            self._read(pending[vehicle], taken)
+
+    def _current(self, vehicle: str) -> _Vehicle:
+        """A vehicle in memory, with what lies in arrays; it may go on lying there."""
+        self._settle()
+        known = self._vehicles[vehicle]
+        self._alone([vehicle], keep=True)
+        return known
+
+    def _alone(self, vehicles: Iterable[str], keep: bool = False) -> None:
+        """Bring vehicles up to date whose rows are taken side by side, and take them alone from now on."""
+        side = self._side_by_side
+        if side is not None and (lent := [vehicle for vehicle in vehicles if vehicle in side.rows]):
+            for vehicle in lent:
+                self._vehicles[vehicle].last = side.last(vehicle)
+            side.give_back(lent, keep)
 
     def _known(self, vehicle: str) -> _Vehicle:
         known = self._vehicles.get(vehicle)
@@ -346,10 +416,12 @@ class Fleet:
             known.broken = left
             self.anew.append(Notice(vehicle, Kind.BUDGET_BROKEN, bool(left), max(known.newest, 0), STARTS_ANEW))
 
-    def _read(self, event: Rows) -> None:
+    def _read(self, event: Rows, first: int = 0) -> None:
+        """Take the rows of an event from the ``first`` on."""
         known = self._known(event.vehicle)
         self._touched.add(event.vehicle)
-        time, values = possible(*event.arrays(len(self.columns)), self._count)
+        time, values = event.arrays(len(self.columns))
+        time, values = possible(time[first:], values[first:], self._count)
         for step in known.arrivals.add(time, values) if len(time) else ():
             self._take(event.vehicle, known, step)
         self._ended += self._late.look(event.vehicle, known.late, known.newest)
@@ -368,6 +440,20 @@ class Fleet:
             for name, pipeline in self._pipelines.items():
                 pipeline.feed(Readings(vehicle, pipeline.signals, time, values[:, self._places[name]]))
 
+    def _may_be_stale(self) -> list[str]:
+        """The vehicles, of those that something was read of, whose set of quiet signals may have changed."""
+        if not self._stale:
+            return []
+        side = self._side_by_side
+        if side is None:
+            return sorted(self._touched)
+        lent = [vehicle for vehicle in self._touched if vehicle in side.rows]
+        quiet = side.quiet(lent, self._stale, NEVER) if lent else set()
+        quiet |= {vehicle for vehicle in self._told_stale if vehicle in side.rows} & self._touched
+        self._alone(quiet, keep=True)
+        others = self._touched if not lent else {vehicle for vehicle in self._touched if vehicle not in side.rows}
+        return sorted(others | quiet)
+
     def _staleness(self, vehicle: str) -> Iterator[Notice]:
         """A notice when the set of signals without recent readings has changed."""
         known = self._vehicles.get(vehicle)
@@ -379,6 +465,7 @@ class Fleet:
         stale = frozenset(name for name, is_quiet in zip(self.columns, quiet, strict=True) if is_quiet)
         if stale != known.stale:
             known.stale = stale
+            (self._told_stale.add if stale else self._told_stale.discard)(vehicle)
             text = f"no readings of {', '.join(sorted(stale))}" if stale else "all signals are read again"
             yield Notice(vehicle, Kind.STALE_SIGNAL, bool(stale), known.newest, text)
 

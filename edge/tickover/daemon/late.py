@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 
 from tickover.core.gate import Gate
-from tickover.core.pipeline import Output, Pipeline
-from tickover.core.values import SECOND, DoubleArray, Readings, TimeArray
+from tickover.core.pipeline import Pipeline
+from tickover.core.values import SECOND, DoubleArray, Output, Readings, TimeArray
 from tickover.errors import StateError
 
 REPLAYED: Final = "-replayed"

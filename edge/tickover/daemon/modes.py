@@ -42,6 +42,10 @@ class Modes:
         until = self._until[mode]
         return bool(until) and max(until.get(vehicle, 0), until.get(EVERYONE, 0)) > now
 
+    def holds_any(self, mode: Mode) -> bool:
+        """Whether any vehicle was put into the mode and has not left it."""
+        return bool(self._until[mode])
+
     def expire(self, now: int) -> list[tuple[Mode, str]]:
         """Forget the modes that have ended; which they were, and whose."""
         over = [

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 
 from tickover.core.manifest import Manifest
-from tickover.core.pipeline import Output, Pipeline
-from tickover.core.values import SECOND, Phase, Readings
+from tickover.core.pipeline import Pipeline
+from tickover.core.values import SECOND, Output, Phase, Readings
 from tickover.core.windows import group_starts
 from tickover.jobs.play import Pace
 from tickover.jobs.replay_verdicts import Verdicts

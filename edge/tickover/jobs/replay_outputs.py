@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from tickover.core.pipeline import Output
-from tickover.core.values import Alert, ScoredTicks
+from tickover.core.values import Alert, Output, ScoredTicks
 from tickover.jobs.log_segments import Segment, Segments
 from tickover.logs.score_writer import Writer
 from tickover.messages.alerts import alert_line, encode_alert

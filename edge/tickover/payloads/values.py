@@ -92,6 +92,8 @@ def event_time(value: object, unit: str) -> int:
     """
     if type(value) is float and EARLIEST_S < value < LATEST_S and unit == "s":  # the common case
         return round(value * SECOND)
+    if type(value) is int and unit == "s" and EARLIEST_S < value < LATEST_S:
+        return value * SECOND
     time = microseconds(value, unit)
     if time is None:
         likely = likely_unit(value)

@@ -99,7 +99,7 @@ def test_the_newest_tick_is_that_of_the_clock_that_came_back_and_stays_known_in_
 
 def feed_and_note(fleet: Fleet, live: Live, rows: list[tuple[float, list[float]]]) -> None:
     fleet.apply(rows_of("t1", [round(time * SECOND) for time, _ in rows], [values for _, values in rows]))
-    live.note(fleet.pump().outputs)
+    live.note(fleet.pump().pumped)
 
 
 def test_signals_of_other_models_and_of_the_gate_are_no_models_drops_and_change_no_alert() -> None:

@@ -1,0 +1,157 @@
+"""Readings to ticks for many vehicles side by side: a row of each at a time, as long as each comes just as it should.
+
+That is: later than all before, with values in range, within a trip, one row a tick, and closing at most one tick. What
+a row then changes is the end of `tickover.core.resample.Ticks`, here in arrays, a row a vehicle; :meth:`may` says for
+which vehicles it is no more than that. Anything else is for ``Ticks``, and tests hold both equal. V vehicles, F
+signals.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from tickover.core.chart_signals import BoolArray
+from tickover.core.columns import Columns, Rows, all_of, any_of, place_of
+from tickover.core.manifest import Manifest
+from tickover.core.values import SECOND, DoubleArray, FloatArray, TimeArray
+from tickover.core.windows import IndexArray
+
+MOST_OPEN: Final = 8
+"""Rows of a vehicle in open ticks; with more it is for ``Ticks``."""
+
+CLOCK: Final = ("watermark", "closed", "trip", "last_tick", "last_time")
+HELD: Final = ("held_time", "held_value")
+OPENED: Final = ("open_time", "open_values")
+
+
+class LentTicks(NamedTuple):
+    """What `Ticks` lends: see there and `tickover.core.windows.Grid`; ``open_time`` ``[K]`` and ``open_values``
+    ``[K, F]`` are its open rows, in order, K <= ``MOST_OPEN``."""
+
+    watermark: int
+    closed: int
+    trip: int
+    last_tick: int
+    last_time: int
+    held_time: TimeArray
+    held_value: DoubleArray
+    open_time: TimeArray
+    open_values: DoubleArray
+
+
+class Emitted(NamedTuple):
+    """Ticks that closed, one of each of some vehicles: their ``rows``, ``time`` ``[V]`` and ``values`` ``[V, F]``."""
+
+    rows: Rows
+    time: TimeArray
+    values: FloatArray
+
+
+class TickColumns:
+    """Those of one model's vehicles; whoever lends a vehicle chooses its row."""
+
+    def __init__(self, manifest: Manifest, low: DoubleArray, high: DoubleArray) -> None:
+        signals = len(manifest.signals)
+        self._period, self._lateness = manifest.period, round(manifest.lateness_s * SECOND)
+        self._gap_limit = round(manifest.gap_limit_s * SECOND)
+        self._hold = np.array([round(signal.hold_s * SECOND) for signal in manifest.signals], np.int64)
+        self._holds = bool(self._hold.any())
+        self._low, self._high = low, high
+        one: tuple[int, ...] = ()
+        self._columns = Columns(
+            {
+                **dict.fromkeys(CLOCK, (np.int64, one)),
+                "held_time": (np.int64, (signals,)),
+                "held_value": (np.float64, (signals,)),
+                "open_time": (np.int64, (MOST_OPEN,)),
+                "open_values": (np.float64, (MOST_OPEN, signals)),
+                "first": (np.int64, one),
+                "count": (np.int64, one),
+            }
+        )
+
+    def put(self, row: int, lent: LentTicks) -> None:
+        """The vehicle has this row from now on."""
+        self._columns.reach(row)
+        columns, count = self._columns.arrays, len(lent.open_time)
+        for name in (*CLOCK, *HELD):
+            columns[name][row] = getattr(lent, name)
+        for name in OPENED:
+            columns[name][row, :count] = getattr(lent, name)
+        columns["first"][row], columns["count"][row] = 0, count
+
+    def get(self, row: int) -> LentTicks:
+        """What is known of the vehicle now."""
+        columns = self._columns.arrays
+        order = (int(columns["first"][row]) + np.arange(int(columns["count"][row]))) % MOST_OPEN
+        numbers = {name: int(columns[name][row]) for name in CLOCK}
+        held = {name: columns[name][row].copy() for name in HELD}
+        opened = {name: columns[name][row, order] for name in OPENED}
+        return LentTicks(**numbers, **held, **opened)  # type: ignore[arg-type]
+
+    def trips(self, rows: Rows) -> IndexArray:
+        """The trip of each vehicle."""
+        return self._columns.of("trip", rows)
+
+    def may(self, rows: Rows, time: TimeArray, values: DoubleArray) -> BoolArray:
+        """Whose next row, of ``time`` ``[V]`` and ``values`` ``[V, F]``, comes just as it should, bool ``[V]``."""
+        of, period = self._columns.of, self._period
+        closed = np.maximum(of("closed", rows), (time - self._lateness) // period)
+        first, count = of("first", rows), of("count", rows)
+        may: BoolArray = (time > of("watermark", rows)) & (time // period >= closed) & (count < MOST_OPEN)
+        oldest = self._opened(rows, first)
+        closes = (count > 0) & (oldest // period < closed)
+        if any_of(closes):
+            only = (count == 1) | (self._opened(rows, (first + 1) % MOST_OPEN) // period >= closed)
+            follows = oldest // period == of("last_tick", rows) + 1
+            may &= ~closes | (only & follows & (oldest - of("last_time", rows) <= self._gap_limit))
+        outside = (values < self._low) | (values > self._high)
+        if any_of(outside):
+            may &= ~outside.any(axis=1)
+        missing = np.isnan(values)
+        if any_of(missing):
+            may &= ~missing.all(axis=1)
+        return may
+
+    def _opened(self, rows: Rows, place: Rows) -> TimeArray:
+        """The time of an open row of each vehicle."""
+        return self._columns["open_time"].reshape(-1).take(rows * MOST_OPEN + place)
+
+    def take(self, rows: Rows, time: TimeArray, values: DoubleArray) -> tuple[Emitted | None, IndexArray | None]:
+        """Take such rows; the ticks that they close, and how many values are missing in these, ``[F]``."""
+        columns, of, period, at = self._columns.arrays, self._columns.of, self._period, place_of(rows)
+        first, count = of("first", rows), of("count", rows)
+        closed = np.maximum(of("closed", rows), (time - self._lateness) // period)
+        columns["watermark"][at], columns["closed"][at] = time, closed
+        place = place_of(rows * MOST_OPEN + (first + count) % MOST_OPEN)
+        columns["open_time"].reshape(-1)[place] = time
+        columns["open_values"].reshape(-1, values.shape[1])[place] = values
+        closes = (count > 0) & (self._opened(rows, first) // period < closed)
+        columns["count"][at] = count + ~closes
+        if not any_of(closes):
+            return None, None
+        if all_of(closes):
+            return self._close(rows, first)
+        return self._close(rows[closes], first[closes])
+
+    def _close(self, rows: Rows, first: Rows) -> tuple[Emitted, IndexArray | None]:
+        """Close the tick of each vehicle's oldest row."""
+        columns, at = self._columns.arrays, place_of(rows)
+        columns["first"][at] = (first + 1) % MOST_OPEN
+        read, opened = self._opened(rows, first), columns["open_values"]
+        values = opened.reshape(-1, opened.shape[2]).take(rows * MOST_OPEN + first, axis=0)
+        number = read // self._period
+        time = number * self._period
+        columns["last_tick"][at], columns["last_time"][at] = number, read
+        missing = np.isnan(values)
+        if not any_of(missing):
+            if self._holds:
+                columns["held_time"][at], columns["held_value"][at] = read[:, None], values
+            return Emitted(rows, time, values.astype(np.float32)), None
+        if self._holds:
+            held_time = np.where(missing, columns["held_time"][at], read[:, None])
+            held_value = np.where(missing, columns["held_value"][at], values)
+            columns["held_time"][at], columns["held_value"][at] = held_time, held_value
+            values = np.where(missing & (time[:, None] - held_time <= self._hold), held_value, values)
+            missing = np.isnan(values)
+        return Emitted(rows, time, values.astype(np.float32)), missing.sum(axis=0)
