@@ -71,6 +71,26 @@ SAMPLES = [
         ("truck-1", AT + 1_000_000, {"engine_speed": 813.0}),
     ),
     sample(
+        "telegraf",
+        "telegraf/truck-1/engine",
+        [METRIC, {**METRIC, "timestamp": T + 1, "tags": {"host": "truck-2"}}],
+        ("truck-1", AT, {"engine_speed": 812.5}),
+        ("truck-2", AT + 1_000_000, {"engine_speed": 812.5}),
+    ),
+    sample(
+        "telegraf-line",
+        "telegraf/truck-1/engine",
+        b'engine,host=truck-1,site=a\\ b rpm=812.5,state="idle, \\"warm\\"" 1700000000000000000\n',
+        ("truck-1", AT, {"engine_speed": 812.5}),
+    ),
+    sample(
+        "telegraf-line",
+        "telegraf/truck-1/engine",
+        b"engine,host=truck-1 rpm=812i 1700000000000000000\nbroken\nengine,host=truck-2 rpm=650u,on=t 1700000000500000000",
+        ("truck-1", AT, {"engine_speed": 812.0}),
+        ("truck-2", AT + 500_000, {"engine_speed": 650.0}),
+    ),
+    sample(
         "aws-iot-shadow",
         "$aws/things/truck-1/shadow/update/accepted",
         {
@@ -92,6 +112,18 @@ SAMPLES = [
         ("truck-1", AT, {"engine_speed": 812.5}),
     ),
     sample(
+        "aws-iot-shadow",
+        "$aws/things/truck-1/shadow/update",
+        {"state": {"desired": None, "reported": {"engine": {"speed": 812.5}}}, "clientToken": "t"},
+        ("truck-1", ARRIVAL, {"engine_speed": 812.5}),
+    ),
+    sample(
+        "aws-iot-shadow",
+        "$aws/things/truck-1/shadow/name/engine/update/accepted",
+        {"state": {"reported": {"engine.speed": 812.5}}, "version": 3, "timestamp": T},
+        ("truck-1", AT, {"engine_speed": 812.5}),
+    ),
+    sample(
         "thingsboard",
         "v1/devices/me/telemetry",
         {"ts": T * 1000, "values": {"rpm": 812.5, "firmware": "1.2.3"}},
@@ -103,6 +135,14 @@ SAMPLES = [
         [{"ts": T * 1000, "values": {"rpm": "812.5"}}, {"ts": T * 1000 + 500, "values": {"rpm": 813}}],
         ("truck-1", AT, {"engine_speed": 812.5}),
         ("truck-1", AT + 500_000, {"engine_speed": 813.0}),
+    ),
+    sample("thingsboard", "v1/devices/me/telemetry", {"rpm": 812.5}, ("truck-1", ARRIVAL, {"engine_speed": 812.5})),
+    sample(
+        "thingsboard",
+        "v1/devices/me/telemetry",
+        [{"rpm": 812.5}, {"humidity": 80, "rpm": "813 rpm"}],
+        ("truck-1", ARRIVAL, {"engine_speed": 812.5}),
+        ("truck-1", ARRIVAL, {"engine_speed": 813.0}),
     ),
     sample(
         "thingsboard-gateway",
@@ -116,6 +156,13 @@ SAMPLES = [
         },
         ("Truck A", AT, {"engine_speed": 812.5}),
         ("Truck A", AT + 1_000_000, {"engine_speed": 813.0}),
+        ("Truck B", AT, {"engine_speed": 650.0}),
+    ),
+    sample(
+        "thingsboard-gateway",
+        "v1/gateway/telemetry",
+        {"Truck A": [{"rpm": 812.5}], "Truck B": {"ts": T * 1000, "values": {"rpm": 650}}},
+        ("Truck A", ARRIVAL, {"engine_speed": 812.5}),
         ("Truck B", AT, {"engine_speed": 650.0}),
     ),
     sample(
@@ -171,6 +218,7 @@ SAMPLES = [
         {"battery": 97, "contact": True, "humidity": 44.72, "linkquality": 120, "temperature": 4.1},
         ("truck-1", ARRIVAL, {"cargo_temp": 4.1, "cargo.contact": 1.0}),
     ),
+    sample("zigbee2mqtt", "zigbee2mqtt/trailer/door", {"cargo_temp": 4.1}, ("truck-1", ARRIVAL, {"cargo_temp": 4.1})),
     sample("shelly", f"{RPC['src']}/events/rpc", RPC, (RPC["src"], AT, {"power": 81.5, "relay_temp": 53.3})),
     sample("shelly", "truck-1/status/switch:0", SWITCH, ("truck-1", ARRIVAL, {"power": 81.5})),
     sample("shelly", "shellies/truck-1/relay/0/power", b"81.50", ("truck-1", ARRIVAL, {"power": 81.5})),
@@ -180,6 +228,26 @@ SAMPLES = [
         "application/f3d1/device/0101010101010101/event/up",
         UPLINK,
         ("0101010101010101", AT, {"cargo_temp": 4.1}),
+    ),
+    sample(
+        "chirpstack",
+        "application/1/device/0101010101010101/event/up",
+        {
+            "applicationID": "1",
+            "devEUI": "AQEBAQEBAQE=",
+            "rxInfo": [{"gatewayID": "AAAA", "time": None, "rssi": -48}],
+            "fPort": 1,
+            "data": "qg==",
+            "objectJSON": '{"temperatureSensor":{"1":4.1},"digitalInput":{"1":0}}',
+            "publishedAt": "2023-11-14T22:13:20.000000242Z",
+        },
+        ("0101010101010101", AT, {"cargo_temp": 4.1}),
+    ),
+    sample(
+        "chirpstack",
+        "application/1/device/0101010101010101/event/up",
+        {"applicationID": "1", "rxInfo": [{"rssi": -48}], "object": {"temperatureSensor": {"1": 4.1}}},
+        ("0101010101010101", ARRIVAL, {"cargo_temp": 4.1}),
     ),
     sample(
         "ruuvi",
@@ -200,6 +268,12 @@ SAMPLES = [
         "ruuvi/C8:25:2D:8E:9C:2C/D6:22:4C:3B:C0:B1",
         {"gw_mac": "C8:25:2D:8E:9C:2C", "rssi": -26, "ts": str(T), "temperature": 28.66, "humidity": 54.9},
         ("C8:25:2D:8E:9C:2C", AT, {"cargo_temp": 28.66, "D6:22:4C:3B:C0:B1.humidity": 54.9}),
+    ),
+    sample(
+        "ruuvi",
+        "ruuvi/C8:25:2D:8E:9C:2C/D6:22:4C:3B:C0:B1",
+        {"gw_mac": "C8:25:2D:8E:9C:2C", "rssi": -26, "ts": T, "data": "02010411FF990403178145355803E804E705E60886"},
+        ("C8:25:2D:8E:9C:2C", AT, {"cargo_temp": -1.69, "D6:22:4C:3B:C0:B1.humidity": 11.5}),
     ),
     sample(
         "sparkplug_b",
@@ -243,6 +317,12 @@ SAMPLES = [
         "flespi/message/gw/devices/truck-1",
         {"ident": "352093081452251", "timestamp": float(T), "position.speed": 61, "can.engine.rpm": 812, "gsm": {}},
         ("truck-1", AT, {"speed": 61.0, "engine_speed": 812.0}),
+    ),
+    sample(
+        "flespi",
+        "flespi/message/gw/devices/truck-1",
+        [{"ident": "352093081452251", "timestamp": T, "position.speed": 61}],
+        ("truck-1", AT, {"speed": 61.0}),
     ),
     sample(
         "tasmota",

@@ -42,6 +42,15 @@ META_MODES: Final = "modes"
 META_LEARNT: Final = "decoders"
 
 
+def _units(opened: Opened) -> dict[str, str]:
+    """The unit of each signal; of the first model that has it."""
+    units: dict[str, str] = {}
+    for manifest in opened.manifests.values():
+        for signal in manifest.signals:
+            units.setdefault(signal.name, signal.unit)
+    return units
+
+
 class Engine:
     """Built from a checked configuration, an opened fleet and a store.
 
@@ -52,7 +61,9 @@ class Engine:
         self.opened, self.store, self.fleet = opened, store, opened.fleet
         self.topics = Topics(config.out.base, config.node)
         self.modes = Modes(store.meta(META_MODES))
-        self.intake = Intake(config.inputs, self.fleet.columns, config.vehicles, self._is_out_of_service)
+        self.intake = Intake(
+            config.inputs, self.fleet.columns, config.vehicles, self._is_out_of_service, _units(opened)
+        )
         if learnt := store.meta(META_LEARNT):
             self.intake.restore(learnt)
         self.announcer = Announcer(self.topics, self.is_shelved, store.meta(META_GROUPS))

@@ -48,16 +48,21 @@ class _Gathered:
 class Intake:
     """Decodes messages and gathers their rows by vehicle, in order of arrival.
 
-    ``refuses`` says whether readings of a vehicle are left out at present (out of service). ``counts`` holds refusals
+    ``units``: the models', by signal. ``refuses`` says whether readings of a vehicle are left out at present (out of service). ``counts`` holds refusals
     and left-out values by reason, and ``rows`` taken; ``gathered``: rows since the last `drain`; ``unread`` what is
     received and not read; ``advice`` why the message that `take` refused last was refused, and what to set.
     """
 
     def __init__(
-        self, inputs: Sequence[Input], columns: tuple[str, ...], limits: Vehicles, refuses: Callable[[str], bool]
+        self,
+        inputs: Sequence[Input],
+        columns: tuple[str, ...],
+        limits: Vehicles,
+        refuses: Callable[[str], bool],
+        units: Mapping[str, str] | None = None,
     ) -> None:
         places = {name: place for place, name in enumerate(columns)}
-        self._decoders = [open_decoder(spec, places) for spec in inputs]
+        self._decoders = [open_decoder(spec, places, units) for spec in inputs]
         self._inputs, self._signals = inputs, columns
         self._readers: list[tuple[int, TopicTemplate, Read]] = [
             (number, TopicTemplate(spec.topic), decoder.decode)

@@ -7,6 +7,7 @@ from tickover.core.values import SECOND
 
 READINGS: Final = {
     "bad_json": "the payload is not JSON; check inputs.format",
+    "bad_line": "the line is not InfluxDB line protocol; check inputs.format",
     "bad_protobuf": "the payload is not Sparkplug B; check inputs.format",
     "bad_time": "expected a time, got none or an impossible one; check inputs.time and inputs.time_unit "
     "(s, ms, us, ns or iso)",
@@ -46,6 +47,7 @@ READINGS: Final = {
     "unknown_alias": "no birth names this Sparkplug alias; the node is asked to send its births again",
     "unknown_signal": "no model has a signal of this name; harmless when others are known",
     "unknown_topic": "the topic matches no inputs.topic; correct inputs.topic, or subscribe to less",
+    "wrong_unit": "the value names a unit of another quantity than the model's; rename the signal under inputs.signals",
     "workshop": "the vehicle is out of service; the command out_of_service with for_s = 0 ends it",
 }
 """Why a reading, or a message of readings, was left out: the reason, as it is counted, and what to do."""

@@ -30,10 +30,11 @@ MAX_STRANGERS: Final = 64
 """The most names that no model has whose drops are counted one by one; those of all others are counted together."""
 OTHERS: Final = "(others)"
 MAX_RENAMED: Final = 2048
-FORMAT_KEYS: Final = ("time", "vehicle_field", "values", "rows", "name", "value", "signal")
+FORMAT_KEYS: Final = ("time", "vehicle_field", "values", "rows", "name", "value", "signal", "optional")
 """The keys of an input that only some formats read."""
 
 TimeUnit = Literal["iso", "s", "ms", "us", "ns"]
+Optional = Literal["time", "values"]
 Where = Annotated[str, Meta(min_length=1, max_length=512)]
 """A path in the payload."""
 
@@ -54,7 +55,8 @@ class Input(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     signals (absent: they are beside the time), ``rows`` the list of a batch (absent: the payload is the list),
     ``value`` the number in an object of one signal. ``name``: signals are a list of such objects, and this is the path
     of a signal's name in them. ``signal``: the one signal of the topic. ``signals`` renames the payload's names, or
-    paths, to the model's. ``rebirth_s``: a Sparkplug B node is asked for its births no more often than this; 0 = never.
+    paths, to the model's. ``optional``: what a message may lack: its time, which is then that of arrival, and the
+    object at ``values``, whose signals are then beside the time. ``rebirth_s``: a Sparkplug B node is asked for its births no more often than this; 0 = never.
     """
 
     topic: Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -69,6 +71,7 @@ class Input(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     value: Where = "value"
     signal: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     signals: Annotated[dict[str, str], Meta(max_length=MAX_RENAMED)] = {}
+    optional: Annotated[tuple[Optional, ...], Meta(max_length=2)] = ()
     rebirth_s: Annotated[float, Meta(ge=0, le=31_536_000)] = 60.0
 
     def problem(self) -> str | None:
@@ -136,13 +139,16 @@ class Decoder(ABC):
     """What every payload format promises; the suite in ``tests/edge/payloads/test_payloads.py`` checks all formats.
 
     A format defines `decode` and `names`; all else has a default. ``columns`` maps the models' signal names to columns.
-    ``drops``: which signals' values were left out.
+    ``units``: the models' units by signal, for formats whose values may name one. ``drops``: which signals' values were
+    left out.
     """
 
     FIELDS: ClassVar[frozenset[str]] = FIELD_NAMES
     """The fields that a topic template of this format may name."""
     KEYS: ClassVar[frozenset[str]] = frozenset(FORMAT_KEYS)
     """Which of `FORMAT_KEYS` the format reads."""
+    CONVERTS: ClassVar[bool] = False
+    """Whether its values may name a unit: then it is made with ``units``."""
     NAMES_VEHICLE: ClassVar[bool] = False
     """Whether every payload of this format names its vehicles."""
     neighbours: tuple[str, ...] = ()
@@ -150,8 +156,9 @@ class Decoder(ABC):
     requests: Requests | None = None
     """For a format whose senders can be asked for what is missing."""
 
-    def __init__(self, spec: Input, columns: Mapping[str, int]) -> None:
+    def __init__(self, spec: Input, columns: Mapping[str, int], units: Mapping[str, str] | None = None) -> None:
         self._spec = spec
+        self._units = {columns[name]: unit for name, unit in (units or {}).items() if unit and name in columns}
         self._width = len(columns)
         # A topic's levels are joined with dots, and may be written with the slashes that they have in the topic.
         self._renames = {
@@ -201,9 +208,10 @@ class Decoder(ABC):
         self.drops.add(name, reason)
 
 
-def open_decoder(spec: Input, columns: Mapping[str, int]) -> Decoder:
-    """The decoder of one input; ``columns`` maps the models' signal names to columns."""
-    decoder: Decoder = decoder_class(spec.format)(spec, columns)
+def open_decoder(spec: Input, columns: Mapping[str, int], units: Mapping[str, str] | None = None) -> Decoder:
+    """The decoder of one input; ``columns`` maps the models' signal names to columns, ``units`` to units."""
+    kind = decoder_class(spec.format)
+    decoder: Decoder = kind(spec, columns, units) if units and kind.CONVERTS else kind(spec, columns)
     return decoder
 
 

@@ -8,13 +8,14 @@ from tickover.payloads.base import FORMAT_KEYS, MAX_ROWS, PayloadError, Row, unl
 from tickover.payloads.json_object import JsonDecoder
 from tickover.payloads.paths import MISSING
 from tickover.payloads.paths import Path as PayloadPath
+from tickover.payloads.strict_json import opened
 
 
 class JsonBatch(JsonDecoder):
     """``[{"time": 1, "engine_speed": 812}, …]``, or that list under the key ``rows``.
 
     A bad row is counted and left out; its neighbours stay. One object alone is a batch of one: senders that gather rows
-    send a lone one without the list. Time and vehicle may stand beside the list, for all its rows.
+    send a lone one without the list, or the list without what is around it. Time and vehicle may stand beside the list, for all its rows.
     """
 
     KEYS = frozenset(FORMAT_KEYS) - {"signal"}
@@ -35,9 +36,11 @@ class JsonBatch(JsonDecoder):
         items = whole
         if self._spec.rows is not None:
             items = PayloadPath(self._spec.rows).find(whole)
-            if items is MISSING and type(whole) is dict:
+            if items is MISSING and type(whole) in (dict, list):
                 items = whole
-        if type(items) is dict and (items is whole):
+        if type(items) is str:
+            items = opened(items)
+        if type(items) is dict:
             items = [items]
         if type(items) is not list:
             raise PayloadError("not_a_list")

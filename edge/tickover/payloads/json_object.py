@@ -7,12 +7,14 @@ from typing import Any, Final
 
 from tickover.payloads.base import FORMAT_KEYS, MAX_NAME, MAX_ROWS, Decoder, Input, PayloadError, Row, unless_all
 from tickover.payloads.paths import MISSING, Path
-from tickover.payloads.strict_json import parse_json
+from tickover.payloads.strict_json import opened, parse_json
 from tickover.payloads.topic_template import TopicTemplate
-from tickover.payloads.values import FLOAT32_MAX, NO_NUMBER, event_time, number_of, vehicle_name
+from tickover.payloads.values import FLOAT32_MAX, NO_NUMBER, event_time, in_unit, number_of, vehicle_name, with_unit
 
 MAX_INNER: Final = 4096
 """The most values in nested objects and lists of one message."""
+TIME, VALUES = "time", "values"
+"""What ``optional`` may name."""
 MAX_PREFIXES: Final = 256
 """The most names in a topic's ``{signal}`` whose columns are remembered."""
 
@@ -26,12 +28,14 @@ class JsonDecoder(Decoder):
     """
 
     KEYS = frozenset(FORMAT_KEYS) - {"signal", "rows"}
+    CONVERTS = True
 
-    def __init__(self, spec: Input, columns: Mapping[str, int]) -> None:
-        super().__init__(spec, columns)
+    def __init__(self, spec: Input, columns: Mapping[str, int], units: Mapping[str, str] | None = None) -> None:
+        super().__init__(spec, columns, units)
         self._time_path, self._vehicle_path = _path(spec.time), _path(spec.vehicle_field)
         self._values_path, self._name_path, self._value_path = _path(spec.values), _path(spec.name), Path(spec.value)
         self._about = _about(spec)
+        self._optional = frozenset(spec.optional)
         self._is_prefixed = "signal" in TopicTemplate(spec.topic).fields
         self._expressions = [(path, ours) for name, ours in spec.signals.items() if (path := Path(name)).is_expression]
         self._by_prefix: dict[str, dict[str, int]] = {"": self._columns}
@@ -54,7 +58,7 @@ class JsonDecoder(Decoder):
         """The rows of one object; what it does not hold is looked for in the ``whole`` payload."""
         if not isinstance(item, dict):
             raise PayloadError("not_an_object", f"got {_kind(item)}")
-        signals = item if self._values_path is None else self._values_path.find(item)
+        signals = self._signals(item)
         if self._name_path is not None:
             if signals is MISSING:
                 raise PayloadError("no_signals", f"nothing at {self._spec.values!r}")
@@ -64,6 +68,15 @@ class JsonDecoder(Decoder):
             got = f"nothing at {self._spec.values!r}" if signals is MISSING else f"got {_kind(signals)}"
             raise PayloadError("no_signals", got)
         return [Row(vehicle, time, self._values(fields, signals, counts))]
+
+    def _signals(self, item: object) -> Any:
+        """What stands at ``values``, or the item itself; an object in a text is read."""
+        if self._values_path is None:
+            return item
+        signals = self._values_path.find(item)
+        if type(signals) is str:
+            return opened(signals)
+        return item if signals is MISSING and VALUES in self._optional else signals
 
     def _vehicle(self, fields: Mapping[str, str], *items: object) -> str:
         if self._vehicle_path is not None and any(type(item) is dict for item in items):
@@ -77,6 +90,8 @@ class JsonDecoder(Decoder):
         item = items[0]
         value = item.get(self._time_path.text, MISSING) if type(item) is dict else MISSING
         if value is MISSING and (value := _first(self._time_path, items)) is MISSING:
+            if TIME in self._optional:
+                return None
             raise PayloadError("bad_time", f"nothing at {self._spec.time!r}")
         return event_time(value, self._spec.time_unit)
 
@@ -92,7 +107,7 @@ class JsonDecoder(Decoder):
                 values[column] = value
                 known = True
             elif column is not None and type(value) is not dict:
-                values[column] = self._number(name, value, counts)
+                values[column] = self._number(name, column, value, counts)
                 known = True
             elif name not in self._about:
                 known |= self._inner(name, value, columns, values, counts)
@@ -111,7 +126,7 @@ class JsonDecoder(Decoder):
             self._count_inner()
             column = columns.get(inner)
             if column is not None:
-                values[column] = self._number(inner, leaf, counts)
+                values[column] = self._number(inner, column, leaf, counts)
                 known = True
             elif inner not in self._about:
                 self._drop(inner, "unknown_signal", counts)
@@ -124,12 +139,14 @@ class JsonDecoder(Decoder):
             column = self._columns.get(path.text)
             value = path.find(signals) if column is not None else MISSING
             if column is not None and value is not MISSING:
-                values[column] = self._number(path.text, value, counts)
+                values[column] = self._number(path.text, column, value, counts)
                 known = True
         return known
 
-    def _number(self, name: str, value: object, counts: Counter[str]) -> float:
+    def _number(self, name: str, column: int, value: object, counts: Counter[str]) -> float:
         number, reason = number_of(value)
+        if column in self._units and number == number:
+            number, reason = in_unit(value, number, self._units[column])
         if reason:
             self._drop(self._renames.get(name, name), reason, counts)
         return number
@@ -190,13 +207,13 @@ class JsonDecoder(Decoder):
         if not math.isnan(row.values[column]):  # two values at one time are no repeat: the next stage compares them
             full.append(row)
             row = rows[key] = Row(*key, [math.nan] * self._width)
-        row.values[column] = self._number(name, value, counts)
+        row.values[column] = self._number(name, column, value, counts)
 
     def _pair(self, pair: object) -> tuple[str, Any]:
         assert self._name_path is not None
         if type(pair) is not dict:
             raise PayloadError("not_an_object", f"got {_kind(pair)}")
-        name, value = self._name_path.find(pair), self._value_path.find(pair)
+        name, value = self._name_path.find(pair), with_unit(self._value_path.find(pair), pair)
         if type(name) is int:
             name = str(name)
         if type(name) is not str or not name:
@@ -212,7 +229,7 @@ class JsonDecoder(Decoder):
         """What in these objects reads as a number, by name; what is no object names nothing."""
         prefix, names = fields.get("signal", "") if self._is_prefixed else "", dict[str, None]()
         for item in items:
-            signals = item if self._values_path is None else self._values_path.find(item)
+            signals = self._signals(item)
             if self._name_path is not None:
                 names.update(dict.fromkeys(self._named(signals if type(signals) is list else [signals])))
             elif type(signals) is dict:
@@ -261,7 +278,7 @@ def _leaves(name: str, value: Any, number: str, known: Mapping[str, object]) -> 
         elif type(value) is list:
             stack += [(f"{name}[{place}]", value[place]) for place in range(len(value) - 1, -1, -1)]
         elif name in known and number in value:
-            yield name, value[number]
+            yield name, with_unit(value[number], value)
         else:
             stack += [(f"{name}.{key}" if name else key, value[key]) for key in reversed(value)]
 

@@ -8,6 +8,7 @@ FORMATS: Final[dict[str, str]] = {
     "json_batch": "tickover.payloads.json_batch:JsonBatch",
     "json_by_vehicle": "tickover.payloads.json_by_vehicle:JsonByVehicle",
     "value": "tickover.payloads.single_value:SingleValue",
+    "influx_line": "tickover.payloads.line_protocol:LineProtocol",
     "ruuvi": "tickover.payloads.ruuvi:Ruuvi",
     "sparkplug_b": "tickover.payloads.sparkplug:SparkplugB",
 }

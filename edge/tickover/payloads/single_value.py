@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from tickover.payloads.base import MAX_NAME, Input, PayloadError, Row
-from tickover.payloads.json_object import JsonDecoder
+from tickover.payloads.json_object import TIME, JsonDecoder
 from tickover.payloads.paths import MISSING
 from tickover.payloads.strict_json import as_text, parse_json
-from tickover.payloads.values import NO_NUMBER, number_of
+from tickover.payloads.values import NO_NUMBER, number_of, with_unit
 
 
 class SingleValue(JsonDecoder):
     """One signal per topic: a plain number or word (``812``, ``88 °C``, ``on``), or an object with ``value`` and
     perhaps a time."""
 
-    KEYS = frozenset({"time", "vehicle_field", "value", "signal"})
+    KEYS = frozenset({"time", "vehicle_field", "value", "signal", "optional"})
 
     @classmethod
     def problem(cls, spec: Input, fields: tuple[str, ...]) -> str | None:
@@ -36,11 +36,11 @@ class SingleValue(JsonDecoder):
         vehicle, time = self._vehicle(fields, item), None
         if type(item) is dict:
             time = self._time(item)
-            item = self._value(item)
-        elif self._time_path is not None:
+            item = with_unit(self._value(item), item)
+        elif self._time_path is not None and TIME not in self._optional:
             raise PayloadError("bad_time", "a plain value carries no time; remove inputs.time to use that of arrival")
         values = [math.nan] * self._width
-        values[column] = self._number(name, item, counts)
+        values[column] = self._number(name, column, item, counts)
         return [Row(vehicle, time, values)]
 
     def names(self, fields: Mapping[str, str], payload: bytes) -> list[str]:

@@ -42,6 +42,16 @@ def parse_json(payload: bytes) -> Any:
         return _tolerant(payload)
 
 
+def opened(text: str) -> Any:
+    """The value of a text that holds a JSON object or list, as some senders put one into another; else the text."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return text
+    try:
+        return parse_json(text.encode("utf-8", "surrogatepass"))
+    except PayloadError:
+        return text
+
+
 def as_text(payload: bytes) -> str:
     """A payload as text, without what stands around it; PayloadError ``too_large``.
 

@@ -4,10 +4,11 @@ import functools
 import math
 import re
 from collections import Counter
-from collections.abc import Hashable
-from typing import Final
+from collections.abc import Hashable, Mapping
+from typing import Any, Final, NamedTuple
 
 from tickover.core.time_format import iso, parse_iso
+from tickover.core.units import converted
 from tickover.core.values import SECOND
 from tickover.payloads.base import MAX_VEHICLE, PayloadError
 
@@ -27,17 +28,21 @@ MAX_TEXT: Final = 64
 
 NO_NUMBER: Final = "not_a_number"
 NOT_FINITE: Final = "not_finite"
+WRONG_UNIT: Final = "wrong_unit"
+UNIT_KEYS: Final = ("unit", "units", "uom", "unit_of_measurement")
+"""Where senders write the unit of a value."""
 MISSING_WORDS: Final = frozenset(
     {"", "-", "--", "n/a", "na", "none", "null", "nil", "unavailable", "undefined", "unknown"}
 )
 """Texts that senders use for "no value", as null is used."""
 SWITCH_WORDS: Final = {"true": 1.0, "on": 1.0, "yes": 1.0, "false": 0.0, "off": 0.0, "no": 0.0}
 """Texts that senders use for 1 and 0."""
+_AROUND: Final = " \t\r\n\0"
 _NUMBER: Final = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 _UNIT_ATOM: Final = r"(?![eExX](?!\w))[^\W\d_]{1,12}[23²³]?"
 _QUANTITY: Final = re.compile(
     rf"({_NUMBER})\s*"
-    rf"(?:[°%‰'\"]|°?\s?{_UNIT_ATOM}(?:[/·*.^-]\s?(?:100\s?)?{_UNIT_ATOM}){{0,3}}|deg(?:rees)? [CFcf]|1/min)?"
+    rf"([°%‰'\"]|°?\s?{_UNIT_ATOM}(?:[/·*.^-]\s?(?:100\s?)?{_UNIT_ATOM}){{0,3}}|deg(?:rees)? [CFcf]|1/min)?"
 )
 """A number and perhaps its unit: ``60 km/h``, ``88 °C``, ``8.1 l/100km``, ``9.8 m/s2``; no date, no clock, no list."""
 _HEX: Final = re.compile(r"0[xX][0-9A-Fa-f]{1,16}")
@@ -49,7 +54,7 @@ _PLAIN: Final = re.compile(_NUMBER)
 def number_of(value: object) -> tuple[float, str]:
     """A payload's value as a float that fits float32; else NaN and the reason, which is empty for "no value".
 
-    Takes numbers, booleans (1 and 0), and texts of a number, with or without a unit; the unit is not converted.
+    Takes numbers, booleans (1 and 0), and texts of a number, with or without a unit; `in_unit` converts it.
     """
     if type(value) is float or type(value) is int:
         return (float(value), "") if -FLOAT32_MAX <= value <= FLOAT32_MAX else (math.nan, NOT_FINITE)
@@ -57,9 +62,42 @@ def number_of(value: object) -> tuple[float, str]:
         return math.nan, ""
     if type(value) is bool:
         return float(value), ""
+    if type(value) is Quantity:
+        return number_of(value.number)
     if type(value) is bytes and len(value) <= MAX_TEXT:
         value = value.decode("utf-8", "replace")
     return _number_in(value) if type(value) is str and len(value) <= MAX_TEXT else (math.nan, NO_NUMBER)
+
+
+class Quantity(NamedTuple):
+    """A number whose unit stands beside it."""
+
+    number: float
+    unit: str
+
+
+def in_unit(value: object, number: float, wanted: str) -> tuple[float, str]:
+    """The ``number`` of a value in the unit ``wanted``; NaN and ``wrong_unit`` when the value's is of another quantity.
+
+    A value without a unit, or with one that is not known, is taken to be in the unit ``wanted``.
+    """
+    given = value.unit if type(value) is Quantity else ""
+    if type(value) is str and (found := _QUANTITY.fullmatch(value.strip(_AROUND))):
+        given = found[2] or ""
+    if not given:
+        return number, ""
+    result = converted(number, given, wanted)
+    if result is None:
+        return math.nan, WRONG_UNIT
+    return (result, "") if abs(result) <= FLOAT32_MAX else (math.nan, NOT_FINITE)
+
+
+def with_unit(value: Any, beside: Mapping[str, Any]) -> Any:
+    """A number with the unit that stands beside it in its object, when it names one."""
+    if type(value) is not float and type(value) is not int:
+        return value
+    unit = next((beside[key] for key in UNIT_KEYS if key in beside), None)
+    return Quantity(value, unit) if type(unit) is str else value
 
 
 def finite(value: object, counts: Counter[str]) -> float:
@@ -71,7 +109,7 @@ def finite(value: object, counts: Counter[str]) -> float:
 
 
 def _number_in(text: str) -> tuple[float, str]:
-    text = text.strip(" \t\r\n\0")
+    text = text.strip(_AROUND)
     word = text.lower()
     if word in MISSING_WORDS:
         return math.nan, ""

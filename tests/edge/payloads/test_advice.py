@@ -49,7 +49,7 @@ def refused(payload: object, spec: Input) -> PayloadError | None:
         (b"812.5", {}, 'set inputs.format = "value"'),
         (b"on", {}, 'set inputs.format = "value"'),
         (b"<rpm>1</rpm>", {}, "XML"),
-        (b"engine,host=a rpm=1,x=2 1700000000000", {}, 'set data_format = "json"'),
+        (b"engine,host=a rpm=1,x=2 1700000000000", {}, 'set inputs.format = "influx_line"'),
         (b"\xa2\x01\x02\x18\x64", {}, "CBOR, MessagePack and compressed payloads are not read"),
         (b"", {}, "empty"),
         ({"RPM": 5, "coolant_temperature": 7}, {}, 'signals = { "RPM" = "rpm", "coolant_temperature" = "coolant" }'),

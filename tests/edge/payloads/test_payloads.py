@@ -56,6 +56,10 @@ CASES = {
     "value": Case(
         Input(topic="t/{vehicle}/{signal}", format="value", time="t"), b'{"t": 1500000000.0, "value": 812.5}'
     ),
+    "influx_line": Case(
+        Input(topic="l/{vehicle}", format="influx_line", time="timestamp", time_unit="ns"),
+        b"m rpm=812.5 1500000000000000000",
+    ),
     "ruuvi": Case(
         Input(topic="r/{vehicle}", format="ruuvi", time="ts", signals={"temperature": "rpm"}),
         b'{"ts": "1500000000", "temperature": 812.5}',

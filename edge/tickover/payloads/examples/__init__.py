@@ -5,6 +5,7 @@ from typing import Final
 
 EXAMPLES: Final = (
     "telegraf",
+    "telegraf-line",
     "aws-iot-shadow",
     "thingsboard",
     "thingsboard-gateway",
