@@ -86,7 +86,7 @@ SAMPLES = [
     sample(
         "telegraf-line",
         "telegraf/truck-1/engine",
-        b"engine,host=truck-1 rpm=812i 1700000000000000000\nbroken\nengine,host=truck-2 rpm=650u,on=t 1700000000500000000",
+        b"engine,host=truck-1 rpm=812i 1700000000000000000\nbroken\nengine,host=truck-2 rpm=650u 1700000000500000000",
         ("truck-1", AT, {"engine_speed": 812.0}),
         ("truck-2", AT + 500_000, {"engine_speed": 650.0}),
     ),

@@ -48,9 +48,10 @@ class _Gathered:
 class Intake:
     """Decodes messages and gathers their rows by vehicle, in order of arrival.
 
-    ``units``: the models', by signal. ``refuses`` says whether readings of a vehicle are left out at present (out of service). ``counts`` holds refusals
-    and left-out values by reason, and ``rows`` taken; ``gathered``: rows since the last `drain`; ``unread`` what is
-    received and not read; ``advice`` why the message that `take` refused last was refused, and what to set.
+    ``units``: the models', by signal. ``refuses`` says whether readings of a vehicle are left out at present (out of
+    service). ``counts`` holds refusals and left-out values by reason, and ``rows`` taken; ``gathered``: rows since the
+    last `drain`; ``unread`` what is received and not read; ``advice`` why the message that `take` refused last was
+    refused, and what to set.
     """
 
     def __init__(

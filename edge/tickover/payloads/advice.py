@@ -151,7 +151,10 @@ def _bad_json(spec: Input, known: set[str], value: Any, payload: bytes) -> str:
     if text[0] == "<":
         return "the payload is XML; send JSON"
     if _LINE_PROTOCOL.fullmatch(text.splitlines()[0]):
-        return 'the payload is InfluxDB line protocol; set inputs.format = "influx_line" (config example --for telegraf-line)'
+        return (
+            'the payload is InfluxDB line protocol; set inputs.format = "influx_line", see '
+            "`tickover config example --for telegraf-line`"
+        )
     if not number_of(text)[1] or len(text.split()) == 1:
         return 'the payload is one value; set inputs.format = "value", with {signal} in inputs.topic or inputs.signal'
     return ""

@@ -56,7 +56,8 @@ class Input(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ``value`` the number in an object of one signal. ``name``: signals are a list of such objects, and this is the path
     of a signal's name in them. ``signal``: the one signal of the topic. ``signals`` renames the payload's names, or
     paths, to the model's. ``optional``: what a message may lack: its time, which is then that of arrival, and the
-    object at ``values``, whose signals are then beside the time. ``rebirth_s``: a Sparkplug B node is asked for its births no more often than this; 0 = never.
+    object at ``values``, whose signals are then beside the time. ``rebirth_s``: a Sparkplug B node is asked for its
+    births no more often than this; 0 = never.
     """
 
     topic: Annotated[str, Meta(min_length=1, max_length=1024)]

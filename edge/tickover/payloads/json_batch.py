@@ -15,7 +15,8 @@ class JsonBatch(JsonDecoder):
     """``[{"time": 1, "engine_speed": 812}, …]``, or that list under the key ``rows``.
 
     A bad row is counted and left out; its neighbours stay. One object alone is a batch of one: senders that gather rows
-    send a lone one without the list, or the list without what is around it. Time and vehicle may stand beside the list, for all its rows.
+    send a lone one without the list, or the list without what is around it. Time and vehicle may stand beside the list,
+    for all its rows.
     """
 
     KEYS = frozenset(FORMAT_KEYS) - {"signal"}

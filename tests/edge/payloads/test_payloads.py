@@ -285,7 +285,10 @@ def test_the_schema_of_a_configuration_lists_the_formats() -> None:
 
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
     problem = Input(topic="t/{vehicle}", format="xml").problem()
-    assert problem == "format: expected json, json_batch, json_by_vehicle, value, ruuvi, sparkplug_b, got 'xml'"
+    assert (
+        problem
+        == "format: expected json, json_batch, json_by_vehicle, value, influx_line, ruuvi, sparkplug_b, got 'xml'"
+    )
 
 
 def test_topic_template() -> None:
