@@ -11,7 +11,7 @@ OUT := out/demo
 # Real brokers and processes on a busy machine: a test that fails is run again, and listed as RERUN. Thrice is red.
 PYTEST := -n auto --dist loadfile --reruns 2 -rR
 
-.PHONY: demo test lint bench why-gated device-test lock sbom deb deb-test demo-data demo-model clean help
+.PHONY: demo test lint bench quality why-gated device-test lock sbom deb deb-test demo-data demo-model clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ lint: $(VENV)/.dev ## style, types and the import contract
 
 bench: $(VENV)/.dev ## measure: ratios within one run
 	@for script in tests/bench/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+quality: $(VENV)/.dev ## measure and draw docs/quality.md (hours on two cores the first time; goes on where it was)
+	$(BIN)/python tests/bench/quality.py --out $${QUALITY_OUT:-out/quality}
 
 why-gated: $(VENV)/.dev ## measure and draw docs/why-gated.md
 	$(BIN)/python tests/bench/why_gated.py $$(ls $${TICKOVER_DATA:-../shared/data}/kit-obd/1hz/2017-*.csv | grep -v Messfehler)
