@@ -76,7 +76,7 @@ def spread(values: Sequence[float | None], digits: int = 2) -> str:
     """Mean, least and most."""
     known = [value for value in values if value is not None]
     if not known:
-        return NOT_RUN
+        return "–" if values else NOT_RUN
     mean = f"{sum(known) / len(known):.{digits}f}"
     return mean if len(known) == 1 else f"{mean} ({min(known):.{digits}f} to {max(known):.{digits}f})"
 
