@@ -11,6 +11,7 @@ import msgspec
 from tickover.commands.ui.broker import SIGNALS_TOPIC, broker_options, connection_of
 from tickover.commands.ui.terminal import StatusLine
 from tickover.commands.ui.words import many
+from tickover.core.manifest import MAX_SIGNALS
 from tickover.daemon.config import load_config
 from tickover.errors import suggestion
 from tickover.host import toml
@@ -195,6 +196,9 @@ class _Progress:
             self._told.add(reason)
             if reason != "unknown_signal":  # one without a number, which a log has no place for
                 self._refused(reason)
+        for vehicle in sorted(self._recorder.over - self._told):
+            self._told.add(vehicle)
+            click.echo(f"{vehicle}: more than {MAX_SIGNALS} signals; the first ones are recorded", err=True)
         if self._line.is_due():
             self.say("recording")
 
@@ -208,7 +212,7 @@ class _Progress:
 
     def say(self, word: str, *, last: bool = False) -> None:
         """Say it; the ``last`` line stays."""
-        counts = self._listener.counts + self._client.counts
+        counts = self._listener.counts + self._client.counts + self._recorder.counts
         left_out = {name: counts[name] for name in sorted(counts) if name not in TOLD}
         text = (
             f"{word}: {many(counts['rows'], 'row')}, {many(self._recorder.vehicles, 'vehicle')}, "

@@ -1,6 +1,7 @@
 """Rows of messages to per-trip logs that ``tickover train`` reads. No clock, no network."""
 
 import io
+from collections import Counter
 from collections.abc import Iterator
 from csv import writer
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from tickover.core.manifest import MAX_SIGNALS
 from tickover.core.time_format import iso
 from tickover.core.values import SECOND
 from tickover.logs.trip_files import TripFiles
@@ -16,6 +18,7 @@ from tickover.payloads.listener import NamedRow
 
 Kind = Literal["jsonl", "csv"]
 TIME_KEY: Final = "time"
+MOST_VEHICLES: Final = 1000
 
 
 @dataclass(slots=True)
@@ -35,7 +38,8 @@ class Recorder:
     """Rows to files, one per trip. A gap of more than ``gap_s``, forwards or backwards, begins a new trip; a file of
     ``file_bytes`` is continued in a new one.
 
-    ``add`` keeps rows in memory; ``commit`` makes them durable and returns the old files that were removed for room.
+    Each vehicle has at most `MAX_SIGNALS` signals; what a vehicle sends beyond is left out (``counts``: vehicles beyond
+    `MOST_VEHICLES` too), and ``over`` names it. ``add`` keeps rows in memory; ``commit`` makes them durable and returns the old files that were removed for room.
     """
 
     def __init__(self, files: TripFiles, kind: Kind, gap_s: float, file_bytes: int) -> None:
@@ -44,6 +48,9 @@ class Recorder:
         self._gap = round(gap_s * SECOND)
         self._file_bytes = file_bytes
         self._trips: dict[str, _Trip] = {}
+        self._names: dict[str, set[str]] = {}
+        self.counts: Counter[str] = Counter()
+        self.over: set[str] = set()
 
     @property
     def vehicles(self) -> int:
@@ -51,7 +58,15 @@ class Recorder:
         return len(self._trips)
 
     def add(self, row: NamedRow) -> None:
-        """Take one row."""
+        """Take one row, as far as the vehicle has room."""
+        names = self._names.get(row.vehicle)
+        if names is None:
+            if len(self._names) >= MOST_VEHICLES:
+                self.counts["too_many_vehicles"] += 1
+                return
+            names = self._names[row.vehicle] = set()
+        if not row.values.keys() <= names:
+            row = self._within(row, names)
         trip = self._trips.get(row.vehicle)
         if trip is None or abs(row.time - trip.last) > self._gap:
             if trip is not None:
@@ -59,6 +74,17 @@ class Recorder:
             trip = self._trips[row.vehicle] = _Trip()
         trip.last = row.time
         trip.rows.append(row)
+
+    def _within(self, row: NamedRow, names: set[str]) -> NamedRow:
+        """Learn the row's new names while there is room; the row without the others."""
+        for name in row.values:
+            if len(names) < MAX_SIGNALS:
+                names.add(name)
+        kept = {name: value for name, value in row.values.items() if name in names}
+        if len(kept) < len(row.values):
+            self.counts["too_many_signals"] += len(row.values) - len(kept)
+            self.over.add(row.vehicle)
+        return row._replace(values=kept)
 
     def commit(self) -> list[Path]:
         """Write what was added, durably; OSError when that fails (the files are as they were before)."""

@@ -25,7 +25,7 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]|^\.+")
 
 
 class TripFiles:
-    """The files under ``folder``; together at most ``total_bytes``, the oldest are removed first.
+    """The files under ``folder``; together at most ``total_bytes``, see `make_room`.
 
     A symbolic link inside ``folder`` is never followed: nothing elsewhere is counted, written or removed. LogError when
     one is in a vehicle's place.
@@ -93,16 +93,23 @@ class TripFiles:
         return self._sizes[path]
 
     def make_room(self, keep: set[Path]) -> list[Path]:
-        """Remove the oldest files, but none of ``keep``, until all fit; returns what was removed."""
-        removed = []
-        for path in list(self._sizes):
-            if self.total <= self._limit:
+        """Remove files until all fit, but none of ``keep``; returns what was removed.
+
+        The oldest of the vehicle that has most bytes goes first: one that writes without end costs itself alone.
+        """
+        removed: list[Path] = []
+        while self.total > self._limit:
+            used: Counter[Path] = Counter()
+            for path, size in self._sizes.items():
+                used[path.parent] += size
+            others = [path for path in self._sizes if path not in keep]
+            if not others:
                 break
-            if path not in keep:
-                path.unlink(missing_ok=True)
-                self.counts["removed_files"] += 1
-                self.counts["removed_bytes"] += self._sizes.pop(path)
-                removed.append(path)
+            path = max(others, key=lambda path: used[path.parent])  # of equal ones the first, which is the oldest
+            path.unlink(missing_ok=True)
+            self.counts["removed_files"] += 1
+            self.counts["removed_bytes"] += self._sizes.pop(path)
+            removed.append(path)
         return removed
 
     def _repair(self, path: Path) -> None:

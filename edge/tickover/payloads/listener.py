@@ -15,6 +15,8 @@ NOTHING_KNOWN: Final = "no_signals"
 """What decoders count for names without a column: for some of a message's, for all of them."""
 
 
+MOST_NAMES: Final = 2 * MAX_SIGNALS
+"""The most signals with a column: those of trucks of several makes."""
 PAYLOAD_SHOWN: Final = 80
 """Bytes of a refused payload."""
 
@@ -38,7 +40,8 @@ class NamedRow(NamedTuple):
 class Listener:
     """Decodes messages by the inputs' own decoders; a signal gets a column when a message first names it.
 
-    ``columns`` holds at most as many signals as a model can have. ``counts``: rows, and what was left out by reason, as
+    ``columns`` holds at most `MOST_NAMES`; when there is no room for those of a message, all others are forgotten and
+    learnt again when they come (``names_forgotten``), so that nobody's names keep out another's. ``counts``: rows, and what was left out by reason, as
     the decoders count it. ``refusals``: of each reason the topic, the beginning and the remedy of the first message
     that was refused.
     """
@@ -91,7 +94,11 @@ class Listener:
             names = self._decoders[number].names(fields, payload)
         except PayloadError:
             return False
-        new = [name for name in names if name not in self.columns][: MAX_SIGNALS - len(self.columns)]
+        new = [name for name in names if name not in self.columns]
+        if len(self.columns) + len(new) > MOST_NAMES:
+            self.counts["names_forgotten"] += len(self.columns)
+            self.columns.clear()
+            new = names[:MOST_NAMES]
         self.columns.update({name: len(self.columns) + place for place, name in enumerate(new)})
         if new:
             self._open_again()

@@ -22,7 +22,7 @@ from tickover.logs.mapping import parse_mapping
 from tickover.logs.reading import read_log
 from tickover.logs.trip_files import TripFiles
 from tickover.payloads.base import Input
-from tickover.payloads.listener import Listener, NamedRow
+from tickover.payloads.listener import MOST_NAMES, Listener, NamedRow
 from tickover.payloads.sparkplug import Payload
 from tickover.transports.mqtt.client import MqttClient
 from tickover.transports.mqtt.connection import Connection
@@ -177,12 +177,41 @@ def test_every_payload_format_is_heard_without_naming_its_signals(name: str) -> 
     assert set(listener.columns) <= {"a", "b"}
 
 
-def test_more_signals_than_a_model_can_have_are_counted() -> None:
+def named(vehicle: str, number: int, names: int) -> bytes:
+    return json.dumps({"time": T0 / SECOND, **{f"{vehicle}-{number}-{place}": 1 for place in range(names)}}).encode()
+
+
+def test_a_truck_with_more_signals_than_a_model_can_have_costs_itself_alone(tmp_path: Path) -> None:
+    """One that invents names without end keeps no other's out, neither of memory nor of the files."""
     listener = Listener([Input(topic="t/{vehicle}", time="time")])
-    payload = json.dumps({"time": T0 / SECOND, **{f"s{number}": 1 for number in range(600)}}).encode()
-    [row] = listener.rows("t/v", payload, arrival=0)
-    assert len(row.values) == 512
-    assert listener.counts["unknown_signal"] == 88
+    recorder = Recorder(TripFiles(tmp_path, LARGE), "jsonl", gap_s=60, file_bytes=LARGE)
+    for number in range(12):
+        for vehicle, payload in (("bad", named("bad", number, 600)), ("good", named("good", 0, 300))):
+            for row in listener.rows(f"t/{vehicle}", payload, arrival=0):
+                recorder.add(row)
+        assert len(listener.columns) <= MOST_NAMES
+    recorder.commit()
+    written = {path.parent.name: gzip.decompress(path.read_bytes()).splitlines() for path in tmp_path.glob("*/*.gz")}
+    assert [len(json.loads(line)) for line in written["good"]] == [301] * 12
+    assert len({name for line in written["bad"] for name in json.loads(line)}) == 513
+    assert (recorder.counts["too_many_signals"], recorder.over) == (12 * 600 - 512, {"bad"})
+    assert listener.counts["names_forgotten"] > 0
+
+
+def test_vehicles_beyond_the_bound_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tickover.jobs.record.MOST_VEHICLES", 2)
+    recorder = Recorder(TripFiles(tmp_path, LARGE), "jsonl", gap_s=60, file_bytes=LARGE)
+    for vehicle in "abcab":
+        recorder.add(NamedRow(vehicle, T0, {"x": 1.0}))
+    assert (recorder.vehicles, recorder.counts) == (2, Counter(too_many_vehicles=1))
+
+
+def test_a_truck_that_writes_without_end_removes_its_own_files_alone(tmp_path: Path) -> None:
+    quiet = [NamedRow("quiet", T0 + trip * 3600 * SECOND, {"a": 1}) for trip in range(3)]
+    loud = [NamedRow("loud", T0 + trip * 3600 * SECOND, {"a": trip}) for trip in range(60)]
+    write(tmp_path, "jsonl", [*quiet, *loud], total=3_000)
+    assert len(list(tmp_path.glob("quiet/*"))) == 3
+    assert 2 < len(list(tmp_path.glob("loud/*"))) < 60
 
 
 def write(folder: Path, kind: Kind, rows: list[NamedRow], *, total: int = LARGE, file_bytes: int = LARGE) -> TripFiles:
