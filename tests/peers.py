@@ -157,6 +157,20 @@ class RabbitMQ(Peer):
     def command(self) -> list[str]:
         return [self._program]
 
+    def kill(self) -> None:
+        """Erlang's port mapper leaves the group of processes that started it; this one is of this broker alone.
+
+        It does not end before it has seen that the broker is gone.
+        """
+        super().kill()
+        mapper = next(Path("/usr/lib/erlang").glob("erts-*/bin/epmd"), None)
+        end = time.monotonic() + 5
+        while mapper and time.monotonic() < end:
+            done = subprocess.run([mapper, "-kill"], capture_output=True, text=True, env=self.environment, timeout=10)
+            if "Killing not allowed" not in done.stdout + done.stderr:
+                break
+            time.sleep(0.1)
+
 
 BROKERS = {"mosquitto": Broker, "aedes": Aedes, "amqtt": Amqtt, "rabbitmq": RabbitMQ}
 

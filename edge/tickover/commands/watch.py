@@ -18,6 +18,10 @@ from tickover.daemon.config import load_config
 from tickover.jobs.fleet_view import Board
 from tickover.transports.mqtt.client import MqttClient
 
+RIVAL: Final = (
+    "another client with the same certificate, user or client id is connected: they cut each other off; end the other, "
+    "or give each person a certificate of their own"
+)
 WAIT_S: Final = 0.25
 """How long to wait for a message before the view is drawn again."""
 RENEW_S: Final = 0.25
@@ -65,7 +69,11 @@ def _base(config: Path | None) -> str:
 
 def _print_lines(client: MqttClient, board: Board) -> None:
     """Each new alert or notice as it was published, one per line (JSON has line breaks between tokens only)."""
+    said = False
     while True:
+        if client.rivalled and not said:
+            said = True
+            click.echo(RIVAL, err=True)
         message = client.receive(WAIT_S)
         if message is not None and board.take(message.topic, message.payload):
             sys.stdout.buffer.write(message.payload.replace(b"\n", b" ") + b"\n")
@@ -99,6 +107,8 @@ class _Screen:
                     now = time.monotonic()
                     if message is None or now - renewed >= RENEW_S:
                         renewed = now
+                        if client.rivalled and RIVAL not in self._where:
+                            self._where += f" ({RIVAL})"
                         self._live.update(self._view(client.connected), refresh=True)
         finally:
             self._console.print(self._view(client.connected))

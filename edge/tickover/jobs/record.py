@@ -39,7 +39,8 @@ class Recorder:
     ``file_bytes`` is continued in a new one.
 
     Each vehicle has at most `MAX_SIGNALS` signals; what a vehicle sends beyond is left out (``counts``: vehicles beyond
-    `MOST_VEHICLES` too), and ``over`` names it. ``add`` keeps rows in memory; ``commit`` makes them durable and returns the old files that were removed for room.
+    `MOST_VEHICLES` too), and ``over`` names it. ``add`` keeps rows in memory; ``commit`` makes them durable and returns
+    the old files that were removed for room.
     """
 
     def __init__(self, files: TripFiles, kind: Kind, gap_s: float, file_bytes: int) -> None:

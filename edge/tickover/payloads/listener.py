@@ -41,9 +41,9 @@ class Listener:
     """Decodes messages by the inputs' own decoders; a signal gets a column when a message first names it.
 
     ``columns`` holds at most `MOST_NAMES`; when there is no room for those of a message, all others are forgotten and
-    learnt again when they come (``names_forgotten``), so that nobody's names keep out another's. ``counts``: rows, and what was left out by reason, as
-    the decoders count it. ``refusals``: of each reason the topic, the beginning and the remedy of the first message
-    that was refused.
+    learnt again when they come (``names_forgotten``), so that nobody's names keep out another's. ``counts``: rows, and
+    what was left out by reason, as the decoders count it. ``refusals``: of each reason the topic, the beginning and the
+    remedy of the first message that was refused.
     """
 
     def __init__(self, inputs: Sequence[Input]) -> None:

@@ -190,3 +190,20 @@ def heard(client: MqttClient) -> bool:
     client.publish("tickover/v1/a/status", b"online")
     assert client.drain(5)
     return client.counts["unheard"] == before
+
+
+def test_two_that_share_a_client_id_are_told(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with brokers that bind the client id to the certificate."""
+    monkeypatch.setattr("tickover.transports.mqtt.client.SHORT_S", 60.0)
+    where = Connection(host=broker.host, port=broker.port)
+    with MqttClient(where, client_id="people") as one:
+        assert not one.rivalled
+        with MqttClient(where, client_id="people") as two:
+            wait_until(lambda: one.rivalled or two.rivalled, 30, "it is seen")
+
+
+def test_a_broker_that_restarts_is_no_rival(broker: Broker) -> None:
+    with MqttClient(Connection(host=broker.host, port=broker.port), client_id="people") as one:
+        broker.restart()
+        wait_until(lambda: one.counts["reconnected"] == 1, 20, "it is back")
+        assert not one.rivalled

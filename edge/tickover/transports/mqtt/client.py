@@ -39,6 +39,10 @@ WAITING: Final = 10_000
 """Received messages that may wait for the reader; the next ones are dropped and counted as ``overflow``."""
 RECEIVE_MAXIMUM: Final = WAITING
 """QoS 1 messages that the broker may send unacknowledged; none is dropped while the reader acknowledges late."""
+TAKEN_OVER: Final = 0x8E
+"""Reason code: another client connected with this client id."""
+SHORT_S, RIVALS = 5.0, 3
+"""So many connections in a row, each shorter than this, are those of clients that cut each other off."""
 UNHEARD: Final = 0x10
 """Reason code "no matching subscribers": accepted, but nobody receives it."""
 LONGEST_BACK_OFF_S: Final = 30
@@ -62,7 +66,8 @@ class MqttClient:
     broker queues for it, for that long after the end. ``acknowledge`` False leaves it to the reader to call ``ack``.
     ``counts`` says what happened: published, unheard (accepted, nobody subscribes), refused, received, overflow,
     reconnected; ``refusal`` is the text of the last refusal. ``receive_maximum`` is what the broker may send
-    unacknowledged (MQTT 5). ``where`` is the broker that accepted the connection, ``speaks`` the version of MQTT.
+    unacknowledged (MQTT 5). ``rivalled``: another client seems to use this one's id: they cut each other off. ``where``
+    is the broker that accepted the connection, ``speaks`` the version of MQTT.
     """
 
     def __init__(
@@ -82,6 +87,8 @@ class MqttClient:
         self.counts: Counter[str] = Counter()
         self.refusal = ""
         self.session_present = False
+        self.rivalled = False
+        self._up_at, self._short = 0.0, 0
         self.where = self._connection = connection
         self.speaks = FIVE
         self._client_id, self._receive_maximum = client_id, receive_maximum
@@ -293,10 +300,14 @@ class MqttClient:
             for pattern, qos in list(self._filters.items()):
                 self._subscribe(client, pattern, qos)
         self.counts["connected"] += not code.is_failure
+        self._up_at = time.monotonic()
 
     def _on_disconnect(self, client: Client, data: Any, flags: Any, code: ReasonCode, properties: Any) -> None:
         if not self.counts["connected"]:
             self._answer.put(None)
+        # Mosquitto 2.0 gives no reason: connections that end again and again soon after they began are the sign.
+        self._short = self._short + 1 if time.monotonic() - self._up_at < SHORT_S else 0
+        self.rivalled |= code.value == TAKEN_OVER or self._short >= RIVALS
 
     def _on_message(self, client: Client, data: Any, message: MQTTMessage) -> None:
         self.counts["received"] += 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from broker import MOSQUITTO, Broker, wait_until
+from broker import MOSQUITTO, Broker, Listener, wait_until
 from daemon_process import Daemon, Truck, Watcher, as_told, drive, replayed
 from doctor_process import doctor, plain
 from peers import BROKERS, running, tickover
@@ -72,6 +72,18 @@ def test_what_is_simulated_is_recorded_and_watched(peer: tuple[str, Broker], tmp
         said = [process.communicate(timeout=30)[1] for process in (record, watch)]
     assert (sent.returncode, record.returncode, watch.returncode) == (0, 0, 0), (sent.stderr, said)
     assert f"{ROWS} messages acknowledged" in sent.stderr
+
+
+def test_a_played_log_arrives_whole_and_in_order(peer: tuple[str, Broker], tmp_path: Path) -> None:
+    _, broker = peer
+    log = tmp_path / "trip.csv"
+    log.write_text("time,rpm\n" + "".join(f"{1_772_000_000 + row},{800 + row}\n" for row in range(ROWS)))
+    listener = Listener(broker, "trucks/+/signals")
+    played = tickover("play", str(log), "--broker", broker.address, "--speed", "max")
+    assert played.returncode == 0, played.stderr
+    wait_until(lambda: len(listener.messages) >= ROWS, 20, "all rows")
+    assert [json.loads(body)["rpm"] for body in listener.of("trucks")] == [800 + row for row in range(ROWS)]
+    listener.close()
 
 
 def start(*arguments: str) -> "subprocess.Popen[str]":
