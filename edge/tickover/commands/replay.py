@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -37,12 +37,14 @@ from tickover.logs.mapping import Mapping
 from tickover.logs.reading import log_is_relative
 from tickover.logs.score_writer import FORMATS, open_scores
 from tickover.model.detector import Detector
+from tickover.payloads.can.told_codes import ToldCode
 from tickover.storage.files import replace_file
 
 if TYPE_CHECKING:
     from tickover.report import Report
 
 BAD_ROWS_SHOWN: Final = 10
+CODES_SHOWN: Final = 10
 SHOWN_TEXTS: Final = 3
 
 
@@ -157,7 +159,8 @@ def replay(
         click.echo(f"{model}: {gap}", err=True)
     counted_from = start if all(relative) else None
     apart = all(relative) and len(logs) > 1 and not mapping.log.vehicle_column
-    source = Source(logs, mapping, vehicle, start, strict, _BadRows(), verdicts)
+    codes = _Codes()
+    source = Source(logs, mapping, vehicle, start, strict, _BadRows(), verdicts, codes)
     tally, progress = Tally(), Progress(logged=False)
     with write_errors_named(), CtrlC() as ctrl_c, contextlib.ExitStack() as files:
         outputs = Outputs(logs, partial(_say, progress), apart=apart)
@@ -176,11 +179,14 @@ def replay(
             if progress.is_due():
                 progress.tell(_how_far(tally, progress.elapsed_s))
         if page and report:
+            for log, found in codes.by_log.items():
+                page.add_codes(outputs.name_of(log, vehicle), found)
             page.write(report, pipeline.counts + tally.rows)
         if state and not ctrl_c.is_pressed():
             save_state(pipeline, state)
     progress.clear()
-    for line in (*_summary(detector.manifest, pipeline, tally, len(logs)), *_followed(pipeline, verdicts)):
+    summary = _summary(detector.manifest, pipeline, tally, len(logs))
+    for line in (*summary, *_followed(pipeline, verdicts), *codes.lines()):
         click.echo(line, err=True)
     if ctrl_c.is_pressed():
         kept = f"; {state} is unchanged" if state else ""
@@ -227,6 +233,27 @@ class _BadRows:
             click.echo(f"bad row: {message}", err=True)
         elif self._said == BAD_ROWS_SHOWN + 1:
             click.echo("further bad rows are only counted", err=True)
+
+
+class _Codes:
+    """The trouble codes of recordings of a bus, log by log, as far as they are shown."""
+
+    def __init__(self) -> None:
+        self.by_log: dict[Path, Sequence[ToldCode]] = {}
+
+    def __call__(self, log: Path, codes: Sequence[ToldCode]) -> None:
+        if codes:
+            self.by_log[log] = codes
+
+    def lines(self) -> Iterator[str]:
+        """The first codes as lines of text."""
+        codes = [code for found in self.by_log.values() for code in found]
+        for code in codes[:CODES_SHOWN]:
+            when = clock(code.start, is_relative(code.start))
+            words = f" ({code.words})" if code.words else ""
+            yield f"code at {when} of {code.sender}: {code.code}{words}, {many(code.messages, 'message')}"
+        if len(codes) > CODES_SHOWN:
+            yield f"and {many(len(codes) - CODES_SHOWN, 'further code')}; --report lists them"
 
 
 def _settings(mapping: Mapping, manifest: Manifest, map_file: Path | None) -> Settings:

@@ -3,8 +3,9 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from tickover.jobs.play import Pace
 from tickover.jobs.replay_verdicts import Verdicts
 from tickover.logs.mapping import Mapping
 from tickover.logs.reading import read_log
+from tickover.payloads.can.told_codes import ToldCode
 
 SPAN_TICKS: Final = 32_768
 """A piece of a log spans at most so many ticks (or one gap), so that a few rows far apart do not fill the memory."""
@@ -66,6 +68,7 @@ class Source:
     strict: bool = False
     on_bad: Callable[[str], None] = lambda message: None
     verdicts: Verdicts | None = None
+    on_codes: Callable[[Path, Sequence[ToldCode]], None] = lambda log, codes: None
 
 
 def replay(
@@ -132,6 +135,7 @@ def _read(log: Path, source: Source, tally: Tally) -> Iterator[Readings]:
         counts=tally.rows,
         on_bad=source.on_bad,
         cells=tally.cells,
+        on_codes=partial(source.on_codes, log),
     )
 
 

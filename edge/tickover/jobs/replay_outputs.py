@@ -35,6 +35,10 @@ class Outputs:
         alone = Counter(log.name for log in logs)
         self._names = {log: log.name if alone[log.name] == 1 else str(log) for log in logs}
 
+    def name_of(self, log: Path, vehicle: str) -> str:
+        """Whose ticks those of a log are in the picture: the log's where logs are drawn apart, else the vehicle's."""
+        return self._names[log] if self._segments else vehicle
+
     def take(self, output: Output, log: Path | None) -> None:
         """One output; ``log`` is the one being read, None before the first."""
         if self.scores and len(output.scored.ticks.time):

@@ -14,7 +14,8 @@ from tickover.payloads.can.trouble_codes import Span
 def active_codes(path: Path, layout: LogLayout) -> list[Span]:
     """Each code with the time that it was active, in the order of their first messages; reads the whole recording.
 
-    A code of conversion method 1 is left out: which fault it names is not known. LogError for a log of rows.
+    A code of conversion method 1 is left out unless the layout says how its SPN is read: which fault it names is not
+    known. LogError for a log of rows.
     """
     with open_log(path, layout) as (stream, format_):
         bus = bus_of(format_)

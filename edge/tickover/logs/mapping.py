@@ -27,6 +27,7 @@ from tickover.host import toml
 from tickover.logs import dates
 from tickover.payloads.can.catalogue import J1939Mode
 from tickover.payloads.can.shipped import Names
+from tickover.payloads.can.trouble_codes import SpnMethod
 
 TimeKind = Literal[
     "auto",
@@ -82,8 +83,9 @@ class LogLayout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, o
 
     Of recordings of a CAN bus: ``dbc``: the files that name its signals (a path counts from the mapping's folder);
     none = the shipped J1939 and OBD signals. ``j1939``: whether 29-bit messages are told by their PGN; ``auto`` asks
-    the DBC. ``names``: what signals are called. ``zone``: that of ``time``, whose old name it
-    is in a file. ``times``: what a candump's times count from, where it does not say; ``delta`` sums them.
+    the DBC. ``names``: what signals are called. ``zone``: that of ``time``, whose old name it is in a file. ``times``:
+    what a candump's times count from, where it does not say; ``delta`` sums them. ``spn_method``: how the SPN of
+    trouble codes of conversion method 1 is read; 0 leaves it open.
     """
 
     layout: Literal["wide", "long"] = "wide"
@@ -98,6 +100,7 @@ class LogLayout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, o
     names: Names = "dbc"
     zone: Annotated[str, Meta(max_length=64)] = ""
     times: Literal["auto", "delta", "elapsed"] = "auto"
+    spn_method: SpnMethod = 0
     missing: Annotated[tuple[str, ...], Meta(max_length=100)] = ()
     by_name: bool = False
 

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -25,6 +25,7 @@ from tickover.logs.packed import DAMAGED, PACKED, unpacked
 from tickover.payloads.can import dbc
 from tickover.payloads.can.catalogue import Catalogue, J1939Mode, catalogue_of
 from tickover.payloads.can.shipped import Names, renamed, shipped_catalogue
+from tickover.payloads.can.told_codes import ToldCode
 from tickover.storage import files
 
 LFS_POINTER: Final = b"version https://git-lfs"
@@ -45,6 +46,7 @@ def read_log(
     counts: Counter[str],
     on_bad: Callable[[str], None],
     cells: Counter[tuple[str, str]] | None = None,
+    on_codes: Callable[[Sequence[ToldCode]], None] = lambda codes: None,
 ) -> Iterator[Readings]:
     """A log's readings, in blocks of at most 16,384 rows; memory stays flat however long it is.
 
@@ -53,7 +55,8 @@ def read_log(
     A bad row is counted in ``counts["bad_rows"]`` and reported to ``on_bad`` with file and line, or raises LogError
     when ``strict``; good rows count as ``rows``. A cell that holds no number costs itself: ``bad_cells`` and
     ``missing_cells``, and in ``cells`` by signal and text. A bad header, and a file that is no log, raise LogError at
-    once. Rows are in order of time, see `ordering`.
+    once. Rows are in order of time, see `ordering`. ``on_codes`` hears the trouble codes of a recording of a bus at its
+    end.
     """
     path = Path(path)
     with open_log(path, mapping.log) as (stream, format_):
@@ -62,7 +65,7 @@ def read_log(
         begin = start or (head.start if settled.time.kind in (*RELATIVE_KINDS, "time_of_day") else None) or 0
         stream.seek(0)
         tally: Counter[tuple[str, str]] = Counter() if cells is None else cells
-        job = Job(str(path), settled, vehicle, begin, strict, counts, on_bad, head.evidence, tally)
+        job = Job(str(path), settled, vehicle, begin, strict, counts, on_bad, head.evidence, tally, on_codes)
         blocks = format_.read(stream, job)
         if (
             settled.log.layout == "long"

@@ -1,6 +1,7 @@
 """What the report shows: ticks, episodes and counts of a replay, gathered tick by tick in bounded memory."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,7 @@ from tickover.core.values import (
     ScoredTicks,
     Severity,
 )
+from tickover.payloads.can.told_codes import ToldCode
 from tickover.report.pyramid import Pyramid
 from tickover.report.windows import Windows
 
@@ -29,6 +31,8 @@ CAPACITY: Final = (128, 4096)
 """Fewest and most buckets of a pyramid."""
 VEHICLES: Final = 12
 """Vehicles that are drawn; the episodes of the others are listed only."""
+CODES: Final = 500
+"""Trouble codes that are listed and drawn; further ones are only counted."""
 EPISODES: Final = 500
 """Episodes that are listed; beyond, those of the lowest peaks are only counted."""
 
@@ -98,6 +102,8 @@ class Contents:
         self.tracks: dict[str, Track] = {}
         self.undrawn: Counter[str] = Counter()
         self.unlisted = 0
+        self.codes: list[tuple[str, ToldCode]] = []
+        self.codes_unlisted = 0
         self._stories: dict[str, Story] = {}
         self._charts = ChartSignals.of(manifest)
 
@@ -119,6 +125,12 @@ class Contents:
             track.add(scored, alerts)
         for alert in alerts:
             self._tell(alert)
+
+    def add_codes(self, vehicle: str, codes: Sequence[ToldCode]) -> None:
+        """Take in the trouble codes of one recording of a vehicle's bus."""
+        room = CODES - len(self.codes)
+        self.codes += [(vehicle, code) for code in codes[:room]]
+        self.codes_unlisted += max(0, len(codes) - room)
 
     def fit(self) -> None:
         """Share the page's room between the vehicles that are drawn."""

@@ -223,6 +223,23 @@ function drawHeat(element) {
   picture.xaxis.showgrid = false;
   return draw(element, [trace], picture);
 }
+// A bar for each time that a code was active, a row a code; the score's panel has the same time range.
+function drawCodes(element) {
+  const here = data.codes.filter((code) => code.vehicle === shown);
+  const names = [...new Set(here.map((code) => code.name))];
+  const [from, to] = current();
+  const shortest = (to - from) / 300;   // a code of one moment is still seen
+  element.style.height = `${60 + names.length * (narrow.matches ? NARROW_ROW : ROW)}px`;
+  const traces = here.map((code) => {
+    const y = names.indexOf(code.name), end = Math.max(code.end, code.start + shortest);
+    return { x: [code.start, (code.start + end) / 2, end], y: [y, y, y], mode: "lines", line: { color: colour("limit"), width: 9 },
+      text: escaped([code.name, code.words].filter(Boolean).join(": ")), hovertemplate: "%{text}<extra></extra>" };
+  });
+  const yaxis = { tickvals: names.map((_, y) => y), ticktext: names.map(escaped), range: [names.length - 0.5, narrow.matches ? -1 : -0.5],
+    showticklabels: !narrow.matches, ticks: "", automargin: true };
+  const above = names.map((name, y) => ({ text: escaped(name), x: 0, xref: "paper", xanchor: "left", y: y - 0.5, yref: "y", showarrow: false, font: { size: 11 } }));
+  return draw(element, traces, layout(yaxis, { hovermode: "closest", margin: topMargin(), annotations: narrow.matches ? above : [], shapes: shades(null) }));
+}
 const finite = (value) => (Number.isFinite(value) ? value : null);
 
 function drawSignal(element, number) {
@@ -356,6 +373,7 @@ function begin() {
   if (!data.vehicles.length) return;
   register($("score"), () => drawScore($("score")));
   register($("heat"), () => drawHeat($("heat")));
+  if ($("codes")) register($("codes"), () => drawCodes($("codes")));
   layOutSignals();
   lookAround();
 }

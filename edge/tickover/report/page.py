@@ -14,6 +14,7 @@ from tickover import __version__
 from tickover.core.coverage import gaps, unusable
 from tickover.core.time_format import clock, duration, is_relative
 from tickover.core.values import Contribution, EndReason, Severity
+from tickover.payloads.can.told_codes import ToldCode
 from tickover.report.contents import Contents, Story, Track
 from tickover.report.look import look
 from tickover.report.packing import pack_doubles, pack_values
@@ -48,6 +49,7 @@ def render(report: Contents, counts: dict[str, int]) -> str:
         vehicles=list(report.tracks),
         summary=_summary(report),
         episodes=[_row(report, story) for story in report.episodes],
+        codes=[_code_row(report, vehicle, code) for vehicle, code in report.codes],
         quality=_quality(report),
         counts=sorted(item for item in counts.items() if item[1]),
         data=script_json(_data(report)),
@@ -141,6 +143,21 @@ def _row(report: Contents, story: Story) -> dict[str, Any]:
     }
 
 
+def _code_row(report: Contents, vehicle: str, code: ToldCode) -> dict[str, Any]:
+    relative = is_relative(code.start)
+    lasted = duration(code.end - code.start) if code.end > code.start else ""
+    return {
+        "vehicle": vehicle,
+        "start": clock(code.start, relative),
+        "lasted": lasted,
+        "sender": code.sender,
+        "code": code.code,
+        "words": code.words,
+        "lamps": ", ".join(code.lamps),
+        "messages": code.messages,
+    }
+
+
 def _attribution(part: Contribution) -> dict[str, Any]:
     return {
         "name": part.signal,
@@ -184,6 +201,17 @@ def _data(report: Contents) -> dict[str, Any]:
                 "signals": [part.signal for part in story.signals],
             }
             for story in report.episodes
+        ],
+        "codes": [
+            {
+                "vehicle": vehicles.index(vehicle),
+                "start": code.start / 1000 + shift,
+                "end": code.end / 1000 + shift,
+                "name": f"{code.code}, {code.sender}",
+                "words": code.words,
+            }
+            for vehicle, code in report.codes
+            if vehicle in report.tracks
         ],
     }
 

@@ -37,7 +37,7 @@ VEHICLE: Final = "truck-1"
 """Default vehicle of a log."""
 
 
-BUS_KEYS: Final = ("dbc", "j1939", "names", "zone", "times")
+BUS_KEYS: Final = ("dbc", "j1939", "names", "zone", "times", "spn_method")
 """The keys of a layout that these options set."""
 _BUS_OPTIONS: Final = (
     click.option(
@@ -62,6 +62,11 @@ _BUS_OPTIONS: Final = (
         "--times",
         type=click.Choice(("auto", "delta", "elapsed")),
         help="Times of a candump that are not absolute: between lines (delta), or since the start (elapsed).",
+    ),
+    click.option(
+        "--spn-method",
+        type=click.IntRange(1, 3),
+        help="How the SPN of trouble codes of conversion method 1 is read: 1, 2 or 3. Default: left open.",
     ),
 )
 

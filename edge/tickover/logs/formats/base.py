@@ -16,6 +16,7 @@ from tickover.errors import LogError
 from tickover.logs.formats.evidence import Evidence
 from tickover.logs.mapping import LogLayout
 from tickover.logs.mapping import Mapping as LogMapping
+from tickover.payloads.can.told_codes import ToldCode
 
 BLOCK_ROWS: Final = 16_384
 """Rows in a block of readings, at most."""
@@ -74,6 +75,8 @@ class Job:
     on_bad: Callable[[str], None] = lambda message: None
     evidence: Evidence = field(default_factory=Evidence)
     cells: Counter[tuple[str, str]] = field(default_factory=Counter)
+    on_codes: Callable[[Sequence[ToldCode]], None] = lambda codes: None
+    """Hears the trouble codes of a recording of a bus, at its end."""
 
     def bad(self, place: int | str, problem: object) -> None:
         """Count and report what cannot be read; LogError when strict.

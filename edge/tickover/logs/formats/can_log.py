@@ -17,6 +17,7 @@ from tickover.payloads.can.frames import Frames
 from tickover.payloads.can.interpreter import Interpreter
 from tickover.payloads.can.selection import Selection, Wanted
 from tickover.payloads.can.shipped import shipped_catalogue
+from tickover.payloads.can.told_codes import told_codes
 from tickover.payloads.can.trouble_codes import ActiveCodes
 
 TimeBase = Literal["iso", "seconds"]
@@ -61,12 +62,19 @@ class CanLog:
         """Blocks of readings, a row for each frame that has one."""
         selection = Selection(wanted_of(job.mapping), job.counts, job.on_bad)
         interpreter = self.interpreter(job, selection.names)
-        collector, rows = Collector(job), 0
+        collector, rows, last = Collector(job), 0, 0
+        codes = ActiveCodes()
         for frames in self.reader.frames(stream, job):
-            time, values = selection.rows(interpreter, interpreter.take(frames))
+            block = interpreter.take(frames)
+            time, values = selection.rows(interpreter, block)
             rows += len(time)
+            for message in block.diagnoses:
+                codes.take(message)
+            last = int(frames.time[-1]) if len(frames) else last
             yield from collector.block(job.vehicle, time, values)
         interpreter.finish()
+        codes.finish(last)
+        job.on_codes(told_codes(codes.spans, interpreter.obd.stored if interpreter.obd else (), _shift(job)))
         if not rows:
             job.counts["logs without a reading"] += 1
             job.on_bad(f"{job.name}: none of the mapped signals has a reading: {listed(sorted(selection.names))}")
@@ -76,7 +84,13 @@ class CanLog:
 
     def interpreter(self, job: Job, wanted: frozenset[str] | None = None) -> Interpreter:
         """What makes signals of the frames; ``wanted`` None: of all signals."""
-        return Interpreter(self.catalogue or shipped_catalogue(job.mapping.log.names), wanted)
+        log = job.mapping.log
+        return Interpreter(self.catalogue or shipped_catalogue(log.names), wanted, log.spn_method)
+
+
+def _shift(job: Job) -> int:
+    """What turns the recording's times into those of its readings, microseconds."""
+    return job.start if job.mapping.time.kind == "seconds" else 0
 
 
 def wanted_of(mapping: Mapping) -> list[Wanted]:

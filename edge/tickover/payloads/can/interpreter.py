@@ -1,7 +1,7 @@
 """Frames to decoded signals: single frames, messages that come in several, trouble codes."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -13,13 +13,13 @@ from tickover.payloads.can.catalogue import Catalogue, MessageLayout
 from tickover.payloads.can.decoder import Decoded, IndexArray, decode, groups_by_bus
 from tickover.payloads.can.frames import EXTENDED, Frames, of_payloads
 from tickover.payloads.can.layouts import SignalLayout
-from tickover.payloads.can.trouble_codes import Diagnosis, diagnosis
+from tickover.payloads.can.trouble_codes import Diagnosis, DiagnosisKind, SpnMethod, diagnosis
 
 MAX_IDS: Final = 4_096
 """Unknown identifiers that are told apart."""
 TEXTS: Final = {0xFEEC: "vehicle identification", 0xFEEB: "component identification", 0xFEDA: "software"}
 """Messages that are text, by PGN: shown, never a reading."""
-_DIAGNOSES: Final = {j1939.DM1: "DM1", j1939.DM2: "DM2"}
+_DIAGNOSES: Final[Mapping[int, DiagnosisKind]] = {j1939.DM1: "DM1", j1939.DM2: "DM2"}
 
 
 class _Extra(NamedTuple):
@@ -52,14 +52,14 @@ class Interpreter:
     messages of text said, by PGN and source. ``with_obd``: answers of OBD-II are read.
     """
 
-    def __init__(self, catalogue: Catalogue, wanted: frozenset[str] | None = None) -> None:
+    def __init__(self, catalogue: Catalogue, wanted: frozenset[str] | None = None, spn_method: SpnMethod = 0) -> None:
         self.counts: Counter[str] = Counter()
         self.unknown: Counter[int] = Counter()
         self.texts: dict[tuple[int, int], str] = {}
         self.catalogue = catalogue
         self.sessions = transport.Sessions() if catalogue.is_j1939 else None
         self.obd = obd.Obd() if catalogue.has_obd else None
-        self._wanted = wanted
+        self._wanted, self._spn_method = wanted, spn_method
         self._of_message: dict[str, tuple[SignalLayout, ...]] = {}
         self._last: int | None = None
 
@@ -106,9 +106,7 @@ class Interpreter:
             kind = _DIAGNOSES.get(message.pgn)
             if kind:
                 bus = frames.bus(message.channel)
-                found = diagnosis(kind, message.time, message.source, message.payload, bus)  # type: ignore[arg-type]
-                if found:
-                    diagnoses.append(found)
+                diagnoses += self._diagnosis(kind, message.time, message.source, message.payload, bus)
             elif message.pgn in TEXTS and len(self.texts) < MAX_IDS:
                 # A text of several fields has * between them; what is not printable is no text.
                 text = "".join(letter if letter.isprintable() else " " for letter in message.payload.decode("latin-1"))
@@ -143,9 +141,11 @@ class Interpreter:
             return
         for row in rows.tolist():
             payload = bytes(frames.data[row, : frames.length[row]])
-            found = diagnosis(kind, int(frames.time[row]), parts.source, payload, bus)  # type: ignore[arg-type]
-            if found:
-                yield found
+            yield from self._diagnosis(kind, int(frames.time[row]), parts.source, payload, bus)
+
+    def _diagnosis(self, kind: DiagnosisKind, time: int, source: int, payload: bytes, bus: str) -> list[Diagnosis]:
+        found = diagnosis(kind, time, source, payload, bus, self._spn_method)
+        return [found] if found else []
 
     def _decode_extras(self, frames: Frames, extras: list[_Extra]) -> Iterator[tuple[_Extra, list[Decoded]]]:
         for extra in extras:

@@ -13,6 +13,20 @@ SILENT: Final = 3 * SECOND
 """A source that has sent no DM1 for so long holds no code active; DM1 comes each second."""
 MAX_SPANS: Final = 10_000
 _NONE: Final = (0, 0xFFFFFFFF)
+DiagnosisKind = Literal["DM1", "DM2"]
+SpnMethod = Literal[0, 1, 2, 3]
+"""How the SPN is read where a code's conversion method is 1, which stands for three older layouts of J1939-73: 0 leaves
+it open; 1: most significant byte first; 2: the upper 16 bits with the lower byte first; 3: as in today's codes."""
+FMI_WORDS: Final = (
+    "above normal, most severe", "below normal, most severe", "erratic or incorrect",
+    "voltage too high or shorted high",
+    "voltage too low or shorted low", "current too low or open circuit", "current too high or shorted to ground",
+    "mechanical system out of adjustment", "abnormal frequency or pulse width", "abnormal update rate",
+    "abnormal rate of change", "root cause not known", "bad device", "out of calibration", "special instructions",
+    "above normal, least severe", "above normal, moderately severe", "below normal, least severe",
+    "below normal, moderately severe", "received data in error", "drifted high", "drifted low",
+)  # fmt: skip
+"""Failure mode identifiers from 0 on, as SAE J1939-73 names them in short; 31: the condition exists."""
 _Sender = tuple[str, int]
 """A bus and a source address on it."""
 _Place = tuple[_Sender, int, int]
@@ -20,7 +34,7 @@ _Place = tuple[_Sender, int, int]
 
 
 class Code(NamedTuple):
-    """One code. ``occurrence`` 127: not known. ``method`` 1: the order of the SPN's bits is not known."""
+    """One code. ``occurrence`` 127: not known. ``method`` 1: the order of the SPN's bits is not known, nor settled."""
 
     spn: int
     fmi: int
@@ -34,7 +48,7 @@ class Diagnosis(NamedTuple):
     ``bus``: the name of the bus that it came on.
     """
 
-    kind: Literal["DM1", "DM2"]
+    kind: DiagnosisKind
     time: int
     source: int
     lamps: tuple[int, int, int, int]
@@ -42,18 +56,27 @@ class Diagnosis(NamedTuple):
     bus: str = ""
 
 
-def diagnosis(kind: Literal["DM1", "DM2"], time: int, source: int, payload: bytes, bus: str = "") -> Diagnosis | None:
+def diagnosis(
+    kind: DiagnosisKind, time: int, source: int, payload: bytes, bus: str = "", spn_method: SpnMethod = 0
+) -> Diagnosis | None:
     """The message of a payload; None when it is too short for one."""
     if len(payload) < 2:
         return None
     lamps = payload[0] >> 6 & 3, payload[0] >> 4 & 3, payload[0] >> 2 & 3, payload[0] & 3
     words = [int.from_bytes(payload[at : at + CODE_BYTES], "little") for at in range(2, len(payload) - 3, CODE_BYTES)]
-    codes = tuple(_code(word) for word in words if word not in _NONE)
+    codes = tuple(_code(word, spn_method) for word in words if word not in _NONE)
     return Diagnosis(kind, time, source, lamps, codes, bus)
 
 
-def _code(word: int) -> Code:
-    return Code(word & 0xFFFF | (word >> 21 & 7) << 16, word >> 16 & 31, word >> 24 & 127, word >> 31)
+def _code(word: int, spn_method: SpnMethod) -> Code:
+    first, second, top = word & 0xFF, word >> 8 & 0xFF, word >> 21 & 7
+    fmi, occurrence, method = word >> 16 & 31, word >> 24 & 127, word >> 31
+    spn = top << 16 | second << 8 | first
+    if method and spn_method == 1:
+        spn = first << 11 | second << 3 | top
+    elif method and spn_method == 2:
+        spn = second << 11 | first << 3 | top
+    return Code(spn, fmi, occurrence, 0 if spn_method else method)
 
 
 @dataclass
