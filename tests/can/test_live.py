@@ -18,7 +18,7 @@ from faults.scripted import ScriptedLink, write_config
 from tickover.core.pipeline import Pipeline
 from tickover.core.policy import Settings
 from tickover.daemon import bus as live
-from tickover.daemon import presence, runner
+from tickover.daemon import presence, runner, upkeep
 from tickover.daemon.config import Vehicles, load_config
 from tickover.daemon.intake import Intake
 from tickover.daemon.recovery import open_fleet
@@ -202,8 +202,7 @@ def test_the_same_frames_live_and_replayed_give_the_same_alerts(
         script.waiting.extend(frames[at : at + 37])
         until(lambda: not script.waiting)
         daemon.turn(0)
-    assert daemon.bus is not None
-    until(lambda: daemon.bus.listener.counts["frames"] == len(frames))  # type: ignore[union-attr]
+    until(lambda: daemon.buses[0].listener.counts["frames"] == len(frames))
     report = daemon.health.report()
     for _ in range(20):
         daemon.turn(0)
@@ -214,6 +213,52 @@ def test_the_same_frames_live_and_replayed_give_the_same_alerts(
         alert.alert_id: alert for alert in alerts_in([body for topic, body in published(link) if "/alert/" in topic])
     }
     assert told == wanted
+
+
+def test_two_buses_of_one_truck_give_its_signals_and_each_that_is_down_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "LISTEN_S", 0.0)
+    monkeypatch.setattr(live, "GATHER_S", 0.0)
+    monkeypatch.setattr(upkeep, "CHORES_S", 0.01)
+    frames = frames_of_drive(290)
+    (tmp_path / "a.log").write_text(candump(frames))
+    wanted = {alert.alert_id for alert in replayed(tmp_path / "a.log")}
+    path = write_config(tmp_path / "config.toml", tmp_path / "state", MODEL)
+    tables = [f'[[bus]]\nchannel = "can{n}"\nvehicle = "t1"\ndbc = ["{DBC}"]\n' for n in (0, 1)]
+    path.write_text(path.read_text() + "\n" + "\n".join(tables))
+    config = load_config(path)
+    scripts = {"can0": Script([]), "can1": Script([])}
+    monkeypatch.setattr(live, "open_port", lambda bus, filters: scripts[bus.channel])
+    link = ScriptedLink()
+    daemon = runner.open_daemon(config, open_fleet(config), "live", Transport(link, link))
+    for at in range(0, len(frames), 6):
+        for frame in frames[at : at + 6]:
+            scripts["can0" if frame.key == 256 else "can1"].waiting.append(frame)
+        sent = min(at + 6, len(frames))
+        until(lambda: sum(bus.listener.counts["frames"] for bus in daemon.buses) == sent)  # noqa: B023
+        daemon.turn(0)
+    for _ in range(20):
+        daemon.turn(0)
+    assert {alert.alert_id for alert in alerts_in([b for topic, b in published(link) if "/alert/" in topic])} == wanted
+    assert [one["interface"] for one in daemon.health.report()["buses"]] == ["socketcan:can0", "socketcan:can1"]
+
+    def notices() -> list[dict]:
+        return [json.loads(body)["data"] for topic, body in published(link) if topic.endswith("alert/bus_down")]
+
+    assert notices() == []
+    monkeypatch.setattr(live, "open_port", gone)
+    scripts["can1"].waiting.append(None)
+    until(lambda: daemon.turn(0) or len(notices()) > 0)
+    assert notices()[0]["active"]
+    assert "bus socketcan:can1 " in notices()[0]["text"]
+    monkeypatch.setattr(live, "open_port", lambda bus, filters: scripts[bus.channel])
+    until(lambda: daemon.turn(0) or not notices()[-1]["active"])
+    daemon.stop(0.0)
+
+
+def gone(bus: Bus, filters: object) -> Script:
+    raise OSError(19, "No such device")
 
 
 def published(link: ScriptedLink) -> list[tuple[str, bytes]]:
@@ -287,6 +332,13 @@ def test_a_wrong_table_is_refused_with_its_key(table: str, words: str, tmp_path:
     with pytest.raises(ConfigError) as refusal:
         load_config(path)
     assert words in str(refusal.value)
+
+
+def test_one_interface_twice_is_refused(tmp_path: Path) -> None:
+    path = write_config(tmp_path / "config.toml", tmp_path / "state", MODEL)
+    path.write_text(path.read_text() + '\n[[bus]]\nchannel = "can0"\nvehicle = "t1"\n' * 2)
+    with pytest.raises(ConfigError, match="bus: channel: expected each interface once, got socketcan:can0 twice"):
+        load_config(path)
 
 
 def test_a_bus_without_the_models_signals_is_refused() -> None:

@@ -20,7 +20,7 @@ from tickover.payloads.can.interpreter import Interpreter
 from tickover.payloads.can.selection import Selection
 from tickover.transports.can.base import Filter, Frame
 from tickover.transports.can.listener import Listener
-from tickover.transports.can.settings import Bus
+from tickover.transports.can.settings import SOCKETCAN, Bus
 
 logger: Final = logging.getLogger("tickover.daemon.bus")
 
@@ -64,7 +64,7 @@ class LiveBus:
         self._offset = np.array([rules.offset for rules in mapping.signals.values()])
         self._width = len(columns)
         filters = [Filter(*pair) for pair in filters_of(catalogue, self._selection.names)]
-        self.listener = listener or Listener(f"{bus.interface}:{bus.channel}", lambda: open_port(bus, filters))
+        self.listener = listener or Listener(bus.name, lambda: open_port(bus, filters))
         self._due = 0.0
 
     def start(self) -> None:
@@ -93,6 +93,15 @@ class LiveBus:
         values = np.full((len(time_), self._width), np.nan)
         values[:, self._places] = found * self._scale + self._offset
         return time_, values
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is heard, with what to do, for a notice; empty when the interface is open, or not yet tried."""
+        listener = self.listener
+        if not (listener.trouble and listener.tried):
+            return ""
+        cure = f"; bring it up: ip link set {self._bus.channel} up type can bitrate …"
+        return f"bus {listener.name} {listener.trouble}{cure if self._bus.interface == SOCKETCAN else ''}"
 
     def report(self) -> dict[str, Any]:
         """For the health message: the interface, what is wrong with it, and what was lost."""

@@ -128,7 +128,7 @@ def load_config(path: Path) -> Config:
 def _problems(config: Config) -> list[tuple[str, str]]:
     found = config.transport_problems()
     found += [(f"inputs[{number}]", item.problem()) for number, item in enumerate(config.inputs)]
-    if not config.inputs and config.bus is None:
+    if not config.inputs and not config.buses:
         found.append(("inputs", "expected at least one table [[inputs]], or a table [bus]; got none"))
     names = [model.detector for model in config.models]
     if len(set(names)) < len(names):

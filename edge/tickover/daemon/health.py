@@ -22,6 +22,8 @@ from tickover.messages import remedies
 from tickover.messages.notices import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tickover.daemon.bus import LiveBus
 
 logger: Final = logging.getLogger("tickover.daemon.health")
@@ -56,9 +58,9 @@ class Health:
         outbox: Outbox,
         connection: Connection,
         uplink: Uplink,
-        bus: "LiveBus | None" = None,
+        buses: "Sequence[LiveBus]" = (),
     ) -> None:
-        self._uplink, self._bus = uplink, bus
+        self._uplink, self._buses = uplink, buses
         self._late_share = config.vehicles.late_share
         self._engine, self._outbox, self._connection = engine, outbox, connection
         self._rates, self._drops = Rates(), Drops()
@@ -94,7 +96,8 @@ class Health:
             "clock_synced": engine.synced,
             "memory_mb": round(resident_mb(), 1),
             **promises(engine.fleet),
-            **({"bus": self._bus.report()} if self._bus else {}),
+            **({"bus": self._buses[0].report()} if self._buses else {}),
+            **({"buses": [bus.report() for bus in self._buses]} if len(self._buses) > 1 else {}),
         }
 
     def _by_signal(self) -> dict[str, dict[str, int]]:

@@ -42,13 +42,13 @@ GOODBYE_S: Final = 1.0
 """How long the source may take to disconnect."""
 
 
-def open_live_bus(config: Config, engine: Engine) -> "LiveBus | None":
-    """The bus of the table ``[bus]``; None without one."""
-    if config.bus is None:
-        return None
+def open_buses(config: Config, engine: Engine) -> "list[LiveBus]":
+    """The buses of the tables ``[bus]``."""
+    if not config.buses:
+        return []
     from tickover.daemon.bus import LiveBus  # a daemon without a bus loads none of its decoding
 
-    return LiveBus(config.bus, engine.fleet.columns, engine.intake)
+    return [LiveBus(bus, engine.fleet.columns, engine.intake) for bus in config.buses]
 
 
 class Daemon:
@@ -65,11 +65,13 @@ class Daemon:
         self.outbox = Outbox(store, transport.sink, config.outbox.refused_retry_s)
         self.engine = Engine(config, opened, store, self.source, self.outbox)
         self.engine.announcer.leaves_out = self.uplink.leaves_out
-        self.bus = open_live_bus(config, self.engine)
+        self.buses = open_buses(config, self.engine)
         self.connection = Connection(transport, instance, self.engine, self.outbox)
-        self.health = Health(config, self.engine, self.outbox, self.connection, self.uplink, self.bus)
+        self.health = Health(config, self.engine, self.outbox, self.connection, self.uplink, self.buses)
         self.control = Control(config, self.engine, self.outbox, self.health)
-        self.upkeep = Upkeep(config, transport, self.engine, self.outbox, self.connection, self.health, self.uplink)
+        self.upkeep = Upkeep(
+            config, transport, self.engine, self.outbox, self.connection, self.health, self.uplink, self.buses
+        )
         self._node = config.node
         self._events: deque[Event] = deque()
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -84,15 +86,15 @@ class Daemon:
         """Recover what the store holds, and begin to connect."""
         self.engine.start()
         self.connection.start()
-        if self.bus:
-            self.bus.start()
+        for bus in self.buses:
+            bus.start()
 
     def turn(self, wait: float = WAIT_S) -> None:
         """Once round: take what was received, run it, commit when due, send what may be sent."""
         gather = GATHER_S if len(self.engine.heard) > FEW_VEHICLES else 0.0
         self._handle(self._events or self.source.receive(wait, BATCH, gather))
-        if self.bus:
-            self.bus.turn(now_us(), self.engine.synced)
+        for bus in self.buses:
+            bus.turn(now_us(), self.engine.synced)
         self.engine.run()
         self.upkeep.turn()
         self.engine.commit_when_due()
@@ -113,8 +115,8 @@ class Daemon:
     def stop(self, seconds: float) -> None:
         """Commit everything, send what can be sent within ``seconds``, disconnect."""
         end = time.monotonic() + seconds
-        if self.bus:
-            self.bus.stop()
+        for bus in self.buses:
+            bus.stop()
         self.engine.commit(checkpoint=True)
         self.outbox.stand(self.engine.topics.status, self.connection.presence.status("stopped", now_us()))
         self.outbox.pump()

@@ -94,10 +94,10 @@ class Runner:
         for trouble in check_files(config):
             logger.warning(trouble)
         opened = open_fleet(config, load)
-        if config.bus:
+        for bus in config.buses:
             from tickover.daemon.bus import read_mapping
 
-            read_mapping(config.bus, opened.fleet.columns)
+            read_mapping(bus, opened.fleet.columns)
         return config, opened
 
     def _reloaded(self, reload: Reload, held: Path) -> tuple[Config, Opened] | None:

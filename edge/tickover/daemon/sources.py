@@ -20,16 +20,29 @@ class Tables(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The tables of the configuration that describe transports."""
 
     broker: Broker
-    bus: Bus | None = None
+    bus: Bus | tuple[Bus, ...] | None = None
+    """One table ``[bus]``, or several ``[[bus]]``."""
 
     @property
     def client_id(self) -> str:
         """The name that the daemon has where it publishes."""
         return self.broker.client_id
 
+    @property
+    def buses(self) -> tuple[Bus, ...]:
+        """The buses that are listened to."""
+        if self.bus is None or isinstance(self.bus, Bus):
+            return () if self.bus is None else (self.bus,)
+        return self.bus
+
     def transport_problems(self) -> list[tuple[str, str | None]]:
         """What types alone cannot say: where, and what is wrong there (None: nothing)."""
-        return [("broker", self.broker.problem()), ("bus", self.bus.problem() if self.bus else None)]
+        several = len(self.buses) > 1
+        found = [(f"bus[{n}]" if several else "bus", bus.problem()) for n, bus in enumerate(self.buses)]
+        names = [bus.name for bus in self.buses]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            found.append(("bus", f"channel: expected each interface once, got {', '.join(twice)} twice"))
+        return [("broker", self.broker.problem()), *found]
 
 
 class Transport(NamedTuple):
@@ -65,9 +78,10 @@ def check_files(tables: Tables) -> list[str]:
     """
     from tickover.transports.mqtt import connection
 
-    if tables.bus and tables.bus.interface != SOCKETCAN:
-        from tickover.transports.can.library import check_installed
+    for bus in tables.buses:
+        if bus.interface != SOCKETCAN:
+            from tickover.transports.can.library import check_installed
 
-        check_installed(tables.bus.interface)
+            check_installed(bus.interface)
     connection.check_files(tables.broker)
     return list(troubles(tables.broker))

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from typing import Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -18,6 +19,9 @@ from tickover.host.clock import is_synced, now_us
 from tickover.host.log_fields import fields
 from tickover.messages import remedies
 from tickover.messages.notices import Kind
+
+if TYPE_CHECKING:
+    from tickover.daemon.bus import LiveBus
 
 logger: Final = logging.getLogger("tickover")
 
@@ -55,10 +59,12 @@ class Upkeep:
         connection: Connection,
         health: Health,
         uplink: Uplink,
+        buses: "Sequence[LiveBus]" = (),
     ) -> None:
         self._config, self._engine, self._outbox = config, engine, outbox
         self._source, self._sink = transport
         self._connection, self._health, self._uplink = connection, health, uplink
+        self._buses = buses
         self._silence = Silence(config.vehicles, engine)
         self._chores, self._report = Timer(CHORES_S), Timer(config.out.health_s)
         self._scores = Timer(config.out.score_s)
@@ -112,6 +118,8 @@ class Upkeep:
         )
         short = self._uplink.trouble
         say(Kind.DATA_ALLOWANCE, bool(short), short or "the day's allowance of bytes suffices")
+        down = "; ".join(filter(None, (bus.trouble for bus in self._buses)))
+        say(Kind.BUS_DOWN, bool(down), down or "every bus is open")
         half = self._config.outbox.rows // 2
         # Delivered messages that are kept for the command replay do not count; to count the others costs a query.
         if store.rows <= half or store.depth() <= half:

@@ -104,6 +104,7 @@ class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     promises_broken: Annotated[int, Meta(ge=0, description="vehicles in memory over their false-alarm budget")]
     promises: Annotated[dict[str, tuple[Promise, ...]], Meta(description="by vehicle; of those with most over it")]
     bus: BusHealth | UnsetType = UNSET
+    buses: tuple[BusHealth, ...] | UnsetType = UNSET
 
 
 class Request(Struct, frozen=True, kw_only=True):

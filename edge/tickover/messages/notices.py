@@ -33,6 +33,7 @@ class Kind(StrEnum):
     OUT_OF_SERVICE = "out_of_service"
     RESET = "reset"
     DATA_ALLOWANCE = "data_allowance"
+    BUS_DOWN = "bus_down"
     BUDGET_BROKEN = "budget_broken"
     DRIFT = "drift"
     VERDICT = "verdict"

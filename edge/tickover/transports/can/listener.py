@@ -25,6 +25,7 @@ class Listener:
         self.name = name
         self.counts: Counter[str] = Counter()
         self.trouble = "not opened yet"
+        self.tried = False
         self._open_port = open_port
         self._waits = Waits(longest_wait_s)
         self._waiting: deque[Frame] = deque()
@@ -94,12 +95,14 @@ class Listener:
                 self.counts["overruns"] += 1
 
     def _opened(self) -> None:
+        self.tried = True
         self.counts["opened"] += 1
         self.trouble = ""
         logger.info("listening to bus %s", self.name)
 
     def _say(self, trouble: str) -> None:
         """Each new trouble is logged once."""
+        self.tried = True
         log = logger.warning if trouble != self.trouble else logger.debug
         log("bus %s %s", self.name, trouble)
         self.trouble = trouble

@@ -27,6 +27,11 @@ class Bus(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     names: Literal["dbc", "ours", "vss"] = "dbc"
     options: dict[str, Option] = {}
 
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return f"{self.interface}:{self.channel}"
+
     def problem(self) -> str | None:
         """What types alone cannot say; a problem of one key begins with the key."""
         if self.interface == SOCKETCAN and len(self.channel.encode()) > 15:
