@@ -103,8 +103,8 @@ def test_a_replay_hears_the_codes_and_the_report_shows_them(tmp_path: Path) -> N
     assert sum(len(block.time) for block in blocks) == 10 * SECONDS
     assert [(code.sender, code.code, code.words, code.messages) for code in heard] == [
         ("source 00", "SPN 110 FMI 0", "engine coolant temperature: above normal, most severe", 11),
-        ("ECU E8", "P0171", "stored", 1),
         ("ECU E8", "C0204", "stored", 1),
+        ("ECU E8", "P0171", "stored", 1),
     ]
     assert (heard[0].start, heard[0].end) == ((START + 20) * SECOND + 50_000, (START + 31) * SECOND + 50_000)
     assert heard[0].lamps == ("MIL",)

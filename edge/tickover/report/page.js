@@ -229,16 +229,15 @@ function drawCodes(element) {
   const names = [...new Set(here.map((code) => code.name))];
   const [from, to] = current();
   const shortest = (to - from) / 300;   // a code of one moment is still seen
-  element.style.height = `${60 + names.length * (narrow.matches ? NARROW_ROW : ROW)}px`;
+  element.style.height = `${60 + names.length * NARROW_ROW}px`;
   const traces = here.map((code) => {
     const y = names.indexOf(code.name), end = Math.max(code.end, code.start + shortest);
     return { x: [code.start, (code.start + end) / 2, end], y: [y, y, y], mode: "lines", line: { color: colour("limit"), width: 9 },
       text: escaped([code.name, code.words].filter(Boolean).join(": ")), hovertemplate: "%{text}<extra></extra>" };
   });
-  const yaxis = { tickvals: names.map((_, y) => y), ticktext: names.map(escaped), range: [names.length - 0.5, narrow.matches ? -1 : -0.5],
-    showticklabels: !narrow.matches, ticks: "", automargin: true };
+  const yaxis = { tickvals: names.map((_, y) => y), range: [names.length - 0.5, -1], showticklabels: false, ticks: "" };
   const above = names.map((name, y) => ({ text: escaped(name), x: 0, xref: "paper", xanchor: "left", y: y - 0.5, yref: "y", showarrow: false, font: { size: 11 } }));
-  return draw(element, traces, layout(yaxis, { hovermode: "closest", margin: topMargin(), annotations: narrow.matches ? above : [], shapes: shades(null) }));
+  return draw(element, traces, layout(yaxis, { hovermode: "closest", margin: topMargin(), annotations: above, shapes: shades(null) }));
 }
 const finite = (value) => (Number.isFinite(value) ? value : null);
 

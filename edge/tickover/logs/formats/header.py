@@ -64,7 +64,8 @@ def settle(mapping: Mapping, head: Head, name: str) -> Mapping:
     wanted: Sequence[str] = [*timed, *_wanted(mapping)]
     if head.qualifier:
         wanted, any_of = ([_unqualified(column, head.qualifier) for column in given] for given in (wanted, any_of))
-    _check_columns(list(dict.fromkeys(wanted)), columns, where, any_of)
+    hint = "; name the DBC of this bus with --dbc" if head.qualifier and not mapping.log.dbc else ""
+    _check_columns(list(dict.fromkeys(wanted)), columns, where, any_of, hint)
     if time.column and not head.own_time:
         time = _settled_time(time, head, columns, name, again=mapping.log.by_name)
     return msgspec.structs.replace(mapping, time=time)
@@ -187,7 +188,7 @@ def _time_kind(cells: Sequence[str], column: str, name: str, decimal: str) -> Ti
     return "iso"
 
 
-def _check_columns(wanted: Sequence[str], columns: Sequence[str], where: str, any_of: Sequence[str]) -> None:
+def _check_columns(wanted: Sequence[str], columns: Sequence[str], where: str, any_of: Sequence[str], hint: str) -> None:
     """Every wanted column exactly once; of those in ``any_of``, one is enough."""
     wanted = [clean_column(column) for column in wanted]
     number = Counter(columns)
@@ -201,7 +202,7 @@ def _check_columns(wanted: Sequence[str], columns: Sequence[str], where: str, an
         found = [column for column in wanted if column not in lost]
         problem = f"twice: {listed(twice)}" if twice else _lacking(missing, found)
         raise LogError(
-            f"{where}: expected columns {listed(wanted)}; {problem}; got {listed(columns)}{_nearest(missing, columns)}"
+            f"{where}: expected columns {listed(wanted)}; {problem}; got {listed(columns)}{hint or _nearest(missing, columns)}"
         )
 
 
