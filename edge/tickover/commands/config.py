@@ -42,8 +42,8 @@ def check(file: Path) -> None:
         click.echo(f"  broker  {where} as {broker.client_id}, {'TLS' if broker.tls else 'plaintext'}")
     for item in loaded.inputs:
         click.echo(f"  input   {item.topic} ({item.format}, time: {_time_of(item)})")
-    if loaded.bus:
-        click.echo(f"  bus     {loaded.bus.interface} {loaded.bus.channel} of {loaded.bus.vehicle}")
+    for bus in loaded.buses:
+        click.echo(f"  bus     {bus.interface} {bus.channel} of {bus.vehicle}")
     for model in loaded.models:
         click.echo(f"  model   {model.path} as {model.detector}")
     click.echo(f"  state   {loaded.state.folder}")

@@ -201,9 +201,8 @@ def _check_columns(wanted: Sequence[str], columns: Sequence[str], where: str, an
         lost = set(missing)
         found = [column for column in wanted if column not in lost]
         problem = f"twice: {listed(twice)}" if twice else _lacking(missing, found)
-        raise LogError(
-            f"{where}: expected columns {listed(wanted)}; {problem}; got {listed(columns)}{hint or _nearest(missing, columns)}"
-        )
+        problem = f"{problem}; got {listed(columns)}{hint or _nearest(missing, columns)}"
+        raise LogError(f"{where}: expected columns {listed(wanted)}; {problem}")
 
 
 def _lacking(missing: Sequence[str], found: Sequence[str]) -> str:
