@@ -96,6 +96,16 @@ def test_a_blf_cut_in_the_middle_says_so(tmp_path: Path) -> None:
     assert any("cut short" in line for line in told)
 
 
+def test_a_blf_cut_between_containers_says_so(tmp_path: Path) -> None:
+    path = blf(tmp_path / "a.blf")
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rindex(b"LOBJ")])
+    found, told = numbers(path)
+    assert found == list(range(len(found)))
+    assert len(told) == 1
+    assert f"cut short: its header speaks of {len(data)} bytes" in told[0]
+
+
 def test_a_blf_without_containers_is_read(tmp_path: Path) -> None:
     path = blf(tmp_path / "a.blf", 100)
     data = path.read_bytes()
@@ -106,7 +116,7 @@ def test_a_blf_without_containers_is_read(tmp_path: Path) -> None:
         assert kind == 10
         out.write(zlib.decompress(data[at + 32 : at + size]))
         at += size + size % 4
-    path.write_bytes(out.getvalue())
+    path.write_bytes(data[:16] + bytes(8) + out.getvalue()[24:])  # its recorder has not said its size
     assert numbers(path) == (list(range(100)), [])
 
 

@@ -69,6 +69,13 @@ def test_one_name_in_two_messages_and_one_identifier_twice() -> None:
     assert any("id 0x100 is defined 2 times" in warning for warning in dbc.load({"x.dbc": message(same)}).warnings)
 
 
+def test_a_dbc_that_is_given_twice_names_its_signals_as_once() -> None:
+    text = message('BO_ 256 A: 8 ECU\n SG_ x : 0|8@1+ (1,0) [0|0] "" ECU')
+    catalogue = dbc.load({"x.dbc": text, "copy.dbc": text})
+    assert catalogue.columns == ("x",)
+    assert catalogue.warnings == ("id 0x100 is defined 2 times; the first counts",)
+
+
 def test_overlapping_signals_are_loaded_with_a_warning() -> None:
     text = 'BO_ 256 A: 8 ECU\n SG_ x : 0|16@1+ (1,0) [0|0] "" ECU\n SG_ y : 8|16@1+ (1,0) [0|0] "" ECU'
     catalogue = dbc.load({"x.dbc": message(text)})

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import can_files
+import mf4_files
 from tickover.errors import LogError
 from tickover.logs.bus_survey import survey
 from tickover.logs.inspection import look, propose_mapping
@@ -146,6 +147,38 @@ def test_a_finalized_file_cut_before_its_index_is_refused(written: Path, tmp_pat
         path.write_bytes(data[:size])
         with pytest.raises(LogError, match="cut: its index is missing"):
             can_files.frames_of(path)
+
+
+def test_an_unfinalized_file_goes_on_behind_an_old_length_of_its_data(tmp_path: Path) -> None:
+    name = "truck_standing_tp_FCBF0606.MF4"
+    data = bytearray((CSS / name).read_bytes())
+    at = data.rindex(b"##DT")
+    for length in (24, 24 + 20_000):
+        data[at + 8 : at + 16] = struct.pack("<Q", length)
+        data[:8] = b"UnFinMF "
+        (tmp_path / name).write_bytes(data)
+        frames, _, _ = can_files.frames_of(tmp_path / name)
+        assert len(frames) == COUNTS[name]
+
+
+@pytest.mark.parametrize("kind", [b"##DT", b"##LD"])
+def test_payloads_apart_from_records_lie_where_the_records_say(kind: bytes, tmp_path: Path) -> None:
+    payloads = [bytes((k & 255,)) * (1 + k % 8) for k in range(300)]
+    places, block = [], b""
+    for k, payload in enumerate(payloads):
+        block += bytes(3) if k % 7 == 0 else b""  # what no record names lies in between
+        places.append(len(block))
+        block += struct.pack("<L", len(payload)) + payload
+    frames, _, told = can_files.frames_of(mf4_files.vlsd(tmp_path / "a.mf4", places, block, kind))
+    assert [bytes(d[:n]) for d, n in zip(frames.data, frames.length, strict=True)] == payloads
+    assert told == []
+    assert int(frames.time[-1] - frames.time[0]) == 299_000
+    wrong = [*places[:100], len(block) + 50, 1 << 40, *places[102:]]
+    frames, counts, told = can_files.frames_of(mf4_files.vlsd(tmp_path / "b.mf4", wrong, block, kind))
+    assert len(told) == counts["bad_rows"] == 1
+    assert "2 frames are lost" in told[0]
+    kept = [*payloads[:100], *payloads[102:]]
+    assert [bytes(d[:n]) for d, n in zip(frames.data, frames.length, strict=True)] == kept
 
 
 def test_damaged_files_end_in_frames_or_one_sentence(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ EMIT_BYTES: Final = 512 << 10
 """Unpacked bytes in one block of frames, about."""
 SEARCH_BYTES: Final = 64 << 10
 
-_START_TIME: Final = slice(40, 56)
+_FILE_SIZE, _START_TIME = slice(16, 24), slice(40, 56)
 _BASE: Final = struct.Struct("<4sHHLL")
 _CONTAINER: Final = struct.Struct("<H6xL4x")
 _HEADER_BYTES: Final = {1: 32, 2: 40}
@@ -84,6 +84,7 @@ class Blf:
     def frames(self, stream: BinaryIO, job: Job) -> Iterator[Frames]:
         """Blocks of frames, container by container."""
         start = _header(stream, job.mapping.log, job.name) or 0
+        whole = _said_size(stream)
         objects = _Objects(job, start)
         waiting: list[bytes] = []
         size = 0
@@ -99,6 +100,17 @@ class Blf:
                 yield from objects.take(b"".join(waiting))
                 waiting, size = [], 0
         yield from objects.take(b"".join(waiting))
+        if whole > stream.tell() and not job.counts["bad_rows"]:
+            job.bad(f"byte {stream.tell()}", f"the recording is cut short: its header speaks of {whole} bytes")
+
+
+def _said_size(stream: BinaryIO) -> int:
+    """The size of the whole file as its header says, bytes; 0 where its recorder did not end it."""
+    here = stream.tell()
+    stream.seek(_FILE_SIZE.start)
+    size = int.from_bytes(stream.read(_FILE_SIZE.stop - _FILE_SIZE.start), "little")
+    stream.seek(here)
+    return size
 
 
 def _header(stream: BinaryIO, layout: LogLayout, name: str) -> int | None:

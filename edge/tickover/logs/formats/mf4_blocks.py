@@ -32,6 +32,10 @@ MAX_BLOCKS: Final = 100_000
 _HEAD: Final = struct.Struct("<4s4xQQ")
 _DATA_BLOCKS: Final = (b"##DT", b"##SD", b"##RD", b"##DV")
 _TRANSPOSED: Final = 1
+_MARK: Final = b"##"
+"""How each block begins."""
+_INVALIDATION: Final = 1 << 31
+"""The flag of a list whose data have their invalidation bytes elsewhere."""
 
 
 class Block(NamedTuple):
@@ -129,12 +133,20 @@ class File:
             for one in self.chain(at, b"##DL"):
                 for link in one.links[1:]:
                     yield from self.pieces(link, job)
+        elif kind == b"##LD":
+            for one in self.chain(at, b"##LD"):
+                flags, number = struct.unpack_from("<LL", one.data) if len(one.data) >= 8 else (0, 0)
+                if flags & _INVALIDATION:
+                    job.bad(f"byte {at}", "expected records in one piece, got invalidation bytes apart from them")
+                    return
+                for link in one.links[1 : 1 + number]:
+                    yield from self.pieces(link, job)
         else:
             job.bad(f"byte {at}", f"expected data, got block {kind!r}: damaged")
 
     def _plain(self, at: int, length: int, job: Job) -> Iterator[bytes]:
-        """Data as they are; to the end of the file where an unfinalized one has no length yet."""
-        endless = not self.finalized and length <= 0
+        """Data as they are; to the end of the file where an unfinalized one has no length yet, or an old one."""
+        endless = not self.finalized and (length <= 0 or self._goes_on(at + length))
         left = length
         while endless or left > 0:
             # Other groups' data may have been read in between: the place is kept here, not in the stream.
@@ -147,6 +159,12 @@ class File:
             yield data
             at += len(data)
             left -= len(data)
+
+    def _goes_on(self, end: int) -> bool:
+        """Whether data go on where a block says that it ends: its recorder was cut off before it said how far."""
+        self._go(end + -end % 8)
+        following = self.stream.read(2)
+        return bool(following) and following != _MARK
 
     def _zipped(self, at: int, length: int, job: Job) -> Iterator[bytes | Lost]:
         """A compressed block; `Lost` when it is damaged."""

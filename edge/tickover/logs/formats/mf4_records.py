@@ -7,17 +7,19 @@ import numpy as np
 
 from tickover.logs.formats.base import Job
 from tickover.logs.formats.mf4_blocks import File, Lost
-from tickover.logs.formats.mf4_groups import Group
+from tickover.logs.formats.mf4_groups import Channel, Group
 from tickover.payloads.can.frames import Frames, joined
 
 RUN: Final = 4_096
 """Records of one kind in a row that are looked for at once."""
 MAX_PAYLOAD: Final = 1 << 20
+MAX_GAP: Final = 4 << 20
+"""Bytes that no record names between two payloads, at most."""
 
 
 def sorted_frames(file: File, group: Group, link: int, start: int, job: Job) -> Iterator[Frames]:
     """Frames of a data group with a single channel group."""
-    payloads = _Payloads(file, group, job) if group.payload and group.payload.vlsd else None
+    payloads = _Payloads(file, group.payload, job) if group.payload and group.payload.vlsd else None
     rest = b""
     for piece in file.pieces(link, job):
         if isinstance(piece, Lost):
@@ -30,7 +32,10 @@ def sorted_frames(file: File, group: Group, link: int, start: int, job: Job) -> 
         rest = data[number * group.size :]
         if number:
             records = np.frombuffer(data, np.uint8, number * group.size).reshape(number, group.size)
-            yield from _counted(group, records, payloads.next(records) if payloads else None, start, job)
+            taken = None
+            if payloads:
+                records, taken = payloads.next(records)
+            yield from _counted(group, records, taken, start, job)
     if rest:
         job.bad("end", f"the recording is cut short: {len(rest)} bytes of a record are lost")
 
@@ -63,30 +68,53 @@ def _counted(
 
 
 class _Payloads:
-    """The payloads of a sorted group that lie in a block of their own, in the order of the records."""
+    """The payloads of a sorted group that lie in a block of their own. A record says at which place there.
 
-    def __init__(self, file: File, group: Group, job: Job) -> None:
-        self._pieces = file.pieces(group.payload.data if group.payload else 0, job)
-        self._rest = b""
+    The block is read once, from its begin to its end: a record whose payload lies before that of the last one is lost,
+    and counted, and so is one whose payload lies in lost data.
+    """
 
-    def next(self, records: np.ndarray) -> list[bytes]:
-        """One for each record; fewer when the data end."""
+    def __init__(self, file: File, channel: Channel, job: Job) -> None:
+        self._pieces = file.pieces(channel.data, job)
+        self._channel, self._job = channel, job
+        self._data, self._begin = b"", 0
+
+    def next(self, records: np.ndarray) -> tuple[np.ndarray, list[bytes]]:
+        """The records that have a payload, and the payloads."""
+        kept: list[int] = []
         found: list[bytes] = []
-        data, at = self._rest, 0
-        while len(found) < len(records):
-            size = int.from_bytes(data[at : at + 4], "little") if at + 4 <= len(data) else -1
-            if size > MAX_PAYLOAD:
-                break
-            if size < 0 or at + 4 + size > len(data):
-                piece = next(self._pieces, None)
-                if piece is None or isinstance(piece, Lost):
-                    break
-                data, at = data[at:] + piece, 0
-                continue
-            found.append(data[at + 4 : at + 4 + size])
-            at += 4 + size
-        self._rest = data[at:]
-        return found
+        for row, place in enumerate(self._channel.layout.raw(records).tolist()):
+            payload = self._at(place)
+            if payload is not None:
+                kept.append(row)
+                found.append(payload)
+        lost = len(records) - len(kept)
+        if lost:
+            self._job.bad("data", f"{lost} frames are lost: their bytes are not where their records say")
+        return records[kept], found
+
+    def _at(self, place: int) -> bytes | None:
+        head = self._bytes(place, 4)
+        size = int.from_bytes(head, "little") if head is not None else MAX_PAYLOAD + 1
+        return self._bytes(place + 4, size) if size <= MAX_PAYLOAD else None
+
+    def _bytes(self, place: int, size: int) -> bytes | None:
+        """So many bytes from a place on; None when they are lost, passed, or beyond the end."""
+        if place > self._begin + len(self._data) + MAX_GAP:
+            return None  # a damaged place must not cost all payloads up to it
+        while place >= self._begin and place + size > self._begin + len(self._data):
+            piece = next(self._pieces, None)
+            if piece is None:
+                return None
+            passed = min(place - self._begin, len(self._data))
+            self._data, self._begin = self._data[passed:], self._begin + passed
+            if isinstance(piece, Lost):
+                self._begin += len(self._data) + piece.bytes
+                self._data = b""
+            else:
+                self._data += piece
+        first = place - self._begin
+        return self._data[first : first + size] if first >= 0 else None
 
 
 class _Walk:

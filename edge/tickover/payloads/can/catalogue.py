@@ -134,7 +134,11 @@ def catalogue_of(messages: Iterable[MessageLayout], warnings: Sequence[str] = ()
         taken.add(message.name)
         unique.append(message)
     twice = [f"{shown_id(key)} is defined {count} times; the first counts" for key, count in _repeated(unique).items()]
-    return Catalogue(tuple(unique), (*warnings, *twice))
+    # A message whose identifier is taken is never found: its signals would only make the names of the first one longer.
+    first: dict[int, MessageLayout] = {}
+    for message in unique:
+        first.setdefault(message.key, message)
+    return Catalogue(tuple(first.values()), (*warnings, *twice))
 
 
 def _repeated(messages: Sequence[MessageLayout]) -> Mapping[int, int]:

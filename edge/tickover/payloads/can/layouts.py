@@ -84,14 +84,18 @@ class SignalLayout:
         """The values in ``unit``, float64 ``[N]``, of raw bits."""
         if self.is_float:
             plain = raw.astype(np.uint32).view(np.float32) if self.length == 32 else raw.view(np.float64)
-            values = plain.astype(np.float64)
+            with np.errstate(invalid="ignore"):  # a signalling NaN is a value as any other
+                values = plain.astype(np.float64)
         elif self.signed:
             # Shifted up to bit 63 and back as a signed number: the sign bit fills what is above it.
             up = np.uint64(64 - self.length)
             values = ((raw << up).view(np.int64) >> np.int64(64 - self.length)).astype(np.float64)
         else:
             values = raw.astype(np.float64)
-        return values if self.scale == 1 and self.offset == 0 else values * self.scale + self.offset
+        if self.scale == 1 and self.offset == 0:
+            return values
+        with np.errstate(invalid="ignore", over="ignore"):
+            return values * self.scale + self.offset
 
     def renamed(
         self, name: str, vss: str | None = None, unit: str | None = None, factor: float = 1.0
