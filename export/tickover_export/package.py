@@ -88,8 +88,9 @@ def charts_of(spec: GraphSpec, limits: FloatArray) -> tuple[Chart, ...]:
             clears_s=bank.clearing_ticks(float(limit), bank.bound(spec.clip), spec.tick_period_s) * spec.tick_period_s,
             settings=bank.settings,
             why_off="" if np.isfinite(limit) else WHY_OFF,
+            share=share,
         )
-        for (bank, name, signals), limit in zip(spec.charts, limits, strict=True)
+        for (bank, name, signals), limit, share in zip(spec.charts, limits, spec.shares.tolist(), strict=True)
     )
 
 

@@ -22,8 +22,9 @@ G gates (rnn 1; gru 3 in torch's order r, z, n; lstm 4 in torch's order i, f, g,
   emits the window in reverse order, so that its first step is the current tick: the graph runs just that step.
 """
 
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, ClassVar, Final, NamedTuple
 
+import numpy as np
 from msgspec import Meta, Struct
 
 from tickover.core.manifest import (
@@ -34,7 +35,11 @@ from tickover.core.manifest import (
     Positive,
     Signal,
 )
+from tickover.core.values import FloatArray
 from tickover_export.charts.registry import Bank
+
+RARE_SHARE: Final = 1e-3
+"""Of a chart's usual part of the budget, for a level that wanders: it may alarm at gross faults only."""
 
 
 class InputDrift(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,6 +73,8 @@ class GraphSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     ``cold`` (one per signal, or none) divides the standardised residual by its spread at the trip's age, this tick
     counted: what a network cannot know yet is not held against the signal. Baseline and charts see the quotient.
+
+    ``wandering`` names signals whose residual's level differs from trip to trip; the graph does not depend on it.
     """
 
     OLD_KEYS: ClassVar[dict[str, str]] = {"climate": "input_drift"}
@@ -85,6 +92,15 @@ class GraphSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     baseline_span_s: Positive | None = None
     cold: tuple[ColdStart, ...] = ()
     input_drift: InputDrift | None = None
+    wandering: tuple[Name, ...] = ()
+
+    @property
+    def shares(self) -> FloatArray:
+        """What part of an equal share of the budget each chart takes, ``[C]``: ``RARE_SHARE`` for the charts of a level
+        that wanders, 1 for all others.
+        """
+        rare = [chart.bank.LEVEL and not set(self.wandering).isdisjoint(chart.signals) for chart in self.charts]
+        return np.where(rare, RARE_SHARE, 1.0).astype(np.float32)
 
     @property
     def charts(self) -> tuple[PlannedChart, ...]:

@@ -61,7 +61,7 @@ def test_parity_with_torch_is_proven_and_the_run_folder_says_what_it_is(trained,
     horizon = horizons(product.network, job.normalised, 0)
     run_folder.write(tmp_path, job, product, horizon)
     limits = json.loads((tmp_path / "metrics.json").read_bytes())["limits"]
-    assert [list(limits[bank]) for bank in ("slow", "joint", "spike")] == [
+    assert [list(limits[bank]) for bank in ("level", "joint", "spike")] == [
         list(made_up.NAMES),
         ["speed, load"],
         list(made_up.NAMES),

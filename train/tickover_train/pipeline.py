@@ -29,6 +29,7 @@ from tickover_train.calibration.legs import cut_legs
 from tickover_train.calibration.limits import Limits, ScoredTrip
 from tickover_train.calibration.residuals import cold_starts, standard
 from tickover_train.calibration.scoring import chart_trips, open_unlimited
+from tickover_train.calibration.wander import wandering
 from tickover_train.cleaning.clean import Finding, clean
 from tickover_train.config import FitConfig, TrainConfig
 from tickover_train.data import Scaler, Trip, digest, fit_scaler, folds
@@ -204,6 +205,9 @@ def finish(job: Job, fitted: Sequence[Fold]) -> Product:
     cold = cold_starts(residuals, legs, spec.warm_up_ticks, job.period_s)
     spec = structs.replace(spec, cold=cold)
     residual = standard(residuals, spec.warm_up_ticks, cold, job.period_s)
+    wander = wandering(residuals, residual, spec.warm_up_ticks, job.period_s)
+    names = tuple(signal.name for signal, moves in zip(spec.signals, wander, strict=True) if moves)
+    spec = structs.replace(spec, wandering=names)
     weights = [fold_weights(job, fold, residual) for fold in fitted]
     charts = [
         trip
@@ -211,7 +215,8 @@ def finish(job: Job, fitted: Sequence[Fold]) -> Product:
         for trip in chart_trips(open_unlimited(one, spec), [job.trips[i] for i in fold.unseen])
     ]
     config = job.config
-    climbed = climb(charts, config.budget, config.episodes, bounds(spec), job.period_s, config.calibration.floor)
+    floor = config.calibration.floor
+    climbed = climb(charts, config.budget, config.episodes, bounds(spec), job.period_s, floor, spec.shares)
     return Product(fitted[0].network, spec, weights[0], climbed, fitted, charts, residuals)
 
 

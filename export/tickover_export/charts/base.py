@@ -60,6 +60,8 @@ class ChartKind(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, t
 
     WORDS: ClassVar[str]
     """What a chart of this kind shows, for people."""
+    LEVEL: ClassVar[bool] = False
+    """Whether a residual that stays off by a constant keeps such a chart up."""
     OLD_TAGS: ClassVar[tuple[str, ...]] = ()
     """What the kind was called before; still read."""
 

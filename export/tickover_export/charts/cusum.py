@@ -17,6 +17,7 @@ class Cusum(PerSignalKind, frozen=True, forbid_unknown_fields=True, kw_only=True
     """
 
     WORDS: ClassVar[str] = "cumulative sum of the residual"
+    LEVEL: ClassVar[bool] = True
 
     allowance: Positive
     saturation: Positive

@@ -14,6 +14,7 @@ class Ewma(PerSignalKind, frozen=True, forbid_unknown_fields=True, kw_only=True,
     """``|E|`` with ``E' = d E + (1 - d) r``, ``d = decay(span_s, period)``; it reaches ``clip``."""
 
     WORDS: ClassVar[str] = "running mean of the residual"
+    LEVEL: ClassVar[bool] = True
 
     span_s: Positive
 

@@ -14,6 +14,7 @@ class Ewms(PerSignalKind, frozen=True, forbid_unknown_fields=True, kw_only=True,
     """``sqrt(E)`` with ``E' = d E + (1 - d) r^2``, ``d = decay(span_s, period)``; it reaches ``clip``."""
 
     WORDS: ClassVar[str] = "running root mean square of the residual"
+    LEVEL: ClassVar[bool] = True
     OLD_TAGS: ClassVar[tuple[str, ...]] = ("energy",)
 
     span_s: Positive

@@ -33,6 +33,7 @@ def climb(
     bounds: FloatArray,
     period_s: float,
     floor: float = 0.0,
+    parts: FloatArray | None = None,
 ) -> Climb:
     """Limits for every budget of the ladder and for the one ``asked`` for; the other arguments as in ``calibrate``.
 
@@ -41,7 +42,7 @@ def climb(
     """
     rungs: list[Limits] = []
     for budget in ladder_with(asked):
-        found = calibrate(trips, budget, policy, bounds, period_s, floor)
+        found = calibrate(trips, budget, policy, bounds, period_s, floor, parts)
         # A rarer budget never has a lower limit: tails that are fitted anew to few peaks may cross.
         higher = np.maximum(found.limits, rungs[-1].limits) if rungs else found.limits
         rungs.append(replace(found, limits=higher))

@@ -2,7 +2,8 @@
 
 Three steps, all from the charts of the exported graph with its limits at 1:
 
-1. *Shares.* Every chart may exceed its limit in an equal share of the budget. Its limit is read from the peaks of
+1. *Shares.* Every chart may exceed its limit in an equal share of the budget, or in the part of one that it is given
+   (next to nothing for a level that wanders from trip to trip). Its limit is read from the peaks of
    blocks of ``BLOCK_S``. A share is mostly rarer than the trips are long, so an exponential tail is fitted beyond the
    highest peaks: the generalised Pareto tail (Pickands 1975) of shape 0. Tried and worse on unseen trips: a shape for
    each chart, and fewer peaks.
@@ -94,12 +95,15 @@ def calibrate(
     bounds: FloatArray,
     period_s: float,
     floor: float = 0.0,
+    parts: FloatArray | None = None,
 ) -> Limits:
     """Limits for ``budget``; ``bounds`` ``[C]`` is the largest value of each chart: a limit beyond it turns it off.
 
-    ``floor`` is the lowest limit of step 1, in units of the chart.
+    ``floor`` is the lowest limit of step 1, in units of the chart. ``parts`` ``[C]``: of an equal share of the budget,
+    how much each chart takes (default: 1 each).
     """
-    rule = _Rule(budget.per_hour, policy, bounds, period_s, floor)
+    given = np.ones(len(bounds)) if parts is None else parts.astype(np.float64)
+    rule = _Rule(budget.per_hour, policy, bounds, period_s, floor, given / given.sum())
     known = [_Known.of(trip, period_s) for trip in trips]
     whole, legs = _out_of_group(known, rule.limits)
     stated = realised(budget, rule.count(whole), rule.hours(whole))
@@ -132,6 +136,8 @@ class _Rule:
     bounds: FloatArray
     period_s: float
     floor: float
+    parts: DoubleArray
+    """How much of the budget each chart takes, ``[C]``; in all 1."""
 
     def limits(self, trips: Sequence[_Known]) -> FloatArray:
         """All three steps."""
@@ -156,7 +162,8 @@ class _Rule:
     def plain_shares(self, trips: Sequence[_Known]) -> FloatArray:
         """Each chart's limit for its share, with all of the trips."""
         hours = self.hours([(charts,) for trip in trips for charts in (trip.whole, *trip.legs)])
-        return _share_limits(np.concatenate([trip.peaks for trip in trips]), hours, self.rate, self.bounds, self.floor)
+        peaks = np.concatenate([trip.peaks for trip in trips])
+        return _share_limits(peaks, hours, self.rate * self.parts, self.bounds, self.floor)
 
     def influence(self, trips: Sequence[_Known], names: Sequence[str]) -> Influence | None:
         """What the trips would do to the shares, the worst of them."""
@@ -248,11 +255,12 @@ def _rates(count: int, hours: float) -> dict[str, float]:
     return {"realised": rate.per_hour, "low": rate.low, "high": rate.high}
 
 
-def _share_limits(peaks: DoubleArray, hours: float, rate: float, bounds: FloatArray, floor: float) -> FloatArray:
-    """Each chart's limit for an equal share of ``rate`` an hour; never under ``floor``."""
-    share = rate / peaks.shape[1]
+def _share_limits(
+    peaks: DoubleArray, hours: float, shares: DoubleArray, bounds: FloatArray, floor: float
+) -> FloatArray:
+    """Each chart's limit for its share ``[C]``, in times an hour; never under ``floor``."""
     levels = []
-    for column in peaks.T:
+    for column, share in zip(peaks.T, shares.tolist(), strict=True):
         tail = fit_tail(column, hours)
         # A share that is more frequent than the tail's threshold lies within the observed peaks: read it off there.
         frequent = share >= tail.rate

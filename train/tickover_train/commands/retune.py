@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from tickover.commands.ui.options import FILE, WRITABLE, bus_options, mapping_for
 from tickover.core.budget import FORMS, budget_words, parse_budget
@@ -132,7 +133,8 @@ def limits_for(model: Retuned, trips: list[Trip], budget: Budget | None) -> Clim
     charts = chart_trips(Detector(open_bytes(model.unlimited())), trips, settled=True)
     manifest = model.manifest
     floor = CalibrationConfig().floor
-    return climb(charts, budget, manifest.episodes, model.bounds, manifest.tick_period_s, floor)
+    parts = np.array([chart.share for chart in manifest.charts], np.float32)
+    return climb(charts, budget, manifest.episodes, model.bounds, manifest.tick_period_s, floor, parts)
 
 
 def ladder_of(model: Retuned, climbed: Climb, trips: list[Trip]) -> tuple[Rung, ...]:
