@@ -79,6 +79,12 @@ class Promise:
         return self._buckets[-1].number
 
     @property
+    def driven_s(self) -> float:
+        """Seconds of driving since the vehicle was first seen."""
+        bucket = self._buckets[-1]
+        return (bucket.number * self._length + bucket.ticks) * self._hours * 3600.0
+
+    @property
     def broken(self) -> bool:
         """Whether the promise is."""
         return self._broken

@@ -18,6 +18,10 @@ from tickover.core.slow_levels import SlowLevels
 from tickover.core.values import Alert, EndReason, FloatArray, Phase, Remark, TimeArray
 from tickover.errors import StateError
 
+NEW_S: Final = 300.0
+"""Driving in which a vehicle is new: nobody knows what is usual for it. An episode that opens then does not hold what
+follows the vehicle slowly, or a truck that is first seen in another season than the model's would stay in that episode
+for ever."""
 BROKEN: Final = "budget_broken"
 DRIFT: Final = "drift"
 ENDED: Final = (EndReason.RECOVERED, EndReason.NO_DATA)
@@ -44,6 +48,7 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     since: int
     slow: dict[str, list[float]]
     reached: int
+    began_new: bool = False
 
 
 class Record:
@@ -58,6 +63,8 @@ class Record:
         self._remarks: list[Remark] = []
         self.reached = 0
         self.moved = False
+        self.began_new = False
+        """Whether the charts' newest episode opened while the vehicle was new (``NEW_S``)."""
 
     @property
     def factors(self) -> FloatArray | None:
@@ -96,6 +103,8 @@ class Record:
         entry = self.ledger.note(alert, self.promise.number)
         if entry is None:
             return
+        if alert.phase is Phase.START and entry.charts:
+            self.began_new = self.promise.driven_s < NEW_S
         if alert.phase is Phase.START and self.promise.opened(entry.blamed):
             self._say_promise(alert.time)
         # A sensor's episode may end within a block of ticks, and has no limit: it moves none.
@@ -142,6 +151,7 @@ class Record:
             limits.since,
             self._slow.told,
             self.reached,
+            self.began_new,
         )
         return msgspec.msgpack.encode(saved)
 
@@ -157,7 +167,7 @@ class Record:
         self.promise.restore(saved.promise)
         self._limits.logs, self._limits.told, self._limits.since = dict(saved.logs), dict(saved.told), saved.since
         self._slow.told, self.reached = dict(saved.slow), saved.reached
-        self.moved = bool(saved.logs)
+        self.moved, self.began_new = bool(saved.logs), saved.began_new
 
     def _too_often(self) -> bool:
         """Whether there are more episodes than the budget allows, as far as can be said."""

@@ -116,6 +116,8 @@ class ModelScorer:
         for number, trip in enumerate(trips):
             if self._fresh:
                 state, watch = self.detector.new_state(), self._watch()
+            if number and not self._fresh:
+                watch.begin_trip(int(self._times[number][0]), state)
             state = self.detector.reset_trip(state)
             ticks = self._block(number, 0, trip, outside[number] if outside else None)
             pieces = []
