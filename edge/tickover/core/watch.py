@@ -70,8 +70,8 @@ class Watch:
 
     @property
     def holds(self) -> bool:
-        """Whether what follows the vehicle slowly must stay as it is: the charts have an open episode, which did not open
-        while the vehicle was new."""
+        """Whether what follows the vehicle slowly must stay as it is: the charts have an open episode, which did not
+        open while the vehicle was new."""
         return self._episodes.is_open and not self._record.began_new
 
     @property
