@@ -248,12 +248,12 @@ class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class SensorPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When the sensor of one signal is called faulty, for each kind of ``SENSOR_KINDS`` in ``kinds``.
 
-    ``outside_s``: readings out of the plausible range for this long, less the time of plausible ones. ``departed_s``:
-    the same for a signal that was constant in training and has another value. ``stale_s``: no reading for this long
-    beyond the signal's hold, ``unseen_s`` when it was not read since the trip's start or since the vehicle was last at
-    rest. ``frozen_s``: one value for this long. The last three count only while the other signals come and move. A
-    signal's own ``outside_s``, ``stale_s`` and ``frozen_s`` go before these. ``update_every_s``: how often an open
-    episode is told again.
+    ``outside_s``: readings out of the plausible range for this long, less a ninth of the time of plausible ones.
+    ``departed_s``: the same for a signal that was constant in training and has another value. ``stale_s``: no reading
+    for this long beyond the signal's hold, ``unseen_s`` when it was not read since the trip's start or since the
+    vehicle was last at rest. ``frozen_s``: one value for this long. The last three count only while the other signals
+    come and move. A signal's own ``outside_s``, ``stale_s`` and ``frozen_s`` go before these. ``update_every_s``: how
+    often an open episode is told again.
     """
 
     kinds: tuple[SensorKind, ...] = SENSOR_KINDS

@@ -14,7 +14,17 @@ import numpy.typing as npt
 from tickover.core.chart_signals import BoolArray
 from tickover.core.columns import any_of
 from tickover.core.sensor_bins import Binner, Bins, IntArray
-from tickover.core.sensor_counters import COUNTERS, KINDS, MOVES_TO_BE_LIVELY, NEVER, NOT_YET, RECENT_S, WORKING, Counts
+from tickover.core.sensor_counters import (
+    COUNTERS,
+    KINDS,
+    MOVES_TO_BE_LIVELY,
+    NEVER,
+    NOT_YET,
+    RECENT_S,
+    WORKING,
+    Counts,
+    up_or_down,
+)
 from tickover.core.sensor_limits import SensorLimits
 from tickover.core.values import SECOND, FloatArray, TimeArray
 
@@ -163,5 +173,5 @@ def _up_and_down(before: IntArray, bad: IntArray, good: IntArray, width: int) ->
     """`Counters._up_and_down` of one bin."""
     if not (bad.any() or before.any()):
         return np.zeros_like(before)
-    after: IntArray = np.maximum(before + width * (bad - good) // np.maximum(bad + good, 1), 0)
+    after: IntArray = np.maximum(before + up_or_down(width, bad, good), 0)
     return after

@@ -1,10 +1,11 @@
 """For how long each sensor has looked faulty, bin by bin, and whether its companions show that the vehicle is at work.
 
 A counter is a time in microseconds. ``outside`` and ``departed`` rise with the ticks out of range (off the constant)
-less those that are not, and fall with the others, not below 0; both start anew with a trip. ``absent`` rises while the
-signal is missing, ``stood`` while it is there and does not move; a reading (a movement) takes them back to 0, and they
-hold while the companions do not show that the vehicle is at work: with the ignition off, in a parked vehicle, or when
-all signals are missing at once, nobody can know. Training measures the same counters on trips without faults.
+and fall, ``OUTWEIGH`` times slower and not below 0, with those that are not; both start anew with a trip. ``absent``
+rises while the signal is missing, ``stood`` while it is there and does not move; a reading (a movement) takes them back
+to 0, and they hold while the companions do not show that the vehicle is at work: with the ignition off, in a parked
+vehicle, or when all signals are missing at once, nobody can know. Training measures the same counters on trips without
+faults.
 """
 
 from typing import Final, NamedTuple
@@ -23,6 +24,8 @@ WORKING: Final = 2
 """One in so many of the companions that are there must be at work."""
 MOVES_TO_BE_LIVELY: Final = 3
 """A signal that moved in fewer bins of the vehicle's life shows nothing by standing still."""
+OUTWEIGH: Final = 9
+"""So many sound readings outweigh a faulty one: a loose contact, or a lamp that flashes, is faulty some of the time."""
 NEVER: Final = 2**40
 """Microseconds since a movement that never was: longer than RECENT_S, small enough to be added to."""
 NOT_YET: Final = -(2**62)
@@ -189,12 +192,11 @@ class Counters:
         return quiet
 
     def _up_and_down(self, kind: str, bad: IntArray, good: IntArray) -> IntArray:
-        """Lindley's recursion ``max(0, c + step)``, a bin's step being its width times (bad - good) / (bad + good)."""
+        """Lindley's recursion ``max(0, c + step)``."""
         before = self._state[kind]
         if not (bad.any() or before.any()):
             return np.zeros_like(bad)
-        step = self._width * (bad - good) // np.maximum(bad + good, 1)
-        total = before + np.cumsum(step, axis=0)
+        total = before + np.cumsum(up_or_down(self._width, bad, good), axis=0)
         above: IntArray = total - np.minimum(np.minimum.accumulate(total), 0)
         return above
 
@@ -216,6 +218,12 @@ class Counters:
         self._state["known"] = self._state["known"] | there.any(axis=0)
         self._state["moves"] = np.minimum(self._state["moves"] + bins.moved.sum(axis=0), MOVES_TO_BE_LIVELY)
         self._state["longest"] = counts.longest[-1]
+
+
+def up_or_down(width: int, bad: IntArray, good: IntArray) -> IntArray:
+    """A bin's step, its width times ``(bad - good / OUTWEIGH) / (bad + good)``: readings that are faulty, and sound."""
+    step: IntArray = width * (OUTWEIGH * bad - good) // (OUTWEIGH * np.maximum(bad + good, 1))
+    return step
 
 
 def _reset_sum(before: IntArray, step: IntArray, reset: BoolArray) -> IntArray:

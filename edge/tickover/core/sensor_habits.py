@@ -22,6 +22,8 @@ TRIPS_TO_DOUBT: Final = 5
 """Of so many trips or more, the one with the longest counter is left out: it may hold a fault."""
 LEAST_CONSTANT_S: Final = 600.0
 """A signal is a constant after so much driving at one value."""
+LEAST_CONSTANT_TRIPS: Final = 3
+"""And, unless that is 0 (a lamp that is off), in so many trips: in one or two the outside temperature may stand."""
 
 
 def with_habits(signals: tuple[Signal, ...], period: int, trips: Iterable[TickBlock]) -> tuple[Signal, ...]:
@@ -30,7 +32,7 @@ def with_habits(signals: tuple[Signal, ...], period: int, trips: Iterable[TickBl
     binner = Binner(signals, period)
     longest: dict[str, list[IntArray]] = {kind: [] for kind in ("outside", "absent", "stood")}
     low, high = np.full(len(signals), np.inf), np.full(len(signals), -np.inf)
-    present, moves = np.zeros(len(signals), np.int64), np.zeros(len(signals), np.int64)
+    present, moves, read_in = (np.zeros(len(signals), np.int64) for _ in range(3))
     for trip in trips:
         if not len(trip.time):
             continue
@@ -42,13 +44,16 @@ def with_habits(signals: tuple[Signal, ...], period: int, trips: Iterable[TickBl
             found.append((np.where(counts.seen, counter, 0) if kind == "absent" else counter).max(axis=0))
         low = np.fmin(low, np.fmin.reduce(trip.values, axis=0))
         high = np.fmax(high, np.fmax.reduce(trip.values, axis=0))
-        present += bins.present.sum(axis=0)
+        there = bins.present.sum(axis=0)
+        present += there
+        read_in += there > 0
         moves += bins.moved.sum(axis=0)
     if not longest["stood"]:
         return signals
     policy = SensorPolicy()
     typical = {kind: MARGIN * _typical(found) / SECOND for kind, found in longest.items()}
     constant = (high - low <= CONSTANT_DIGITS * np.abs(low)) & (present * period >= LEAST_CONSTANT_S * SECOND)
+    constant &= (low == 0) | (read_in >= LEAST_CONSTANT_TRIPS)
     measured = []
     for place, signal in enumerate(signals):
         is_constant, is_lively = bool(constant[place]), bool(moves[place] >= MOVES_TO_BE_LIVELY)

@@ -23,7 +23,7 @@ from tickover.core.manifest import SENSOR_KINDS, SENSOR_PREFIX, EpisodePolicy, M
 from tickover.core.resample import join
 from tickover.core.sensor_bins import Binner, Bins, IntArray
 from tickover.core.sensor_columns import SensorRow, SensorStep
-from tickover.core.sensor_counters import Counters, Counts
+from tickover.core.sensor_counters import OUTWEIGH, Counters, Counts
 from tickover.core.sensor_limits import COUNTER, SensorLimits
 from tickover.core.values import SECOND, Alert, Contribution, EndReason, FloatArray, Phase, TickBlock
 from tickover.errors import StateError
@@ -462,7 +462,7 @@ def _evidence(kind: SensorKind, column: int, bins: Bins, row: int, over: bool) -
             good = present - bad
         if not bad + good:
             return Evidence.BLIND
-        return Evidence.HIGH if bad >= good else Evidence.LOW
+        return Evidence.HIGH if OUTWEIGH * bad >= good else Evidence.LOW
     if over:
         return Evidence.HIGH
     sound = present > 0 or (kind == "no_data" and outside > 0)

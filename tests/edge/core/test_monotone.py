@@ -47,7 +47,18 @@ def gain(table, column, size):
     table[BEGIN:, column] *= 1 + size * SPREAD[column] / CENTER[column]
 
 
-FAULTS = [level, drop, stuck, noise, ramp, gain]
+def flicker(table, column, size):
+    """A loose contact: away three times in ten."""
+    table[BEGIN:, column] += size * SPREAD[column] * (np.random.default_rng(5).random(SECONDS - BEGIN) < 0.3)
+
+
+def gone_half(table, column, size):
+    """A deviation of a signal that is read half of the time."""
+    level(table, column, size)
+    table[BEGIN:, column][np.random.default_rng(6).random(SECONDS - BEGIN) < 0.5] = np.nan
+
+
+FAULTS = [level, drop, stuck, noise, ramp, gain, flicker, gone_half]
 
 
 def caught(fault, column):

@@ -56,3 +56,14 @@ def test_a_lamp_that_was_on_once_is_no_constant():
     trips[3].values[50, 2] = 1.0
     assert measured(trips)[2].constant is None
     assert measured([]) == SIGNALS
+
+
+def test_what_stands_in_one_or_two_trips_is_no_constant_unless_it_is_off():
+    def standing(number):
+        one = trip(number)
+        one.values[:, 1] = 21.0  # the outside temperature of that day
+        return one
+
+    for count, found in ((1, None), (2, None), (3, 21.0)):
+        _, ambient, lamp, _ = measured([standing(number) for number in range(count)])
+        assert (ambient.constant, lamp.constant) == (found, 0.0)

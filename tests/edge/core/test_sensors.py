@@ -209,6 +209,35 @@ def test_a_lamp_that_comes_on_is_told_within_a_minute_and_a_flicker_is_not():
     assert alerts[-1].reason is EndReason.END_OF_LOG
 
 
+def test_a_lamp_that_flashes_is_told_within_a_minute_and_stays_told():
+    table = drive(1800)
+    table[900::2, 4] = 1.0
+    alerts = told(table)[0]
+    assert [detector for detector, _ in starts(alerts)] == ["sensor.departed_constant.lamp"]
+    assert 900 <= alerts[0].time / SECOND <= 960
+    assert alerts[-1].reason is EndReason.END_OF_LOG
+
+
+def test_a_bulb_check_at_each_of_many_starts_of_the_engine_is_no_fault():
+    table = drive(7200)
+    for second in range(0, 7200, 120):
+        table[second : second + 4, 4] = 1.0
+    assert not told(table)[0]
+
+
+def test_readings_out_of_range_some_of_the_time_are_one_episode_and_seldom_ones_none():
+    random = np.random.default_rng(8)
+    for share, expected in ((0.3, ["sensor.out_of_range.volts"]), (0.03, [])):
+        table = drive(3000)
+        table[1000:2000, 2] = np.where(random.random(1000) < share, 0.0, table[1000:2000, 2])
+        alerts = told(table)[0]
+        assert [detector for detector, _ in starts(alerts)] == expected
+        if expected:
+            assert 1000 <= alerts[0].time / SECOND <= 1060
+            assert alerts[-1].reason is EndReason.RECOVERED
+            assert 2000 <= alerts[-1].time / SECOND <= 2060
+
+
 def test_all_signals_missing_at_once_is_silence():
     table = drive(3600)
     table[600:1200] = np.nan

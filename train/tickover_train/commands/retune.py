@@ -8,6 +8,7 @@ import click
 import numpy as np
 
 from tickover.commands.ui.options import FILE, WRITABLE, bus_options, mapping_for
+from tickover.commands.ui.words import many
 from tickover.core.budget import FORMS, budget_words, parse_budget
 from tickover.core.ladder import rung_for, rung_words
 from tickover.core.manifest import Budget, Rung
@@ -21,6 +22,7 @@ from tickover_export.run import limits_array, limits_tuple
 from tickover_train.calibration.ladder import Climb, climb
 from tickover_train.calibration.rescale import rescale
 from tickover_train.calibration.scoring import chart_trips
+from tickover_train.calibration.verdicts import raise_limits, read_verdicts
 from tickover_train.cleaning.clean import clean, words
 from tickover_train.commands.files import LOGS, warn, write
 from tickover_train.config import CalibrationConfig
@@ -46,6 +48,13 @@ from tickover_train.pages.words import influence_words, ladder_words, realised_w
     metavar="N/DURATION",
     help="False episodes allowed, such as 1/h, 1/10h or 1/week. Default: the rarest that the trips support.",
 )
+@click.option(
+    "--verdicts",
+    type=FILE,
+    metavar="FILE.jsonl",
+    help="Raise the limits of the charts that false alarms came from: what people said (`tickover state --verdicts` "
+    "writes it). With --clean, what that costs in recall is said.",
+)
 @click.option("--force", is_flag=True, help="Write the file though many charts are off, or all of a signal.")
 @click.option("--rescale", "rescaled", is_flag=True, help="Set centre and scale of inputs and residuals, too.")
 @click.option(
@@ -58,6 +67,7 @@ def retune(
     first: tuple[Path, ...],
     more: tuple[Path, ...],
     false_alarms: str | None,
+    verdicts: Path | None,
     force: bool,
     rescaled: bool,
     mapping_file: Path | None,
@@ -68,7 +78,7 @@ def retune(
 
     The limits keep the budget of false episodes on trips that had no part in them. --rescale is for a truck whose
     signals lie elsewhere or span more; it needs more trips. Without --clean, MODEL moves to another budget of its own
-    ladder (tickover show lists it).
+    ladder (tickover show lists it). With --verdicts limits of charts that raised false alarms go up, at most to twice.
     """
     budget = parse_budget(false_alarms) if false_alarms else None
     data = read_model(model)
@@ -76,6 +86,13 @@ def retune(
         old = Retuned(data)
     except ModelError as error:
         raise ModelError(f"{model}: {error}") from error
+    if verdicts:
+        if rescaled or budget:
+            raise click.UsageError("expected --verdicts without --rescale and --false-alarms")
+        logs = expand([*first, *more]) if first or more else []
+        mapping = mapping_for(old.manifest, mapping_file, **bus)
+        by_verdicts(model, old, verdicts, load_trips(logs, mapping, Counter(), warn) if logs else [], out, force)
+        return
     if not (first or more):
         if budget is None or rescaled:
             raise click.UsageError(f"expected clean trips (--clean), or another budget (--false-alarms {FORMS})")
@@ -115,6 +132,37 @@ def move(model: Path, old: Retuned, budget: Budget, out: Path, force: bool) -> N
     click.echo(f"{out}: limits for {budget_words(rung.budget)}, as {model} holds them: {rung_words(rung)}")
     for line in off_lines(old.manifest.charts, limits):
         click.echo(line)
+
+
+def by_verdicts(model: Path, old: Retuned, verdicts: Path, trips: list[Trip], out: Path, force: bool) -> None:
+    """Write the model with the limits raised that false alarms came from; the ladder stays, so that
+    ``retune --false-alarms`` undoes it."""
+    charts = old.manifest.charts
+    said, others = read_verdicts(verdicts, open_bytes(read_model(model)).digest)
+    limits, raised = raise_limits(charts, said)
+    if others:
+        click.echo(f"{verdicts}: {many(others, 'verdict')} on alerts of other models: left out", err=True)
+    if not raised:
+        raise ModelError(
+            f"{out}: not written: expected a false alarm of {model} whose limit can be raised, got none in "
+            f"{many(len(said), 'verdict')}"
+        )
+    refuse_mute(old, limits, out, force, "take some verdicts back")
+    before = limits_array(tuple(chart.limit for chart in charts))
+    budget = old.manifest.false_alarms
+    write(out, old.finish(limits, budget))
+    click.echo(f"{out}: {len(raised)} of {len(charts)} limits raised")
+    for one in raised:
+        click.echo(f"  {one.chart}: {one.factor:.2f} times, for {many(one.episodes, 'false alarm')}")
+    if trips:
+        judged = (Detector(open_bytes(old.unlimited())), [trip.values for trip in trips])
+        was, now = recalls([judged], [before, limits])
+        for kind in was:
+            click.echo(f"  recall of {kind}: {was[kind]:.2f} before, {now[kind]:.2f} now")
+    else:
+        click.echo("  what that costs in recall: give trips without known faults (--clean)")
+    undo = f"tickover retune {out} --false-alarms {budget_words(budget)}" if old.manifest.ladder else f"use {model}"
+    click.echo(f"  to undo it: {undo}")
 
 
 def refuse_mute(model: Retuned, limits: FloatArray, out: Path, force: bool, remedy: str) -> None:
