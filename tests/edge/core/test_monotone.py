@@ -52,13 +52,7 @@ def flicker(table, column, size):
     table[BEGIN:, column] += size * SPREAD[column] * (np.random.default_rng(5).random(SECONDS - BEGIN) < 0.3)
 
 
-def gone_half(table, column, size):
-    """A deviation of a signal that is read half of the time."""
-    level(table, column, size)
-    table[BEGIN:, column][np.random.default_rng(6).random(SECONDS - BEGIN) < 0.5] = np.nan
-
-
-FAULTS = [level, drop, stuck, noise, ramp, gain, flicker, gone_half]
+FAULTS = [level, drop, stuck, noise, ramp, gain, flicker]
 
 
 def caught(fault, column):
