@@ -85,6 +85,8 @@ class Engine:
         self.heard = dict.fromkeys(self.keeper.replay_journal(), time.monotonic())
         self.committer.restore(self.keeper.deduplication)
         self.announcer.clear(self.keeper.ownerless(self._own_alarms))
+        for alert in self.keeper.abandoned():
+            self.announcer.alert(alert)
         self._announce_damage(0)
 
     def read(self, message: Received) -> None:

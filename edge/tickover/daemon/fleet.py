@@ -125,6 +125,11 @@ class Fleet:
         self._told_stale: set[str] = set()
 
     @property
+    def runs_late(self) -> bool:
+        """Whether late readings run in a stream of their own."""
+        return bool(self._late.pipelines)
+
+    @property
     def vehicles(self) -> tuple[str, ...]:
         """The vehicles in memory."""
         return tuple(self._vehicles)

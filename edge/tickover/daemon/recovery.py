@@ -117,7 +117,7 @@ class Keeper:
     """
 
     def __init__(self, store: Store, opened: Opened) -> None:
-        self._store, self._fleet = store, opened.fleet
+        self._store, self._fleet, self._digests = store, opened.fleet, opened.digests
         self.changed = _changed(store, opened.digests)
         self._included: dict[str, int] = {}
         self.lost = Counter(store.lost)
@@ -201,6 +201,13 @@ class Keeper:
         self.changed = frozenset()
         return Change(states=states), ends
 
+    def abandoned(self) -> list[Alert]:
+        """The end alerts of what the stream of late readings left open, when there is no such stream any more."""
+        if self._fleet.runs_late:
+            return []
+        gone = {f"{name}{REPLAYED}" for name in self._digests} - with_late(self.changed)
+        return orphans(self._store, gone, EndReason.END_OF_LOG)
+
     def _gather(self, event: Event, gathered: dict[str, list[Rows]]) -> None:
         """Rows wait to be run together, which is faster and gives the same; other events are applied at once."""
         if isinstance(event, Rows):
@@ -244,7 +251,7 @@ def models_change(digests: dict[str, str]) -> Change:
     return Change(meta={META_MODELS: msgspec.json.encode(digests)})
 
 
-def orphans(store: Store, detectors: Collection[str]) -> list[Alert]:
+def orphans(store: Store, detectors: Collection[str], reason: EndReason = EndReason.MODEL_CHANGED) -> list[Alert]:
     """The end alert of every episode that these detectors, or the sensors under their models, left open."""
     ends = []
     saved = store.meta(META_MODELS)
@@ -258,11 +265,11 @@ def orphans(store: Store, detectors: Collection[str]) -> list[Alert]:
             continue  # a notice, or an alarm that is cleared already
         is_sensor = alert.detector.startswith(SENSOR_PREFIX)
         if alert.detector in detectors or (is_sensor and alert.model_digest in digests):
-            ends.append(_ended(alert))
+            ends.append(_ended(alert, reason))
     return ends
 
 
-def _ended(alert: Alert) -> Alert:
+def _ended(alert: Alert, reason: EndReason) -> Alert:
     """The end that follows an episode's newest alert."""
     sequence = alert.sequence + 1
     return dataclasses.replace(
@@ -270,6 +277,6 @@ def _ended(alert: Alert) -> Alert:
         alert_id=str(uuid.uuid5(uuid.UUID(alert.episode_id), f"{Phase.END.value}:{sequence}")),
         phase=Phase.END,
         sequence=sequence,
-        reason=EndReason.MODEL_CHANGED,
+        reason=reason,
         end=alert.time,
     )
