@@ -40,6 +40,8 @@ class FirstReadings:
         self._filters, self._unread = list(filters), unread
         self._never_read, self._strangers = never_read, strangers
         self._quiet_at: float | None = None
+        self._since: float | None = None
+        self._nothing = True
         self._logged = 0
         self._met: dict[str, float] = {}
         self._watched = 0
@@ -48,12 +50,14 @@ class FirstReadings:
     def subscribed(self) -> None:
         """From now on messages may be received."""
         self._quiet_at = self._quiet_at or time.monotonic() + QUIET_S
+        self._since = self._since or time.monotonic()
 
     def look(self, counts: Counter[str]) -> None:
         """Log what is due; ``counts`` counts what was received, by what became of it."""
         if self._quiet_at is None:
             return
         now = time.monotonic()
+        self._nothing = not counts
         if now >= self._quiet_at:
             self._quiet_at = float("inf")
             if not counts:
@@ -64,6 +68,13 @@ class FirstReadings:
         for vehicle in [vehicle for vehicle, at in self._met.items() if now >= at + SIGNALS_S]:
             del self._met[vehicle]
             self._look_at_signals(vehicle)
+
+    def unread(self) -> str:
+        """What is subscribed and not read, for as long as it is so; empty: nothing."""
+        now = time.monotonic()
+        if self._nothing and self._since is not None and now - self._since >= SIGNALS_S:
+            return remedies.on_silence(self._filters)
+        return self._unread.notice(now) if self._unread else ""
 
     def met(self, vehicle: str, newest: int, now: int) -> None:
         """A vehicle's first readings in this run; its event time and the clock's, microseconds."""

@@ -1,4 +1,7 @@
-"""What is subscribed and never read, or received and refused as a whole: for the log, within a minute. No clock."""
+"""What is subscribed and never read, or received and refused as a whole: for the log and a notice, within a minute.
+
+No clock.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -19,6 +22,8 @@ MOST_TOPICS: Final = 256
 """The most topics that are followed."""
 MOST_SAID: Final = 5
 """The most topics that are named at once."""
+RENEWED_S: Final = 60.0
+"""How often the text of the notice may change."""
 NOT_OURS: Final = "unknown_signal"
 """Why a topic with one signal is refused when no model needs it: no fault of the topic, only of a whole input."""
 NOTHING: Final = "holds no reading"
@@ -59,6 +64,7 @@ class Unread:
         self._inputs: dict[int, _Trouble] = {}
         self._topics: dict[str, _Trouble] = {}
         self._advice: dict[tuple[int, str], str] = {}
+        self._noticed: tuple[str, float] = ("", 0.0)
         self._silent_since: float | None = None
         self._silence_said = False
 
@@ -98,6 +104,30 @@ class Unread:
         if len(due) > MOST_SAID:
             yield f"received and not read: {len(due) - MOST_SAID} more topics"
 
+    def notice(self, now: float) -> str:
+        """What stands: the inputs and topics that were said and are not read since; empty when there are none.
+
+        The text stays the same while counts go up, and changes once in `RENEWED_S` at most.
+        """
+        told = {self._filters[n]: one for n, one in self._inputs.items() if one.said is not None and not self._read[n]}
+        told |= {topic: one for topic, one in self._topics.items() if one.said is not None and topic not in told}
+        silent = self._unheard() if self._silence_said else []
+        text, since = self._noticed
+        if not told and not silent:
+            self._noticed = ("", 0.0)
+        elif not text or now - since >= RENEWED_S:
+            lines = [f"{where} ({one.why})" for where, one in list(told.items())[:MOST_SAID]]
+            more = [f"{len(told) - MOST_SAID} more topics"] if len(told) > MOST_SAID else []
+            quiet = [remedies.on_silence(silent)] if silent else []
+            said = [f"received and not read: {', '.join([*lines, *more])}"] if lines else []
+            self._noticed = ("; ".join([*said, *quiet]), now)
+        return self._noticed[0]
+
+    def _unheard(self) -> list[str]:
+        """The inputs of which no message came, while others' did."""
+        heard = {number for number in range(len(self._filters)) if self._read[number] or number in self._inputs}
+        return [name for number, name in enumerate(self._filters) if number not in heard] if heard else []
+
     def _silent(self, now: float) -> Iterator[str]:
         """Once: the inputs of which no message came, while others' did."""
         if self._silent_since is None:
@@ -105,9 +135,7 @@ class Unread:
         if self._silence_said or now - self._silent_since < WAIT_S:
             return
         self._silence_said = True
-        heard = {number for number in range(len(self._filters)) if self._read[number] or number in self._inputs}
-        silent = [name for number, name in enumerate(self._filters) if number not in heard]
-        if heard and silent:
+        if silent := self._unheard():
             yield remedies.on_silence(silent)
 
     @staticmethod

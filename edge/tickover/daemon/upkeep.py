@@ -116,6 +116,8 @@ class Upkeep:
             bool(refused),
             f"the broker refuses messages: {refused}" if refused else "none refused",
         )
+        unread = self._engine.hints.unread()
+        self._engine.announcer.own(Kind.UNREAD, bool(unread), unread or "all that is received is read", now_us())
         short = self._uplink.trouble
         say(Kind.DATA_ALLOWANCE, bool(short), short or "the day's allowance of bytes suffices")
         down = "; ".join(filter(None, (bus.trouble for bus in self._buses)))

@@ -36,6 +36,7 @@ class Kind(StrEnum):
     BUS_DOWN = "bus_down"
     BUDGET_BROKEN = "budget_broken"
     DRIFT = "drift"
+    UNREAD = "unread"
     VERDICT = "verdict"
 
 

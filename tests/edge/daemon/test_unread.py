@@ -2,15 +2,20 @@
 
 import json
 import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from broker import Broker, wait_until
-from daemon_process import START, Daemon, Truck
-from tickover.daemon import startup_hints, unread
-from tickover.daemon.config import Vehicles
+from daemon_process import START, Daemon, Truck, Watcher
+from tickover.daemon import runner, startup_hints, unread
+from tickover.daemon.config import Vehicles, load_config
 from tickover.daemon.intake import Intake
+from tickover.daemon.loop import Daemon as Loop
+from tickover.daemon.recovery import open_fleet
 from tickover.daemon.startup_hints import FirstReadings
 from tickover.daemon.unread import AGAIN_S, MOST_SAID, MOST_TOPICS, WAIT_S
 from tickover.payloads.base import Input
@@ -119,6 +124,53 @@ def test_signals_that_are_never_read_are_named_with_the_likely_renaming(
     (line,) = [record.message for record in caplog.records]
     assert line.startswith("signals never read: coolant, speed vehicle=t1; names that no model has: Engine/Coolant")
     assert 'signals = { "Engine/Coolant" = "coolant" }' in line
+
+
+def test_a_notice_stands_while_something_is_not_read_and_its_text_stays(heard: Heard) -> None:
+    notice = lambda: heard.intake.unread.notice(heard.now)  # noqa: E731
+    heard.take("truck/t1", b"odd")
+    heard.said(1)
+    assert notice() == ""
+    heard.said()
+    first = notice()
+    assert first.startswith("received and not read: truck/+ (bad_json")
+    assert "other/+" in first, "of which nothing came at all"
+    heard.take("truck/t1", b'{"t": "noon"}')
+    heard.said(1)
+    assert notice() == first
+    for topic in ("truck/t1", "other/t1"):
+        heard.take(topic, GOOD)
+    assert notice() == ""
+
+
+def test_a_real_daemon_publishes_it_and_takes_it_back(
+    broker: Broker, truck: Truck, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, so that it need not wait for half a minute."""
+    monkeypatch.setattr(unread, "WAIT_S", 0.5)
+    monkeypatch.setattr(startup_hints, "SIGNALS_S", 0.5)
+    with Watcher(broker) as watcher, running_here(tmp_path, broker) as daemon:
+        turn_until(daemon, lambda: watcher.notices("unread") == [True])  # nothing came at all
+        truck.client.publish(truck.topic, b"odd", qos=1).wait_for_publish(5)
+        turn_until(daemon, lambda: b"bad_json" in watcher.of("gateway/alert/unread")[-1])
+        truck.client.publish(truck.topic, json.dumps({"t": START, "rpm": 1}), qos=1).wait_for_publish(5)
+        turn_until(daemon, lambda: watcher.notices("unread")[-1:] == [False])
+        assert watcher.of("gateway/alarm/unread")[-1] == b""
+
+
+@contextmanager
+def running_here(folder: Path, broker: Broker) -> Iterator[Loop]:
+    config = load_config(Daemon(folder, broker.port).config)
+    daemon = runner.open_daemon(config, open_fleet(config), "here")
+    yield daemon
+    daemon.stop(1.0)
+
+
+def turn_until(daemon: Loop, condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        daemon.turn()
 
 
 def test_a_real_daemon_says_it(broker: Broker, truck: Truck, tmp_path: Path) -> None:
