@@ -1,5 +1,4 @@
-"""``vehicles.late = "replay"`` through a broker: held readings outlive a SIGKILL, and nothing stands when it is switched
-off."""
+"""``vehicles.late = "replay"`` through a broker: held readings outlive a SIGKILL; what is open ends with the key."""
 
 from collections.abc import Iterator
 from pathlib import Path
