@@ -187,6 +187,11 @@ class Pipeline:
         known = self._known(vehicle)
         return known.row is None and known.watch.is_open
 
+    def silent(self, vehicle: str) -> set[str]:
+        """The signals of which an open episode says that they are not read, as of the last pump."""
+        known = self._vehicles.get(vehicle)
+        return set() if known is None or known.row is not None else known.watch.silent
+
     def pump(self) -> list[Output]:
         """Run all closed ticks of all vehicles; one output for each that has ticks or alerts.
 

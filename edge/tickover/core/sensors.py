@@ -130,6 +130,12 @@ class Sensors:
         """Whether an episode is open now."""
         return bool(self._lanes)
 
+    @property
+    def silent(self) -> set[str]:
+        """The signals of which an episode says that they are not read."""
+        start = detector_of("no_data", "")
+        return {name.removeprefix(start) for name in self._lanes if name.startswith(start)}
+
     def feed(self, ticks: TickBlock) -> Judged:
         """Work through a block of ticks, at least one, that the ring shows."""
         judged = Judged(len(ticks.time))

@@ -69,6 +69,11 @@ class Watch:
         return self._episodes.is_open or self._sensors.is_open
 
     @property
+    def silent(self) -> set[str]:
+        """The signals of which an open episode says that they are not read."""
+        return self._sensors.silent
+
+    @property
     def holds(self) -> bool:
         """Whether what follows the vehicle slowly must stay as it is: the charts have an open episode, which did not
         open while the vehicle was new."""

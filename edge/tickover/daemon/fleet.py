@@ -36,6 +36,7 @@ from tickover.errors import StateError
 from tickover.messages.notices import Kind, Notice
 
 STARTS_ANEW: Final = "the detector starts anew, and counts anew"
+TOLD: Final = "what is still not read has an episode of its sensor"
 NEVER: Final = -(2**62)
 """The time of the newest reading of a signal that has none."""
 
@@ -460,18 +461,26 @@ class Fleet:
         return sorted(others | quiet)
 
     def _staleness(self, vehicle: str) -> Iterator[Notice]:
-        """A notice when the set of signals without recent readings has changed."""
+        """A notice when the set of signals without recent readings, less those whose episodes say so, has changed."""
         known = self._vehicles.get(vehicle)
         if known is None or not self._stale:
             return
         quiet = (known.last != NEVER) & (known.last < known.newest - self._stale)
         if not quiet.any() and not known.stale:
             return
-        stale = frozenset(name for name, is_quiet in zip(self.columns, quiet, strict=True) if is_quiet)
+        quiet_ones = {name for name, is_quiet in zip(self.columns, quiet, strict=True) if is_quiet}
+        # What an episode of the sensor says is not said twice.
+        stale = frozenset(quiet_ones.difference(*(pipeline.silent(vehicle) for pipeline in self._pipelines.values())))
         if stale != known.stale:
             known.stale = stale
             (self._told_stale.add if stale else self._told_stale.discard)(vehicle)
-            text = f"no readings of {', '.join(sorted(stale))}" if stale else "all signals are read again"
+            text = (
+                f"no readings of {', '.join(sorted(stale))}"
+                if stale
+                else TOLD
+                if quiet_ones
+                else "all signals are read again"
+            )
             yield Notice(vehicle, Kind.STALE_SIGNAL, bool(stale), known.newest, text)
 
 

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from daemon_process import MODEL, SIGNALS, START, drive
 from tickover.core.gate import Gate
 from tickover.core.pipeline import Pipeline
+from tickover.core.policy import SensorOverrides, Settings
 from tickover.core.values import SECOND
 from tickover.daemon.events import Advance, Reset, rows_of
 from tickover.daemon.fleet import Fleet, without
 from tickover.daemon.late import REPLAYED
 from tickover.daemon.latest import Live
-from tickover.messages.notices import Notice
+from tickover.messages.notices import Kind, Notice
 from tickover.model.detector import Detector
 
 DETECTOR = Detector.load(MODEL)
@@ -152,3 +153,21 @@ def test_what_an_earlier_run_counted_does_not_count() -> None:
     assert not fleet.counts
     feed(fleet, [(START + 25.5, WHOLE)])
     assert fleet.counts == {"late": 3}
+
+
+def test_a_signal_that_is_not_read_is_told_once() -> None:
+    """By an episode of its sensor where a model watches it, else by the notice."""
+    kinds = SensorOverrides(kinds=("no_data",), stale_s=8.0)
+    for settings, by_notice in ((Settings(sensors=kinds), False), (None, True)):
+        fleet = Fleet({"anomaly": Pipeline(DETECTOR, settings)}, SIGNALS, None, STALE_S * SECOND)
+        alerts, notices = [], []
+        random = np.random.default_rng(0)
+        for second in range(180):
+            values = np.round(random.normal(WHOLE, 0.3), 3).tolist()
+            rows = [(START + second, [np.nan, *values[1:]] if second >= 60 else values)]
+            fleet.apply(rows_of("t1", [round(time * SECOND) for time, _ in rows], [row for _, row in rows]))
+            outcome = fleet.pump()
+            notices += outcome.notices
+            alerts += [alert for alert in outcome.alerts if alert.detector == "sensor.no_data.coolant"]
+        assert bool([notice for notice in notices if notice.kind is Kind.STALE_SIGNAL]) is by_notice
+        assert bool(alerts) is not by_notice
