@@ -50,6 +50,7 @@ EXTRAS: Final[dict[str, str]] = {
     "prometheus_client": "metrics",
     "starlette": "web",
     "uvicorn": "web",
+    "apprise": "notify",
 }
 """Third-party module to the extra that brings it."""
 

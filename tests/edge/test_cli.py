@@ -23,7 +23,7 @@ main({args!r})
 """
 MODEL = paths.MODELS / "gru_autoencoder.onnx"
 WORKSHOP = {"torch", "onnx", "scipy", "safetensors", "plotly", "jinja2", "pyarrow", "rich", "prometheus_client"}
-WORKSHOP |= {"starlette", "uvicorn", "anyio"}
+WORKSHOP |= {"starlette", "uvicorn", "anyio", "apprise"}
 
 
 def tickover(*args: str, blocked: set[str] = frozenset()) -> subprocess.CompletedProcess[str]:

@@ -1,9 +1,11 @@
 """``tickover web``: the page of a fleet."""
 
+import contextlib
 import os
 import re
 import secrets
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +50,7 @@ IN_FLIGHT: Final = 500
     metavar="SECONDS",
     help="A truck without new readings for this long is shown as silent.",
 )
+@click.option("--hooks", type=FILE, metavar="FILE", help="Hand alerts on as this file (TOML) says: docs/web.md.")
 @click.option("--token-file", type=READABLE, help="File with the token that the page asks for.")
 @click.option("--tls-cert", type=READABLE, help="The page's own certificate (PEM): https.")
 @click.option("--tls-key", type=READABLE, help="Its private key (PEM).")
@@ -60,6 +63,7 @@ def web(
     listen: str,
     state: Path | None,
     silent_after: float,
+    hooks: Path | None,
     token_file: Path | None,
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -76,6 +80,9 @@ def web(
     from tickover.storage.history import History
     from tickover.web.desk import Desk
     from tickover.web.fleet import Fleet
+    from tickover.web.hooks.config import load_hooks
+    from tickover.web.hooks.home_assistant import HomeAssistant
+    from tickover.web.hooks.registry import HOME_ASSISTANT, deliveries
     from tickover.web.listener import Listener
     from tickover.web.server import Front, serve
 
@@ -84,10 +91,12 @@ def web(
     token = _token(token_file) if token_file else ""
     front = Front(listen, port, token, tls_cert, tls_key, client_ca, plaintext_web, names)
     front.check()
+    configs = load_hooks(hooks) if hooks else ()
     folder = state or _folder(connection.address)
     history = History(folder)
     try:
-        desk = Desk(history, base, Fleet(silent_after))
+        outlets = deliveries(configs, history)
+        desk = Desk(history, base, Fleet(silent_after), outlets)
         name = _client_id(history)
 
         def connect() -> MqttClient:
@@ -97,9 +106,23 @@ def web(
 
         stop_like_ctrl_c()
         listener = Listener(desk, connect, connection.address)
-        serve(desk, listener, front, lambda: _say(front, connection.address, folder))
+        homes = [HomeAssistant(one, desk, listener.publish) for one in configs if one.kind == HOME_ASSISTANT]
+        with running([*outlets, *homes]):
+            serve(desk, listener, front, lambda: _say(front, connection.address, folder))
     finally:
         history.close()
+
+
+@contextlib.contextmanager
+def running(parts: Sequence[Any]) -> Iterator[None]:
+    """Start them, and stop them in the end."""
+    for part in parts:
+        part.start()
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.stop()
 
 
 def _say(front: Any, broker: str, folder: Path) -> None:

@@ -265,6 +265,11 @@ class History:
         query = "SELECT id, time, phase, severity, score, peak FROM alerts WHERE episode = ? ORDER BY time LIMIT ?"
         return self._rows(query, (episode, limit))
 
+    def worst_before(self, episode: str, id: str) -> int | None:
+        """The highest severity of an episode's other alerts; None when there are none."""
+        rows = self._rows("SELECT max(severity) FROM alerts WHERE episode = ? AND id != ?", (episode, id))
+        return None if rows[0][0] is None else int(rows[0][0])
+
     def notices(self, vehicle: str, limit: int = 100) -> list[dict[str, Any]]:
         """A vehicle's notices, newest first."""
         query = "SELECT kind, active, time, text FROM notices WHERE vehicle = ? ORDER BY time DESC LIMIT ?"

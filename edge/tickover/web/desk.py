@@ -30,6 +30,9 @@ class Outlet(Protocol):
     def take(self, alert: Alert, body: bytes, muted: bool) -> None:
         """Called inside the transaction that stores the alert."""
 
+    def report(self) -> dict[str, Any]:
+        """What waits, what went, what is wrong."""
+
 
 class Desk:
     """``changed`` is called, from any thread, when browsers are to be told something at once."""
@@ -205,6 +208,7 @@ class Desk:
             "version": __version__,
             "base": self.base,
             "silent_s": self.fleet.silent_s,
+            "hooks": [outlet.report() for outlet in self._outlets],
         }
 
     def fleet_view(self) -> dict[str, Any]:

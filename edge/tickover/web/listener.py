@@ -99,6 +99,14 @@ class Listener:
         # Of several daemons at one broker those that do not know the truck say so; the one that does counts.
         return self._last_error.pop(str(id(future)), {"ok": False, "error": f"no answer within {ANSWER_S:g} s"})
 
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Send a retained message; False when the broker is away."""
+        client = self._client
+        if client is None or not client.connected:
+            return False
+        client.publish(topic, payload, retain=True)
+        return True
+
     def watch(self, vehicle: str) -> None:
         """Somebody looks at a truck: ask for its newest tick, when that is due."""
         with self._desk.lock:

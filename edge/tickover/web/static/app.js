@@ -58,7 +58,8 @@ function shown(page) {
   link.textContent = connected ? `live · ${address}` : "broker not connected";
   if (connected) banner(""); else banner(`No connection to the broker ${address} for ${ago(since).replace(" ago", "")}: ${trouble || "connecting"}. What you see is as it was then.`);
   const left = Object.entries(page.counts).map(([name, times]) => `${count(times)} ${words(name)}`).join(", ");
-  document.getElementById("foot").textContent = `tickover ${page.version} · times in ${zone()} · silent after ${page.silent_s} s without readings${left ? ` · left out: ${left}` : ""} · `;
+  const hooks = page.hooks.map((one) => `${one.name}: ${count(one.sent)} sent${one.waiting ? `, ${count(one.waiting)} wait` : ""}${one.refused ? `, ${count(one.refused)} refused` : ""}${one.trouble ? ` (${one.trouble})` : ""}`).join("; ");
+  document.getElementById("foot").textContent = `tickover ${page.version} · times in ${zone()} · silent after ${page.silent_s} s without readings${left ? ` · left out: ${left}` : ""}${hooks ? ` · hooks ${hooks}` : ""} · `;
 }
 function banner(text) {
   const place = document.getElementById("banner");

@@ -1,0 +1,260 @@
+"""Alerts handed on: once by id, none lost, whatever goes down; what each kind sends."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+import web_fleet as fleet
+from broker import MOSQUITTO, Broker, Listener, free_port, wait_until
+from tickover.core.values import SECOND, Phase, Severity
+from tickover.errors import ConfigError
+from tickover.storage.history import History
+from tickover.web.desk import Desk
+from tickover.web.fleet import Fleet
+from tickover.web.hooks.alertmanager import alerts_of
+from tickover.web.hooks.base import AwayError, RefusedError
+from tickover.web.hooks.config import HookConfig, load_hooks
+from tickover.web.hooks.delivery import Delivery
+from tickover.web.hooks.registry import HOOKS
+from web_process import Publisher, WebProcess
+
+
+class Receiver:
+    """An HTTP server that keeps what it is sent; ``code`` is its answer."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.code, self.got = 200, []
+        received = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if received.code < 300:
+                    received.got.append((self.path, dict(self.headers), body))
+                self.send_response(received.code)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook"
+
+    def ids(self) -> list[str]:
+        return [json.loads(body)["id"] for _, _, body in self.got]
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    one = Receiver()
+    yield one
+    one.close()
+
+
+def test_a_receiver_that_is_down_and_a_page_that_is_killed_lose_nothing(tmp_path: Path) -> None:
+    if MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed (apt install mosquitto)")
+    pytest.importorskip("starlette", reason="the page needs the extra web")
+    port = free_port()
+    hooks = tmp_path / "hooks.toml"
+    hooks.write_text(f'[[hooks]]\nname = "ops"\nkind = "webhook"\nurl = "http://127.0.0.1:{port}/hook"\n')
+    with Broker(tmp_path / "broker") as broker:
+        web = WebProcess(broker, tmp_path / "state", "--hooks", str(hooks)).start()
+        publisher = Publisher(broker)
+        sent = []
+
+        def send(number: int) -> None:
+            one = fleet.event("a", Phase.START, number * SECOND, start=number * SECOND)
+            sent.append(json.loads(one)["id"])
+            publisher.send("a", "alert/anomaly", one)
+
+        for number in range(1, 40):
+            send(number)
+        wait_until(lambda: web.get("/api/fleet")["page"]["hooks"][0]["waiting"] == 39, 10, "all wait")
+        assert "refused" in web.get("/api/fleet")["page"]["hooks"][0]["trouble"]
+        web.kill()
+        for number in range(40, 60):
+            send(number)
+        publisher.drain()
+        receiver = Receiver(port)
+        try:
+            web.start()
+            wait_until(lambda: len(set(receiver.ids())) >= 20, 20, "some are handed on")
+            web.kill()
+            web.start()
+            wait_until(lambda: set(receiver.ids()) == set(sent), 20, "each alert is handed on")
+            wait_until(lambda: web.get("/api/fleet")["page"]["hooks"][0]["waiting"] == 0, 10, "none waits")
+            again = len(receiver.ids()) - len(sent)
+            assert again <= 20, "only what was taken just before the kill is sent again"
+        finally:
+            web.kill()
+            receiver.close()
+            publisher.close()
+
+
+GOOD = 'name = "a"\nkind = "webhook"\nurl = "http://x"'
+
+
+def hook(kind: str, **keys: object) -> HookConfig:
+    return HookConfig(name="x", kind=kind, **keys)  # type: ignore[arg-type]
+
+
+def test_a_webhook_gets_the_cloudevent_as_it_was_published(receiver: Receiver, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret\n")
+    body = fleet.event("a", Phase.START, fleet.T0)
+    HOOKS["webhook"](hook("webhook", url=receiver.url, token_file=str(tmp_path / "token"))).send("the-id", body)
+    ((path, headers, got),) = receiver.got
+    assert (path, got) == ("/hook", body)
+    found = {name.lower(): value for name, value in headers.items()}
+    assert found["content-type"].startswith("application/cloudevents+json")
+    assert (found["idempotency-key"], found["authorization"]) == ("the-id", "Bearer secret")
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [(500, AwayError), (401, AwayError), (429, AwayError), (302, AwayError), (400, RefusedError)],
+)
+def test_what_a_receiver_answers_decides_whether_the_alert_waits(receiver: Receiver, code: int, error: type) -> None:
+    receiver.code = code
+    with pytest.raises(error, match=f"HTTP {code}"):
+        HOOKS["webhook"](hook("webhook", url=receiver.url)).send("x", b"{}")
+
+
+def test_a_message_that_is_refused_for_good_is_counted_and_does_not_stop_the_others(receiver: Receiver) -> None:
+    sent: list[str] = []
+
+    class Picky:
+        def send(self, id: str, body: bytes) -> None:
+            if body == b"bad":
+                raise RefusedError("HTTP 400")
+            sent.append(id)
+
+    history = History(None)
+    for number, body in enumerate((b"good", b"bad", b"good")):
+        history.queue("x", str(number), body)
+    history.commit()
+    delivery = Delivery(hook("webhook", url=receiver.url), Picky(), history)
+    while delivery.report()["waiting"]:
+        delivery._drain()
+    assert sent == ["0", "2"]
+    assert (delivery.report()["sent"], delivery.report()["refused"]) == (2, 1)
+
+
+def test_an_episode_is_an_alert_of_alertmanager_until_it_ends() -> None:
+    start = fleet.alert("a", Phase.START, fleet.T0, peak=1.5)
+    risen = fleet.alert("a", Phase.UPDATE, fleet.T0 + SECOND, peak=5.0, sequence=1)
+    over = fleet.alert("a", Phase.END, fleet.T0 + 60 * SECOND, peak=5.0, sequence=2)
+    (first,) = alerts_of(start, "https://fleet.example/")
+    assert first["labels"] == {
+        "alertname": "tickover", "vehicle": "a", "detector": "anomaly", "severity": "warning",
+        "episode": start.episode_id,
+    }  # fmt: skip
+    assert first["generatorURL"] == f"https://fleet.example/?episode={start.episode_id}"
+    assert first["annotations"]["summary"] == "a: coolant_temp high (warning)"
+    assert first["endsAt"] > "2026-03-02T08"
+    assert [one["labels"]["severity"] for one in alerts_of(risen, "") if one["endsAt"] > "2026-03-02T08"] == [
+        "critical"
+    ]
+    assert {one["endsAt"] for one in alerts_of(over, "")} == {"2026-03-02T06:01:00.000000Z"}
+    assert first["labels"] in [one["labels"] for one in alerts_of(over, "")], "what fired is resolved"
+
+
+def test_people_are_told_of_the_start_of_a_rise_and_of_the_end_and_not_of_what_is_muted(receiver: Receiver) -> None:
+    history = History(None)
+    told: list[str] = []
+
+    class Pager:
+        def send(self, id: str, body: bytes) -> None:
+            told.append(json.loads(body)["data"]["phase"] + " " + json.loads(body)["data"]["severity"])
+
+    delivery = Delivery(hook("apprise", urls=("json://x",), severity=Severity.MAJOR), Pager(), history)
+    desk = Desk(history, "tickover", Fleet(), [delivery], clock=lambda: fleet.T0)
+    course = [
+        (Phase.START, 1.5),
+        (Phase.UPDATE, 2.5),
+        (Phase.UPDATE, 2.6),
+        (Phase.UPDATE, 4.5),
+        (Phase.UPDATE, 4.6),
+        (Phase.END, 4.6),
+    ]
+    for vehicle in "ab":
+        for number, (phase, peak) in enumerate(course):
+            body = fleet.event(vehicle, phase, fleet.T0 + number * SECOND, peak=peak, sequence=number)
+            desk.take(f"tickover/v1/{vehicle}/alert/anomaly", body)
+            if vehicle == "b" and number == 0:
+                episode = next(one["id"] for one in desk.recent() if one["vehicle"] == "b")
+                desk.mark(episode, {"what": "mute", "value": "kind", "for_s": 60, "reason": "known"})
+    desk.settle()
+    delivery._drain()
+    assert told == ["update major", "update critical", "end critical"]
+    assert delivery.report()["muted"] == 3
+
+
+def test_apprise_hands_on_to_what_its_urls_name(receiver: Receiver) -> None:
+    pytest.importorskip("apprise", reason="needs the extra notify")
+    pager = HOOKS["apprise"](hook("apprise", urls=(f"json://127.0.0.1:{receiver.port}/x",), page="https://f.example"))
+    pager.send("id", fleet.event("a", Phase.START, fleet.T0))
+    ((_, _, body),) = receiver.got
+    assert json.loads(body)["title"] == "a: coolant_temp high (major)"
+    assert "coolant_temp: 121.25 C, expected 92" in json.loads(body)["message"]
+    assert "https://f.example/?episode=" in json.loads(body)["message"]
+    receiver.code = 500
+    with pytest.raises(AwayError):
+        pager.send("id", fleet.event("a", Phase.START, fleet.T0))
+    with pytest.raises(ConfigError, match=r"number 1 \(nonsense://…\) is no URL"):
+        HOOKS["apprise"](hook("apprise", urls=("nonsense://secret",)))
+
+
+def test_home_assistant_discovers_each_truck_and_its_state(tmp_path: Path) -> None:
+    if MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed (apt install mosquitto)")
+    pytest.importorskip("starlette", reason="the page needs the extra web")
+    hooks = tmp_path / "hooks.toml"
+    hooks.write_text('[[hooks]]\nname = "home"\nkind = "home_assistant"\n')
+    with Broker(tmp_path / "broker") as broker:
+        web = WebProcess(broker, tmp_path / "state", "--hooks", str(hooks)).start()
+        publisher, home = Publisher(broker), Listener(broker, "homeassistant/#")
+        try:
+            publisher.send("van 7", "alert/anomaly", fleet.event("van 7", Phase.START, fleet.T0))
+            wait_until(lambda: any(b'"ON"' in body for body in home.of("/state")), 10, "a state says that it is on")
+            (config, *_) = [json.loads(body) for body in home.of("/problem/config")]
+            assert (config["device"]["name"], config["device_class"]) == ("van 7", "problem")
+            state = [(topic, json.loads(body)) for topic, body, _ in home.messages if topic == config["state_topic"]]
+            assert state[-1][1]["severity"] == "major"
+            assert config["value_template"] == "{{ value_json.problem }}"
+            assert state[-1][1]["problem"] == "ON"
+        finally:
+            web.kill()
+            publisher.close()
+            home.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('name = "a"\nkind = "webhook"', "url: expected http:// or https://, got ''"),
+        ('name = "a"\nkind = "apprise"', "urls: expected at least one"),
+        ('name = "a"\nkind = "pigeon"', "pigeon"),
+        (f'{GOOD}\nseverty = "major"', "did you mean 'severity'"),
+        (f"{GOOD}\n[[hooks]]\n{GOOD}", "twice"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_answered_with_the_key(text: str, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "hooks.toml"
+    path.write_text(f"[[hooks]]\n{text}\n")
+    with pytest.raises(ConfigError, match=expected) as caught:
+        load_hooks(path)
+    assert str(path) in str(caught.value)
