@@ -10,6 +10,7 @@ import pytest
 
 import web_fleet as fleet
 from broker import MOSQUITTO, Broker, Listener, free_port, wait_until
+from tickover.core.time_format import iso
 from tickover.core.values import SECOND, Phase, Severity
 from tickover.errors import ConfigError
 from tickover.storage.history import History
@@ -157,19 +158,21 @@ def test_an_episode_is_an_alert_of_alertmanager_until_it_ends() -> None:
     start = fleet.alert("a", Phase.START, fleet.T0, peak=1.5)
     risen = fleet.alert("a", Phase.UPDATE, fleet.T0 + SECOND, peak=5.0, sequence=1)
     over = fleet.alert("a", Phase.END, fleet.T0 + 60 * SECOND, peak=5.0, sequence=2)
-    (first,) = alerts_of(start, "https://fleet.example/")
+    now = fleet.T0 + 3600 * SECOND
+    (first,) = alerts_of(start, "https://fleet.example/", now)
     assert first["labels"] == {
         "alertname": "tickover", "vehicle": "a", "detector": "anomaly", "severity": "warning",
         "episode": start.episode_id,
     }  # fmt: skip
     assert first["generatorURL"] == f"https://fleet.example/?episode={start.episode_id}"
     assert first["annotations"]["summary"] == "a: coolant_temp high (warning)"
-    assert first["endsAt"] > "2026-03-02T08"
-    assert [one["labels"]["severity"] for one in alerts_of(risen, "") if one["endsAt"] > "2026-03-02T08"] == [
-        "critical"
-    ]
-    assert {one["endsAt"] for one in alerts_of(over, "")} == {"2026-03-02T06:01:00.000000Z"}
-    assert first["labels"] in [one["labels"] for one in alerts_of(over, "")], "what fired is resolved"
+    assert (first["startsAt"], first["endsAt"]) == ("2026-03-02T06:00:00.000000Z", "2026-03-02T10:00:00.000000Z")
+    fires = [one["labels"]["severity"] for one in alerts_of(risen, "", now) if one["endsAt"] > iso(now)]
+    assert fires == ["critical"]
+    assert {one["endsAt"] for one in alerts_of(over, "", now)} == {"2026-03-02T06:01:00.000000Z"}
+    assert first["labels"] in [one["labels"] for one in alerts_of(over, "", now)], "what fired is resolved"
+    early = fleet.T0 - 30 * SECOND  # the truck's clock is ahead: an end in the future would resolve nothing
+    assert all(one["startsAt"] < one["endsAt"] <= iso(early) for one in alerts_of(over, "", early))
 
 
 def test_people_are_told_of_the_start_of_a_rise_and_of_the_end_and_not_of_what_is_muted(receiver: Receiver) -> None:

@@ -93,6 +93,18 @@ def test_a_verdict_is_kept_and_exported_though_no_daemon_answers(web: WebProcess
     assert refused(web, "/api/mark", {"x-tickover": "1"}, {"reason": "x" * 20_000})[0] == 400
 
 
+def test_metrics_tell_of_the_fleet_and_of_trucks_that_need_somebody(web: WebProcess, publisher: Publisher) -> None:
+    pytest.importorskip("prometheus_client", reason="needs the extra metrics")
+    at = now_us()
+    publisher.send('odd"name\\', "alert/anomaly", fleet.event('odd"name\\', Phase.START, at, start=at, peak=5.0))
+    publisher.send("gone", "status", fleet.status("offline"))
+    wait_until(lambda: b'vehicle="gone"' in web.read("/metrics"), 10, "it is told")
+    text = web.read("/metrics").decode()
+    assert re.search(r'^tickover_fleet_trucks\{state="offline"\} 1\.0$', text, re.M)
+    assert r'{detector="anomaly",severity="critical",vehicle="odd\"name\\"} 5.0' in text
+    assert "tickover_fleet_broker_connected 1.0" in text
+
+
 def test_another_site_can_neither_read_nor_change_anything(web: WebProcess) -> None:
     assert refused(web, "/", {"Host": "evil.example"})[0] == 421
     assert refused(web, "/api/forget", {}, {"vehicle": "killed"})[0] == 403

@@ -1,5 +1,6 @@
 """``tickover watch``: the alerts of one truck or a fleet as they arrive."""
 
+import contextlib
 import os
 import sys
 import time
@@ -15,8 +16,12 @@ from tickover.commands.ui.broker import (
     stop_like_ctrl_c,
 )
 from tickover.daemon.config import load_config
+from tickover.host.clock import now_us
 from tickover.jobs.fleet_view import Board
 from tickover.transports.mqtt.client import MqttClient
+from tickover.web.fleet import Fleet
+from tickover.web.messages import LeftOutError, alert_of, is_notice, place_of
+from tickover.web.truck import urgency
 
 RIVAL: Final = (
     "another client with the same certificate, user or client id is connected: they cut each other off; end the other, "
@@ -27,6 +32,8 @@ WAIT_S: Final = 0.25
 RENEW_S: Final = 0.25
 """With many messages: how often the view is drawn again."""
 TOPICS: Final = ("alert/+", "alarm/+", "status")
+OF_TRUCKS: Final = ("health", "score")
+"""What the list of trucks is made of, in a terminal."""
 
 
 @click.command()
@@ -39,16 +46,16 @@ TOPICS: Final = ("alert/+", "alarm/+", "status")
 def watch(vehicle: str, base: str | None, as_json: bool, **broker: Any) -> None:
     """Show the alerts of one truck or a fleet as they arrive, until Ctrl-C.
 
-    In a terminal: open episodes, the worst first, and recent alerts (needs tickover[watch]). In a pipe: JSON Lines,
-    each new alert and notice once, as it was published.
+    In a terminal: open episodes and trucks (state, age of the last reading, lag), the worst first, and recent alerts
+    (needs tickover[watch]). In a pipe: JSON Lines, each new alert and notice once, as it was published.
     """
     base = base or _base(broker["config"])
     board = Board(base)
     stop_like_ctrl_c()
     connection = connection_of(**broker)
-    view = None if as_json or not sys.stdout.isatty() else _Screen(board, connection.address)
+    view = None if as_json or not sys.stdout.isatty() else _Screen(board, connection.address, base)
     with MqttClient(connection) as client:
-        for topic in TOPICS:
+        for topic in (*TOPICS, *(OF_TRUCKS if view else ())):
             client.subscribe(f"{base}/v1/{vehicle}/{topic}")
         try:
             if view:
@@ -83,14 +90,15 @@ def _print_lines(client: MqttClient, board: Board) -> None:
 class _Screen:
     """The live view; made before connecting, so that a missing package is reported first."""
 
-    def __init__(self, board: Board, where: str) -> None:
+    def __init__(self, board: Board, where: str, base: str) -> None:
         from rich.console import Console
         from rich.live import Live
 
         from tickover.commands.ui.fleet_table import render
 
-        self._board = board
-        self._where = where
+        self._board, self._trucks = board, Fleet()
+        self._where, self._levels = where, len(base.split("/")) + 1
+        self._was_away = True
         self._console = Console()
         self._render = render
         self._live = Live(console=self._console, auto_refresh=False, screen=True)
@@ -103,7 +111,7 @@ class _Screen:
                 while True:
                     message = client.receive(WAIT_S)
                     if message is not None:
-                        self._board.take(message.topic, message.payload)
+                        self._take(message.topic, message.payload, client.connected)
                     now = time.monotonic()
                     if message is None or now - renewed >= RENEW_S:
                         renewed = now
@@ -113,8 +121,30 @@ class _Screen:
         finally:
             self._console.print(self._view(client.connected))
 
+    def _take(self, topic: str, payload: bytes, connected: bool) -> None:
+        self._board.take(topic, payload)
+        with contextlib.suppress(LeftOutError):  # the board counts what is no alert
+            place = place_of(topic, self._levels)
+            if place.kind == "alert" and not is_notice(payload):
+                self._trucks.alert(alert_of(place.vehicle, payload, 0)[0])
+            elif place.kind == "alarm" and not payload:
+                self._trucks.cleared(place)
+            elif place.kind == "alarm" and not is_notice(payload):
+                self._trucks.alert(alert_of(place.vehicle, payload, 0)[0])
+            else:
+                self._trucks.take(place, payload, now_us())
+
     def _view(self, connected: bool) -> Any:
-        return self._render(self._board, self._where, connected, self._console.height)
+        now = now_us()
+        if not connected:
+            self._was_away = True
+        elif self._was_away:
+            self._was_away = False
+            self._trucks.connected(now)
+        if connected:
+            self._trucks.sweep(now)
+        trucks = sorted(self._trucks.trucks.values(), key=urgency)
+        return self._render(self._board, self._where, connected, self._console.height, trucks, now)
 
 
 def _say_counts(board: Board) -> None:

@@ -100,6 +100,14 @@ class Pages:
         named = {"content-disposition": 'attachment; filename="verdicts.jsonl"'}
         return Response(lines, media_type=JSON_LINES, headers=named)
 
+    def metrics(self, request: Request) -> Response:
+        """Prometheus text."""
+        try:
+            from tickover.web import metrics
+        except ModuleNotFoundError as error:
+            return _error(f"needs the package {error.name}: pip install 'tickover[metrics]'", 501)
+        return Response(metrics.text(self._desk), media_type="text/plain; version=0.0.4; charset=utf-8")
+
     async def stream(self, request: Request) -> Response:
         """What changes, until the browser leaves."""
         if self._bell.is_full:
@@ -181,6 +189,7 @@ def application(desk: Desk, listener: Listener, bell: Bell) -> Starlette:
         "/api/episode": pages.episode,
         "/api/verdicts.jsonl": pages.verdicts,
         "/api/stream": pages.stream,
+        "/metrics": pages.metrics,
     }
     writes: dict[str, Any] = {"/api/mark": pages.mark, "/api/command": pages.command, "/api/forget": pages.forget}
     routes = [Route(path, endpoint) for path, endpoint in reads.items()]

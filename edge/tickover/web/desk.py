@@ -127,18 +127,12 @@ class Desk:
 
     def _take(self, place: Place, payload: bytes) -> None:
         now, kind = self._clock(), place.kind
-        if kind == "score":
-            self.fleet.score(place, payload, now)
-        elif kind in ("alert", "alarm"):
+        if kind in ("alert", "alarm"):
             self._event(place, payload, now)
-        elif kind == "health":
-            self.fleet.health(place, payload, now)
-        elif kind == "status":
-            self.fleet.status(place, payload, now)
-        elif kind == "info":
-            self.fleet.info(place, payload)
         elif kind == "cmd" and place.rest.endswith("/response"):
             self._answer(place.vehicle, payload, now)
+        else:
+            self.fleet.take(place, payload, now)
 
     def _event(self, place: Place, payload: bytes, now: int) -> None:
         if not payload:
@@ -208,8 +202,12 @@ class Desk:
             "version": __version__,
             "base": self.base,
             "silent_s": self.fleet.silent_s,
-            "hooks": [outlet.report() for outlet in self._outlets],
+            "hooks": self.hooks(),
         }
+
+    def hooks(self) -> list[dict[str, Any]]:
+        """What each way out says of itself."""
+        return [outlet.report() for outlet in self._outlets]
 
     def fleet_view(self) -> dict[str, Any]:
         """Every truck."""

@@ -61,6 +61,20 @@ class Fleet:
 
     # ---- messages
 
+    def take(self, place: Place, payload: bytes, now: int) -> bool:
+        """A message about a truck's state; False when it is of another kind."""
+        if place.kind == "score":
+            self.score(place, payload, now)
+        elif place.kind == "health":
+            self.health(place, payload, now)
+        elif place.kind == "status":
+            self.status(place, payload, now)
+        elif place.kind == "info":
+            self.info(place, payload)
+        else:
+            return False
+        return True
+
     def status(self, place: Place, payload: bytes, now: int) -> None:
         """A daemon's status, or its last will."""
         truck = self.truck(place.vehicle)

@@ -18,6 +18,11 @@ MOST_OPEN: Final = 200
 """Open episodes and active notices of one truck: every signal of a model has four sensor detectors."""
 
 
+CRITICAL: Final = 2
+OUT: Final = frozenset({"out_of_service", "shelved"})
+"""Notices that say that a person has silenced a truck."""
+
+
 class State(StrEnum):
     """``unknown``: nothing that is published tells whether readings arrive."""
 
@@ -138,6 +143,17 @@ class Truck:
             self.fed, self.heard, self.lag_s, self.health, self.info = int(fed), int(heard), lag, health, info
         except (msgspec.DecodeError, ValueError, TypeError):
             return
+
+
+def urgency(truck: Truck) -> tuple[int, int, str]:
+    """For sorting, the worst first: critical episodes, silent or offline, major and minor episodes, the others.
+
+    Among the silent those come first that fell silent last, which is the news.
+    """
+    worst = max((one.severity for one in truck.open.values()), default=-1)
+    is_gone = truck.state in (State.SILENT, State.OFFLINE) and not OUT & truck.notices.keys()
+    rank = 0 if worst == CRITICAL else 1 if is_gone else 3 - worst
+    return rank, -truck.since if rank == 1 else 0, truck.name
 
 
 def lag_now(truck: Truck, now: int) -> float | None:

@@ -26,6 +26,9 @@ from tickover.messages.alerts import encode_alert
 from tickover.messages.notices import Kind, Notice, encode_notice
 from tickover.transports.mqtt.client import MqttClient
 from tickover.transports.mqtt.connection import Connection
+from tickover.web.fleet import Fleet
+from tickover.web.messages import Place
+from tickover.web.truck import urgency
 
 __all__ = ["broker"]
 T0 = 1_772_431_200 * SECOND
@@ -159,6 +162,29 @@ def test_the_view_shows_episodes_notices_and_vehicles_and_obeys_no_escape_sequen
         "broker:1883: connected  1 offline  3 alerts",
     ):
         assert expected in text, text
+
+
+def test_the_view_lists_trucks_the_silent_first_with_the_age_of_the_last_reading() -> None:
+    pytest.importorskip("rich")
+    from rich.console import Console
+
+    from tickover.commands.ui.fleet_table import render
+
+    fleet = Fleet(120)
+    for name in ("quiet", "fine"):
+        fleet.take(Place(name, "score", ""), b'{"anomaly": 0.25}', T0)
+    fleet.take(Place("fine", "health", ""), b'{"rows": 9, "rows_per_s": 1.0, "lag_s": 1.5}', T0 + 150 * SECOND)
+    fleet.sweep(T0 + 150 * SECOND)
+    trucks = sorted(fleet.trucks.values(), key=urgency)
+    console = Console(width=120, height=40, force_terminal=False, color_system=None)
+    with console.capture() as captured:
+        console.print(render(Board("base"), "broker:1883", True, 40, trucks, T0 + 150 * SECOND))
+    lines = [line.strip("\u2502 ") for line in captured.get().splitlines()]
+    (first,) = [place for place, line in enumerate(lines) if line.startswith("quiet")]
+    assert "silent since 03-02 06:00:00" in lines[first]
+    assert "2:30 ago" in lines[first]
+    assert lines[first + 1].startswith("fine")
+    assert "2 s" in lines[first + 1]
 
 
 def test_in_a_pipe_each_new_alert_is_one_line_of_json(broker: Broker, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The live view of ``tickover watch`` (rich): open episodes, recent alerts, notices, daemons by status."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -17,26 +18,36 @@ from tickover.core.values import (
     Severity,
 )
 from tickover.jobs.fleet_view import Board
+from tickover.web.truck import State, Truck, lag_now
 
 STYLES: Final = {Severity.WARNING: "yellow", Severity.MAJOR: "bold dark_orange", Severity.CRITICAL: "bold red"}
 PHASES: Final = {Phase.START: "opens", Phase.UPDATE: "update", Phase.END: "ends"}
 STATUS_STYLES: Final = {"online": "green", "stopped": "yellow", "offline": "red"}
 FRAME_LINES: Final = 9
 """Lines of the view that are not rows: borders, headings, the last line."""
+TRUCKS_LINES: Final = 4
+"""Lines of the list of trucks that are not rows."""
+TRUCKS_PART: Final = 4
+"""The list takes one in so many lines."""
 LEAST_ROWS: Final = 3
+STATE_STYLES: Final = {"online": "green", "silent": "bold red", "offline": "bold red", "stopped": "yellow"}
 MOST_SIGNALS: Final = 3
 MOST_NOTICES: Final = 5
 
 
-def render(board: Board, where: str, connected: bool, height: int) -> RenderableType:
-    """The whole view, cut to ``height`` lines."""
+def render(
+    board: Board, where: str, connected: bool, height: int, trucks: Sequence[Truck] = (), now: int = 0
+) -> RenderableType:
+    """The whole view, cut to ``height`` lines; ``trucks`` the worst first, ``now`` in microseconds."""
     notices = list({**board.notices, **board.remarks}.items())[:MOST_NOTICES]
-    rows = max(2 * LEAST_ROWS, height - FRAME_LINES - len(notices))
+    listed = list(trucks[: max(LEAST_ROWS, height // TRUCKS_PART)])
+    rows = max(2 * LEAST_ROWS, height - FRAME_LINES - len(notices) - (len(listed) + TRUCKS_LINES if listed else 0))
     episodes = board.worst_first()
     shown = min(len(episodes), rows - LEAST_ROWS)
     recent = rows - max(shown, 1)
     return Group(
         Panel(_episodes(episodes[:shown], len(episodes)), title="open episodes", title_align="left"),
+        *([Panel(_trucks(listed, len(trucks), now), title="trucks", title_align="left")] if listed else []),
         Panel(_recent(list(board.recent)[:recent]), title="recent alerts", title_align="left"),
         *(_notice(vehicle, kind, text) for (vehicle, kind), text in notices),
         _last_line(board, where, connected),
@@ -77,6 +88,24 @@ def _episodes(episodes: list[Alert], of: int) -> RenderableType:
         )
     if of > len(episodes):
         table.add_row("", "", f"and {of - len(episodes)} more")
+    return table
+
+
+def _trucks(trucks: list[Truck], of: int, now: int) -> RenderableType:
+    table = _table("truck", "state", "last reading", "lag", "score", "open")
+    for truck in trucks:
+        lag = lag_now(truck, now)
+        since = f" since {day_clock(truck.since)}" if truck.state is State.SILENT else ""
+        table.add_row(
+            Text(plain(truck.name)),
+            Text(truck.state.value + since, STATE_STYLES.get(truck.state, "dim")),
+            f"{stopwatch(now - truck.fed)} ago" if truck.fed else "never",
+            "-" if lag is None else f"{lag:.0f} s",
+            "-" if truck.score is None else f"{truck.score:.2f}",
+            plain(", ".join(sorted({name for one in truck.open.values() for name in one.signals}))),
+        )
+    if of > len(trucks):
+        table.add_row("", f"and {of - len(trucks):,} more")
     return table
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from tickover.core.time_format import iso
 from tickover.core.values import SECOND, Alert, Severity
+from tickover.host.clock import now_us
 from tickover.web.hooks.base import alert_in, details, encode, post, summary
 from tickover.web.hooks.config import HookConfig
 
@@ -30,21 +31,21 @@ class Alertmanager:
     def send(self, id: str, body: bytes) -> None:
         """Hand on an alert."""
         headers = {"content-type": "application/json"}
-        alerts = alerts_of(alert_in(body), self._page)
+        alerts = alerts_of(alert_in(body), self._page, now_us())
         post(self._url, encode(alerts), headers | ({"authorization": f"Bearer {self._token}"} if self._token else {}))
 
 
-def alerts_of(alert: Alert, page: str) -> list[dict[str, Any]]:
-    """The alert at its severity, and at each lower one, resolved."""
+def alerts_of(alert: Alert, page: str, now: int) -> list[dict[str, Any]]:
+    """The alert at its severity, and at each lower one, resolved; ``now`` in microseconds of this clock."""
     severities = list(Severity)
-    now = severities.index(alert.severity)
+    rank = severities.index(alert.severity)
     return [
-        _alert(alert, severity, alert.end is None and place == now, page)
-        for place, severity in enumerate(severities[: now + 1])
+        _alert(alert, severity, alert.end is None and place == rank, page, now)
+        for place, severity in enumerate(severities[: rank + 1])
     ]
 
 
-def _alert(alert: Alert, severity: Severity, fires: bool, page: str) -> dict[str, Any]:
+def _alert(alert: Alert, severity: Severity, fires: bool, page: str, now: int) -> dict[str, Any]:
     labels = {
         "alertname": NAME,
         "vehicle": alert.vehicle,
@@ -52,12 +53,14 @@ def _alert(alert: Alert, severity: Severity, fires: bool, page: str) -> dict[str
         "severity": severity.value,
         "episode": alert.episode_id,
     }
-    # Times are of the event; Alertmanager wants an end after the start.
-    end = alert.time + HOLD_US if fires else max(alert.end or alert.time, alert.start + SECOND)
+    # An end that is not past yet resolves nothing there (Alert.Merge keeps the later end), and a truck's clock may be
+    # ahead of this one. An end has to be after the start.
+    start = min(alert.start, now - SECOND)
+    end = now + HOLD_US if fires else max(min(alert.end or alert.time, now), start + 1)
     told = {
         "labels": labels,
         "annotations": {"summary": summary(alert), "description": details(alert)},
-        "startsAt": iso(alert.start),
+        "startsAt": iso(start),
         "endsAt": iso(end),
     }
     return told | ({"generatorURL": f"{page.rstrip('/')}/?episode={alert.episode_id}"} if page else {})
