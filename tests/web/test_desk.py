@@ -214,7 +214,7 @@ def test_invented_trucks_and_large_messages_are_bounded_and_counted() -> None:
     page = Page(most=10)
     for number in range(50):
         page.take(f"x{number}", "status", fleet.status())
-    page.take("x1", "alert/anomaly", b"x" * 300_000)
+    page.take("x1", "alert/anomaly", b"x" * 600_000)
     page.take("x" * 200, "status", fleet.status())
     page.take("x1", "alert/anomaly", fleet.event("x2", Phase.START, NOW))
     assert len(page.desk.fleet.trucks) == 10

@@ -7,6 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import web_fleet as fleet
 from broker import MOSQUITTO, Broker, free_port, wait_until
 from tickover.core.values import SECOND, Phase
 from tickover.host.clock import now_us
+from tickover.messages.alerts import encode_alert
 from web_process import Publisher, WebProcess
 
 pytest.importorskip("starlette", reason="the page needs the extra web")
@@ -91,6 +93,21 @@ def test_a_verdict_is_kept_and_exported_though_no_daemon_answers(web: WebProcess
     assert "unknown" in refused(web, "/api/mark", {"x-tickover": "1"}, {**said, "episode": "x"})[1]
     assert refused(web, "/api/mark", {"x-tickover": "1"}, {**said, "value": "x"})[0] == 400
     assert refused(web, "/api/mark", {"x-tickover": "1"}, {"reason": "x" * 20_000})[0] == 400
+
+
+def test_an_alert_of_a_model_with_three_hundred_signals_arrives(web: WebProcess, publisher: Publisher) -> None:
+    one = fleet.alert("wide", Phase.START, fleet.T0)
+    frame, more = one.freeze_frame, tuple(f"signal_{number}" for number in range(300))
+    wider = replace(
+        frame,
+        signals=frame.signals + more,
+        observed=tuple((*row, *(n + 0.123 for n in range(300))) for row in frame.observed),
+        expected=tuple((*row, *(n + 0.321 for n in range(300))) for row in frame.expected),
+    )
+    body = encode_alert(replace(one, freeze_frame=wider))
+    assert len(body) > 100_000
+    publisher.send("wide", "alert/anomaly", body)
+    wait_until(lambda: any(row[1] == "wide" for row in web.get("/api/fleet")["rows"]), 10, "it is there")
 
 
 def test_metrics_tell_of_the_fleet_and_of_trucks_that_need_somebody(web: WebProcess, publisher: Publisher) -> None:
@@ -173,6 +190,10 @@ def test_without_a_broker_the_page_is_served_and_says_so_and_sigterm_ends_it(tmp
     with Broker(tmp_path / "broker") as broker:
         pass
     web = WebProcess(broker, tmp_path / "state").start(connected=False)
-    wait_until(lambda: "nobody listens" in web.get("/api/fleet")["page"]["broker"]["trouble"], 10, "it says why")
-    assert f"http://127.0.0.1:{web.port}/" in web.stop()
-    assert web.process.returncode == 0
+    try:
+        wait_until(lambda: "nobody listens" in web.get("/api/fleet")["page"]["broker"]["trouble"], 10, "it says why")
+        assert f"http://127.0.0.1:{web.port}/" in web.stop()
+        assert web.process
+        assert web.process.returncode == 0
+    finally:
+        web.kill()

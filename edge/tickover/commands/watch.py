@@ -20,7 +20,7 @@ from tickover.host.clock import now_us
 from tickover.jobs.fleet_view import Board
 from tickover.transports.mqtt.client import MqttClient
 from tickover.web.fleet import Fleet
-from tickover.web.messages import LeftOutError, alert_of, is_notice, place_of
+from tickover.web.messages import LARGEST, LeftOutError, alert_of, is_notice, place_of
 from tickover.web.truck import urgency
 
 RIVAL: Final = (
@@ -54,7 +54,7 @@ def watch(vehicle: str, base: str | None, as_json: bool, **broker: Any) -> None:
     stop_like_ctrl_c()
     connection = connection_of(**broker)
     view = None if as_json or not sys.stdout.isatty() else _Screen(board, connection.address, base)
-    with MqttClient(connection) as client:
+    with MqttClient(connection, max_packet=2 * LARGEST) as client:
         for topic in (*TOPICS, *(OF_TRUCKS if view else ())):
             client.subscribe(f"{base}/v1/{vehicle}/{topic}")
         try:

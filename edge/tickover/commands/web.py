@@ -25,6 +25,8 @@ SILENT_S: Final = 120.0
 LONGEST_TOKEN: Final = 4096
 SHORTEST_TOKEN: Final = 16
 IN_FLIGHT: Final = 500
+HEADER: Final = 4096
+"""Room for topic and properties of the largest message that is read."""
 
 
 @click.command()
@@ -84,6 +86,7 @@ def web(
     from tickover.web.hooks.home_assistant import HomeAssistant
     from tickover.web.hooks.registry import HOME_ASSISTANT, deliveries
     from tickover.web.listener import Listener
+    from tickover.web.messages import LARGEST
     from tickover.web.server import Front, serve
 
     connection = connection_of(**broker)
@@ -101,7 +104,12 @@ def web(
 
         def connect() -> MqttClient:
             return MqttClient(
-                connection, client_id=name, session_s=SESSION_S, acknowledge=False, receive_maximum=IN_FLIGHT
+                connection,
+                client_id=name,
+                session_s=SESSION_S,
+                acknowledge=False,
+                receive_maximum=IN_FLIGHT,
+                max_packet=LARGEST + HEADER,
             )
 
         stop_like_ctrl_c()

@@ -12,8 +12,8 @@ from tickover.messages.alerts import AlertError, decode_alert
 from tickover.messages.notices import TYPE as NOTICE
 from tickover.storage.history import AlertRow, NoticeRow
 
-LARGEST: Final = 256 * 1024
-"""Bytes of a message; an alert with a freeze-frame of 30 ticks and 18 signals has 11 kB."""
+LARGEST: Final = 512 * 1024
+"""Bytes of a message; an alert with a freeze-frame of 30 ticks has 11 kB with 18 signals, 200 kB with 300."""
 LONGEST_NAME: Final = 128
 LONGEST_TEXT: Final = 500
 MOST_KEYS: Final = 64

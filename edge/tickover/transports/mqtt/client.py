@@ -22,7 +22,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tickover.errors import BrokerError
-from tickover.transports.mqtt.connection import Connection, session
+from tickover.transports.mqtt.connection import MAX_PACKET, Connection, session
 from tickover.transports.mqtt.versions import AUTO, FIVE, UNSUPPORTED_VERSION, Failure, Versions
 
 KEEPALIVE_S: Final = 30
@@ -36,7 +36,10 @@ NO_TOPIC: Final = "tickover/none"
 IN_FLIGHT: Final = 100
 """Publishes that may be unacknowledged; `publish` waits before one more."""
 WAITING: Final = 10_000
-"""Received messages that may wait for the reader; the next ones are dropped and counted as ``overflow``."""
+"""Received messages that may wait for the reader; the next ones are dropped and counted as ``overflow``, as are those
+beyond …"""
+WAITING_BYTES: Final = 256 << 20
+"""… these bytes of payload."""
 RECEIVE_MAXIMUM: Final = WAITING
 """QoS 1 messages that the broker may send unacknowledged; none is dropped while the reader acknowledges late."""
 TAKEN_OVER: Final = 0x8E
@@ -66,8 +69,9 @@ class MqttClient:
     broker queues for it, for that long after the end. ``acknowledge`` False leaves it to the reader to call ``ack``.
     ``counts`` says what happened: published, unheard (accepted, nobody subscribes), refused, received, overflow,
     reconnected; ``refusal`` is the text of the last refusal. ``receive_maximum`` is what the broker may send
-    unacknowledged (MQTT 5). ``rivalled``: another client seems to use this one's id: they cut each other off. ``where``
-    is the broker that accepted the connection, ``speaks`` the version of MQTT.
+    unacknowledged, ``max_packet`` how long a packet may be (MQTT 5). ``rivalled``: another client seems to use this
+    one's id: they cut each other off. ``where`` is the broker that accepted the connection, ``speaks`` the version of
+    MQTT.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class MqttClient:
         session_s: int = 0,
         acknowledge: bool = True,
         receive_maximum: int = RECEIVE_MAXIMUM,
+        max_packet: int = MAX_PACKET,
     ) -> None:
         if not connection.is_allowed:
             raise BrokerError(
@@ -91,11 +96,12 @@ class MqttClient:
         self._up_at, self._short = 0.0, 0
         self.where = self._connection = connection
         self.speaks = FIVE
-        self._client_id, self._receive_maximum = client_id, receive_maximum
+        self._client_id, self._receive_maximum, self._max_packet = client_id, receive_maximum, max_packet
         self._session_s = session_s
         self._forget = False
         self._filters: dict[str, int] = {}
         self._waiting: queue.Queue[Message] = queue.Queue(WAITING)
+        self._waiting_bytes, self._counting = 0, threading.Lock()
         self._window = threading.Semaphore(IN_FLIGHT)
         self._answer: queue.Queue[ReasonCode | None] = queue.Queue()
         self._granted: queue.Queue[list[ReasonCode]] = queue.Queue()
@@ -195,7 +201,7 @@ class MqttClient:
 
     def _start(self, client: Client, where: Connection) -> None:
         if self.speaks == FIVE:
-            asked = session(self._session_s, self._receive_maximum)
+            asked = session(self._session_s, self._receive_maximum, self._max_packet)
             client.connect(where.host, where.port, KEEPALIVE_S, clean_start=not self._session_s, properties=asked)
         else:
             client.connect(where.host, where.port, KEEPALIVE_S)
@@ -267,9 +273,12 @@ class MqttClient:
     def receive(self, timeout_s: float) -> Message | None:
         """The next message, or None when none came in time."""
         try:
-            return self._waiting.get(timeout=timeout_s)
+            message = self._waiting.get(timeout=timeout_s)
         except queue.Empty:
             return None
+        with self._counting:
+            self._waiting_bytes -= len(message.payload)
+        return message
 
     def ack(self, message: Message) -> None:
         """Acknowledge the message to the broker; for ``acknowledge=False``."""
@@ -312,10 +321,16 @@ class MqttClient:
     def _on_message(self, client: Client, data: Any, message: MQTTMessage) -> None:
         self.counts["received"] += 1
         one = Message(message.topic, bytes(message.payload), message.retain, message.qos, message.mid)
+        if self._waiting_bytes + len(one.payload) > WAITING_BYTES:
+            self.counts["overflow"] += 1
+            return
         try:
             self._waiting.put_nowait(one)
         except queue.Full:
             self.counts["overflow"] += 1
+            return
+        with self._counting:
+            self._waiting_bytes += len(one.payload)
 
     def _on_publish(self, client: Client, data: Any, number: int, code: ReasonCode, properties: Any) -> None:
         if code.is_failure:

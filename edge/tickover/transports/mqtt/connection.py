@@ -121,11 +121,11 @@ def check_files(broker: Broker) -> None:
         raise ConfigError(f"broker.tls: expected PEM files that can be read, got {got}") from error
 
 
-def session(expiry_s: int, receive_maximum: int) -> Properties:
+def session(expiry_s: int, receive_maximum: int, max_packet: int = MAX_PACKET) -> Properties:
     """What an MQTT 5 client asks for when it connects: how long its session outlives the connection, and how many
     messages the broker may send unacknowledged."""
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = expiry_s
     properties.ReceiveMaximum = receive_maximum
-    properties.MaximumPacketSize = MAX_PACKET
+    properties.MaximumPacketSize = max_packet
     return properties
