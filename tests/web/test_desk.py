@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import web_fleet as fleet
 from tickover.core.values import SECOND, Phase
+from tickover.messages.bodies import VerdictRecord
 from tickover.messages.notices import Kind, Notice, encode_notice
 from tickover.storage.history import History
 from tickover.web.desk import CONFIRM_US, Desk
@@ -133,12 +134,11 @@ def test_verdicts_are_kept_withdrawn_and_exported() -> None:
     page.desk.mark(ids["b"], {"what": "verdict", "value": "known"})
     page.desk.mark(ids["b"], {"what": "verdict", "value": ""})
     (line,) = page.desk.verdicts()
-    assert line == {
-        "time": "2026-03-02T06:00:00.000000Z", "vehicle": "a", "episode": ids["a"], "detector": "anomaly",
-        "model": fleet.DIGEST, "start": "2026-03-02T06:00:00.000000Z", "end": None, "peak": 2.5,
-        "charts": ["coolant_temp.slow"], "verdict": "false", "before": "none", "by": "bob", "request": "",
-        "note": "new sensor",
-    }  # fmt: skip
+    assert line == VerdictRecord(
+        time="2026-03-02T06:00:00.000000Z", at=NOW, vehicle="a", episode=ids["a"], detector="anomaly",
+        model=fleet.DIGEST, start="2026-03-02T06:00:00.000000Z", end=None, peak=2.5, charts=("coolant_temp.slow",),
+        verdict="false", before="none", by="bob", note="new sensor",
+    )  # fmt: skip
 
 
 def test_the_promise_of_a_truck_is_that_of_its_worst_detector() -> None:

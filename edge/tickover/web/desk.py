@@ -10,6 +10,7 @@ import msgspec
 from tickover import __version__
 from tickover.core.values import SECOND, Alert
 from tickover.host.clock import now_us
+from tickover.messages.bodies import VerdictRecord
 from tickover.storage.history import History, Mark
 from tickover.web.fleet import COLUMNS, Fleet
 from tickover.web.live import Live
@@ -312,11 +313,12 @@ class Desk:
         self.changed()
         return done
 
-    def verdicts(self) -> Iterable[dict[str, Any]]:
-        """Every verdict that stands (`verdict_lines`)."""
+    def verdicts(self) -> list[VerdictRecord]:
+        """Every verdict that stands."""
         with self.lock:
             marks = [mark for mark in self.history.marks() if mark.episode in self.marks.verdicts]
-            return list(verdict_lines(self.marks.verdicts, ((mark, self._judged(mark.episode)) for mark in marks)))
+            judged = ((mark, self._judged(mark.episode)) for mark in marks)
+            return verdict_lines([(mark, known) for mark, known in judged if known], self.marks.verdicts)
 
     def _judged(self, id: str) -> dict[str, Any] | None:
         """An episode's summary with its model, and the charts that were over their limits when it opened."""

@@ -1,11 +1,12 @@
 """What people have said of episodes: acknowledged, muted with a reason and an end, and verdicts. No clock, no disk."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tickover.core.time_format import iso
 from tickover.core.values import SECOND
+from tickover.messages.bodies import VerdictRecord
 from tickover.storage.history import Mark
 
 ACK: Final = "ack"
@@ -118,32 +119,30 @@ def _until(body: dict[str, Any], now: int) -> int:
     return now + round(seconds * SECOND)
 
 
-def verdict_lines(
-    verdicts: dict[str, str], rows: Iterable[tuple[Mark, dict[str, Any] | None]]
-) -> Iterator[dict[str, Any]]:
-    """One object for each verdict that stands, in the form that a daemon exports its own.
+def verdict_lines(rows: Iterable[tuple[Mark, dict[str, Any]]], standing: dict[str, str]) -> list[VerdictRecord]:
+    """A line for each verdict that stands, in the form that a daemon exports its own.
 
-    ``rows``: each verdict's mark and its episode's summary, where the history still has it; of several marks on an
-    episode the last counts.
+    ``rows``: each verdict's mark, oldest first, and its episode's summary; of several on an episode the last counts.
+    ``standing``: the verdicts by episode.
     """
-    last = {mark.episode: (mark, summary) for mark, summary in rows if mark.what == VERDICT}
-    for episode, (mark, summary) in last.items():
-        if episode not in verdicts:
-            continue
-        known = summary or {}
-        yield {
-            "time": iso(mark.time),
-            "vehicle": mark.vehicle,
-            "episode": episode,
-            "detector": mark.detector,
-            "model": known.get("digest"),
-            "start": iso(known["start"]) if known else None,
-            "end": iso(known["end"]) if known.get("end") is not None else None,
-            "peak": known.get("peak"),
-            "charts": known.get("charts", ()),
-            "verdict": mark.value,
-            "before": "none",
-            "by": mark.who,
-            "request": "",
-            "note": mark.reason,
-        }
+    newest = {mark.episode: (mark, known) for mark, known in rows if mark.what == VERDICT}
+    return [_record(mark, known) for episode, (mark, known) in newest.items() if episode in standing]
+
+
+def _record(mark: Mark, known: dict[str, Any]) -> VerdictRecord:
+    return VerdictRecord(
+        time=iso(mark.time),
+        at=mark.time,
+        vehicle=mark.vehicle,
+        episode=mark.episode,
+        detector=mark.detector,
+        model=known["digest"],
+        start=iso(known["start"]),
+        end=None if known["end"] is None else iso(known["end"]),
+        peak=known["peak"],
+        charts=tuple(known["charts"]),
+        verdict=mark.value,
+        before="none",
+        by=mark.who,
+        note=mark.reason,
+    )
