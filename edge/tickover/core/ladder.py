@@ -55,9 +55,12 @@ def why_unsupported(budget: Budget) -> str:
         return ""
     if not budget.is_measured:
         return "not measured on held-out driving"
-    lows = [low for low in (budget.low, budget.legs.low if budget.legs else None) if low is not None]
-    if max(lows) > budget.per_hour:
+    if budget.low is not None and budget.low > budget.per_hour:
         return "held-out driving gave more than that"
+    if (legs := budget.legs) and legs.low > budget.per_hour:
+        shortest, longest = (round(seconds / 60) for seconds in (legs.shortest_s, legs.longest_s))
+        rate = f"{legs.realised:.2g} an hour ({legs.low:.2g} to {legs.high:.2g})"
+        return f"legs of {shortest} to {longest} minutes gave more than that: {rate}"
     needed, words = hours_needed(budget.per_hour, budget.per_hour), ""
     if needed <= budget.hours:
         needed, words = hours_needed(budget.per_hour, _rate(budget)), " at the rate that they gave"

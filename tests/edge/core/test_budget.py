@@ -72,7 +72,9 @@ def test_a_budget_is_supported_by_hours_that_can_show_it_and_do():
     broken = budget("1/10h", 9, 30.0, 0.137, 0.57)
     assert why_unsupported(broken) == "held-out driving gave more than that"
     legs = Legs(shortest_s=180, longest_s=480, hours=28.0, realised=0.4, low=0.2, high=0.7)
-    assert why_unsupported(budget("1/10h", 3, 30.0, 0.02, 0.292, legs)) == "held-out driving gave more than that"
+    assert why_unsupported(budget("1/10h", 3, 30.0, 0.02, 0.292, legs)) == (
+        "legs of 3 to 8 minutes gave more than that: 0.4 an hour (0.2 to 0.7)"
+    )
     assert not parse_budget("1/h").is_supported, "nothing was measured"
 
 
