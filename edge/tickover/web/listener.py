@@ -24,6 +24,10 @@ BATCH: Final = 500
 WAIT_S: Final = 0.1
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 30.0
+RIVAL: Final = (
+    "another client with this page's id is connected, and they cut each other off: is a copy of the history (--state) "
+    "in use?"
+)
 ANSWER_S: Final = 3.0
 """How long a daemon has to answer a request."""
 
@@ -44,6 +48,8 @@ class Client(Protocol):
 
     @property
     def connected(self) -> bool: ...
+    @property
+    def rivalled(self) -> bool: ...
     def subscribe(self, pattern: str, qos: int = 1) -> None: ...
     def receive(self, timeout_s: float) -> Any: ...
     def ack(self, message: Any) -> None: ...
@@ -158,7 +164,7 @@ class Listener:
                 if up:
                     self._desk.connected(self._address)
                 else:
-                    self._desk.disconnected("the connection was lost, reconnecting")
+                    self._desk.disconnected(RIVAL if client.rivalled else "the connection was lost, reconnecting")
             self._batch(client)
 
     def _batch(self, client: Client) -> None:
