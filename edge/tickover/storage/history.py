@@ -5,10 +5,11 @@ newest body are kept, compressed; of the alerts between them time, phase, severi
 to the broker after `History.commit`.
 """
 
+import contextlib
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -134,6 +135,12 @@ class History:
             self._db.close()
             raise StateError(f"--state: {where} is of version {found}, expected {VERSION}: a later tickover wrote it")
         self.set_meta("version", str(VERSION))
+
+    @contextlib.contextmanager
+    def whole(self) -> Iterator[None]:
+        """Keep other threads from committing what is written inside in parts."""
+        with self._lock:
+            yield
 
     # ---- what arrives
 

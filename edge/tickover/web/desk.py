@@ -145,13 +145,15 @@ class Desk:
         else:
             alert, row = alert_of(place.vehicle, payload, now)
             self._unconfirmed.pop(alert.episode_id, None)
-            is_new = self.history.add_alert(row)
-            if is_new or place.kind == "alarm":
-                self.fleet.alert(alert)
-            if is_new:
-                muted = self.marks.mute(alert.vehicle, alert.detector, now) is not None
-                for outlet in self._outlets:
-                    outlet.take(alert, payload, muted)
+            # Stored and handed on as one: a commit between them, and a kill after it, would lose what is handed on.
+            with self.history.whole():
+                is_new = self.history.add_alert(row)
+                if is_new or place.kind == "alarm":
+                    self.fleet.alert(alert)
+                if is_new:
+                    muted = self.marks.mute(alert.vehicle, alert.detector, now) is not None
+                    for outlet in self._outlets:
+                        outlet.take(alert, payload, muted)
 
     def _answer(self, vehicle: str, payload: bytes, now: int) -> None:
         try:
@@ -196,15 +198,16 @@ class Desk:
 
     def page(self) -> dict[str, Any]:
         """What stands at the head and foot of every page."""
-        return {
-            "broker": self.broker,
-            "counts": dict(self.fleet.counts),
-            "now": self._clock() // 1000,
-            "version": __version__,
-            "base": self.base,
-            "silent_s": self.fleet.silent_s,
-            "hooks": self.hooks(),
-        }
+        with self.lock:
+            return {
+                "broker": self.broker,
+                "counts": dict(self.fleet.counts),
+                "now": self._clock() // 1000,
+                "version": __version__,
+                "base": self.base,
+                "silent_s": self.fleet.silent_s,
+                "hooks": self.hooks(),
+            }
 
     def hooks(self) -> list[dict[str, Any]]:
         """What each way out says of itself."""

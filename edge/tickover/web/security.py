@@ -12,6 +12,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+import anyio
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,7 +33,7 @@ OWN_HEADER: Final = b"x-tickover"
 SESSION_S: Final = 30 * 86_400
 MOST_SESSIONS: Final = 1000
 SLOW_S: Final = 0.5
-"""After a wrong token; guesses are limited to two a second by one lock-step wait each."""
+"""After a wrong token, one after the other: two guesses a second, from however many connections."""
 LARGEST_FORM: Final = 4096
 LOGIN: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>tickover</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/static/look.css">
@@ -51,6 +52,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str], token: str, secure: bool) -> None:
         self._app, self._hosts, self._token, self._secure = app, hosts, token, secure
+        self._slow = anyio.Lock()
         self._sessions: OrderedDict[str, float] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,13 +90,12 @@ class Guard:
         return since is not None and time.monotonic() - since < SESSION_S
 
     async def _login(self, headers: dict[bytes, bytes], receive: Receive) -> Response:
-        import anyio
-
         body = await _body(receive)
         given = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0].strip()
-        if not hmac.compare_digest(given.encode(), self._token.encode()):
-            await anyio.sleep(SLOW_S)
-            return HTMLResponse(LOGIN % "That is not the token.", 401)
+        async with self._slow:
+            if not hmac.compare_digest(given.encode(), self._token.encode()):
+                await anyio.sleep(SLOW_S)
+                return HTMLResponse(LOGIN % "That is not the token.", 401)
         session = secrets.token_urlsafe(32)
         self._sessions[session] = time.monotonic()
         if len(self._sessions) > MOST_SESSIONS:

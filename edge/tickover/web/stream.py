@@ -83,7 +83,7 @@ async def events(desk: Desk, listener: Listener, bell: Bell, seen: int, truck: s
             if truck:
                 await asyncio.to_thread(listener.watch, truck)
                 body, live, head = await asyncio.to_thread(_of_truck, desk, truck, live, head, body)
-            body["page"] = desk.page()
+            body["page"] = await asyncio.to_thread(desk.page)
             yield _event("change", f"{desk.epoch}-{seen}", body)
             await asyncio.sleep(PAUSE_S)
             try:
