@@ -1,8 +1,10 @@
 """A person's verdict on an alert: durable, traced, undoable; unknown ids are refused and nothing is written."""
 
 import json
+import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ from broker import Broker, broker, wait_until
 from daemon_process import START, Daemon, Truck, Watcher, drive
 from tickover.core.manifest import Budget
 from tickover.core.promise import Promise
-from tickover.daemon.promises import MOST, promises
+from tickover.daemon.health import Metrics
+from tickover.daemon.promises import MOST, promise_of, promises
 from tickover.daemon.verdicts import MOST as MOST_VERDICTS
 from tickover.daemon.verdicts import appended
 from tickover.messages.bodies import VerdictRecord
@@ -114,3 +117,24 @@ def test_a_report_shows_the_vehicles_furthest_over_their_budget() -> None:
     (meter,) = report["promises"]["t99"]
     assert meter["blame"] == {"iat.slow": 99}
     assert meter["raised"] == {"iat.slow": 1.21}
+
+
+def test_prometheus_shows_the_meters_of_those_reported_and_no_others() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    metrics = Metrics(port)
+    promise = Promise(Budget(episodes=1, per_s=3600), 1_000_000)
+    promise.opened("iat.slow")
+
+    def page() -> str:
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5).read().decode()
+
+    try:
+        metrics.show({"promises_broken": 0, "promises": {"t1": [promise_of("anomaly", promise.read())]}})
+        assert 'tickover_promise_episodes{detector="anomaly",vehicle="t1"} 1.0' in page()
+        metrics.show({"promises_broken": 0, "promises": {}})
+        assert "t1" not in page()
+        assert "tickover_promises_broken 0.0" in page()
+    finally:
+        metrics.close()
