@@ -15,6 +15,7 @@ import pytest
 from tickover.daemon.bus import LiveBus
 from tickover.daemon.config import Vehicles
 from tickover.daemon.intake import Intake
+from tickover.daemon.health import resident_mb
 from tickover.transports.can.base import EXTENDED
 from tickover.transports.can.listener import Listener
 from tickover.transports.can.settings import Bus
@@ -22,6 +23,8 @@ from tickover.transports.can.socketcan import CLASSIC, SocketPort
 
 RATE = 4_000
 SECONDS = int(os.environ.get("CAN_SECONDS", "20"))
+HOUR_S = int(os.environ.get("CAN_HOUR_S", "3600"))
+"""Seconds of traffic that are pushed through faster than real time."""
 MAX_SHARE = 0.25
 """Of a core."""
 
@@ -64,6 +67,45 @@ def test_a_full_bus_costs_a_quarter_of_a_core_at_most_and_loses_nothing() -> Non
     assert listener.dropped == 0
     assert share <= MAX_SHARE
     assert growth < 2
+
+
+def push(handle: socket.socket, number: int) -> None:
+    """Frames as fast as they are taken; the socket pair blocks while the receiver is behind."""
+    cycle = [CLASSIC.pack(EXTENDED | key, len(data), data) for _, key, data in can_traffic.frames(RATE)]
+    send_one = handle.send
+    for _ in range(number // len(cycle)):
+        for frame in cycle:
+            send_one(frame)
+
+
+@pytest.mark.bench
+def test_an_hours_worth_of_a_full_bus_leaves_memory_as_it_was() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    intake = Intake((), can_traffic.SIGNALS, Vehicles(), lambda vehicle: False)
+    listener = Listener("pair", lambda: SocketPort(ours))
+    bus = LiveBus(Bus(channel="pair", vehicle="t1"), can_traffic.SIGNALS, intake, listener)
+    number = RATE * HOUR_S
+    sender = multiprocessing.get_context("fork").Process(target=push, args=(theirs, number), daemon=True)
+    sender.start()
+    theirs.close()
+    bus.start()
+    sizes, begun = [], time.monotonic()
+    while (taken := listener.counts["frames"]) < number and time.monotonic() < begun + HOUR_S:
+        bus.turn(time.time_ns() // 1000, synced=False)
+        intake.drain()
+        sizes.append((taken, resident_mb()))
+        time.sleep(0.02)
+    seconds = time.monotonic() - begun
+    bus.stop()
+    early = max(size for taken, size in sizes if taken <= number // 10)
+    late = max(size for taken, size in sizes if taken > number // 2)
+    print(
+        f"\n{listener.counts['frames']:,} frames in {seconds:.0f} s ({number / seconds / RATE:.1f} times real time), "
+        f"lost {listener.dropped}; memory {early:.1f} MB in the first tenth, {late:.1f} MB in the second half"
+    )
+    assert listener.counts["frames"] == number
+    assert listener.dropped == 0
+    assert late - early < 10
 
 
 if __name__ == "__main__":
