@@ -14,8 +14,8 @@ import pytest
 
 from tickover.daemon.bus import LiveBus
 from tickover.daemon.config import Vehicles
-from tickover.daemon.intake import Intake
 from tickover.daemon.health import resident_mb
+from tickover.daemon.intake import Intake
 from tickover.transports.can.base import EXTENDED
 from tickover.transports.can.listener import Listener
 from tickover.transports.can.settings import Bus

@@ -17,10 +17,12 @@ from tickover.daemon.engine import META_MODES
 from tickover.daemon.modes import Modes
 from tickover.daemon.recovery import META_MODELS
 from tickover.daemon.verdicts import META_VERDICTS
+from tickover.storage import moving
 from tickover.storage.contents import Contents, look
 from tickover.storage.files import replace_file
 from tickover.storage.store import FILE
 
+SHOW: Final = "show"
 SHOWN: Final = 20
 """Names in a line, at most."""
 DEFAULT: Final = Path("/var/lib/tickover")
@@ -32,7 +34,52 @@ ASIDE: Final = (
 """How the names of stores kept beside begin, and what they are."""
 
 
-@click.command()
+class _Group(click.Group):
+    """Commands beside the plain one, which is meant where none is named: `tickover state FOLDER`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = [SHOW, *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Group)
+def state() -> None:
+    """Show what a state folder holds, or move it: `tickover state [FOLDER]`, `state export`, `state import`."""
+
+
+@state.command("export")
+@click.argument("out", type=PATH, metavar="FILE")
+@click.argument("folder", type=PATH, required=False)
+@click.option("--config", "file", type=PATH, metavar="CONFIG", help="Take the folder of this configuration.")
+def export_(out: Path, folder: Path | None, file: Path | None) -> None:
+    """Write the whole state of FOLDER into one FILE, to go on elsewhere; the daemon must be stopped.
+
+    With the same client id, the broker keeps what comes meanwhile for the daemon that goes on. Do not start the old one
+    again.
+    """
+    with write_errors_named():
+        found = moving.export(_folder(folder, file), out)
+    click.echo(f"{out}: {many(len(found.vehicles), 'vehicle')}, {many(found.waiting, 'message')} to send", err=True)
+
+
+@state.command("import")
+@click.argument("source", type=PATH, metavar="FILE")
+@click.argument("folder", type=PATH, required=False)
+@click.option("--config", "file", type=PATH, metavar="CONFIG", help="Take the folder of this configuration.")
+def import_(source: Path, folder: Path | None, file: Path | None) -> None:
+    """Put an exported FILE into FOLDER, which has no state yet; run it as the daemon's user."""
+    where = _folder(folder, file)
+    with write_errors_named():
+        found = moving.take(source, where)
+    click.echo(f"{where}: {many(len(found.vehicles), 'vehicle')}, {many(found.waiting, 'message')} to send", err=True)
+
+
+def _folder(folder: Path | None, file: Path | None) -> Path:
+    return folder or (Path(load_config(file).state.folder) if file else DEFAULT)
+
+
+@state.command(SHOW)
 @click.argument("folder", type=PATH, required=False)
 @click.option("--config", "file", type=PATH, metavar="FILE", help="Take the folder of this configuration.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -42,13 +89,13 @@ ASIDE: Final = (
     metavar="FILE.jsonl",
     help="Write what people said of alerts, one JSON object per line, in order.",
 )
-def state(folder: Path | None, file: Path | None, as_json: bool, verdicts: Path | None) -> None:
+def show(folder: Path | None, file: Path | None, as_json: bool, verdicts: Path | None) -> None:
     """Show what the state FOLDER holds, and how to go back to the release before. Nothing is changed.
 
     It may run beside the daemon. FOLDER is /var/lib/tickover unless given. Run it as the daemon's user (sudo -u
     tickover).
     """
-    found = look(folder or (Path(load_config(file).state.folder) if file else DEFAULT))
+    found = look(_folder(folder, file))
     if verdicts:
         lines = found.meta.get(META_VERDICTS, b"").splitlines()
         with write_errors_named(), replace_file(verdicts) as out:

@@ -1,6 +1,8 @@
 """The bus that the daemon listens to: frames to readings, by the same decoding as recordings of it."""
 
+import errno
 import logging
+import os
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -101,6 +103,8 @@ class LiveBus:
         if not (listener.trouble and listener.tried):
             return ""
         cure = f"; bring it up: ip link set {self._bus.channel} up type can bitrate …"
+        if os.strerror(errno.EAFNOSUPPORT) in listener.trouble:
+            cure = "; the kernel has no CAN, or the unit forbids it: install deploy/tickover-can.conf"
         return f"bus {listener.name} {listener.trouble}{cure if self._bus.interface == SOCKETCAN else ''}"
 
     def report(self) -> dict[str, Any]:

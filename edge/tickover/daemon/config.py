@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
+import msgspec
 from msgspec import Meta, Struct, field
 
 from tickover.core.arrivals import DEFAULT_WINDOW
@@ -11,6 +12,7 @@ from tickover.core.manifest import SENSOR_PREFIX
 from tickover.core.policy import EpisodeOverrides, Factor, SensorOverrides
 from tickover.core.values import SECOND
 from tickover.daemon.late import REPLAYED
+from tickover.daemon.shards import Fleet, number_of
 from tickover.daemon.sources import Tables
 from tickover.errors import ConfigError
 from tickover.host import toml
@@ -104,6 +106,7 @@ class Config(Tables, frozen=True, forbid_unknown_fields=True, kw_only=True):
     models: Annotated[tuple[Model, ...], Meta(min_length=1)]
     state: State
     outbox: OutboxBounds = OutboxBounds()
+    fleet: Fleet = Fleet()
     vehicles: Vehicles = Vehicles()
     dedup: Dedup = Dedup()
     out: Out = Out()
@@ -122,7 +125,29 @@ def load_config(path: Path) -> Config:
     config = toml.decode(toml.read(path), Config, str(path))
     for where, problem in _problems(config):
         raise ConfigError(f"{path}: {where}: {problem}")
-    return config
+    try:
+        return _of_shard(config)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _of_shard(config: Config) -> Config:
+    """The configuration of one of several daemons: its number, and names, a folder and a port of its own."""
+    if config.fleet.shards == 1:
+        return config
+    number, out = number_of(config.fleet), config.out
+    replace = msgspec.structs.replace
+    return replace(
+        config,
+        fleet=replace(config.fleet, shard=number),
+        broker=replace(config.broker, client_id=f"{config.broker.client_id}-{number}"),
+        state=replace(config.state, folder=str(Path(config.state.folder) / f"shard-{number}")),
+        out=replace(
+            out,
+            node=f"{out.node}-{number}" if out.node else None,
+            metrics_port=out.metrics_port + number if out.metrics_port else 0,
+        ),
+    )
 
 
 def _problems(config: Config) -> list[tuple[str, str]]:

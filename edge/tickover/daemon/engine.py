@@ -17,6 +17,7 @@ from tickover.daemon.latest import Live
 from tickover.daemon.modes import Mode, Modes
 from tickover.daemon.outbox import Outbox
 from tickover.daemon.recovery import Keeper, Opened, models_change
+from tickover.daemon.shards import taken_by
 from tickover.daemon.silencing import META_SWALLOWED, Silencing
 from tickover.daemon.stale_groups import META_GROUPS
 from tickover.daemon.startup_hints import FirstReadings
@@ -62,7 +63,12 @@ class Engine:
         self.topics = Topics(config.out.base, config.node)
         self.modes = Modes(store.meta(META_MODES))
         self.intake = Intake(
-            config.inputs, self.fleet.columns, config.vehicles, self._is_out_of_service, _units(opened)
+            config.inputs,
+            self.fleet.columns,
+            config.vehicles,
+            self._is_out_of_service,
+            _units(opened),
+            taken_by(config.fleet),
         )
         if learnt := store.meta(META_LEARNT):
             self.intake.restore(learnt)

@@ -49,9 +49,9 @@ class Intake:
     """Decodes messages and gathers their rows by vehicle, in order of arrival.
 
     ``units``: the models', by signal. ``refuses`` says whether readings of a vehicle are left out at present (out of
-    service). ``counts`` holds refusals and left-out values by reason, and ``rows`` taken; ``gathered``: rows since the
-    last `drain`; ``unread`` what is received and not read; ``advice`` why the message that `take` refused last was
-    refused, and what to set.
+    service), ``ours`` which vehicles are read at all (None: every one). ``counts`` holds refusals and left-out values
+    by reason, and ``rows`` taken; ``gathered``: rows since the last `drain`; ``unread`` what is received and not read;
+    ``advice`` why the message that `take` refused last was refused, and what to set.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Intake:
         limits: Vehicles,
         refuses: Callable[[str], bool],
         units: Mapping[str, str] | None = None,
+        ours: Callable[[str], bool] | None = None,
     ) -> None:
         places = {name: place for place, name in enumerate(columns)}
         self._decoders = [open_decoder(spec, places, units) for spec in inputs]
@@ -77,7 +78,7 @@ class Intake:
         self.unread = Unread(TopicTemplate(spec.topic).filter for spec in inputs)
         self.advice = ""
         self.requester = Requester(decoder.requests for decoder in self._decoders)
-        self._limits, self._refuses = limits, refuses
+        self._limits, self._refuses, self._ours = limits, refuses, ours
         self._max_ahead = round(limits.max_ahead_s * SECOND)
         self._topics: Remembered[list[Route]] = Remembered(TOPICS_BYTES)
         self._gathered: dict[str, _Gathered] = {}
@@ -111,6 +112,8 @@ class Intake:
             self.counts["unknown_topic"] += 1
             self.advice = ""
             return "unknown_topic"
+        if self._ours and self._is_of_others(routes, self._ours):
+            return None
         latest = message.arrival + self._max_ahead if synced else None
         route, found = routes[0], 0
         try:
@@ -126,6 +129,12 @@ class Intake:
         self.gathered += found
         self.unread.heard(route.number, message, found)
         return None
+
+    @staticmethod
+    def _is_of_others(routes: Sequence[Route], ours: Callable[[str], bool]) -> bool:
+        """Whether the topic alone tells that a message is of another shard's vehicle: it is not even decoded."""
+        named = [route.fields.get("vehicle") for route in routes]
+        return all(vehicle is not None and not ours(vehicle) for vehicle in named)
 
     def _refused(self, number: int, error: PayloadError, message: Received) -> None:
         """Find out, once for each input and reason, what would make such messages readable."""
@@ -180,6 +189,8 @@ class Intake:
     def _gather(self, row: Row, arrival: int, latest: int | None) -> None:
         vehicle = row.vehicle
         if vehicle not in self.vehicles:
+            if self._ours and not self._ours(vehicle):
+                return
             if len(self.vehicles) >= self._limits.max:
                 raise PayloadError("too_many_vehicles")
             self.vehicles.add(vehicle)

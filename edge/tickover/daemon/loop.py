@@ -17,6 +17,7 @@ from tickover.daemon.engine import Engine
 from tickover.daemon.health import Health
 from tickover.daemon.outbox import Outbox
 from tickover.daemon.recovery import Opened
+from tickover.daemon.shards import is_for
 from tickover.daemon.sources import Transport
 from tickover.daemon.upkeep import Upkeep
 from tickover.daemon.uplink import META_UPLINK, Uplink
@@ -72,7 +73,7 @@ class Daemon:
         self.upkeep = Upkeep(
             config, transport, self.engine, self.outbox, self.connection, self.health, self.uplink, self.buses
         )
-        self._node = config.node
+        self._node, self._fleet = config.node, config.fleet
         self._events: deque[Event] = deque()
         self._handlers: dict[type, Callable[[Any], None]] = {
             Received: self._take,
@@ -141,7 +142,8 @@ class Daemon:
             self.engine.commit()
             self.connection.hear_status(message)
         elif command := self.engine.topics.command(message.topic):
-            self._obey(message, *command)
+            if is_for(command[0], self._node, self._fleet):
+                self._obey(message, *command)
         else:
             self.engine.read(message)
 

@@ -103,7 +103,7 @@ def _is_held(folder: Path) -> bool:
 
 def _read(folder: Path, found: Contents) -> None:
     for last in (*[False] * (TRIES - 1), True):
-        with _copy(folder) as copy:
+        with copied(folder) as copy:
             try:
                 with closing(open_plain(copy)) as db:
                     _fill(db, found)
@@ -115,7 +115,7 @@ def _read(folder: Path, found: Contents) -> None:
 
 
 @contextmanager
-def _copy(folder: Path) -> Iterator[Path]:
+def copied(folder: Path) -> Iterator[Path]:
     """The store's file and log, elsewhere: opening a store changes it."""
     with tempfile.TemporaryDirectory(prefix="tickover-state-") as name:
         for part in PARTS:
