@@ -17,10 +17,10 @@ from tickover.daemon import fleet  # noqa: E402
 
 def main() -> None:
     count, first = (int(text) for text in (sys.argv[1:] + ["1000", "0"][len(sys.argv) - 1 :])[:2])
-    most, different = (pipeline.MOST_TICKS, fleet.MOST_ROWS), []
+    most, different = (pipeline.MOST_TICKS, fleet.MOST_ROWS, True), []
     for seed in range(first, first + count):
         made = []
-        for pipeline.MOST_TICKS, fleet.MOST_ROWS in ((0, 0), most):
+        for pipeline.MOST_TICKS, fleet.MOST_ROWS, fleet.DEFERS in ((0, 0, False), most):
             made.append(histories.made_of(histories.history(seed), histories.new_fleet(seed)))
         if made[0] != made[1]:
             different.append(seed)

@@ -167,6 +167,11 @@ class Pipeline:
                 del self._by_tick_row[known.tick_row]
                 known.tick_row = None
 
+    def closes_at(self, vehicle: str) -> int:
+        """Rows in order up to before this event time close no tick of the vehicle, whose ticks are not lent."""
+        known = self._vehicles.get(vehicle)
+        return ticking.NO_TICK if known is None else known.ticks.closes_at
+
     def advance(self, vehicle: str, time: int) -> None:
         """Say that ``vehicle``'s event time has reached ``time`` without a reading."""
         known = self._known(vehicle)
@@ -254,7 +259,8 @@ class Pipeline:
     def forget(self, vehicle: str) -> None:
         """Drop all that is known of a vehicle, as before its first reading; pump first, or its ticks are lost."""
         self._drop_row(vehicle)
-        self._vehicles.pop(vehicle, None)
+        if known := self._vehicles.pop(vehicle, None):
+            known.ticks.drop()
 
     def state(self, vehicle: str) -> bytes:
         """All that the vehicle's future depends on; pump first. StateError when closed ticks are waiting."""

@@ -129,6 +129,14 @@ class Ticks:
         """All ticks that start before this time are closed; None before the first reading."""
         return None if self._closed == NO_TICK else self._closed * self.period
 
+    @property
+    def closes_at(self) -> int:
+        """Rows in order, ahead of all before them and before this event time, close no tick; ``NO_TICK``: any may."""
+        if self._restart or self._watermark is None:
+            return NO_TICK
+        first = min(self._open.first_tick, self._watermark // self.period)
+        return (first + 1) * self.period + self.lateness
+
     def add(self, block: Readings) -> TickBlock:
         """Take readings in order of arrival; the ticks that they close, possibly none."""
         time, values = possible(*self._arranged(block), self._count)
@@ -167,11 +175,18 @@ class Ticks:
         """The next reading starts a new trip whatever its time, and the watermark with it."""
         self._restart = True
 
+    def drop(self) -> None:
+        """Nobody needs them any more; what repeats among the open rows is counted."""
+        self._open.compact()
+
     def lend(self) -> LentTicks | None:
         """What `tickover.core.tick_columns` goes on from, until it is given back; None when it cannot."""
         grid, rows = self._grid, self._open.in_order(MOST_OPEN)
         plain = self._arrivals.is_plain and self._arrivals.newest == self._watermark and self._outside.is_empty
         if self._restart or self._watermark is None or grid.last_tick is None or rows is None or not plain:
+            return None
+        number = rows[0] // self.period
+        if not (number[1:] > number[:-1]).all():
             return None
         clock = (self._watermark, self._closed, grid.trip, grid.last_tick, grid.last_time)
         return LentTicks(*clock, grid.held_time, grid.held_value, *rows)

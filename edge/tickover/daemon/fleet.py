@@ -29,12 +29,15 @@ from tickover.core.values import (
     TimeArray,
 )
 from tickover.core.windows import IndexArray
+from tickover.daemon.deferred import Deferred
 from tickover.daemon.events import TIME_BYTES, Advance, Event, Judge, Reset, Rows
 from tickover.daemon.late import REPLAYED, FleetGate, LateRows, LateStream, places_of, with_late
 from tickover.daemon.side_by_side import MOST_ROWS, SideBySide
 from tickover.errors import StateError
 from tickover.messages.notices import Kind, Notice
 
+DEFERS: Final = True
+"""Whether rows that close no tick are kept and read together; tests compare with False."""
 STARTS_ANEW: Final = "the detector starts anew, and counts anew"
 TOLD: Final = "what is still not read has an episode of its sensor"
 NEVER: Final = -(2**62)
@@ -52,6 +55,7 @@ class _Vehicle:
     gate: dict[str, float] = field(default_factory=dict)
     late: LateRows = field(default_factory=LateRows)
     broken: frozenset[str] = frozenset()
+    deferred: Deferred = field(default_factory=Deferred)
 
     @property
     def newest(self) -> int:
@@ -124,6 +128,7 @@ class Fleet:
         self._side_by_side = SideBySide(self._pipelines, self._places, len(columns), window) if gate is None else None
         self._pending: dict[str, Rows] = {}
         self._told_stale: set[str] = set()
+        self._deferring: set[str] = set()
 
     @property
     def runs_late(self) -> bool:
@@ -218,7 +223,13 @@ class Fleet:
         if isinstance(event, Rows) and self._may_wait(event):
             self._pending[event.vehicle] = event  # most rows of a fleet end here until the next pump
             return
-        self._settle()
+        if isinstance(event, Rows) and self._may_defer(event):
+            self._deferring.add(event.vehicle)  # most rows of a fast truck end here
+            return
+        if isinstance(event, Rows):
+            self._settle_pending()
+        else:
+            self._settle()
         self._alone([event.vehicle])
         if isinstance(event, Reset):
             self._reset(event.vehicle)
@@ -231,11 +242,12 @@ class Fleet:
                 pipeline.advance(event.vehicle, event.time)
             self._ended += self._late.look(event.vehicle, known.late, known.newest)
         else:
+            self._touched.add(event.vehicle)
             self._read(event)
 
     def pump(self) -> Outcome:
         """Run all closed ticks; the alerts and notices since the last pump."""
-        self._settle()
+        self._settle_pending()
         ended, self._ended = self._ended, []
         pumped = {name: pipeline.run() for name, pipeline in self._pipelines.items()}
         outputs = [(name, output) for name, one in pumped.items() for output in one.outputs]
@@ -325,13 +337,42 @@ class Fleet:
         if side is None or not 0 < len(event.time) <= MOST_ROWS * TIME_BYTES:
             return False
         if vehicle in self._pending:
-            self._settle()
+            self._settle_pending()
         if vehicle in side.rows:
             return True
         known = self._vehicles.get(vehicle)
-        return known is not None and known.late.at is None and side.lend(vehicle, known.arrivals, known.last)
+        if known is None or known.late.at is not None or known.deferred.events:
+            return False
+        return side.lend(vehicle, known.arrivals, known.last)
+
+    def _may_defer(self, event: Rows) -> bool:
+        """Whether nothing comes of rows yet, and they are kept."""
+        known = self._vehicles.get(event.vehicle)
+        if known is None or known.late.at is not None or known.stale or not DEFERS:
+            return False
+        if event.vehicle in self._pending or (self._side_by_side and event.vehicle in self._side_by_side.rows):
+            return False
+        if known.deferred.until is None:
+            self._begin_deferring(event.vehicle, known)
+        return known.deferred.keep(event)
+
+    def _begin_deferring(self, vehicle: str, known: _Vehicle) -> None:
+        front = known.arrivals.lend()
+        until = min((pipeline.closes_at(vehicle) for pipeline in self._pipelines.values()), default=NEVER)
+        if self._stale and (read := known.last[known.last != NEVER]).size:
+            until = min(until, int(read.min()) + self._stale + 1)
+        known.deferred.begin(0 if front is None else front, NEVER if front is None else until)
 
     def _settle(self) -> None:
+        """Take all rows that wait or are kept."""
+        self._settle_pending()
+        deferring, self._deferring = self._deferring, set()
+        for vehicle in sorted(deferring):
+            known = self._vehicles.get(vehicle)
+            if known is not None and (event := known.deferred.take()) is not None:
+                self._read(event)  # no signal became quiet by it: `_begin_deferring`
+
+    def _settle_pending(self) -> None:
         """Take the rows that wait, side by side as far as they come as they should."""
         if not self._pending:
             return
@@ -425,7 +466,7 @@ class Fleet:
     def _read(self, event: Rows, first: int = 0) -> None:
         """Take the rows of an event from the ``first`` on."""
         known = self._known(event.vehicle)
-        self._touched.add(event.vehicle)
+        event = known.deferred.take(event) or event
         time, values = event.arrays(len(self.columns))
         time, values = possible(time[first:], values[first:], self._count)
         for step in known.arrivals.add(time, values) if len(time) else ():

@@ -18,6 +18,7 @@ def alone(seed: int, patch: pytest.MonkeyPatch) -> list:
     with patch.context() as inner:
         inner.setattr(pipeline, "MOST_TICKS", 0)
         inner.setattr(fleet, "MOST_ROWS", 0)
+        inner.setattr(fleet, "DEFERS", False)
         return histories.made_of(histories.history(seed), histories.new_fleet(seed))
 
 
