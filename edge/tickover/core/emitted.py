@@ -15,6 +15,9 @@ class EmittedTicks:
     def __init__(self) -> None:
         self._parts: list[Emitted] = []
 
+    def __len__(self) -> int:
+        return len(self._parts)
+
     def add(self, emitted: Emitted) -> None:
         """Ticks closed, at most one of each vehicle."""
         self._parts.append(emitted)

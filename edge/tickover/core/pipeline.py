@@ -206,6 +206,8 @@ class Pipeline:
 
     def run(self) -> Pumped:
         """As `pump`, with many vehicles in one, where they have nothing to report."""
+        if not self._stirred and not self._emitted:
+            return Pumped([], [])
         together = self._run_emitted()
         stirred = [self._vehicles[name] for name in self._stirred if name in self._vehicles]
         self._stirred.clear()

@@ -489,7 +489,7 @@ class Fleet:
 
     def _may_be_stale(self) -> list[str]:
         """The vehicles, of those that something was read of, whose set of quiet signals may have changed."""
-        if not self._stale:
+        if not self._stale or not self._touched:
             return []
         side = self._side_by_side
         if side is None:
