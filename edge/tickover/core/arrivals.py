@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickover.core import windows
-from tickover.core.seen import KeyArray, Page, Seen, keys_of
+from tickover.core.seen import KeyArray, Page, Room, Seen, keys_of
 from tickover.core.values import SECOND, DoubleArray, TimeArray
 from tickover.errors import StateError
 
@@ -135,10 +135,18 @@ class Arrivals:
     late, which then count as ``replayed``.
     """
 
-    def __init__(self, width: int, limit: int, count: Count, window: int = 0, late: Late | None = None) -> None:
+    def __init__(
+        self,
+        width: int,
+        limit: int,
+        count: Count,
+        window: int = 0,
+        late: Late | None = None,
+        room: Room | None = None,
+    ) -> None:
         self._width, self._limit, self._count, self._late = width, limit, count, late
         self._most = max(2 * BACK_ROWS, MAX_HELD_VALUES // max(1, width))
-        self.seen = Seen(max(window, limit) if window else 0)
+        self.seen = Seen(max(window, limit) if window else 0, room or Room())
         self.newest: int | None = None
         self._left: int | None = None
         self._doubt = self._doubted = 0

@@ -5,6 +5,7 @@ memories know it, both bounded:
 
 - *Near*: the key of every row of the last ``window`` of event time, 8 bytes each, in pages of ``PAGE`` keys. A page is
   forgotten when all its rows are older than the window, or when there are more than ``MAX_PAGES``: the oldest goes.
+  All vehicles of a fleet together have `Room`: when that is full, who has most of it makes room for others.
 - *Far*: of each ``BUCKET`` of event time the smallest key, 4 bytes, for the last ``BUCKETS`` of them. It knows no
   single row, but whether a minute of rows was here before.
 """
@@ -20,10 +21,12 @@ import numpy.typing as npt
 
 from tickover.core.values import SECOND, DoubleArray, TimeArray
 
-PAGE: Final = 512
-"""Keys stored together: 4 KiB."""
-MAX_PAGES: Final = 480
+PAGE: Final = 256
+"""Keys stored together: 2 KiB."""
+MAX_PAGES: Final = 960
 """All pages of a vehicle: 1.9 MiB, 68 hours of one row a second."""
+FLEET_PAGES: Final = 16_384
+"""All pages of a fleet: 32 MiB, an hour of one row a second of 1,165 vehicles."""
 BUCKET: Final = 30 * SECOND
 """Of this much event time the far memory keeps one key: a minute of rows always holds a whole one."""
 BUCKETS: Final = 960
@@ -74,7 +77,8 @@ class _Full:
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
-    """``full``: number, first and last of each full page; keys as little-endian bytes."""
+    """``full``: number, first and last of each full page; keys as little-endian bytes; ``far``: the newest buckets, in
+    order, the last of them that of ``top``."""
 
     number: int
     full: list[tuple[int, int, int]]
@@ -85,14 +89,33 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     far: bytes
 
 
+class Room:
+    """``most`` pages that several vehicles hold together: one more, and whoever has most of them loses its oldest."""
+
+    def __init__(self, most: int = MAX_PAGES) -> None:
+        self.most, self.pages = most, 0
+        self._holders: dict[int, Seen] = {}
+
+    def count(self, seen: "Seen", more: int) -> None:
+        """A vehicle holds so many pages more than before, or less."""
+        self.pages += more
+        if seen.held():
+            self._holders[id(seen)] = seen
+        else:
+            self._holders.pop(id(seen), None)
+        while self.pages > self.most:
+            max(self._holders.values(), key=Seen.held).drop_first()
+
+
 @dataclass(slots=True)
 class Seen:
-    """One vehicle's memory; ``window`` in microseconds, 0 remembers nothing.
+    """One vehicle's memory; ``window`` in microseconds, 0 remembers nothing. ``room`` is what it shares with others.
 
     ``fresh`` are the numbers of full pages that are not stored yet.
     """
 
     window: int
+    room: Room = field(default_factory=Room)
     fresh: set[int] = field(default_factory=set)
     _number: int = 0
     _full: deque[_Full] = field(default_factory=deque)
@@ -101,6 +124,7 @@ class Seen:
     _first: int = 0
     _last: int = 0
     _top: int = 0
+    _told: int = 0
     _far: npt.NDArray[np.uint32] | None = None
 
     def add(self, time: TimeArray, keys: KeyArray) -> None:
@@ -143,13 +167,23 @@ class Seen:
     def forget(self, newest: int) -> None:
         """Drop the pages that the window has left behind."""
         while self._full and (self._full[0].last < newest - self.window or len(self._full) > MAX_PAGES):
-            self.fresh.discard(self._full.popleft().number)
+            self.drop_first()
+
+    def held(self) -> int:
+        """How many full pages there are."""
+        return len(self._full)
+
+    def drop_first(self) -> None:
+        """Forget the oldest full page."""
+        self.fresh.discard(self._full.popleft().number)
+        self._counted()
 
     def clear(self) -> None:
         """Forget everything."""
         self._full.clear()
         self.fresh.clear()
         self._open, self._used, self._far = None, 0, None
+        self._counted()
 
     def page(self, number: int) -> bytes:
         """A full page as it is stored: its number, then its keys."""
@@ -163,7 +197,7 @@ class Seen:
 
     def state(self) -> bytes:
         """All but the full pages."""
-        far = b"" if self._far is None else self._far.astype("<u4").tobytes()
+        far = b"" if self._far is None else self._in_order(self._far).astype("<u4").tobytes()
         full = [(page.number, page.first, page.last) for page in self._full]
         # A page is a set: in order, so that rows that came in another order within it leave the same state.
         keys = np.sort(self._open_page()).astype("<u8").tobytes()
@@ -174,17 +208,31 @@ class Seen:
         saved = msgspec.msgpack.decode(state, type=_State)
         keys = np.frombuffer(saved.keys, "<u8").astype(np.uint64)
         far = np.frombuffer(saved.far, "<u4").astype(np.uint32)
-        if len(keys) >= PAGE or len(far) not in (0, BUCKETS):
-            raise ValueError(f"expected fewer than {PAGE} keys and 0 or {BUCKETS} buckets, got {len(keys)}, {len(far)}")
+        if len(keys) >= PAGE or len(far) > BUCKETS:
+            raise ValueError(f"expected fewer than {PAGE} keys and {BUCKETS} buckets, got {len(keys)}, {len(far)}")
         self.clear()
         for number, first, last in saved.full[-MAX_PAGES:]:
             stored = np.frombuffer(page(number) or b"", "<u8").astype(np.uint64)
             if len(stored) == PAGE + 1 and stored[0] == number:
                 self._full.append(_Full(number, first, last, stored[1:]))
+        self._counted()
         self._number, self._first, self._last, self._top = saved.number, saved.first, saved.last, saved.top
-        self._far = far if len(far) else None
+        if len(far):
+            self._far = np.full(BUCKETS, _EMPTY)
+            self._far[np.arange(saved.top - len(far) + 1, saved.top + 1) % BUCKETS] = far
         if len(keys):
             self._append(keys)
+
+    def _counted(self) -> None:
+        """Tell the room how many pages there are now."""
+        more, self._told = len(self._full) - self._told, len(self._full)
+        if more:
+            self.room.count(self, more)
+
+    def _in_order(self, far: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+        """The buckets from the first in use to that of ``top``."""
+        ordered = far[np.arange(self._top - BUCKETS + 1, self._top + 1) % BUCKETS]
+        return ordered[np.argmax(ordered != _EMPTY) :]
 
     def _open_page(self) -> KeyArray:
         return np.empty(0, np.uint64) if self._open is None else self._open[: self._used]
@@ -198,6 +246,7 @@ class Seen:
         if self._used == PAGE:
             self._full.append(_Full(self._number, self._first, self._last, self._open))
             self.fresh.add(self._number)
+            self._counted()
             self._number += 1
             self._open, self._used = None, 0
 

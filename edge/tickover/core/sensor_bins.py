@@ -54,13 +54,13 @@ class Bins(NamedTuple):
     def encode(self) -> list[bytes]:
         """The arrays as little-endian bytes."""
         arrays: tuple[npt.NDArray[Any], ...] = self
-        return [array.astype(kind).tobytes() for array, kind in zip(arrays, STORED, strict=True)]
+        return [packed(array.astype(kind)) for array, kind in zip(arrays, STORED, strict=True)]
 
     @classmethod
     def decode(cls, arrays: list[bytes], signals: int) -> "Bins":
         """One bin that :meth:`encode` wrote; ValueError when it is damaged."""
-        flat: list[npt.NDArray[Any]] = [np.frombuffer(part, kind) for part, kind in zip(arrays, STORED, strict=True)]
         shapes = [(1,)] * 3 + [(1, signals)] * (len(STORED) - 3)
+        flat = [unpacked(part, kind, shape[-1]) for part, kind, shape in zip(arrays, STORED, shapes, strict=True)]
         kinds = (np.int64,) * 7 + (np.bool_, np.float32, np.float32)
         return cls(*(a.astype(kind).reshape(shape) for a, kind, shape in zip(flat, kinds, shapes, strict=True)))
 
@@ -181,3 +181,17 @@ def _filled(values: FloatArray, missing: BoolArray, value: FloatArray) -> FloatA
         newest = np.maximum.accumulate(np.where(missing[:, column], -1, np.arange(len(values))))
         filled[:, column] = np.where(newest < 0, value[column], values[np.maximum(newest, 0), column])
     return filled
+
+
+def packed(numbers: npt.NDArray[Any]) -> bytes:
+    """The numbers as bytes; of numbers that are all the same, bit for bit, the first alone: most vehicles are well."""
+    body, one = numbers.tobytes(), numbers.itemsize
+    return body[:one] if body == body[:one] * numbers.size else body
+
+
+def unpacked(body: bytes, kind: str, size: int) -> npt.NDArray[Any]:
+    """So many numbers of what `packed` gave; ValueError when it is of another size."""
+    numbers = np.frombuffer(body, kind)
+    if len(numbers) not in (1, size):
+        raise ValueError(f"expected 1 or {size} numbers, got {len(numbers)}")
+    return np.repeat(numbers, size) if len(numbers) == 1 else numbers

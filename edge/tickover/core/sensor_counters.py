@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from tickover.core.chart_signals import BoolArray
-from tickover.core.sensor_bins import Bins, IntArray
+from tickover.core.sensor_bins import Bins, IntArray, packed, unpacked
 from tickover.core.values import SECOND
 from tickover.errors import StateError
 
@@ -36,7 +36,7 @@ COUNTERS: Final = (*KINDS, *(f"since.{kind}" for kind in KINDS), "quiet", "moves
 
 
 class CounterState(msgspec.Struct, frozen=True, array_like=True):
-    """What :meth:`Counters.state` saves: int64 ``[F]`` as little-endian bytes."""
+    """What :meth:`Counters.state` saves: int64 ``[F]`` as little-endian bytes (`packed`)."""
 
     arrays: dict[str, bytes]
 
@@ -134,14 +134,14 @@ class Counters:
     def state(self) -> bytes:
         """All that the next bin's fate depends on."""
         return msgspec.msgpack.encode(
-            CounterState({name: array.astype("<i8").tobytes() for name, array in self._state.items()})
+            CounterState({name: packed(array.astype("<i8")) for name, array in self._state.items()})
         )
 
     def restore(self, state: bytes) -> None:
         """Continue from :meth:`state`; StateError when damaged."""
         try:
             arrays = msgspec.msgpack.decode(state, type=CounterState).arrays
-            found = {name: np.frombuffer(part, "<i8").astype(np.int64) for name, part in arrays.items()}
+            found = {name: unpacked(part, "<i8", self._f).astype(np.int64) for name, part in arrays.items()}
         except (msgspec.MsgspecError, ValueError) as error:
             raise StateError(f"state of sensors: damaged: {error}") from error
         if found.keys() != self._state.keys() or any(len(array) != self._f for array in found.values()):

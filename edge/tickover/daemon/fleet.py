@@ -17,7 +17,7 @@ from tickover.core.gate import Gate
 from tickover.core.ledger import Entry
 from tickover.core.pipeline import Pipeline
 from tickover.core.promise import Promise
-from tickover.core.seen import Page
+from tickover.core.seen import FLEET_PAGES, Page, Room
 from tickover.core.values import (
     Alert,
     DoubleArray,
@@ -129,6 +129,7 @@ class Fleet:
         self._pending: dict[str, Rows] = {}
         self._told_stale: set[str] = set()
         self._deferring: set[str] = set()
+        self._room = Room(FLEET_PAGES)
 
     @property
     def runs_late(self) -> bool:
@@ -316,7 +317,8 @@ class Fleet:
         self._settle()
         if self._side_by_side:
             self._side_by_side.forget(vehicle)
-        self._vehicles.pop(vehicle, None)
+        if known := self._vehicles.pop(vehicle, None):
+            known.arrivals.seen.clear()
         self._told_stale.discard(vehicle)
         for pipeline in self._every.values():
             pipeline.forget(vehicle)
@@ -407,7 +409,8 @@ class Fleet:
 
     def _new(self, vehicle: str) -> _Vehicle:
         late = LateRows()
-        arrivals = Arrivals(len(self.columns), self._back, self._count, self._window, self._late_of(vehicle))
+        late_of = self._late_of(vehicle)
+        arrivals = Arrivals(len(self.columns), self._back, self._count, self._window, late_of, self._room)
         return _Vehicle(arrivals, np.full(len(self.columns), NEVER, np.int64), late=late)
 
     def _late_of(self, vehicle: str) -> Callable[[TimeArray, DoubleArray], None] | None:

@@ -36,7 +36,7 @@ ENTRIES_AT_ONCE: Final = 64
 """Journal entries whose rows are run together: larger runs of the model are faster, and need more memory."""
 BYTES_AT_ONCE: Final = 4 * 2**20
 """Of their rows, likewise: one entry may hold thousands of messages' rows."""
-PAGE_NAMES: Final = 512
+PAGE_NAMES: Final = 1024
 """More than `tickover.core.seen.MAX_PAGES`."""
 META_MODELS = "models"
 """Where the store keeps detector name to digest."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from paths import ROOT
 from tickover.core.pipeline import Pipeline
-from tickover.core.seen import PAGE, Seen, keys_of
+from tickover.core.seen import PAGE, Room, Seen, keys_of
 from tickover.core.values import SECOND, Alert, EndReason, Phase
 from tickover.daemon.events import rows_of
 from tickover.daemon.fleet import Fleet, without
@@ -228,3 +228,19 @@ def test_memory_is_bounded() -> None:
         seen.forget(int(part[-1]))
     assert len(seen.pages) * PAGE * 8 <= 2_000_000
     assert seen.known(time[-1000:], keys_of(time[-1000:], np.ones((1000, 1))), int(time[-1])).all()
+
+
+def test_a_fleet_shares_its_memory() -> None:
+    """Forty vehicles that would each fill it: never more than there is room for, and a part for each."""
+    room = Room(80)
+    fleet = [Seen(10**6 * SECOND, room) for _ in range(40)]
+    for number, seen in enumerate(fleet):
+        for first in range(0, 100 * PAGE, 5 * PAGE):
+            time = np.arange(first, first + 5 * PAGE, dtype=np.int64)
+            seen.add(time, keys_of(time, np.full((len(time), 1), float(number))))
+            seen.forget(int(time[-1]))
+        assert room.pages == sum(len(one.pages) for one in fleet) <= room.most
+    assert {len(seen.pages) for seen in fleet} == {2}
+    for seen in fleet:
+        seen.clear()
+    assert room.pages == 0
