@@ -36,7 +36,7 @@ class Whole(Struct, forbid_unknown_fields=True):
 
 @pytest.fixture(autouse=True)
 def nothing_told():
-    toml._tell_renamed.cache_clear()
+    toml.tell_renamed.cache_clear()
 
 
 def told(caplog):
