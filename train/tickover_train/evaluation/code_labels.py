@@ -37,7 +37,10 @@ def split_by_codes(
             marks = [(trip.time + period > span.start) & (trip.time <= span.end) for span in spans]
             labelled.append(LabelledTrip(log.stem, trip.values, np.any(marks, axis=0)))
     if not labelled:
-        raise ConfigError("--labels dm1: expected a recording with an active trouble code (DM1), got none")
+        raise ConfigError(
+            "--labels dm1: expected a recording with an active trouble code (DM1), got none; a code of conversion "
+            "method 1 counts only with --spn-method"
+        )
     if not clean:
         raise ConfigError("--labels dm1: expected recordings without active codes beside those with, got none without")
     return clean, labelled
