@@ -79,7 +79,7 @@ def test_the_stream_resumes_after_the_number_that_was_seen(web: WebProcess, publ
         with urllib.request.urlopen(request, timeout=10) as stream:
             wait_until(lambda: b"resumed" in stream.readline(), 10, "the truck is told")
     with urllib.request.urlopen(f"{web.url}/api/stream?seen=elsewhere-5", timeout=10) as stream:
-        assert stream.readline() == b"event: anew\n"
+        assert b"event: anew\n" in (stream.readline(), stream.readline())
 
 
 def test_a_verdict_is_kept_and_exported_though_no_daemon_answers(web: WebProcess, publisher: Publisher) -> None:

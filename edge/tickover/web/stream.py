@@ -18,6 +18,8 @@ PAUSE_S: Final = 0.25
 BEAT_S: Final = 2.0
 """An event is sent this often when nothing urgent happened: scores move, and the connection shows that it lives."""
 MOST_STREAMS: Final = 100
+RETRY_MS: Final = 1000
+"""How soon a browser asks again when the connection ended."""
 
 
 class Bell:
@@ -107,4 +109,9 @@ def _of_truck(desk: Desk, name: str, live: int, head: int, body: dict[str, Any])
 
 def _event(name: str, id: str, body: Any) -> bytes:
     """``data`` is JSON, which has no line breaks."""
-    return b"event: %s\nid: %s\ndata: %s\n\n" % (name.encode(), id.encode(), msgspec.json.encode(body))
+    return b"retry: %d\nevent: %s\nid: %s\ndata: %s\n\n" % (
+        RETRY_MS,
+        name.encode(),
+        id.encode(),
+        msgspec.json.encode(body),
+    )
