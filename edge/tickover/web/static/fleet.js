@@ -2,7 +2,7 @@
 import { SEVERITIES, ago, count, get, h, number, short, span, words } from "./ui.js";
 
 const ROW = 46, NARROW_ROW = 74, MARGIN = 8;   // heights in pixels, as in web.css; rows drawn beyond the view
-const SORT_EVERY = 1000;                       // ms between two sorts while rows change
+const SORT_EVERY = 300;                        // ms between two sorts while rows change
 const OUT = ["out_of_service", "shelved"];
 const narrow = matchMedia("(max-width: 760px)");
 
