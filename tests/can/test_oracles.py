@@ -1,4 +1,4 @@
-"""Messages of several frames against the obvious way to read them: random traffic, with losses, in blocks of any size."""
+"""Messages of several frames against the obvious way to read them: random traffic with losses, blocks of any size."""
 
 import random
 from collections import Counter
