@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -31,18 +31,24 @@ class Trip:
     """One trip: ``values`` float32 ``[T, F]`` in engineering units, NaN = missing.
 
     ``source`` names its log, and its place there when the log holds several. ``start``: event time of the first tick,
-    microseconds. ``outside``: as in a ``TickBlock``.
+    microseconds. ``outside``: as in a ``TickBlock``. ``read``: the values with what was left out of them as a defect;
+    None: nothing was.
     """
 
     source: str
     values: FloatArray
     start: int = 0
     outside: FloatArray | None = None
+    read: FloatArray | None = None
 
     def block(self, period: int) -> TickBlock:
         """The trip as ticks of ``period`` microseconds."""
         time = self.start + period * np.arange(len(self.values), dtype=np.int64)
         return TickBlock(self.source, time, np.zeros(len(time), np.int64), self.values, self.outside)
+
+    def block_as_read(self, period: int) -> TickBlock:
+        """The same with what was left out: a sensor that jumped was read all the same."""
+        return self.block(period) if self.read is None else replace(self, values=self.read).block(period)
 
 
 @dataclass(frozen=True, slots=True)

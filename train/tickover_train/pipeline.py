@@ -260,7 +260,7 @@ def spec_of(job: Job, network: Recurrent) -> GraphSpec:
     period = round(ticks.period_s * SECOND)
     return GraphSpec(
         name=job.config.name,
-        signals=with_habits(job.mapping.manifest_signals(), period, (trip.block(period) for trip in job.trips)),
+        signals=with_habits(job.mapping.manifest_signals(), period, (trip.block_as_read(period) for trip in job.trips)),
         network=structs.replace(network_of(job.config, job.period_s), parameters=parameters(network)),
         tick_period_s=ticks.period_s,
         gap_limit_s=ticks.gap_limit_s,

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tickover.core.manifest import Signal
+from tickover.core.sensor_habits import with_habits
 from tickover.errors import LogError
 from tickover_train.cleaning.clean import clean, find_defects, natural_ticks, words
 from tickover_train.data import Trip
@@ -103,3 +105,17 @@ def test_five_jumps_an_hour_are_still_a_loose_contact():
             one.values[first : first + 5, 2] += 60.0
     jumps = [finding for finding in clean(trips, NAMES, 1.0).findings if finding.signal == "coolant"]
     assert len(jumps) == 13
+
+
+def test_what_is_left_out_is_no_sensor_that_falls_silent():
+    """Else a sensor that is unplugged is told as late as the longest jump of the training."""
+    trips = some_trips()
+    for number in (2, 3, 4):
+        trips[number].values[300:400, 2] += 60.0
+    cleaned = clean(trips, NAMES, 1.0).trips
+    assert sum(np.isnan(one.values[300:400, 2]).all() for one in cleaned if len(one.values) > 400) >= 2
+    signals = tuple(Signal(name=name, low=-1e6, high=1e6, hold_s=2.0) for name in NAMES)
+    habits = with_habits(signals, 1_000_000, [one.block_as_read(1_000_000) for one in cleaned])
+    assert [signal.stale_s for signal in habits] == [None, None, None]
+    blind = with_habits(signals, 1_000_000, [one.block(1_000_000) for one in cleaned])
+    assert blind[2].stale_s > 100

@@ -123,13 +123,14 @@ def _without(trip: Trip, defects: Sequence[Defect], period_s: float) -> list[Tri
     edges.append(len(values))
     parts = [(first, last) for first, last in zip(edges[::2], edges[1::2], strict=True)]
     if len(parts) == 1:
-        return [replace(trip, values=values)]
+        return [replace(trip, values=values, read=trip.values)]
     return [
         Trip(
             f"{trip.source} from {first * period_s:g} s",
             values[first:last],
             trip.start + _micros(first, period_s),
             None if trip.outside is None else trip.outside[first:last],
+            trip.values[first:last],
         )
         for first, last in parts
         if last - first >= SHORTEST_TRIP
