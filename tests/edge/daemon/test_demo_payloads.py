@@ -21,6 +21,7 @@ from tickover.transports.mqtt.dedup import Delivery
 DEMO = paths.ROOT / "deploy" / "demo"
 ROWS, DROPOUTS = 2400, 0.02
 Row = tuple[int, dict[str, float]]
+UNITS = {name: rules.unit for name, rules in load_mapping(DEMO / "mapping.toml").signals.items()}
 
 
 def trip() -> Iterator[Row]:
@@ -54,7 +55,9 @@ def by_printf(time: int, row: dict[str, float]) -> Any:
 
 
 def as_text(time: int, row: dict[str, float]) -> Any:
-    return json.dumps({"t": str(time / 1e6), **{name: f"{value!r} km/h" for name, value in finite(row).items()}})
+    """Every number as text with its unit; another quantity's unit is refused since units are read."""
+    shown = {name: f"{value!r} {UNITS[name]}".rstrip() for name, value in finite(row).items()}
+    return json.dumps({"t": str(time / 1e6), **shown})
 
 
 FORMS: dict[str, Callable[[int, dict[str, float]], str]] = {"NaN": with_nan, "nan": by_printf, "text": as_text}
