@@ -1,7 +1,9 @@
 """``tickover web`` as a process: what it keeps through kills and outages, and whom it answers."""
 
+import http.client
 import json
 import re
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import paths
 import web_fleet as fleet
 from broker import MOSQUITTO, Broker, free_port, wait_until
 from tickover.core.values import SECOND, Phase
@@ -21,6 +24,8 @@ from web_process import Publisher, WebProcess
 
 pytest.importorskip("starlette", reason="the page needs the extra web")
 pytest.importorskip("uvicorn", reason="the page needs the extra web")
+
+MAKE_CERTS = paths.ROOT / "deploy" / "mosquitto" / "make-certs.sh"
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +160,30 @@ def test_a_token_is_asked_for_and_opens_the_page(broker: Broker, tmp_path: Path)
             assert answer.url == f"{web.url}/"
         with opener.open(f"{web.url}/api/fleet", timeout=10) as answer:
             assert answer.status == 200
+    finally:
+        web.kill()
+
+
+def test_a_client_certificate_opens_the_page_and_without_one_there_is_none(broker: Broker, tmp_path: Path) -> None:
+    certs, make = tmp_path / "certs", str(MAKE_CERTS)
+    for part in (["broker", "localhost", "127.0.0.1"], ["person", "alice"]):
+        subprocess.run([make, str(certs), *part], check=True, capture_output=True)
+    tls = ["--tls-cert", str(certs / "broker.crt"), "--tls-key", str(certs / "broker.key")]
+    web = WebProcess(broker, tmp_path / "state", *tls, "--client-ca", str(certs / "ca.crt"), "--listen", "0.0.0.0")
+    web.process = subprocess.Popen(web.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    known, unknown = (ssl.create_default_context(cafile=str(certs / "ca.crt")) for _ in range(2))
+    known.load_cert_chain(certs / "alice.crt", certs / "alice.key")
+
+    def status(context: ssl.SSLContext) -> int:
+        try:
+            with urllib.request.urlopen(f"https://localhost:{web.port}/", timeout=5, context=context) as answer:
+                return int(answer.status)
+        except (OSError, http.client.HTTPException):
+            return 0
+
+    try:
+        wait_until(lambda: status(known) == 200, 20, "the page is served")
+        assert status(unknown) == 0
     finally:
         web.kill()
 

@@ -20,7 +20,7 @@ from tickover.storage.private import create
 FILE: Final = "web.sqlite"
 VERSION: Final = 1
 MOST_EPISODES: Final = 100_000
-"""About 5 kB each: two compressed bodies."""
+"""About 7 kB each: two compressed bodies."""
 MOST_ALERTS: Final = 1_000_000
 MOST_NOTICES: Final = 50_000
 MOST_MARKS: Final = 100_000
