@@ -66,7 +66,7 @@ def tried(folder: Path, broker: Broker) -> int:
     ports = {"prometheus": free_port(), "alertmanager": free_port()}
     url = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     hooks = folder / "hooks.toml"
-    hooks.write_text(f'[[hooks]]\nname = "am"\nkind = "alertmanager"\nurl = "{url["alertmanager"]}"\n')
+    hooks.write_text(f'[[hooks]]\nname = "am"\nkind = "alertmanager"\nurl = "{url["alertmanager"]}"\ntrucks = true\n')
     web = WebProcess(broker, folder / "state", "--hooks", str(hooks)).start()
     config = (GRAFANA / "prometheus.yml").read_text().replace("127.0.0.1:8080", f"127.0.0.1:{web.port}")
     config = config.replace("127.0.0.1:9093", f"127.0.0.1:{ports['alertmanager']}").replace("15s", "1s")
@@ -98,11 +98,12 @@ def steps(web: WebProcess, publisher: Publisher, url: dict[str, str]) -> int:
     """An episode from its start to its end, and every expression."""
     start, failed = now_us(), 0
     publisher.send("truck-1", "alert/anomaly", fleet.event("truck-1", Phase.START, start, start=start, peak=1.5))
-    publisher.send("truck-2", "status", fleet.status("offline"))
+    for state in ("online", "offline"):
+        publisher.send("truck-2", "status", fleet.status(state))
 
-    def firing() -> list[str]:
+    def firing(name: str = "tickover") -> list[str]:
         found = get(f"{url['alertmanager']}/api/v2/alerts?active=true")
-        return sorted(one["labels"]["severity"] for one in found if one["labels"]["alertname"] == "tickover")
+        return sorted(one["labels"]["severity"] for one in found if one["labels"]["alertname"] == name)
 
     def query(text: str) -> Any:
         return get(f"{url['prometheus']}/api/v1/query?{urllib.parse.urlencode({'query': text})}")
@@ -126,6 +127,10 @@ def steps(web: WebProcess, publisher: Publisher, url: dict[str, str]) -> int:
     publisher.send("truck-1", "alert/anomaly", over)
     wait_until(lambda: firing() == [], 20, "the end resolves it")
     print("resolved by its end")
+    wait_until(lambda: firing("TruckDoesNotReport") == ["major"], 20, "the truck that is gone fires")
+    publisher.send("truck-2", "status", fleet.status("online"))
+    wait_until(lambda: firing("TruckDoesNotReport") == [], 20, "it reports again")
+    print("a truck that is gone fires, and is resolved when it reports again")
     return int(failed or not healthy)
 
 

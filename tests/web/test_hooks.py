@@ -7,12 +7,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
 
 import web_fleet as fleet
 from broker import MOSQUITTO, Broker, Listener, free_port, wait_until
 from tickover.core.time_format import iso
 from tickover.core.values import SECOND, Phase, Severity
 from tickover.errors import ConfigError
+from tickover.host.clock import now_us
 from tickover.storage.history import History
 from tickover.web.desk import Desk
 from tickover.web.fleet import Fleet
@@ -20,7 +23,7 @@ from tickover.web.hooks.alertmanager import alerts_of
 from tickover.web.hooks.base import AwayError, RefusedError
 from tickover.web.hooks.config import HookConfig, load_hooks
 from tickover.web.hooks.delivery import Delivery
-from tickover.web.hooks.registry import HOOKS
+from tickover.web.hooks.registry import HOOKS, deliveries
 from web_process import Publisher, WebProcess
 
 
@@ -204,6 +207,45 @@ def test_people_are_told_of_the_start_of_a_rise_and_of_the_end_and_not_of_what_i
     delivery._drain()
     assert told == ["update major", "update critical", "end critical"]
     assert delivery.report()["muted"] == 3
+
+
+def test_a_truck_that_stops_reporting_and_reports_again_is_handed_on_where_that_is_asked_for(
+    receiver: Receiver,
+) -> None:
+    pytest.importorskip("apprise", reason="needs the extra notify")
+    history, time = History(None), [fleet.T0]
+    urls = (f"json://127.0.0.1:{receiver.port}/x",)
+    configs = [
+        hook("webhook", url=receiver.url, trucks=True),
+        HookConfig(name="am", kind="alertmanager", url=receiver.url, trucks=True, page="https://f.example"),
+        HookConfig(name="pager", kind="apprise", urls=urls, trucks=True),
+        HookConfig(name="deaf", kind="webhook", url=receiver.url),
+    ]
+    outlets = deliveries(tuple(configs), history)
+    desk = Desk(history, "tickover", Fleet(120), outlets, clock=lambda: time[0])
+    desk.connected("broker")
+    desk.take("tickover/v1/old/status", fleet.status("offline"))  # left long ago: no news
+    for seconds, score in ((0, 0.1), (130, None), (10, 0.2)):
+        time[0] += seconds * SECOND
+        if score is not None:
+            desk.take("tickover/v1/a/score", fleet.score(score))
+        desk.settle()
+    for outlet in outlets:
+        assert outlet._drain()
+    bodies = [json.loads(body) for _, _, body in receiver.got]
+    events, alerts, notes = bodies[:2], [one for (one,) in bodies[2:4]], bodies[4:]
+    assert [one["data"] for one in events] == [
+        {"vehicle": "a", "state": "silent", "since": "2026-03-02T06:00:00.000000Z"},
+        {"vehicle": "a", "state": "online", "since": "2026-03-02T06:02:20.000000Z"},
+    ]
+    for event in events:
+        JSONFormat().read(CloudEvent, json.dumps(event))
+    assert {one["labels"]["alertname"] for one in alerts} == {"TruckDoesNotReport"}
+    assert alerts[0]["labels"] == alerts[1]["labels"]
+    assert alerts[0]["endsAt"] > iso(now_us()) >= alerts[1]["endsAt"]
+    assert [one["title"] for one in notes] == [
+        "a is silent since 2026-03-02T06:00:00Z", "a is online again since 2026-03-02T06:02:20Z",
+    ]  # fmt: skip
 
 
 def test_apprise_hands_on_to_what_its_urls_name(receiver: Receiver) -> None:

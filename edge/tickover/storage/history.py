@@ -301,11 +301,13 @@ class History:
 
     # ---- what waits to be handed on (`tickover.web.hooks`)
 
-    def queue(self, hook: str, id: str, body: bytes) -> None:
-        """A message for a hook, in the transaction of the alert that it is about."""
+    def queue(self, hook: str, id: str, body: bytes) -> bool:
+        """A message for a hook, in the transaction of what it is about; False when one with its id waits already."""
         with self._lock:
             self._begin()
-            self._db.execute("INSERT OR IGNORE INTO outgoing (hook, id, body) VALUES (?, ?, ?)", (hook, id, body))
+            row = (hook, id, body)
+            done = self._db.execute("INSERT OR IGNORE INTO outgoing (hook, id, body) VALUES (?, ?, ?)", row)
+            return bool(done.rowcount)
 
     def waiting(self, hook: str, limit: int) -> list[tuple[int, str, bytes]]:
         """The oldest messages that wait: number, alert's id, body. Only what is committed is handed on."""

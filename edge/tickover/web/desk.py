@@ -12,7 +12,7 @@ from tickover.core.values import SECOND, Alert
 from tickover.host.clock import now_us
 from tickover.messages.bodies import VerdictRecord
 from tickover.storage.history import History, Mark
-from tickover.web.fleet import COLUMNS, Fleet
+from tickover.web.fleet import COLUMNS, Fleet, Turn
 from tickover.web.live import Live
 from tickover.web.marks import Marks, mark_of, verdict_lines
 from tickover.web.messages import LARGEST, LeftOutError, Place, alert_of, is_notice, notice_of, place_of, table_of
@@ -30,6 +30,9 @@ class Outlet(Protocol):
 
     def take(self, alert: Alert, body: bytes, muted: bool) -> None:
         """Called inside the transaction that stores the alert."""
+
+    def turn(self, turn: Turn, now: int) -> None:
+        """A truck stopped reporting, or reports again; inside the transaction of the batch."""
 
     def report(self) -> dict[str, Any]:
         """What waits, what went, what is wrong."""
@@ -58,7 +61,7 @@ class Desk:
         self._levels = len(base.split("/")) + 1
         self._unconfirmed: dict[str, tuple[str, str]] = {}
         self._confirm_at = self._stored_at = self._swept_at = 0
-        self._told = -1
+        self._told = self._stored_number = -1
         fleet.restore(history.trucks())
         for body in history.open_bodies():
             self._reopen(body)
@@ -111,9 +114,14 @@ class Desk:
                 self.fleet.sweep(now)
             if self._confirm_at and now >= self._confirm_at:
                 self._end_unconfirmed(now)
-            if now - self._stored_at >= STORE_TRUCKS_US:
-                self.store_trucks(now)
-            self.history.commit()
+            with self.history.whole():
+                for turn in self.fleet.turns:
+                    for outlet in self._outlets:
+                        outlet.turn(turn, now)
+                if now - self._stored_at >= STORE_TRUCKS_US or self.fleet.turns:
+                    self.store_trucks(now)
+                self.fleet.turns.clear()
+                self.history.commit()
             tell = self._told != self.fleet.urgent
             self._told = self.fleet.urgent
         if tell:
@@ -122,9 +130,10 @@ class Desk:
     def store_trucks(self, now: int) -> None:
         """Write what is known of the trucks, to be read at the next start."""
         with self.lock:
-            heard = [truck for truck in self.fleet.trucks.values() if truck.heard >= self._stored_at - SECOND]
-            self.history.put_trucks((truck.name, truck.encode()) for truck in heard or self.fleet.trucks.values())
-            self._stored_at = now
+            since, number = self._stored_at - SECOND, self._stored_number
+            moved = [one for one in self.fleet.trucks.values() if one.heard >= since or one.version > number]
+            self.history.put_trucks((truck.name, truck.encode()) for truck in moved)
+            self._stored_at, self._stored_number = now, self.fleet.number
 
     def _take(self, place: Place, payload: bytes) -> None:
         now, kind = self._clock(), place.kind

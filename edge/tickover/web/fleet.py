@@ -7,12 +7,12 @@ server keeps nothing for a browser, and one that comes back resumes where it was
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from itertools import takewhile
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tickover.core.values import SECOND, Alert, Phase
 from tickover.web.marks import Marks
 from tickover.web.messages import SEVERITIES, LeftOutError, Place, scores_of, status_of, table_of
-from tickover.web.truck import MOST_OPEN, SILENT_S, Open, Standing, Truck, lag_now
+from tickover.web.truck import GONE, MOST_OPEN, SILENT_S, Open, Standing, State, Truck, lag_now
 
 MOST_TRUCKS: Final = 20_000
 """Anyone who may publish could invent trucks; further ones are counted."""
@@ -26,9 +26,18 @@ COLUMNS: Final = (
 """
 
 
+class Turn(NamedTuple):
+    """A truck stopped reporting, or reports again; ``since`` in microseconds."""
+
+    vehicle: str
+    state: State
+    since: int
+
+
 class Fleet:
     """The trucks by name. ``counts``: what was left out, by reason. ``number``: of the last change.
 
+    ``turns``: who stopped reporting, or reports again; the owner empties it.
     ``urgent``: of the last one that people are to see at once; scores and times of readings can wait.
     """
 
@@ -42,6 +51,7 @@ class Fleet:
         self._most, self._next = most, 0
         self.silent_s = silent_s
         self._silent_us = round(silent_s * SECOND)
+        self.turns: list[Turn] = []
         self._awake_since = 0
 
     def truck(self, name: str) -> Truck:
@@ -236,9 +246,13 @@ class Fleet:
     # ---- inside
 
     def _settle(self, truck: Truck, now: int) -> bool:
+        before = truck.state
         changed = truck.settle(now, self._awake_since, self._silent_us)
         if changed:
             self._touch(truck)
+            # What was never heard before is no news: a broker's retained status of trucks that left long ago.
+            if before is not State.UNKNOWN and (before in GONE) != (truck.state in GONE):
+                self.turns.append(Turn(truck.name, truck.state, truck.since))
         return changed
 
     def _touch(self, truck: Truck) -> None:

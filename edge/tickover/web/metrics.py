@@ -13,11 +13,10 @@ from prometheus_client.registry import Collector
 
 from tickover.web.desk import Desk
 from tickover.web.messages import SEVERITIES
-from tickover.web.truck import State, Truck
+from tickover.web.truck import GONE, State, Truck
 
 MOST_TRUCKS: Final = 1000
 """Series of single trucks; the sums count all."""
-GONE: Final = (State.SILENT, State.OFFLINE)
 
 
 class Fleet(Collector):

@@ -33,6 +33,9 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
+GONE: Final = frozenset({State.SILENT, State.OFFLINE})
+
+
 @dataclass(frozen=True, slots=True)
 class Open:
     """An open episode, in short; ``severity`` 0 to 2."""
@@ -151,7 +154,7 @@ def urgency(truck: Truck) -> tuple[int, int, str]:
     Among the silent those come first that fell silent last, which is the news.
     """
     worst = max((one.severity for one in truck.open.values()), default=-1)
-    is_gone = truck.state in (State.SILENT, State.OFFLINE) and not OUT & truck.notices.keys()
+    is_gone = truck.state in GONE and not OUT & truck.notices.keys()
     rank = 0 if worst == CRITICAL else 1 if is_gone else 3 - worst
     return rank, -truck.since if rank == 1 else 0, truck.name
 

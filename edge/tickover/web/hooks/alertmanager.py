@@ -7,15 +7,20 @@ request. A resolved alert that never fired is told to nobody.
 """
 
 from typing import Any, Final
+from urllib.parse import quote
 
 from tickover.core.time_format import iso
 from tickover.core.values import SECOND, Alert, Severity
 from tickover.host.clock import now_us
+from tickover.web.hooks import truck_event
 from tickover.web.hooks.base import alert_in, details, encode, post, summary
 from tickover.web.hooks.config import HookConfig
+from tickover.web.hooks.truck_event import TruckEvent
 
 PATH: Final = "/api/v2/alerts"
 NAME: Final = "tickover"
+TRUCK: Final = "TruckDoesNotReport"
+GONE_US: Final = 30 * 86_400 * SECOND
 HOLD_US: Final = 3 * 3600 * SECOND
 """An alert that is neither renewed nor ended for this long resolves itself: open episodes are told again each
 5 minutes, those of sensors each hour."""
@@ -31,7 +36,9 @@ class Alertmanager:
     def send(self, id: str, body: bytes) -> None:
         """Hand on an alert."""
         headers = {"content-type": "application/json"}
-        alerts = alerts_of(alert_in(body), self._page, now_us())
+        truck = truck_event.decode(body)
+        now = now_us()
+        alerts = [_of_truck(truck, self._page, now)] if truck else alerts_of(alert_in(body), self._page, now)
         post(self._url, encode(alerts), headers | ({"authorization": f"Bearer {self._token}"} if self._token else {}))
 
 
@@ -43,6 +50,19 @@ def alerts_of(alert: Alert, page: str, now: int) -> list[dict[str, Any]]:
         _alert(alert, severity, alert.end is None and place == rank, page, now)
         for place, severity in enumerate(severities[: rank + 1])
     ]
+
+
+def _of_truck(event: TruckEvent, page: str, now: int) -> dict[str, Any]:
+    """It fires until the truck reports again; without that, for a month."""
+    vehicle = event.turn.vehicle
+    told = {
+        "labels": {"alertname": TRUCK, "vehicle": vehicle, "severity": Severity.MAJOR.value},
+        "annotations": {"summary": event.line},
+        # Without a start Alertmanager takes the end for it.
+        "startsAt": iso(min(event.turn.since, now - SECOND)),
+        "endsAt": iso(now + GONE_US if event.is_gone else now),
+    }
+    return told | ({"generatorURL": f"{page.rstrip('/')}/?truck={quote(vehicle, safe='')}"} if page else {})
 
 
 def _alert(alert: Alert, severity: Severity, fires: bool, page: str, now: int) -> dict[str, Any]:

@@ -4,9 +4,11 @@ https://github.com/caronc/apprise/wiki
 """
 
 from typing import Final
+from urllib.parse import quote
 
 from tickover.core.values import Severity
 from tickover.errors import ConfigError
+from tickover.web.hooks import truck_event
 from tickover.web.hooks.base import AwayError, alert_in, details, summary
 from tickover.web.hooks.config import HookConfig
 
@@ -28,8 +30,15 @@ class AppriseUrls:
 
     def send(self, id: str, body: bytes) -> None:
         """Hand on an alert. The library does not say why something was not taken; its log does."""
-        alert = alert_in(body)
-        link = f"\n{self._page.rstrip('/')}/?episode={alert.episode_id}" if self._page else ""
-        kind = TYPES[alert.severity] if alert.end is None else OVER
-        if not self._urls.notify(title=summary(alert), body=details(alert) + link, notify_type=kind):
+        truck = truck_event.decode(body)
+        if truck:
+            title, text, kind = truck.line, "", TYPES[Severity.MAJOR] if truck.is_gone else OVER
+            link = f"/?truck={quote(truck.turn.vehicle, safe='')}"
+        else:
+            alert = alert_in(body)
+            title, text = summary(alert), details(alert) + "\n"
+            kind = TYPES[alert.severity] if alert.end is None else OVER
+            link = f"/?episode={alert.episode_id}"
+        text += self._page.rstrip("/") + link if self._page else ""
+        if not self._urls.notify(title=title, body=text.strip() or title, notify_type=kind):
             raise AwayError("not taken by every URL")

@@ -21,7 +21,8 @@ class HookConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     ``url``: of a webhook, or of Alertmanager; ``token_file`` holds a bearer token for it. ``urls``: of apprise.
     ``page``: the address under which people reach the fleet's page, for links. ``prefix``: the discovery topic of Home
-    Assistant. ``muted``: whether what is muted on the page goes out all the same.
+    Assistant. ``muted``: whether what is muted on the page goes out all the same. ``trucks``: whether a truck that
+    stops reporting, and reports again, is handed on, too.
     """
 
     name: Name
@@ -34,6 +35,7 @@ class HookConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     page: str = ""
     prefix: str = "homeassistant"
     muted: bool = False
+    trucks: bool = False
 
     def problem(self) -> str | None:
         """What types alone cannot say."""

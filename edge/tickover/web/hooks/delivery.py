@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from tickover.core.values import Alert, Severity
 from tickover.storage.history import History
+from tickover.web.fleet import Turn
+from tickover.web.hooks import truck_event
 from tickover.web.hooks.base import AwayError, Hook, RefusedError
 from tickover.web.hooks.config import HookConfig
 
@@ -44,10 +46,18 @@ class Delivery:
             return
         if muted and not self.config.muted:
             self._muted += 1
-        elif self._waiting >= MOST_WAITING:
-            self._overflow += 1
         else:
-            self._history.queue(self.config.name, alert.alert_id, body)
+            self._queue(alert.alert_id, body)
+
+    def turn(self, turn: Turn, now: int) -> None:
+        """Queue that a truck stopped reporting, or reports again, in the transaction of the caller."""
+        if self.config.trucks:
+            self._queue(*truck_event.encode(turn, now))
+
+    def _queue(self, id: str, body: bytes) -> None:
+        if self._waiting >= MOST_WAITING:
+            self._overflow += 1
+        elif self._history.queue(self.config.name, id, body):
             self._waiting += 1
             self._news.set()
 
