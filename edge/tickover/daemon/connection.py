@@ -58,6 +58,7 @@ class Connection:
         self.up, self._was_up = True, address
         # While the connection was lost no vehicle could be heard: silence is counted from now.
         self._engine.heard = dict.fromkeys(self._engine.heard, time.monotonic())
+        self._engine.connected(event.resumed)
         if not event.resumed:
             self._source.deduplication.forget()
         self._outbox.connected()

@@ -8,11 +8,13 @@ import time
 from typing import Final
 
 from tickover.core.ledger import Verdict
+from tickover.core.manifest import SENSOR_KINDS, SENSOR_PREFIX
 from tickover.daemon.announcer import STANDING, Announcer
 from tickover.daemon.committer import Committer
 from tickover.daemon.config import Config
 from tickover.daemon.events import Event, Judge, Reset, Rows
 from tickover.daemon.intake import Intake
+from tickover.daemon.late import REPLAYED
 from tickover.daemon.latest import Live
 from tickover.daemon.modes import Mode, Modes
 from tickover.daemon.outbox import Outbox
@@ -84,6 +86,7 @@ class Engine:
         self.heard: dict[str, float] = {}
         self.synced = is_synced(config.vehicles.clock)
         self._source = source
+        self.lost_store, self._began_empty = False, not store.settled
         self._own_alarms = self.topics.alarms(config.node, STANDING)
 
     def start(self) -> None:
@@ -186,14 +189,27 @@ class Engine:
         # Asked for every row: the clock is read only when any vehicle is.
         return self.modes.holds_any(Mode.OUT_OF_SERVICE) and self.modes.active(Mode.OUT_OF_SERVICE, vehicle, now_us())
 
+    def _detectors(self) -> list[str]:
+        """Whose alarms a vehicle that the store does not know may have at the broker.
+
+        The sensors' are some hundred: they are named only when the store was lost.
+        """
+        names = [*self.opened.manifests, Kind.STALE_SIGNAL, Kind.BUDGET_BROKEN]
+        if self.lost_store:
+            names += [f"{name}{REPLAYED}" for name in self.opened.manifests]
+            names += [f"{SENSOR_PREFIX}{kind}.{signal}" for kind in SENSOR_KINDS for signal in self.fleet.columns]
+        return names
+
+    def connected(self, resumed: bool) -> None:
+        """A session at the broker that is older than the store: there was another store before."""
+        self.lost_store |= resumed and self._began_empty
+
     def _take(self, rows: Rows, now: float) -> None:
         vehicle, is_new = rows.vehicle, rows.vehicle not in self.heard
         self.heard[vehicle] = now
         if not self.keeper.wake(vehicle):
             # The store may be new: alarms of an earlier one may stand at the broker, and nothing else would clear them.
-            self.announcer.clear(
-                self.topics.alarms(vehicle, (*self.opened.manifests, Kind.STALE_SIGNAL, Kind.BUDGET_BROKEN))
-            )
+            self.announcer.clear(self.topics.alarms(vehicle, self._detectors()))
             self.announcer.forget(vehicle)
         self.apply(rows)
         if is_new:

@@ -202,6 +202,25 @@ def test_alarms_of_episodes_that_nobody_remembers_are_cleared(
     assert bool(watcher.notices("state_lost")) is (damage is damage_the_journal)
 
 
+def test_a_lost_store_leaves_no_sensors_alarm_of_a_vehicle_standing(
+    daemon: Daemon, broker: Broker, watcher: Watcher
+) -> None:
+    topics = [f"tickover/v1/t1/alarm/{name}" for name in ("sensor.frozen.rpm", "anomaly-replayed", "anomaly")]
+    client = broker.client()
+    daemon.start()
+    assert daemon.stop() == 0
+    for topic in topics:
+        client.publish(topic, b"{}", qos=1, retain=True).wait_for_publish(5)
+    shutil.rmtree(daemon.state)
+    daemon.start()
+    with Truck(broker) as truck:
+        truck.send(drive(2))
+        for topic in topics:
+            wait_until(lambda topic=topic: b"" in watcher.of(topic), 10, f"{topic} is cleared")
+    client.disconnect()
+    client.loop_stop()
+
+
 def test_modes_and_models_outlive_a_damaged_store(daemon: Daemon, broker: Broker, watcher: Watcher) -> None:
     """Not only the start that finds the damage, also those after it."""
     daemon.start()
