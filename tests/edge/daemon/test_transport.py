@@ -156,6 +156,21 @@ def test_readings_in_and_alerts_out(tmp_path: Path) -> None:
     assert ("tickover/v1/t1/alarm/anomaly", b"", True) in bus.published, "retained topics are marked"
 
 
+def test_a_value_in_another_unit_is_the_same_reading(tmp_path: Path) -> None:
+    """The model's coolant is in degrees Celsius; this truck says Fahrenheit."""
+    bus, rows = Bus(), drive(60)
+    wanted = {alert.alert_id for alert in replayed(rows)}
+    with daemon_on(bus, tmp_path) as daemon:
+        assert daemon.engine.opened.manifests["anomaly"].signals[0].unit == "degC"
+        for stamp, shown in rows:
+            told = {name: f"{v * 1.8 + 32:.9f} °F" if name == "coolant" else v for name, v in shown.items()}
+            bus.send(TOPIC, json.dumps({"t": stamp, **told}).encode())
+        turn_until(daemon, lambda: not bus.unacknowledged)
+        turn_until(daemon, lambda: {alert.alert_id for alert in alerts_in(bus.of("/alert/"))} >= wanted)
+        daemon.stop(1.0)
+    assert {alert.alert_id for alert in alerts_in(bus.of("/alert/"))} == wanted
+
+
 def test_what_is_too_much_for_one_turn_waits_for_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "ROWS", 10)
     monkeypatch.setattr(loop, "TURN_S", 0.0)
