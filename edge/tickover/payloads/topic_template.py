@@ -75,7 +75,7 @@ def _share_problem(group: str, template: str, fields: tuple[str, ...]) -> str | 
         return (
             f"expected a topic without {SHARE} where it names the vehicle, got '{group}{template}': a shared "
             "subscription gives each message to any of its clients, so no daemon would see the whole of a vehicle; "
-            "give each daemon topics of its own (a depot's, a region's)"
+            "set fleet.shards, by which several daemons share a fleet, or give each topics of its own (a depot's)"
         )
     return None
 
