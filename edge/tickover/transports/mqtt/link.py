@@ -48,8 +48,10 @@ from tickover.transports.mqtt.window import SLOW_S, Window
 
 QUEUE_LIMIT: Final = 20_000
 """Events that may wait for the caller; beyond, the thread stops reading and TCP holds the broker back."""
-QUEUE_BYTES: Final = 8 * 2**20
-"""Of topics and payloads that may wait likewise: about 20,000 messages of usual size."""
+QUEUE_BYTES: Final = 4 * 2**20
+"""Of messages that may wait likewise: about 8,000 of usual size, more than any broker sends unacknowledged."""
+MESSAGE_BYTES: Final = 300
+"""Of a message in memory, beside its topic and payload."""
 TAKEN_BYTES: Final = 2**19
 """`Link.receive` hands over no more at once, which is 1,000 messages of usual size: what is decoded takes several times
 as much memory as its bytes."""
@@ -388,7 +390,7 @@ class Link:
             self._hand(Received(topic[: LONGEST_TOPIC + 1], payload, now_us(), token, sender))
 
     def _hand(self, message: Received) -> None:
-        self._queued += len(message.topic) + len(message.payload)
+        self._queued += MESSAGE_BYTES + len(message.topic) + len(message.payload)
         self._events.put(message)
 
     def _hand_over(self, client: FastClient, publishes: list[Publish], properties: dict[int, bytes]) -> None:
@@ -426,7 +428,7 @@ def _nothing(*_: object) -> None:
 
 def _weight(event: Event) -> int:
     """Bytes of a message that waits in the queue; other events are few and small."""
-    return len(event.topic) + len(event.payload) if type(event) is Received else 0
+    return MESSAGE_BYTES + len(event.topic) + len(event.payload) if type(event) is Received else 0
 
 
 def _size(topic: str, payload: bytes) -> int:
