@@ -124,6 +124,7 @@ class Intake:
         except PayloadError as error:
             self.gathered += found
             self.counts[error.reason] += 1
+            self._topics.forget(message.topic)  # one that is invented must not cost what those that are read need
             self._refused(route.number, error, message)
             return error.reason
         self.gathered += found

@@ -33,6 +33,11 @@ class Remembered(Generic[V]):
         self._values.move_to_end(name)
         return found[0]
 
+    def forget(self, name: str) -> None:
+        """No longer remember a value."""
+        _, size = self._values.pop(name, (None, 0))
+        self.bytes -= size
+
     def put(self, name: str, value: V, size: int) -> int:
         """Remember a value of ``size`` bytes; how many others, or itself, had to be forgotten for it."""
         _, before = self._values.pop(name, (None, 0))

@@ -41,6 +41,9 @@ def test_what_is_used_stays() -> None:
     assert one.put("third", "t", 5) == 1
     assert [name for name, _ in one.items()] == ["old", "third"]
     assert one.get("new") is None
+    one.forget("old")
+    one.forget("old")
+    assert (one.get("old"), one.bytes) == (None, 5)
 
 
 def birth(metrics: int) -> bytes:
