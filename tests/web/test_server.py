@@ -215,6 +215,14 @@ def test_a_page_that_others_could_read_is_refused_before_it_starts(
     assert expected in done.stderr
 
 
+def test_a_port_in_use_is_answered_with_what_to_change(web: WebProcess, tmp_path: Path) -> None:
+    command = [*web.command[: web.command.index("--state")], "--state", str(tmp_path / "state")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    expected = f"cannot listen on 127.0.0.1:{web.port}: Address already in use; choose another --port or --listen"
+    assert done.stderr.splitlines() == [f"tickover: {expected}"]
+
+
 def test_without_a_broker_the_page_is_served_and_says_so_and_sigterm_ends_it(tmp_path: Path) -> None:
     with Broker(tmp_path / "broker") as broker:
         pass

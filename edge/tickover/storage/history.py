@@ -116,15 +116,15 @@ class History:
     def __init__(self, folder: Path | None, bounds: dict[str, int] | None = None) -> None:
         self._lock = threading.RLock()
         self._bounds = {"episodes": MOST_EPISODES, **_BOUNDS, **(bounds or {})}
-        where = ":memory:"
+        where = ":memory:" if folder is None else str(folder / FILE)
         try:
             if folder is not None:
                 create(folder)
-                where = str(folder / FILE)
             self._db = _open(where)
         except (sqlite3.Error, OSError) as error:
             locked = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
-            why = "another tickover web uses it; give this one its own --state" if locked else error
+            reason = getattr(error, "strerror", None) or error
+            why = "another tickover web uses it; give this one its own --state" if locked else reason
             raise StateError(f"--state: cannot use {where}: {why}") from error
         self._check_version(where)
         self._counts = {table: self._number(f"SELECT count(*) FROM {table}") for table in self._bounds}

@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import logging
+import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -132,4 +133,5 @@ def _listen(front: Front) -> socket.socket:
         return socket.create_server((front.host, front.port), family=family, backlog=128)
     except OSError as error:
         where = f"{front.host}:{front.port}"
-        raise WebError(f"cannot listen on {where}: {error.strerror or error}; choose another --port") from error
+        reason = os.strerror(error.errno) if error.errno else error
+        raise WebError(f"cannot listen on {where}: {reason}; choose another --port or --listen") from error

@@ -93,3 +93,9 @@ def test_a_history_of_a_later_release_is_left_alone(tmp_path: Path) -> None:
     history.close()
     with pytest.raises(StateError, match="of version 99, expected 1"):
         History(tmp_path)
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateError, match=r"cannot use .*/file/web\.sqlite: (Not a directory|File exists)"):
+        History(tmp_path / "file")
