@@ -57,6 +57,7 @@ function arrange() {
   const wanted = query.q.toLowerCase();
   const matches = (row) => !wanted || [at(row, "name"), at(row, "state"), at(row, "model") || "", ...at(row, "signals"), ...at(row, "notices")].join(" ").toLowerCase().includes(wanted);
   shown = [...rows.values()].filter((row) => isIn(row, query.only) && matches(row)).sort(SORTS[query.sort] || SORTS.worst);
+  drawTiles();   // not at each scroll: it counts every truck
   draw();
 }
 function arrangeSoon() {
@@ -113,7 +114,6 @@ function drawNow() {
   spacer.replaceChildren(...shown.slice(from, to).map((row, place) => line(row, from + place, height)));
   if (focused !== undefined) spacer.querySelector(`[data-place="${focused}"]`)?.focus({ preventScroll: true });
   found.textContent = shown.length === rows.size ? `${count(rows.size)} trucks` : `${count(shown.length)} of ${count(rows.size)} trucks`;
-  drawTiles();
   empty.hidden = shown.length > 0;
   if (!shown.length) empty.replaceChildren(...nothing());
 }
