@@ -33,6 +33,7 @@ def export(folder: Path, file: Path) -> Contents:
             except Error as error:
                 raise StateError(f"{folder}: the store cannot be copied: {error}") from error
             _write(whole, file)
+            file.chmod(private.FILE_MODE)
     return found
 
 

@@ -99,6 +99,7 @@ def test_a_shard_moves_with_its_state(tmp_path: Path) -> None:
         moving.export(folder, file)
     assert not file.exists()
     assert f"{len(before.vehicles)} vehicles" in tickover("export", file, folder)
+    assert file.stat().st_mode & 0o777 == 0o600
     assert moving.take(file, other).vehicles == before.vehicles
     after = look(other)
     assert (after.vehicles, after.alarms, after.meta) == (before.vehicles, before.alarms, before.meta)
