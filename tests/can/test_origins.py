@@ -9,6 +9,7 @@ import can_files
 from tickover.logs.bus_survey import survey
 from tickover.logs.inspection import propose_mapping
 from tickover.logs.mapping import parse_mapping
+from tickover.logs.reading import read_log
 from tickover.payloads.can.decoder import Origin, split_column
 from tickover.payloads.can.frames import EXTENDED, of_payloads
 from tickover.payloads.can.interpreter import Interpreter
@@ -56,10 +57,22 @@ def test_a_proposed_mapping_of_two_buses_reads_both(tmp_path: Path) -> None:
 def test_the_mapping_pins_a_bus(tmp_path: Path) -> None:
     path = two_buses(tmp_path / "a.log")
     text = '[signals.speed]\ncolumn = "vehicle_speed"\nsource = 0\nchannel = "can1"\n'
-    from tickover.logs.reading import read_log
-
     blocks = list(read_log(path, parse_mapping(text), vehicle="v", counts=Counter(), on_bad=print))
     assert sorted(float(v) for block in blocks for v in block.values[:, 0]) == [100 + k for k in range(40)]
+
+
+def test_what_is_left_out_of_other_sources_is_a_note_and_no_bad_row(tmp_path: Path) -> None:
+    path = two_buses(tmp_path / "a.log")
+    bad: list[str] = []
+    notes: list[str] = []
+    mapping = parse_mapping("[signals.vehicle_speed]\n")
+    list(read_log(path, mapping, vehicle="v", counts=Counter(), on_bad=bad.append, on_note=notes.append))
+    assert bad == []
+    assert notes == [
+        f"{path}: signal vehicle_speed: source 00-can0 is read; source {other} has values of its own, "
+        f"left out: map vehicle_speed@{other} to a signal to read it"
+        for other in ("00-can1", "0B-can1")
+    ]
 
 
 def test_a_signal_of_one_bus_has_no_suffix(tmp_path: Path) -> None:

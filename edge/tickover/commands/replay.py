@@ -160,7 +160,7 @@ def replay(
     counted_from = start if all(relative) else None
     apart = all(relative) and len(logs) > 1 and not mapping.log.vehicle_column
     codes = _Codes()
-    source = Source(logs, mapping, vehicle, start, strict, _BadRows(), verdicts, codes)
+    source = Source(logs, mapping, vehicle, start, strict, _BadRows(), verdicts, codes, _note)
     tally, progress = Tally(), Progress(logged=False)
     with write_errors_named(), CtrlC() as ctrl_c, contextlib.ExitStack() as files:
         outputs = Outputs(logs, partial(_say, progress), apart=apart)
@@ -233,6 +233,10 @@ class _BadRows:
             click.echo(f"bad row: {message}", err=True)
         elif self._said == BAD_ROWS_SHOWN + 1:
             click.echo("further bad rows are only counted", err=True)
+
+
+def _note(message: str) -> None:
+    click.echo(f"note: {message}", err=True)
 
 
 class _Codes:

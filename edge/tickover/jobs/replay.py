@@ -69,6 +69,7 @@ class Source:
     on_bad: Callable[[str], None] = lambda message: None
     verdicts: Verdicts | None = None
     on_codes: Callable[[Path, Sequence[ToldCode]], None] = lambda log, codes: None
+    on_note: Callable[[str], None] | None = None
 
 
 def replay(
@@ -136,6 +137,7 @@ def _read(log: Path, source: Source, tally: Tally) -> Iterator[Readings]:
         on_bad=source.on_bad,
         cells=tally.cells,
         on_codes=partial(source.on_codes, log),
+        on_note=source.on_note,
     )
 
 

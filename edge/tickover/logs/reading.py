@@ -47,6 +47,7 @@ def read_log(
     on_bad: Callable[[str], None],
     cells: Counter[tuple[str, str]] | None = None,
     on_codes: Callable[[Sequence[ToldCode]], None] = lambda codes: None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Iterator[Readings]:
     """A log's readings, in blocks of at most 16,384 rows; memory stays flat however long it is.
 
@@ -56,7 +57,7 @@ def read_log(
     when ``strict``; good rows count as ``rows``. A cell that holds no number costs itself: ``bad_cells`` and
     ``missing_cells``, and in ``cells`` by signal and text. A bad header, and a file that is no log, raise LogError at
     once. Rows are in order of time, see `ordering`. ``on_codes`` hears the trouble codes of a recording of a bus at its
-    end.
+    end, ``on_note`` (else ``on_bad``) what to know of how a log is read.
     """
     path = Path(path)
     with open_log(path, mapping.log) as (stream, format_):
@@ -65,7 +66,7 @@ def read_log(
         begin = start or (head.start if settled.time.kind in (*RELATIVE_KINDS, "time_of_day") else None) or 0
         stream.seek(0)
         tally: Counter[tuple[str, str]] = Counter() if cells is None else cells
-        job = Job(str(path), settled, vehicle, begin, strict, counts, on_bad, head.evidence, tally, on_codes)
+        job = Job(str(path), settled, vehicle, begin, strict, counts, on_bad, head.evidence, tally, on_codes, on_note)
         blocks = format_.read(stream, job)
         if (
             settled.log.layout == "long"

@@ -77,6 +77,12 @@ class Job:
     cells: Counter[tuple[str, str]] = field(default_factory=Counter)
     on_codes: Callable[[Sequence[ToldCode]], None] = lambda codes: None
     """Hears the trouble codes of a recording of a bus, at its end."""
+    on_note: Callable[[str], None] | None = None
+    """Hears what to know of how a log is read; None: ``on_bad`` does."""
+
+    def note(self, message: str) -> None:
+        """Tell what to know of how the log is read, where nothing is wrong with it."""
+        (self.on_note or self.on_bad)(f"{self.name}: {message}")
 
     def bad(self, place: int | str, problem: object) -> None:
         """Count and report what cannot be read; LogError when strict.

@@ -60,7 +60,7 @@ class CanLog:
 
     def read(self, stream: BinaryIO, job: Job) -> Iterator[Readings]:
         """Blocks of readings, a row for each frame that has one."""
-        selection = Selection(wanted_of(job.mapping), job.counts, job.on_bad)
+        selection = Selection(wanted_of(job.mapping), job.counts, job.note)
         interpreter = self.interpreter(job, selection.names)
         collector, rows, last = Collector(job), 0, 0
         codes = ActiveCodes()
@@ -77,7 +77,7 @@ class CanLog:
         job.on_codes(told_codes(codes.spans, interpreter.obd.stored if interpreter.obd else (), _shift(job)))
         if not rows:
             job.counts["logs without a reading"] += 1
-            job.on_bad(f"{job.name}: none of the mapped signals has a reading: {listed(sorted(selection.names))}")
+            job.note(f"none of the mapped signals has a reading: {listed(sorted(selection.names))}")
         job.counts.update({reason: n for reason, n in interpreter.counts.items() if n and reason not in NO_LOSSES})
         if not interpreter.counts["decoded_frames"]:
             raise LogError(f"{job.name}: {nothing_known(interpreter.unknown, interpreter.catalogue)}")
