@@ -15,7 +15,16 @@ from tickover.commands.ui.broker import (
     connection_of,
     stop_like_ctrl_c,
 )
-from tickover.commands.ui.options import FILE, VEHICLE, bus_options, layout_of, speed_of, split_bus, with_bus
+from tickover.commands.ui.options import (
+    FILE,
+    VEHICLE,
+    bus_options,
+    layout_of,
+    mapping_for,
+    speed_of,
+    split_bus,
+    with_bus,
+)
 from tickover.commands.ui.sending import Sender
 from tickover.commands.ui.terminal import INTERRUPTED
 from tickover.commands.ui.words import many
@@ -48,7 +57,14 @@ from tickover.transports.mqtt.client import MqttClient
     "--start", metavar="TIME|now", help="Shift the log so that it begins at this time (ISO 8601 or epoch seconds)."
 )
 @click.option(
-    "--map", "map_file", type=FILE, metavar="FILE", help="Mapping. Default: the one that `tickover inspect` proposes."
+    "--map",
+    "map_file",
+    type=FILE,
+    metavar="FILE",
+    help="Mapping. Default: the model's, or the one that `tickover inspect` proposes.",
+)
+@click.option(
+    "--model", type=FILE, metavar="MODEL.onnx", help="Read the log as this model reads it, and send its signals' names."
 )
 @bus_options
 @click.option(
@@ -59,7 +75,14 @@ from tickover.transports.mqtt.client import MqttClient
     help="Topic to publish to; must contain {vehicle}.",
 )
 def play(
-    log: Path, speed: float, vehicle: str, start: str | None, map_file: Path | None, topic: str, **options: Any
+    log: Path,
+    speed: float,
+    vehicle: str,
+    start: str | None,
+    map_file: Path | None,
+    model: Path | None,
+    topic: str,
+    **options: Any,
 ) -> None:
     """Publish the recorded LOG as a truck would: one JSON object per row, QoS 1, at the recorded pace.
 
@@ -69,7 +92,7 @@ def play(
     """
     bus, broker = split_bus(options)
     begin = _moment(start)
-    mapping = with_bus(load_mapping(map_file), **bus) if map_file else _proposed(log, layout_of(**bus))
+    mapping = _mapping(log, map_file, model, bus)
     counted = begin is None and log_is_relative(log, mapping)
     begin = _moment("now") if counted else begin
     counts: Counter[str] = Counter()
@@ -90,6 +113,15 @@ def play(
         sender.finish("played")
     if counts["bad_rows"]:
         click.echo(f"{log}: {many(counts['bad_rows'], 'bad row')} left out", err=True)
+
+
+def _mapping(log: Path, map_file: Path | None, model: Path | None, bus: dict[str, Any]) -> Mapping:
+    """The model's own mapping, a mapping file's, or what `inspect` proposes."""
+    if model:
+        from tickover.model.detector import Detector
+
+        return mapping_for(Detector.load(model).manifest, map_file, **bus)
+    return with_bus(load_mapping(map_file), **bus) if map_file else _proposed(log, layout_of(**bus))
 
 
 def _proposed(log: Path, layout: LogLayout) -> Mapping:

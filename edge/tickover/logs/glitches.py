@@ -94,7 +94,8 @@ def _shared(values: FloatArray, rows: Places, index: int) -> npt.NDArray[np.bool
         return np.zeros(len(rows), np.bool_)
     with np.errstate(invalid="ignore"):
         sample = values[: 1 + 20_000]
-        usual = np.nanmean(np.abs(np.diff(sample, axis=0)), axis=0)
+        steps = np.abs(np.diff(sample, axis=0))
+        usual = np.nansum(steps, axis=0) / np.maximum(np.isfinite(steps).sum(axis=0), 1)
         step = np.zeros((len(rows), values.shape[1]))
         for shift in (0, 1):
             here = np.clip(rows + shift, 1, len(values) - 1)

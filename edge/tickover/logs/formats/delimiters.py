@@ -59,7 +59,7 @@ def is_rule(line: str) -> bool:
 def delimiter_of(texts: list[str]) -> str:
     """The mark that splits most lines into the same number of cells, the header's too."""
 
-    def fit(delimiter: str) -> tuple[float, int, int]:
+    def fit(delimiter: str) -> tuple[float, int, int, int]:
         counts = []
         for text in texts:
             try:
@@ -70,9 +70,10 @@ def delimiter_of(texts: list[str]) -> str:
         share = rows / len(counts[len(counts) // 2 :])
         named = any(count == usual for count in counts[: len(counts) // 2]) if len(counts) > 1 else True
         first = sum(count >= 2 for count in counts[: len(counts) // 2 or 1])
-        return (round(share, 1) if usual > 1 and named else 0.0, min(first, 1), -DELIMITERS.index(delimiter))
+        agree = sum(count == usual for count in counts)
+        return (round(share, 1) if usual > 1 and named else 0.0, min(first, 1), agree, -DELIMITERS.index(delimiter))
 
-    best = max((";", "\t", "|", ","), key=lambda mark: (*fit(mark)[:2], mark != ",", fit(mark)[2]))
+    best = max((";", "\t", "|", ","), key=lambda mark: (*fit(mark)[:3], mark != ",", fit(mark)[3]))
     if fit(best)[0] > 0:
         return best
     return _spaces(texts) or max(DELIMITERS, key=texts[0].count)
