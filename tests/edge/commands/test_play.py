@@ -72,14 +72,14 @@ def test_a_played_log_arrives_whole_in_order_and_at_the_start_asked_for(broker: 
 
 def test_a_log_is_played_as_a_model_reads_it(broker: Broker, tmp_path: Path) -> None:
     log = tmp_path / "trip.csv"
-    log.write_text("time,rpm,odd,coolant\n" + "".join(f"{START + row},{800 + row},7,80\n" for row in range(5)))
+    log.write_text("time,rpm,odd,coolant,speed\n" + "".join(f"{START + row},{800 + row},7,80,50\n" for row in range(5)))
     with MqttClient(here(broker)) as client:
         client.subscribe("trucks/+/signals")
         model = str(paths.MODELS / "gru_autoencoder.onnx")
         done = tickover("play", str(log), "--broker", broker.address, "--model", model, "--speed", "max")
         arrived = take(client, 5)
     assert done.returncode == 0, done.stderr
-    assert json.loads(arrived[0].payload) == {"time": START, "coolant": 80.0, "rpm": 800.0}
+    assert json.loads(arrived[0].payload) == {"time": START, "coolant": 80.0, "rpm": 800.0, "speed": 50.0}
 
 
 def test_play_says_when_nobody_listens_and_ends_cleanly_on_a_signal(broker: Broker, log: Path) -> None:
