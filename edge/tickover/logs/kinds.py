@@ -19,6 +19,8 @@ EVEN: Final = 0.02
 """One whose steps differ by less than this part of their mean counts rows or seconds."""
 ROLLS: Final = (4, 0.5)
 """A counter that begins again has done so at least that often, and rises by one in at least that share of the steps."""
+COARSE: Final = 32
+"""A signal spans at least so many steps of a float32 at its level, which is what a model computes in."""
 ENDS: Final = (7.0, 14.0, 15.0, 31.0, 63.0, 127.0, 250.0, 255.0, 65_535.0)
 """The last numbers of such counters in messages."""
 TURN: Final = 300.0
@@ -42,6 +44,7 @@ WHY: Final = {
     "angle": "an angle that turns over, left out: 359 and 1 are neighbours",
     "counter": "a counter that only rises, left out: it soon leaves whatever range it was trained on",
     "rolling": "a counter of messages that begins again at its end, left out",
+    "fine": "changes by less than float32 tells apart at its level, left out: an offset brings it near 0",
     "time": "a time, left out",
 }
 
@@ -60,6 +63,9 @@ def decide(
     for index, name in enumerate(names):
         column = mapping.signals[name].column or name
         if seen[name].empty or seen[name].constant:
+            continue
+        if _too_fine(seen[name]):
+            found.append(decision(column, "fine", name, f" (offset = {-seen[name].lasting_low:g})"))
             continue
         kind = _kind([one.values[:, index] for one in series], column, mapping.signals[name].unit, seen[name])
         if kind:
@@ -94,6 +100,12 @@ def _kind(columns: Sequence[FloatArray], name: str, unit: str, seen: SignalStati
     even = all_steps.std() <= EVEN * all_steps.mean()
     far = seen.high - seen.low < COUNTER_SPAN * abs(seen.low)
     return "counter" if even or (far and rises > len(all_steps) / 2) else ""
+
+
+def _too_fine(seen: SignalStatistics) -> bool:
+    """Whether a float32 is too coarse for the changes of a signal far from 0."""
+    level = max(abs(seen.lasting_low), abs(seen.lasting_high))
+    return 0 < seen.lasting_high - seen.lasting_low < COARSE * float(np.spacing(np.float32(level)))
 
 
 def _rolls(steps: DoubleArray, seen: SignalStatistics) -> bool:

@@ -296,6 +296,14 @@ def test_positions_angles_and_rolling_counters_are_left_out(
     assert any(f"column '{column}'" in note and "to keep it" in note for note in findings.notes)
 
 
+def test_changes_that_a_model_cannot_tell_apart_are_left_out_with_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(cells(lambda row: f"{at(row)},{rpm(row)},{4e9 + row % 9 * 300}", "time,rpm,raw"))
+    mapping, findings = propose_mapping([path])
+    assert mapping.names == ("rpm",)
+    assert any("'raw'" in note and "offset = -4e+09" in note for note in findings.notes)
+
+
 def test_a_quote_that_nothing_closes_costs_its_row_alone(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text(
