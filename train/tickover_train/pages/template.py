@@ -4,6 +4,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from tickover.report.look import look
 from tickover_train.pages.words import number, percent, seconds
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ def fill(template: str, /, **values: Any) -> str:
     All values are escaped but those that the template marks ``safe``: scripts and figures that plotly made. A value
     that the template uses and nobody gave raises ``jinja2.UndefinedError``.
     """
-    page: str = _environment().get_template(template).render(**values)
+    page: str = _environment().get_template(template).render(look=look(), **values)
     return page
 
 

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from tickover.core.values import DoubleArray
+from tickover_export.charts_off import off_lines, why_mute
 from tickover_export.run import limits_tuple
 from tickover_train.fitting.horizon import FRACTION, Horizon, Horizons
 from tickover_train.pages.template import fill
@@ -33,23 +34,52 @@ def render(job: Job, product: Product, horizon: Horizons) -> str:
         name=product.spec.name,
         plotly=get_plotlyjs(),
         figures={name: _html(figure) for name, figure in figures.items()},
-        facts=_facts(job, product, horizon),
+        facts=_facts(job, product),
+        tiles=_tiles(job, product, horizon),
+        doubts=_doubts(product),
+        verdict=_verdict(product),
         limits=_limit_rows(product),
         banks=[(bank.name, bank.WORDS) for bank in product.spec.banks],
     )
 
 
-def _facts(job: Job, product: Product, horizon: Horizons) -> dict[str, str]:
-    network, budget, first = product.spec.network, product.limits.budget, product.folds[0].fitted
-    hours = sum(len(trip.values) for trip in job.trips) * job.period_s / 3600.0
+def _facts(job: Job, product: Product) -> dict[str, str]:
+    network = product.spec.network
     return {
         "model": f"{network.arch} of {network.cell}, hidden {network.hidden}, {network.parameters:,} weights",
-        "trips": f"{len(job.trips)} ({hours:.1f} h), seed {job.config.seed}",
-        "held-out loss": f"{first.best_loss:.4f} at epoch {first.best_epoch}",
-        "false episodes": f"budget {budget.per_hour:g} an hour: {realised_words(budget)}",
-        "memory horizon": horizon_words(horizon.memory, job.period_s),
-        "state horizon": horizon_words(horizon.state, job.period_s) if horizon.state else "no state is carried",
+        "seed": str(job.config.seed),
     }
+
+
+def _tiles(job: Job, product: Product, horizon: Horizons) -> dict[str, str]:
+    budget, first = product.limits.budget, product.folds[0].fitted
+    hours = sum(len(trip.values) for trip in job.trips) * job.period_s / 3600.0
+    return {
+        "Trips": f"{len(job.trips)} ({hours:.1f} h)",
+        "Held-out loss": f"{first.best_loss:.4f} at epoch {first.best_epoch}",
+        "False episodes allowed": f"{budget.per_hour:g} / h",
+        "Realised on unseen trips": f"{budget.realised:.2f} / h" if budget.realised is not None else "not measured",
+        "Memory horizon": horizon_words(horizon.memory, job.period_s),
+        "State horizon": horizon_words(horizon.state, job.period_s) if horizon.state else "no state is carried",
+    }
+
+
+def _verdict(product: Product) -> str:
+    budget = product.limits.budget
+    words = f"All {len(product.spec.signals)} signals can alarm"
+    if budget.realised is None:
+        return f"{words}; the realised rate of false episodes was not measured."
+    return f"{words}; false episodes for a budget of {budget.per_hour:g} an hour: {realised_words(budget)}."
+
+
+def _doubts(product: Product) -> list[str]:
+    """What keeps this model from being exported without a second look: limits that break their budget, charts off."""
+    budget = product.limits.budget
+    doubts = []
+    if budget.low is not None and budget.low > budget.per_hour:
+        doubts.append(f"false episodes for a budget of {budget.per_hour:g} an hour: {realised_words(budget)}")
+    why = why_mute(product.spec.charts, product.limits.limits)
+    return doubts + ([why] if why else off_lines(product.spec.charts, product.limits.limits))
 
 
 def horizon_words(horizon: Horizon, period_s: float) -> str:
