@@ -113,7 +113,7 @@ def test_two_vehicles_in_one_file(tmp_path: Path) -> None:
     assert {alert["data"]["vehicle"] for alert in alerts} <= {"VAN 1", "VAN 2"}  # type: ignore[index]
 
 
-SETTINGS = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @SETTINGS
@@ -135,15 +135,11 @@ def test_what_inspect_proposes_for_random_logs_holds_their_values(
             assert outside <= findings.signals[name].outliers, name
 
 
-@settings(SETTINGS, max_examples=2)
-@given(seed=st.integers(0, 2**32))
-def test_random_logs_go_through_all_three_commands(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Whatever is wrong with a log is said before the fit; a model that was fitted is exported and replays."""
-    folder = tmp_path_factory.mktemp("three")
-    (folder / "logs").mkdir()
-    logs = random_logs.write(folder / "logs", seed)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_logs_go_through_all_three_commands_or_are_refused_before_the_fit(seed: int, tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    logs = random_logs.write(tmp_path / "logs", seed)
     try:
-        propose_mapping(logs)
+        three_commands(tmp_path, logs, logs[0])
     except LogError:
-        return
-    three_commands(folder, logs, logs[0])
+        assert not list((tmp_path / "run").glob("checkpoint/fold-*"))
