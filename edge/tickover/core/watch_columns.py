@@ -22,11 +22,19 @@ from tickover.core.sensor_columns import SensorRow, Side
 from tickover.core.sensor_counters import COUNTERS
 from tickover.core.values import FloatArray, Scores, TimeArray
 from tickover.core.watch import Lent, Watch
+from tickover.core.windows import IndexArray
 
 MOST_TICKS: Final = 64
 """Of a vehicle at once; a longer block is worked through faster alone."""
-SENSORS: Final = ("numbers", "value", "filled", "begin", "end", "tallies", "moved", "worst", "last", "counted")
-"""The columns that a `Side` is made of."""
+CLOCK: Final = (
+    *("trip", "newest", "age", "room", "ticks", "ring_next", "ring_count"),
+    *("begin", "end", "last", "counted"),
+)
+"""Whole numbers of a vehicle that lie together, since each array costs a call: what `Lent` has, the place of the next
+tick in the ring and how many there are, and the times of a `Side`."""
+TRIP, NEWEST, AGE, ROOM, TICKS, RING_NEXT, RING_COUNT, BEGIN, END, LAST, COUNTED = range(len(CLOCK))
+SENSORS: Final = ("numbers", "value", "filled", "tallies", "moved", "worst")
+"""The columns that a `Side` is made of, besides its times."""
 
 
 class Runs(Protocol):
@@ -54,27 +62,17 @@ class WatchColumns:
         self._columns = Columns(
             {
                 "state": (np.float32, (size,)),
-                "trip": (np.int64, ()),
-                "room": (np.int64, ()),
-                "ticks": (np.int64, ()),
-                "age": (np.int64, ()),
-                "newest": (np.int64, ()),
+                "clock": (np.int64, (len(CLOCK),)),
                 "ring_time": (np.int64, (ring,)),
                 "ring_score": (np.float32, (ring,)),
                 "ring_observed": (np.float32, (ring, signals)),
                 "ring_expected": (np.float32, (ring, signals)),
-                "ring_next": (np.int64, ()),
-                "ring_count": (np.int64, ()),
                 "numbers": (np.int64, (len(COUNTERS), signals)),
                 "value": (np.float32, one),
                 "filled": (np.bool_, ()),
-                "begin": (np.int64, ()),
-                "end": (np.int64, ()),
                 "tallies": (np.int64, (4, signals)),
                 "moved": (np.bool_, one),
                 "worst": (np.float32, one),
-                "last": (np.int64, ()),
-                "counted": (np.int64, ()),
             }
         )
 
@@ -84,13 +82,13 @@ class WatchColumns:
         if calm is None:
             return None
         row, columns, past, sensors = self._columns.take(), self._columns.arrays, calm.past, calm.sensors
-        columns["state"][row], columns["trip"][row] = state, trip
-        columns["newest"][row], columns["age"][row] = calm.newest, calm.age
-        columns["room"][row], columns["ticks"][row] = calm.room, 0
-        count = len(past.time)
+        columns["state"][row], count = state, len(past.time)
+        columns["clock"][row, : RING_COUNT + 1] = (
+            *(trip, calm.newest, calm.age, calm.room, 0),
+            *(count % self._ring, count),
+        )
         for name, ticks in zip(("time", "score", "observed", "expected"), past, strict=True):
             columns[f"ring_{name}"][row, :count] = ticks
-        columns["ring_count"][row], columns["ring_next"][row] = count, count % self._ring
         if sensors is not None:
             self._take_in_sensors(row, sensors)
         return row
@@ -98,10 +96,10 @@ class WatchColumns:
     def _take_in_sensors(self, row: int, sensors: SensorRow) -> None:
         columns, unfinished = self._columns.arrays, sensors.bin
         columns["numbers"][row], columns["value"][row] = sensors.numbers, sensors.value
-        columns["last"][row], columns["counted"][row] = sensors.last, sensors.counted
+        columns["clock"][row, [LAST, COUNTED]] = sensors.last, sensors.counted
         columns["filled"][row] = unfinished is not None
         if unfinished is not None:
-            columns["begin"][row], columns["end"][row] = unfinished.time[0], unfinished.last[0]
+            columns["clock"][row, [BEGIN, END]] = unfinished.time[0], unfinished.last[0]
             tallies = (unfinished.present, unfinished.plausible, unfinished.outside, unfinished.departed)
             for place, tally in enumerate(tallies):
                 columns["tallies"][row, place] = tally[0]
@@ -111,14 +109,12 @@ class WatchColumns:
         """Bring the vehicle's watch and ``state`` up to date; the row is nobody's from now on, unless it is kept."""
         columns = self._columns.arrays
         state[:] = columns["state"][row]
-        count = int(columns["ring_count"][row])
-        order = (int(columns["ring_next"][row]) - count + np.arange(count)) % self._ring
+        clock = dict(zip(CLOCK, columns["clock"][row].tolist(), strict=True))
+        order = (clock["ring_next"] - clock["ring_count"] + np.arange(clock["ring_count"])) % self._ring
         past = Past(*(columns[f"ring_{name}"][row, order] for name in ("time", "score", "observed", "expected")))
         sensors = None if self._step is None else self._sensors(row)
-        newest, age, ticks = (int(columns[name][row]) for name in ("newest", "age", "ticks"))
-        watch.give(Lent(past, newest, age, sensors, room=0, ticks=ticks))
-        columns["room"][row] -= ticks
-        columns["ticks"][row] = 0
+        watch.give(Lent(past, clock["newest"], clock["age"], sensors, room=0, ticks=clock["ticks"]))
+        columns["clock"][row, [ROOM, TICKS]] = clock["room"] - clock["ticks"], 0
         if not keep:
             self._columns.give_back(row)
 
@@ -128,15 +124,15 @@ class WatchColumns:
 
     def _sensors(self, row: int) -> SensorRow:
         columns = self._columns.arrays
-        unfinished = None
+        unfinished, clock = None, columns["clock"][row].copy()
         if columns["filled"][row]:
             at = np.array([row])
             present, plausible, outside, departed = (columns["tallies"][at, place] for place in range(4))
             unfinished = Bins(
-                columns["begin"][at], columns["end"][at], columns["trip"][at], present, plausible, outside, departed,
+                clock[[BEGIN]], clock[[END]], clock[[TRIP]], present, plausible, outside, departed,
                 columns["moved"][at], columns["worst"][at], columns["value"][at],
             )  # fmt: skip
-        last, counted = int(columns["last"][row]), int(columns["counted"][row])
+        last, counted = int(clock[LAST]), int(clock[COUNTED])
         return SensorRow(columns["numbers"][row], columns["value"][row], unfinished, last, counted)
 
     def run(self, rows: Rows, time: TimeArray, trip: TimeArray, values: FloatArray) -> Calm:
@@ -145,50 +141,55 @@ class WatchColumns:
         columns, of = self._columns.arrays, self._columns.of
         after, scores = self._detector.run_batch(of("state", rows), values)
         scores = self._weigh(scores)
-        ticks = of("ticks", rows) + len(time)
-        taken: BoolArray = (of("trip", rows) == trip) & (time[0] > of("newest", rows)) & (ticks <= of("room", rows))
+        clock, count = of("clock", rows), len(time)
+        taken: BoolArray = (clock[:, TRIP] == trip) & (time[0] > clock[:, NEWEST])
+        taken &= clock[:, TICKS] + count <= clock[:, ROOM]
         over = scores.score >= ALARM_LEVEL
         if any_of(over):
             taken &= ~over.any(axis=0)
-        side = self._advanced(rows, time, values)
+        side = self._advanced(rows, clock, time, values)
         if side is not None:
             taken &= side.sound
         whole = all_of(taken)
         chosen: Any = slice(None) if whole else taken
         at = place_of(rows if whole else rows[taken])
         columns["state"][at] = after[chosen]
-        columns["newest"][at] = time[-1, chosen]
-        columns["age"][at] += len(time)
-        columns["ticks"][at] = ticks[chosen]
-        self._remember(rows[chosen], time[:, chosen], values[:, chosen], scores.at((slice(None), chosen)))
+        self._remember(rows[chosen], clock[chosen, RING_NEXT], time[:, chosen], values[:, chosen], scores, chosen)
+        clock[:, NEWEST] = time[-1]
+        clock[:, AGE] += count
+        clock[:, TICKS] += count
+        clock[:, RING_NEXT] = (clock[:, RING_NEXT] + count) % self._ring
+        clock[:, RING_COUNT] = np.minimum(clock[:, RING_COUNT] + count, self._ring)
+        columns["clock"][at] = clock[chosen]
         if side is not None:
             for name in SENSORS:
                 columns[name][at] = getattr(side, name)[chosen]
         return Calm(scores, taken)
 
-    def _advanced(self, rows: Rows, time: TimeArray, values: FloatArray) -> Side | None:
-        """The sensors after these ticks."""
+    def _advanced(self, rows: Rows, clock: IndexArray, time: TimeArray, values: FloatArray) -> Side | None:
+        """The sensors after these ticks; their times in ``clock`` move."""
         if self._step is None:
             return None
         parts: dict[str, Any] = {name: self._columns.of(name, rows) for name in SENSORS}
+        parts |= {CLOCK[place]: clock[:, place] for place in (BEGIN, END, LAST, COUNTED)}
         side = Side(**parts, sound=np.ones(len(rows), np.bool_))
         for now, row in zip(time, values, strict=True):
             self._step.advance(side, now, row)
         return side
 
-    def _remember(self, rows: Rows, time: TimeArray, values: FloatArray, scores: Scores) -> None:
-        """Put the newest of the ticks into the rings."""
-        columns, count, at = self._columns.arrays, len(time), place_of(rows)
-        newest = slice(max(0, count - self._ring), None)
-        next_ = self._columns.of("ring_next", rows)
-        place = next_ + np.arange(count)[newest, None] if count > 1 else next_[None]
-        flat: Any = rows * self._ring + place % self._ring
-        flat = place_of(flat[0]) if len(flat) == 1 else flat
-        part: Any = 0 if count == 1 else newest
-        signals = values.shape[2]
+    def _remember(
+        self, rows: Rows, first: IndexArray, time: TimeArray, values: FloatArray, scores: Scores, chosen: Any
+    ) -> None:
+        """Put the newest ticks into the rings, from the place ``first`` on; ``chosen`` of the scores are theirs."""
+        columns, count, signals = self._columns.arrays, len(time), values.shape[2]
+        part: Any
+        if count == 1:
+            part, flat = 0, place_of(rows * self._ring + first)
+        else:
+            newest = np.arange(max(0, count - self._ring), count)
+            part, flat = newest, rows * self._ring + (first + newest[:, None]) % self._ring
         columns["ring_time"].reshape(-1)[flat] = time[part]
-        columns["ring_score"].reshape(-1)[flat] = scores.score[part]
+        columns["ring_score"].reshape(-1)[flat] = scores.score[part][..., chosen]
         columns["ring_observed"].reshape(-1, signals)[flat] = values[part]
-        columns["ring_expected"].reshape(-1, signals)[flat] = scores.expected[part]
-        columns["ring_next"][at] = (next_ + count) % self._ring
-        columns["ring_count"][at] = np.minimum(columns["ring_count"][at] + count, self._ring)
+        expected = scores.expected[part]
+        columns["ring_expected"].reshape(-1, signals)[flat] = expected[..., chosen, :]
