@@ -13,6 +13,7 @@ from typing import Final
 
 from tickover.core.ledger import Entry, Verdict
 from tickover.core.manifest import Manifest
+from tickover.core.once import once
 
 STEP: Final = math.log(1.1)
 """The logarithm of a step."""
@@ -29,7 +30,7 @@ class Adaptation:
     """The factors of one vehicle's charts, by name; those not in ``logs`` (natural logarithms) are 1."""
 
     def __init__(self, manifest: Manifest) -> None:
-        self._signals = {chart.name: chart.signals for chart in manifest.charts}
+        self._signals = once(_signals_of, manifest)
         self.logs: dict[str, float] = {}
         self.told: dict[str, float] = {}
         self.since = 0
@@ -85,3 +86,8 @@ class Adaptation:
             self.logs = {**self.logs, chart: after}
         self.logs = {chart: log for chart, log in self.logs.items() if log > NOTHING}
         return moved
+
+
+def _signals_of(manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    """Each chart's signals."""
+    return {chart.name: chart.signals for chart in manifest.charts}

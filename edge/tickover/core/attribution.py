@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tickover.core.chart_signals import ChartSignals
+from tickover.core.chart_signals import looks_of
 from tickover.core.freeze_frame import Ring, number
 from tickover.core.manifest import Manifest
+from tickover.core.once import once
 from tickover.core.values import (
     Contribution,
     FloatArray,
@@ -29,7 +30,7 @@ class Attribution:
 
     def __init__(self, manifest: Manifest, top: int) -> None:
         self._manifest, self._top = manifest, top
-        self._looks = ChartSignals.of(manifest)
+        self._looks = once(looks_of, manifest)
 
     def at(
         self, tick: int, ticks: TickBlock, scores: Scores, seen: npt.NDArray[np.bool_], ring: Ring

@@ -13,6 +13,7 @@ import numpy as np
 
 from tickover.core.chart_signals import BoolArray
 from tickover.core.manifest import Manifest
+from tickover.core.once import once
 from tickover.core.sensor_bins import IntArray
 from tickover.core.values import FloatArray
 
@@ -26,8 +27,7 @@ class Carried:
 
     def __init__(self, manifest: Manifest, level: float) -> None:
         self._level = level
-        period = manifest.tick_period_s
-        self._clears = np.array([round(chart.clears_s / period) for chart in manifest.charts], np.int64)
+        self._clears = once(_clears, manifest)
         self.value: FloatArray = np.zeros(len(manifest.charts), np.float32)
         self.fresh: IntArray = np.zeros(len(manifest.charts), np.int64)
 
@@ -65,3 +65,8 @@ class Carried:
             return int(np.argmax(released))
         self.fresh[column] = passed[-1]
         return len(chart)
+
+
+def _clears(manifest: Manifest) -> IntArray:
+    """Ticks that each chart takes to clear, ``[C]``."""
+    return np.array([round(chart.clears_s / manifest.tick_period_s) for chart in manifest.charts], np.int64)

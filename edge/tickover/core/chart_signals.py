@@ -90,3 +90,8 @@ class ChartSignals:
         """Each chart's smallest factor, ``[C]``; ``factors`` ``[F]`` has one for each signal."""
         smallest: FloatArray = np.minimum.reduceat(factors[self._signal], self._first)
         return smallest
+
+
+def looks_of(manifest: Manifest) -> ChartSignals:
+    """`ChartSignals.of`, a function of its own for `tickover.core.once`."""
+    return ChartSignals.of(manifest)

@@ -19,6 +19,7 @@ from tickover.core.episode_alerts import AlertMaker, Episode, Told, severity_of,
 from tickover.core.evidence import ALARM_LEVEL, BlockEvidence, ChartEvidence, Evidence
 from tickover.core.freeze_frame import Ring, number
 from tickover.core.manifest import EpisodePolicy, Manifest
+from tickover.core.once import once
 from tickover.core.values import (
     SECOND,
     Alert,
@@ -87,7 +88,7 @@ class Episodes:
         self.vehicle, self._digest = vehicle, digest
         self._policy = policy or manifest.episodes
         self.ring = Ring(self._policy.freeze_frame_ticks, manifest.names)
-        self._attribution = Attribution(manifest, self._policy.top_signals)
+        self._attribution = once(Attribution, manifest, self._policy.top_signals)
         self._maker = AlertMaker(digest, vehicle, detector, self.ring)
         self._evidence = ChartEvidence(manifest, sensitivity, self._policy.skip_carried)
         self._groups = self._evidence.groups

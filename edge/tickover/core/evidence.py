@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tickover.core.carried import Carried
-from tickover.core.chart_signals import BoolArray, ChartSignals
+from tickover.core.chart_signals import BoolArray, looks_of
 from tickover.core.manifest import Manifest
+from tickover.core.once import once
 from tickover.core.sensor_bins import IntArray
 from tickover.core.values import FloatArray, Scores, TickBlock
 
@@ -78,7 +79,7 @@ class ChartEvidence:
     def __init__(
         self, manifest: Manifest, sensitivity: Mapping[str, float] | None = None, skip_carried: bool = True
     ) -> None:
-        self._looks = ChartSignals.of(manifest)
+        self._looks = once(looks_of, manifest)
         self._warm_up = manifest.warm_up_ticks
         factors = np.array([(sensitivity or {}).get(name, 1.0) for name in manifest.names], np.float32)
         self._trained = self._looks.least(factors)

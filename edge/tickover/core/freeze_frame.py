@@ -66,6 +66,10 @@ class Ring:
         """Replace the newest ticks, between two blocks."""
         self._kept = rows
 
+    def drop(self) -> None:
+        """Forget the ticks: somebody else has them, until `hold`."""
+        self._kept = self._block = self._empty
+
     def keep(self) -> None:
         """The block is over: remember its newest ticks."""
         self._kept = self._empty.then(self.rows(len(self._block.time)))

@@ -248,11 +248,11 @@ class Pipeline:
 
     def reached(self, vehicle: str) -> int:
         """The time of the vehicle's newest tick; 0 without one."""
-        return self._alone(vehicle, keep=True).watch.reached
+        return self._shown(vehicle).reached
 
     def promise(self, vehicle: str) -> Promise:
         """The vehicle's promise meter."""
-        return self._alone(vehicle, keep=True).watch.promise
+        return self._shown(vehicle).promise
 
     def adapted(self, vehicle: str) -> dict[str, float]:
         """The vehicle's limits that follow: chart to times the trained one."""
@@ -282,6 +282,7 @@ class Pipeline:
             sensors=sensors,
             record=record,
         )
+        self._put_away(known)
         return seal(msgspec.msgpack.encode(state))
 
     def restore(self, vehicle: str, state: bytes) -> None:
@@ -339,6 +340,17 @@ class Pipeline:
         known = self._known(vehicle)
         self._let_go(known, keep)
         return known
+
+    def _shown(self, vehicle: str) -> Watch:
+        """The vehicle's watch, for what the columns do not hold."""
+        known = self._alone(vehicle, keep=True)
+        self._put_away(known)
+        return known.watch
+
+    def _put_away(self, vehicle: Vehicle) -> None:
+        """The columns still hold what was brought up to date: once is enough."""
+        if vehicle.row is not None:
+            vehicle.watch.drop_lent()
 
     def _let_go(self, vehicle: Vehicle, keep: bool = False) -> None:
         if vehicle.row is not None:

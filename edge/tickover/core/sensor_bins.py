@@ -195,3 +195,8 @@ def unpacked(body: bytes, kind: str, size: int) -> npt.NDArray[Any]:
     if len(numbers) not in (1, size):
         raise ValueError(f"expected 1 or {size} numbers, got {len(numbers)}")
     return np.repeat(numbers, size) if len(numbers) == 1 else numbers
+
+
+def binner_of(manifest: Manifest) -> Binner:
+    """`Binner.of`, a function of its own for `tickover.core.once`."""
+    return Binner.of(manifest)

@@ -127,6 +127,10 @@ class Counters:
         """All of them, int64 ``[COUNTERS, F]``."""
         return np.stack([self._state[name] for name in COUNTERS])
 
+    def drop(self) -> None:
+        """Forget them all, until `give`."""
+        self._state = {}
+
     def give(self, numbers: IntArray) -> None:
         """Go on from what was lent."""
         self._state = dict(zip(COUNTERS, numbers.copy(), strict=True))

@@ -20,8 +20,9 @@ from tickover.core.episode_alerts import AlertMaker, Episode, Told, severity_of,
 from tickover.core.evidence import Evidence
 from tickover.core.freeze_frame import Ring, number
 from tickover.core.manifest import SENSOR_KINDS, SENSOR_PREFIX, EpisodePolicy, Manifest, SensorKind, SensorPolicy
+from tickover.core.once import once
 from tickover.core.resample import join
-from tickover.core.sensor_bins import Binner, Bins, IntArray
+from tickover.core.sensor_bins import Bins, IntArray, binner_of
 from tickover.core.sensor_columns import SensorRow, SensorStep
 from tickover.core.sensor_counters import OUTWEIGH, Counters, Counts
 from tickover.core.sensor_limits import COUNTER, SensorLimits
@@ -108,9 +109,9 @@ class Sensors:
     ) -> None:
         self.vehicle, self._digest, self._manifest, self._ring = vehicle, digest, manifest, ring
         self._policy, self._sensors = policy or manifest.episodes, sensors or manifest.sensors
-        self._binner = Binner.of(manifest)
+        self._binner = once(binner_of, manifest)
         self._counters = Counters(len(manifest.signals), self._binner.width)
-        self._limits = SensorLimits(manifest, self._policy, self._sensors, self._binner)
+        self._limits = once(SensorLimits, manifest, self._policy, self._sensors, self._binner)
         factors = sensitivity or {}
         self._reported = np.array(
             [factors.get(name, 1.0) > 0 and (signals is None or name in signals) for name in manifest.names], np.bool_
@@ -169,6 +170,12 @@ class Sensors:
         if self._bin is not None and int(self._bin.trip[0]) != self._trip:
             return None
         return SensorRow(self._counters.lend(), self._value, self._bin, self._last, self._counted)
+
+    def drop_lent(self) -> None:
+        """What was lent is somewhere else, until it is given back."""
+        if not self.is_idle:
+            self._counters.drop()
+            self._bin, self._gathered = None, []
 
     def give(self, row: SensorRow) -> None:
         """Go on from what was lent."""

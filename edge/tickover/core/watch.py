@@ -133,6 +133,11 @@ class Watch:
                 return None
         return Lent(self._ring.rows(0), *calm, sensors, self._record.promise.room)
 
+    def drop_lent(self) -> None:
+        """What was lent is somewhere else, until it is given back."""
+        self._ring.drop()
+        self._sensors.drop_lent()
+
     def give(self, lent: Lent) -> None:
         """Go on from what was lent."""
         self._ring.hold(lent.past)

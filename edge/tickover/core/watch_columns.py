@@ -91,6 +91,7 @@ class WatchColumns:
             columns[f"ring_{name}"][row, :count] = ticks
         if sensors is not None:
             self._take_in_sensors(row, sensors)
+        watch.drop_lent()
         return row
 
     def _take_in_sensors(self, row: int, sensors: SensorRow) -> None:

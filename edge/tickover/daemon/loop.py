@@ -32,9 +32,9 @@ BATCH: Final = 1000
 """Messages taken at once: as many as force a commit by default. More are no faster, and the memory for them stays."""
 WAIT_S: Final = 0.05
 """How long the loop waits for a message; timers are looked at at least this often."""
-GATHER_S, FEW_VEHICLES = 0.01, 10
-"""More vehicles than these few report one after another; waiting so long for the next ones' messages lets them share a
-run of the model, which costs a fleet of 1,000 half the CPU."""
+GATHER_S: Final = ((100, 0.03), (10, 0.01))
+"""More vehicles than so many report one after another; waiting so long for the next ones' messages lets them share a
+run of the model, which costs as much for one as for fifty."""
 ROWS: Final = 4096
 """Rows are run at the latest when so many are gathered: one message may hold thousands."""
 TURN_S: Final = 0.2
@@ -92,7 +92,7 @@ class Daemon:
 
     def turn(self, wait: float = WAIT_S) -> None:
         """Once round: take what was received, run it, commit when due, send what may be sent."""
-        gather = GATHER_S if len(self.engine.heard) > FEW_VEHICLES else 0.0
+        gather = next((seconds for most, seconds in GATHER_S if len(self.engine.heard) > most), 0.0)
         self._handle(self._events or self.source.receive(wait, BATCH, gather))
         for bus in self.buses:
             bus.turn(now_us(), self.engine.synced)
