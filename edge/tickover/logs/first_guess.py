@@ -98,6 +98,8 @@ VALUE_NAMES: Final = ("value", "_value", "reading", "val", "wert", "value_num", 
 UNIT_NAMES: Final = ("unit", "units", "uom", "einheit")
 DATE_NAMES: Final = ("date", "datum", "fecha", "data", "day", "tag", "date_utc", "local_date", "utc_date", "gps_date")
 """Column names as `physics.words_of` writes them, the likeliest first."""
+MILLISECONDS: Final = frozenset(("milliseconds", "millis", "msec", "ms", "millisecond", "millisekunden"))
+"""Columns that hold what a time in whole seconds leaves off."""
 FLUX: Final = frozenset(("result", "table", "_start", "_stop", "_measurement"))
 """Columns of an annotated InfluxDB CSV that say nothing of a vehicle."""
 
@@ -356,6 +358,8 @@ def _wide_signals(sheet: _Sheet, columns: Sequence[str], time: TimeColumn, log: 
             guess.decisions.append(decision(column, kind))
         elif kind == "id" or _extra(column, cells):
             guess.decisions.append(decision(column, "id"))
+        elif words_of(column) in MILLISECONDS and all(cell.isdigit() and len(cell) <= 3 for cell in cells):
+            guess.decisions.append(decision(column, "fraction"))
         elif sheet.numbers(column):
             guess.columns.append(column)
             if cells and all(cell.strip().lower() in WORDS for cell in cells):

@@ -46,6 +46,7 @@ WHY: Final = {
     "rolling": "a counter of messages that begins again at its end, left out",
     "fine": "changes by less than float32 tells apart at its level, left out: an offset brings it near 0",
     "time": "a time, left out",
+    "fraction": "the milliseconds of the time, left out; rows of one second count as of its start (join the columns)",
 }
 
 

@@ -304,6 +304,14 @@ def test_changes_that_a_model_cannot_tell_apart_are_left_out_with_the_remedy(tmp
     assert any("'raw'" in note and "offset = -4e+09" in note for note in findings.notes)
 
 
+def test_milliseconds_in_a_column_of_their_own_are_no_signal(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(cells(lambda row: f"{at(row // 2)},{row % 2 * 500},{rpm(row)}", "Time,Milliseconds,rpm"))
+    mapping, findings = propose_mapping([path])
+    assert mapping.names == ("rpm",)
+    assert any("the milliseconds of the time" in note for note in findings.notes)
+
+
 def test_a_quote_that_nothing_closes_costs_its_row_alone(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text(

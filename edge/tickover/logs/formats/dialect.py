@@ -43,6 +43,8 @@ SHORT_ROWS: Final = 8
 LEAST_AGREEING: Final = 3
 """So many rows say that the header has a name too many; fewer are bad rows."""
 EXTRA: Final = "column"
+LEAST_COMPACT: Final = 12
+"""Characters of a date and time without marks, at least."""
 
 _SEP: Final = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _START: Final = re.compile(
@@ -378,4 +380,6 @@ def _typed(cells: Sequence[str], is_one: Callable[[str], bool] | None = None) ->
 
 def _is_moment(cell: str) -> bool:
     """Whether a cell is a date or a time of day, which no name of a column is."""
+    if len(cell) < LEAST_COMPACT and cell.replace(".", "", 1).isdigit():
+        return False  # a plain number, which most cells are
     return any(character.isdigit() for character in cell) and times.detect_kind(cell) in ("iso", "date", "time_of_day")
