@@ -18,7 +18,7 @@ from tickover.logs.formats.base import Job
 MAGIC: Final = b"MDF     "
 UNFINALIZED: Final = b"UnFinMF "
 ID_BYTES: Final = 64
-READ_BYTES: Final = 1 << 20
+READ_BYTES: Final = 256 << 10
 """Bytes of data read at once."""
 MAX_BLOCK: Final = 16 << 20
 """The largest block that is no data, bytes."""
