@@ -196,6 +196,9 @@ def _shared_columns(heads: Sequence[tuple[str | Path, Head]], columns: list[str]
 def _layout(sheet: _Sheet, given: LogLayout) -> LogLayout:
     signal = next((one for one in sheet.named(SIGNAL_NAMES) if _repeats(sheet.cells[one])), "")
     value = next(iter(sheet.named(VALUE_NAMES)), "")
+    name, number = sheet.words.get("n"), sheet.words.get("v")
+    if name and number and not (signal and value) and not sheet.numbers(name) and _repeats(sheet.cells[name]):
+        signal, value = name, number  # SenML
     likely = dict.fromkeys([*sheet.named(VEHICLES), *(one for one in sheet.columns if is_named(one))])
     vehicle = given.vehicle_column or next((one for one in likely if _is_vehicle(sheet, one)), "")
     if given.vehicle_column and clean_column(given.vehicle_column) not in sheet.cells:

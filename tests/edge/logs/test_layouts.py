@@ -265,6 +265,14 @@ def test_rows_of_two_sources_that_hold_different_signals_are_one_vehicle(tmp_pat
     assert mapping.log.vehicle_column == ""
 
 
+def test_names_and_values_of_senml_are_long_rows(tmp_path: Path) -> None:
+    path = tmp_path / "log.json"
+    rows = [{"n": name, "t": EPOCH + row, "v": of(row)} for row in range(ROWS) for name, of in SIGNALS.items()]
+    path.write_text(json.dumps(rows))
+    mapping, _ = propose_mapping([path])
+    assert (mapping.log.layout, mapping.names) == ("long", ("rpm", "speed"))
+
+
 def test_a_column_of_units_beside_long_rows_is_no_vehicle(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text(
