@@ -29,6 +29,17 @@ from tickover.payloads.can.told_codes import ToldCode
 from tickover.storage import files
 
 LFS_POINTER: Final = b"version https://git-lfs"
+OTHER_FILES: Final = {
+    b"\x28\xb5\x2f\xfd": "data packed with zstd: unpack them with zstd -d",
+    b"7z\xbc\xaf": "data packed with 7-Zip: unpack them",
+    b"Rar!": "data packed with RAR: unpack them",
+    b"ARROW1": "an Arrow file: save it as Parquet",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save the sheet with the log as CSV",
+    b"SQLite format 3": "an SQLite database: export its table as CSV",
+    b"\x89HDF": "an HDF5 file: export it as Parquet or CSV",
+    b"%PDF": "a PDF: export the log as CSV",
+}
+"""Files that people have logs in and that are no log, by their first bytes, with the remedy."""
 TEXT_ROWS: Final = 1_000_000
 LEAST_STEPS: Final = 8
 FALLING_SHARE: Final = 0.9
@@ -177,6 +188,9 @@ def open_log(path: Path, layout: LogLayout | None = None) -> Iterator[tuple[Bina
             stream.seek(0)
             if start.startswith(LFS_POINTER):
                 raise LogError(f"{path}: expected a log, got a Git LFS pointer: fetch the file with `git lfs pull`")
+            other = next((what for magic, what in OTHER_FILES.items() if start.startswith(magic)), None)
+            if other:
+                raise LogError(f"{path}: expected a log, got {other}")
             format_ = format_of(start, Path(inner).suffix)
             if format_ is None:
                 known = ", ".join("*" + suffix for suffix in log_suffixes())

@@ -336,6 +336,21 @@ def test_a_workbook_is_refused_with_the_remedy(tmp_path: Path) -> None:
         propose_mapping([path])
 
 
+@pytest.mark.parametrize(
+    ("start", "remedy"),
+    [
+        (b"\x28\xb5\x2f\xfd", "zstd -d"),
+        (b"ARROW1\0\0", "save it as Parquet"),
+        (b"SQLite format 3\0", "export its table as CSV"),
+    ],
+)
+def test_other_files_are_refused_with_the_remedy(start: bytes, remedy: str, tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes(start + bytes(100))
+    with pytest.raises(LogError, match=remedy):
+        propose_mapping([path])
+
+
 def test_spaces_may_be_the_delimiter_by_name(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     path.write_text(table(lambda row: EPOCH + row, mark=" "))

@@ -68,7 +68,7 @@ def test_each_vehicle_has_its_own_blocks_and_clock(tmp_path: Path) -> None:
         ("log.jsonl", b"[" * 5000, ":1: expected one JSON object per line"),
         ("log.jsonl", b'{"time": 1, "a": 2}\n', "expected columns time, rpm, ect; found only: time; got time, a"),
         ("log.mf4", b"MDF ", r"log.mf4: expected an MDF 4 file"),
-        ("log.xls", b"\xd0\xcf\x11\xe0\xa1", r"expected a log named \*.csv, "),
+        ("log.xls", b"\xd0\xcf\x11\xe0\xa1", "an old Excel workbook: save the sheet"),
         ("log", b"time,rpm\x01,ect\n", r"expected a log named \*.csv, "),
     ],
 )
