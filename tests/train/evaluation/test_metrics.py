@@ -51,3 +51,10 @@ def test_nab_of_perfect_null_and_late_detectors():
     late = nab(changes, [np.array([115, 315])], 30)
     assert late == pytest.approx(100 * ((1 - 0.11) / 2 + 1) / 2)
     assert nab(changes, [np.array([100, 300, 500])], 30) == pytest.approx(100 - 100 * 0.11 / 4)
+
+
+def test_the_time_of_an_alarm_is_false_by_where_it_begins():
+    over = np.array([1, 1, 0, 0, 1, 1, 1, 0, 1, 1], bool)
+    natural = np.array([0, 0, 0, 0, 1, 1, 0, 0, 0, 1], bool)
+    assert false_time(over, natural).tolist() == [True, True] + [False] * 6 + [True, True]
+    assert not false_time(np.zeros(3, bool), np.zeros(3, bool)).any()

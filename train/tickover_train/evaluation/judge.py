@@ -14,7 +14,7 @@ import numpy as np
 
 from tickover_train.calibration.rates import Rate, poisson_rate
 from tickover_train.evaluation.bench import Bench
-from tickover_train.evaluation.metrics import Bools, detected_at, false_onsets
+from tickover_train.evaluation.metrics import Bools, detected_at, false_onsets, false_time
 from tickover_train.evaluation.scorers import Scorer, Track
 from tickover_train.evaluation.sweep import Sweep
 from tickover_train.evaluation.vus_pr import vus_pr
@@ -116,7 +116,7 @@ def judge(scorer: Scorer, bench: Bench, per_hour: float, advance: Callable[[str]
         recall_at_limit=_over_kinds((cell.kind, cell.recall_at_limit) for cell in cells),
         recall_at_rate=_over_kinds((cell.kind, cell.recall_at_rate) for cell in cells),
         chance=_share([outcome.chance for outcome in outcomes]),
-        in_alarm=float(np.concatenate([track.open for track in clean]).mean()),
+        in_alarm=_false_share(clean, bench),
         delay_at_limit_s=_median([outcome.at_limit for outcome in outcomes]),
         delay_at_rate_s=_median([outcome.at_rate for outcome in outcomes]),
         false_alarms=poisson_rate(alarms, bench.hours),
@@ -127,6 +127,13 @@ def judge(scorer: Scorer, bench: Bench, per_hour: float, advance: Callable[[str]
         curve=curve,
         signals=_by_signal(bench, outcomes),
     )
+
+
+def _false_share(clean: Sequence[Track], bench: Bench) -> float:
+    """The share of the clean ticks, natural defects left out, in which a false alarm is on."""
+    pairs = list(zip(clean, bench.natural, strict=True))
+    on = sum(int((false_time(track.open, natural) & ~natural).sum()) for track, natural in pairs)
+    return on / max(sum(int((~natural).sum()) for _, natural in pairs), 1)
 
 
 def _window(bench: Bench, number: int) -> tuple[int, int]:

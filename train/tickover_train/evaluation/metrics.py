@@ -38,6 +38,16 @@ def false_onsets(over: Bools, merge: int, natural: Bools | None = None) -> Ints:
     return begun if natural is None else begun[~natural[begun]]
 
 
+def false_time(over: Bools, natural: Bools) -> Bools:
+    """The ticks ``[T]`` of alarms on a clean trip that are false: those that do not begin where ``natural`` is set."""
+    place = np.arange(len(over))
+    begins = over & ~np.concatenate(([False], over[:-1]))
+    # At each tick the alarm's first one: the latest beginning so far.
+    first = np.maximum.accumulate(np.where(begins, place, 0))
+    false: Bools = over & ~natural[first]
+    return false
+
+
 def detected_at(over: Bools, first: int, last: int, merge: int) -> int | None:
     """The tick of the first onset within ``[first, last]``, or None: then the event is missed.
 

@@ -23,6 +23,7 @@ from tickover.core.watch import Watch
 from tickover.model.detector import Detector
 from tickover_train.evaluation.held import HeldRun, Piece, Saved
 from tickover_train.evaluation.metrics import Bools, Floats
+from tickover_train.evaluation.own_evidence import Left, OwnEvidence
 
 Times = npt.NDArray[np.int64]
 
@@ -78,11 +79,13 @@ class _Past:
 
     state: FloatArray
     watch: Saved
+    left: Left
 
 
 class ModelScorer:
     """The model file with its own limits, episodes and sensors, as on the device: slow means hold while an episode is
-    open, and a sensor that is called faulty is an alarm.
+    open, a sensor that is called faulty is an alarm, and a chart that a trip begins with over its limit counts for
+    nothing until it shows something new.
 
     The trips are one vehicle's, one after the other: what belongs to the vehicle is carried from trip to trip. With
     ``fresh`` each trip is that of a vehicle that was never seen.
@@ -112,22 +115,24 @@ class ModelScorer:
         """Run all trips in order, keeping the past at the marks (exactly what a span then starts from)."""
         self._times = self._clock(trips)
         self.alerts, self.expected, self.tracks, self._past = [], [], [], {}
-        state, watch = self.detector.new_state(), self._watch()
+        state, watch, own = self.detector.new_state(), self._watch(), OwnEvidence(self.manifest)
         for number, trip in enumerate(trips):
             if self._fresh:
-                state, watch = self.detector.new_state(), self._watch()
+                state, watch, own = self.detector.new_state(), self._watch(), OwnEvidence(self.manifest)
             if number and not self._fresh:
                 watch.begin_trip(int(self._times[number][0]), state)
             state = self.detector.reset_trip(state)
             ticks = self._block(number, 0, trip, outside[number] if outside else None)
-            pieces = []
+            pieces, score = [], []
             for first, last in pairwise(sorted({0, *marks[number], len(trip)})):
-                self._past[number, first] = _Past(state.copy(), watch.state())
+                self._past[number, first] = _Past(state.copy(), watch.state(), own.state())
                 piece = Piece(watch, state, ticks.part(slice(first, last)))
                 self._held.run([piece])
                 state = piece.state
                 pieces.append(piece)
-            self._keep(pieces)
+                after_another = first == 0 and number > 0 and not self._fresh
+                score.append(own.score(trip[first:last], piece.scores, first, after_another=after_another))
+            self._keep(pieces, np.concatenate(score))
         return self.tracks
 
     def spans(self, spans: Sequence[Span]) -> list[Track]:
@@ -135,12 +140,16 @@ class ModelScorer:
         tracks: list[Track] = [Track(np.empty(0), np.empty(0, dtype=bool))] * len(spans)
         # By length, so that a batch holds little filling.
         order = sorted(range(len(spans)), key=lambda place: len(spans[place].values))
+        own = OwnEvidence(self.manifest)
         for begin in range(0, len(order), BATCH):
             chosen = order[begin : begin + BATCH]
             pieces = [self._piece(spans[place]) for place in chosen]
             self._held.run(pieces)
             for place, piece in zip(chosen, pieces, strict=True):
-                tracks[place] = Track(piece.scores.score.astype(np.float64), piece.open)
+                span = spans[place]
+                own.restore(self._past[span.trip, span.start].left)
+                score = own.score(span.values, piece.scores, span.start, after_another=False)
+                tracks[place] = Track(score, piece.open)
         return tracks
 
     def starts(self, number: int) -> list[tuple[int, Alert]]:
@@ -153,11 +162,10 @@ class ModelScorer:
         watch.restore(*past.watch)
         return Piece(watch, past.state, self._block(span.trip, span.start, span.values, span.outside), last=True)
 
-    def _keep(self, pieces: Sequence[Piece]) -> None:
+    def _keep(self, pieces: Sequence[Piece], score: Floats) -> None:
         """What came of one clean trip."""
         self.alerts.append([alert for piece in pieces for alert in piece.alerts])
         self.expected.append(np.concatenate([piece.scores.expected for piece in pieces]))
-        score = np.concatenate([piece.scores.score for piece in pieces]).astype(np.float64)
         self.tracks.append(Track(score, np.concatenate([piece.open for piece in pieces])))
 
     def _watch(self) -> Watch:
