@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tickover_train.evaluation.metrics import (
     detected_at,
+    false_time,
     nab,
     onsets,
     points,

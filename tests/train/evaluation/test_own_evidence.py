@@ -1,5 +1,7 @@
 """A chart that a trip begins with over its limit counts for nothing, until it shows something new."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -22,13 +24,9 @@ def scores_of(manifest, column):
 
 
 def own(manifest, column, *, cut=None, after_another=True):
-    values, scores, evidence = (
-        np.zeros((len(column), len(manifest.names)), np.float32),
-        scores_of(manifest, column),
-        None,
-    )
-    edges, said, left = [0, *([cut] if cut else []), len(column)], [], None
-    for first, last in zip(edges, edges[1:], strict=False):
+    values, scores = np.zeros((len(column), len(manifest.names)), np.float32), scores_of(manifest, column)
+    said, left = [], None
+    for first, last in pairwise([0, *([cut] if cut else []), len(column)]):
         evidence = OwnEvidence(manifest)
         if left is not None:
             evidence.restore(left)
