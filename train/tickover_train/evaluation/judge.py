@@ -74,8 +74,8 @@ class Verdict:
 
     ``recall_at_limit`` comes with ``false_alarms``; ``recall_at_rate`` with ``false_alarms_at_rate``, at
     ``level_at_rate`` (1.0 is the scorer's limit). ``chance`` is the share of events in whose clean twin, without any
-    fault, an episode begins in the same time; ``in_alarm`` the share of the clean ticks during which one is open: few
-    false alarms may be very long ones.
+    fault, an episode begins in the same time; ``in_alarm`` the share of the clean ticks during which a false one is
+    open: few false alarms may be very long ones.
     """
 
     name: str
