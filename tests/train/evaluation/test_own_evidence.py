@@ -37,20 +37,28 @@ def own(manifest, column, *, cut=None, after_another=True):
 
 
 def test_what_the_trip_before_left_counts_for_nothing_and_what_is_new_counts(manifest):
-    column = np.linspace(1.8, 0.2, T).astype(np.float32)
+    column = np.full(T, 0.5, np.float32)
+    column[: manifest.warm_up_ticks + 2] = 1.8
     column[300:] = 1.5
     said = own(manifest, column)
-    assert said[:200].max() < 1.0
+    assert said[:300].max() < 1.0
     assert (said[300:] == np.float32(1.5)).all()
-    np.testing.assert_array_equal(said, own(manifest, column, cut=120))
+    np.testing.assert_array_equal(said, own(manifest, column, cut=manifest.warm_up_ticks + 1))
 
 
 def test_a_chart_that_clearly_rises_counts_at_once(manifest):
-    column = np.full(T, 1.8, np.float32)
-    column[150:] = 2.1
+    column, rise = np.full(T, 1.8, np.float32), manifest.warm_up_ticks + 2
+    column[rise:] = 2.1
     said = own(manifest, column)
-    assert said[149] < 1.0
-    assert said[150] == np.float32(2.1)
+    assert said[:rise].max() < 1.0
+    assert said[rise] == np.float32(2.1)
+
+
+def test_a_chart_that_has_had_the_time_to_clear_counts(manifest):
+    clears = manifest.warm_up_ticks + round(manifest.charts[0].clears_s / manifest.tick_period_s)
+    said = own(manifest, np.full(clears + 10, 1.8, np.float32))
+    assert said[: clears - 1].max() < 1.0
+    assert (said[clears + 1 :] == np.float32(1.8)).all()
 
 
 def test_the_vehicles_first_trip_has_nothing_before_it(manifest):
