@@ -60,8 +60,16 @@ def test_limits_are_set_on_the_scores_that_are_judged(model_file, trips):
     limits = np.array([chart.limit for chart in detector.manifest.charts], np.float32)
     charts = chart_trips(detector, [Trip(str(number), trip) for number, trip in enumerate(trips)])
     judged = ModelScorer(detector).clean(trips, [[] for _ in trips])
+    carried = 0
     for one, track in zip(charts, judged, strict=True):
-        np.testing.assert_allclose(score(one.charts, limits), track.score, rtol=1e-5)
+        set_on = score(one.charts, limits)
+        # What a trip begins with over its limit is left out where it is judged, and counts where limits are set.
+        if set_on[0] >= 1.0:
+            carried += 1
+            assert (track.score <= set_on * 1.00001).all()
+        else:
+            np.testing.assert_allclose(set_on, track.score, rtol=1e-5)
+    assert 0 < carried < len(charts)
 
 
 class Oracle:
