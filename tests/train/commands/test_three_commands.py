@@ -1,9 +1,11 @@
 """The three commands of the README on logs as people have them: each ends with a report, no mapping written by hand."""
 
+import gzip
 import importlib.util
 import json
 import os
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from tickover_train.commands.train import train
 from train import trips as made_up
 
 RAW = Path(os.environ.get("TICKOVER_DATA", paths.ROOT.parent / "shared" / "data")) / "kit-obd" / "raw"
+RAW_ROWS = 8_000
 TINY = """
 name = "tiny"
 [network]
@@ -77,8 +80,11 @@ def three_commands(
     not RAW.is_dir(), reason="recordings absent: set TICKOVER_DATA to the folder that holds kit-obd/raw"
 )
 def test_recordings_as_the_car_logger_wrote_them(tmp_path: Path) -> None:
-    logs = sorted(RAW.iterdir(), key=lambda path: path.stat().st_size)[:1]
-    done, _ = three_commands(tmp_path, logs, logs[0])
+    raw = min(RAW.iterdir(), key=lambda path: path.stat().st_size)
+    log = tmp_path / raw.name.removesuffix(".gz")
+    with gzip.open(raw, "rt") as file:  # as it is, but for its length
+        log.write_text("".join(islice(file, RAW_ROWS)))
+    done, _ = three_commands(tmp_path, [log], log)
     assert "1 log: " in done.stderr
     assert "h; " in done.stderr
 
