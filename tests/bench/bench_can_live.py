@@ -97,11 +97,13 @@ def test_an_hours_worth_of_a_full_bus_leaves_memory_as_it_was() -> None:
         time.sleep(0.02)
     seconds = time.monotonic() - begun
     bus.stop()
-    early = max(size for taken, size in sizes if taken <= number // 10)
-    late = max(size for taken, size in sizes if taken > number // 2)
+    # How many frames wait for the decoder varies with what else the machine does, and their memory stays: the second
+    # quarter has seen as much of that as the last.
+    early = max(size for taken, size in sizes if number // 4 < taken <= number // 2)
+    late = max(size for taken, size in sizes if taken > number * 3 // 4)
     print(
         f"\n{listener.counts['frames']:,} frames in {seconds:.0f} s ({number / seconds / RATE:.1f} times real time), "
-        f"lost {listener.dropped}; memory {early:.1f} MB in the first tenth, {late:.1f} MB in the second half"
+        f"lost {listener.dropped}; memory {early:.1f} MB in the second quarter, {late:.1f} MB in the last"
     )
     assert listener.counts["frames"] == number
     assert listener.dropped == 0
