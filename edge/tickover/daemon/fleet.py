@@ -129,6 +129,8 @@ class Fleet:
         self._pending: dict[str, Rows] = {}
         self._told_stale: set[str] = set()
         self._deferring: set[str] = set()
+        self._kept: set[str] = set()
+        """Vehicles of which rows were kept since the last pump."""
         self._room = Room(FLEET_PAGES)
 
     @property
@@ -226,11 +228,14 @@ class Fleet:
             return
         if isinstance(event, Rows) and self._may_defer(event):
             self._deferring.add(event.vehicle)  # most rows of a fast truck end here
+            self._kept.add(event.vehicle)
             return
         if isinstance(event, Rows):
             self._settle_pending()
         else:
             self._settle()
+            if event.vehicle in self._kept:  # time may now be so far that a signal is quiet
+                self._touched.add(event.vehicle)
         self._alone([event.vehicle])
         if isinstance(event, Reset):
             self._reset(event.vehicle)
@@ -259,6 +264,7 @@ class Fleet:
         notices += [notice for name, output in outputs if output.remarks for notice in self._remarks(name, output)]
         notices += [notice for vehicle in self._may_be_stale() for notice in self._staleness(vehicle)]
         self._touched.clear()
+        self._kept.clear()
         return Outcome(alerts, notices, pumped)
 
     def state(self, vehicle: str) -> bytes:

@@ -10,7 +10,8 @@ from tickover.core.watch_columns import Calm, WatchColumns
 from tickover.daemon import fleet
 from tickover.daemon.side_by_side import SideBySide
 
-SEEDS = 10
+SEEDS = (*range(9), 100_344, 700_008)
+"""The last two were different once: repeats in a vehicle that is reset, a signal that is quiet by an advance alone."""
 
 
 def alone(seed: int, patch: pytest.MonkeyPatch) -> list:
@@ -22,7 +23,7 @@ def alone(seed: int, patch: pytest.MonkeyPatch) -> list:
         return histories.made_of(histories.history(seed), histories.new_fleet(seed))
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_side_by_side_equals_alone(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     together = histories.made_of(histories.history(seed), histories.new_fleet(seed))
     expected = alone(seed, monkeypatch)
