@@ -79,6 +79,7 @@ def push(handle: socket.socket, number: int) -> None:
 
 
 @pytest.mark.bench
+@pytest.mark.timeout(HOUR_S + 60)
 def test_an_hours_worth_of_a_full_bus_leaves_memory_as_it_was() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     intake = Intake((), can_traffic.SIGNALS, Vehicles(), lambda vehicle: False)
