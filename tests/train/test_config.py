@@ -42,7 +42,7 @@ def load(tmp_path, text):
 
 
 def test_old_names_mean_what_they_meant(tmp_path, caplog):
-    toml._tell_renamed.cache_clear()
+    toml.tell_renamed.cache_clear()
     found = load(tmp_path, OLD)
     assert [record.getMessage().split(": ", 1)[1].split(" now;")[0] for record in caplog.records] == [
         "key 'fit.lanes' is called 'fit.batch_rows'",
