@@ -6,6 +6,7 @@ import re
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -254,7 +255,7 @@ def test_the_browser_draws_zooms_and_changes_its_theme(tmp_path: Path) -> None:
     assert plain["range"] == ""
     assert plain["first"] == "coolant", "the highest chart comes first"
     assert plain["breaks"] == 1, "the line breaks between the trips"
-    assert plain["shapes"] == 2, "the limit and the episode"
+    assert plain["shapes"] == 3, "the limit, the episode and the break between the trips"
     other = "dark" if plain["theme"] == "light" else "light"
     zoomed = answer(browse(tmp_path, page, "document.querySelector('button.go').click(); $('theme').click()"))
     assert zoomed["faults"] == []
@@ -308,3 +309,78 @@ def test_a_model_with_a_signal_that_no_chart_watches_gives_no_all_clear() -> Non
     report.add(calm(0.0), [])
     assert verdict(report) == "doubt"
     assert "no chart watches boost" in report.html({})
+
+
+LATER = START + 214 * 86_400 * SECOND
+"""Seven months on, when Berlin has summer time."""
+
+
+def apart(zone: str = "") -> Report:
+    """Two logs, seven months apart."""
+    report = Report(manifest(), zone=zone)
+    report.add(scored(), alerts())
+    report.add(scored(start=LATER), alerts("truck-1", LATER, 1))
+    return report
+
+
+def told_by(tmp_path: Path, page: str, script: str, answers: str, size: tuple[int, int] = DESK) -> dict[str, Any]:
+    """What the expression ``answers`` is a moment after ``script``; the page has no faults."""
+    later = f"{script}; setTimeout(() => {{ document.title = JSON.stringify({answers}); }}, 500)"
+    found = answer(browse(tmp_path, page, later, size))
+    assert found["faults"] == []
+    assert found["overflow"] <= 0
+    told: dict[str, Any] = json.loads(str(found["title"]))
+    return told
+
+
+@pytest.mark.slow
+def test_months_between_two_logs_are_a_narrow_break_that_tells_its_length(tmp_path: Path) -> None:
+    """Drawing, pointing and zooming share one function from time to position, and its inverse."""
+    first, last = LATER // 1000 + 400_000, LATER // 1000 + 800_000
+    script = f"""Plotly.Fx.hover($("score"), {{ xval: axis().place({LATER // 1000 + 600_500}) }}, "xy");
+        let seen = null;
+        setTimeout(() => {{
+            seen = {{
+                breaks: axis().breaks.map((gap) => (gap.end - gap.at) / axis().perPixel),
+                notes: $("score").layout.annotations.map((note) => note.text),
+                astray: data.episodes.map(({{ start }}) => axis().timeAt(axis().place(start)) - start),
+                rising: $("score").data[0].x.filter((x) => x !== null).every((x, i, all) => !i || x > all[i - 1]),
+                hover: document.querySelector(".hoverlayer .legendtitletext").textContent,
+                heat: $("heat").layout.shapes.length,
+                ranges: [$("score"), document.querySelector("#signals .drawn")].map((e) => e.layout.xaxis.range),
+            }};
+            const [from, to] = [{first}, {last}].map(axis().place);
+            Plotly.relayout($("score"), {{ "xaxis.range[0]": from, "xaxis.range[1]": to }});
+        }}, 200)"""
+    told = told_by(tmp_path, apart().html(), script, "{ ...seen, zoomed: $('range').textContent, left: axis().breaks }")
+    assert told["notes"] == ["limit", "1 h", "214 d", "1 h"]
+    assert all(10 < width < 30 for width in told["breaks"])
+    assert max(map(abs, told["astray"])) < 1
+    assert told["rising"]
+    assert told["hover"] == "2026-10-02 06:10:00"
+    assert told["heat"] == 3
+    assert told["ranges"][0] == told["ranges"][1], "all panels share the axis"
+    assert told["zoomed"] == "2026-10-02 06:06:40 to 2026-10-02 06:13:20"
+    assert told["left"] == [], "no gap is in the range"
+
+
+@pytest.mark.slow
+def test_the_viewer_chooses_the_time_zone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    page = apart("Europe/Berlin").html()
+    assert "2026-03-02 06:08:20" in page, "without a script, times are UTC"
+    script = """const pick = (name) => {
+            $("zone").value = name;
+            $("zone").dispatchEvent(new Event("change"));
+            const starts = [...document.querySelectorAll(".go time")].map((time) => time.textContent);
+            return [document.querySelector("th .zone").textContent, ...starts];
+        };
+        const offered = [...$("zone").options].map((option) => option.value);
+        const picked = [...offered, "Europe/Berlin"].map(pick)"""
+    told = told_by(tmp_path, page, script, "{ offered, picked, ticks: $('score').layout.xaxis.ticktext }", PHONE)
+    assert told["offered"] == ["UTC", "Europe/Berlin", "America/New_York"]
+    assert told["picked"][0] == ["UTC", "2026-03-02 06:08:20", "2026-10-02 06:08:20"]
+    assert told["picked"][1] == ["Europe/Berlin", "2026-03-02 07:08:20", "2026-10-02 08:08:20"]
+    assert told["picked"][2] == ["America/New_York", "2026-03-02 01:08:20", "2026-10-02 02:08:20"]
+    assert told["ticks"][0] == "07:00<br>Mar 2, 2026"
+    assert "08:00<br>Oct 2, 2026" in told["ticks"]

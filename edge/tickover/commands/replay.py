@@ -171,7 +171,8 @@ def replay(
             outputs.scores = files.enter_context(
                 open_scores(scores, detector.manifest, start=counted_from, with_vehicle=named)
             )
-        page = _new_report(detector, model, logs, each="log" if apart else "vehicle") if report else None
+        each = "log" if apart else "vehicle"
+        page = _new_report(detector, model, logs, each, mapping.time.zone) if report else None
         outputs.picture = page
         keep_open = state is not None
         for output in _outputs(pipeline, detector.manifest, source, tally, ctrl_c, speed, keep_open=keep_open):
@@ -289,11 +290,11 @@ def _followed(pipeline: Pipeline, verdicts: Verdicts | None) -> Iterator[str]:
         yield f"{many(counts['given'], 'verdict')} given, {counts['not_known']} on episodes that are not of this replay"
 
 
-def _new_report(detector: Detector, model: Path, logs: tuple[Path, ...], each: str) -> "Report":
+def _new_report(detector: Detector, model: Path, logs: tuple[Path, ...], each: str, zone: str) -> "Report":
     from tickover.report import Report
 
     what = logs[0].name if len(logs) == 1 else f"{len(logs)} logs"
-    return Report(detector.manifest, title=f"{model.name} over {what}", digest=detector.digest, each=each)
+    return Report(detector.manifest, title=f"{model.name} over {what}", digest=detector.digest, each=each, zone=zone)
 
 
 def _summary(manifest: Manifest, pipeline: Pipeline, tally: Tally, logs: int) -> Iterator[str]:

@@ -89,16 +89,24 @@ class Contents:
 
     ``add`` takes the pipeline's outputs one after another; memory does not grow with their number. ``title`` is the
     page's heading, ``digest`` the model's, ``each`` the word for what is drawn apart: a vehicle, or a log
-    (``jobs.log_segments``). Vehicles beyond ``VEHICLES`` and episodes beyond ``EPISODES`` are counted only.
+    (``jobs.log_segments``), ``zone`` a time zone that the page offers beside UTC and the viewer's. Vehicles beyond
+    ``VEHICLES`` and episodes beyond ``EPISODES`` are counted only.
     """
 
     def __init__(
-        self, manifest: Manifest, *, title: str = "tickover report", digest: str = "", each: str = "vehicle"
+        self,
+        manifest: Manifest,
+        *,
+        title: str = "tickover report",
+        digest: str = "",
+        each: str = "vehicle",
+        zone: str = "",
     ) -> None:
         self.manifest = manifest
         self.title = title
         self.digest = digest
         self.each = each
+        self.zone = zone
         self.tracks: dict[str, Track] = {}
         self.undrawn: Counter[str] = Counter()
         self.unlisted = 0

@@ -15,6 +15,8 @@ const ROW = 22;                // height of a signal in the heat, in pixels,
 const TALLEST = 460;           // of all of them together at most,
 const NARROW_ROW = 32;         // and where its name stands above it,
 const NAME_ROOM = 18;          // in this part
+const CODE_PX = 3;             // a trouble code is at least this wide
+const BREAK_LABEL = 12;        // a break that is so wide has room for its length
 const NEAR = 150;              // a panel this many pixels from the view is drawn
 const MARGIN = { l: 64, r: 12, t: 8, b: 38 };
 const NAMES = Math.min(230, 24 + 7 * Math.max(...data.signals.map((signal) => signal.name.length)));
@@ -71,6 +73,13 @@ function whole() {
   return start.length ? [start[0], start[start.length - 1] + step] : [0, 1];
 }
 const current = () => range || whole();
+const gaps = once((number) => gapsOf(vehicle(number).coarse));
+const plotWidth = () => Math.max(160, $("score").clientWidth - topMargin().l - topMargin().r);
+let kept = null;               // the axis of all panels, until they are drawn anew
+function axis() {
+  if (!kept || kept.version !== version || kept.shown !== shown) kept = { ...axisOf(current(), gaps(shown), plotWidth()), version, shown };
+  return kept;
+}
 
 // Pieces to draw in the range: the pyramid's buckets, and when near enough the ticks of the windows in their place.
 function pieces() {
@@ -124,10 +133,24 @@ const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt
 const digits = (value, count = 4) => (Number.isFinite(value) ? String(+value.toPrecision(count)) : "missing");
 
 function timeAxis() {
-  const [from, to] = current();
-  const relative = data.relative ? { tickformat: "%-H:%M:%S", hoverformat: "%-H:%M:%S" } : { hoverformat: "%Y-%m-%d %H:%M:%S" };
-  return { type: "date", range: [from, to], autorange: false, gridcolor: colour("grid"), linecolor: colour("line"), zeroline: false,
-    showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: colour("soft"), ...relative };
+  const { from, to, place } = axis();
+  const ticks = ticksOf(axis());
+  return { type: "date", range: [place(from), place(to)], autorange: false, gridcolor: colour("grid"), linecolor: colour("line"), zeroline: false,
+    tickvals: ticks.map((tick) => tick.at), ticktext: ticks.map((tick) => tick.text), hoverformat: "%Y-%m-%d %H:%M:%S.%3f",
+    showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: colour("soft") };
+}
+// Gaps that the axis shortens: a band each, and how long it is.
+function breakShapes() {
+  return axis().breaks.map((gap) => ({
+    type: "rect", xref: "x", yref: "paper", x0: gap.at, x1: gap.end, y0: 0, y1: 1, layer: "above", fillcolor: colour("page"),
+    line: { color: colour("soft"), width: 1, dash: "dot" },
+  }));
+}
+function breakNotes() {
+  const { breaks, perPixel } = axis();
+  return breaks.filter((gap) => gap.end - gap.at >= BREAK_LABEL * perPixel).map((gap) => ({
+    text: lengthOf(gap.to - gap.from), textangle: -90, x: (gap.at + gap.end) / 2, xref: "x", y: 0.5, yref: "paper", showarrow: false, font: { color: colour("soft"), size: 11 },
+  }));
 }
 function layout(yaxis, extra) {
   return {
@@ -135,11 +158,12 @@ function layout(yaxis, extra) {
     font: { color: colour("soft"), family: "system-ui, sans-serif", size: 12 }, hovermode: "x unified", dragmode: "zoom",
     hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("text") } },
     xaxis: timeAxis(), yaxis: { fixedrange: true, gridcolor: colour("grid"), zeroline: false, ...yaxis }, ...extra,
+    shapes: [...(extra.shapes || []), ...breakShapes()], annotations: [...(extra.annotations || []), ...breakNotes()],
   };
 }
 function shades(signal) {
   return data.episodes.filter((episode) => episode.vehicle === shown).map((episode) => ({
-    type: "rect", xref: "x", yref: "paper", x0: episode.start, x1: episode.end, y0: 0, y1: 1, layer: "below", line: { width: 0 },
+    type: "rect", xref: "x", yref: "paper", x0: axis().place(episode.start), x1: axis().place(episode.end), y0: 0, y1: 1, layer: "below", line: { width: 0 },
     fillcolor: colour(signal === null || episode.signals.includes(signal) ? "shade" : "faint"),
   }));
 }
@@ -152,11 +176,20 @@ async function draw(element, traces, picture) {
   drawn.add(element);
   element.classList.add("drawn");
   element.on("plotly_relayout", (change) => {
-    if (change["xaxis.range[0]"] !== undefined) zoom([+toMs(change["xaxis.range[0]"]), +toMs(change["xaxis.range[1]"])]);
+    if (change["xaxis.range[0]"] !== undefined) zoom([0, 1].map((end) => axis().timeAt(toMs(change[`xaxis.range[${end}]`]))));
   });
   element.on("plotly_doubleclick", () => choose(null));
   element.on("plotly_hover", (event) => point(element, event.xvals && event.xvals[0]));
   element.on("plotly_unhover", () => point(element, null));
+  new MutationObserver(() => tellTime(element)).observe(element.querySelector(".hoverlayer"), { childList: true, subtree: true });
+}
+// Plotly heads its box with a position as if it were a date; the time that stands there takes its place.
+function tellTime(element) {
+  const title = element.querySelector(".hoverlayer .legendtitletext");
+  if (!title || title.dataset.told === title.textContent) return;
+  const words = stamp(axis().timeAt(toMs(title.textContent)));
+  title.dataset.told = words;
+  (title.querySelector("tspan") || title).textContent = words;
 }
 function toMs(value) {
   if (typeof value === "number") return value;
@@ -179,10 +212,10 @@ function point(source, x) {
 // ---- the three kinds of picture ----------------------------------------------------------------------------------
 
 function drawScore(element) {
-  const x = [], y = [];
+  const x = [], y = [], { place } = axis();
   let peak = 1;
   walk((part, i) => {
-    x.push(part ? part.start[i] + part.step / 2 : null);
+    x.push(part ? place(part.start[i] + part.step / 2) : null);
     y.push(part && Number.isFinite(part.score[i]) ? part.score[i] : null);
     if (part && part.score[i] > peak) peak = part.score[i];
   });
@@ -201,13 +234,13 @@ function drawScore(element) {
 
 function drawHeat(element) {
   const { coarse, level } = vehicle(shown);
-  const x = [], rows = [];
+  const x = [], rows = [], { place } = axis();
   for (let i = 0; i < coarse.start.length; i++) {
-    if (i && coarse.start[i] - coarse.start[i - 1] > 1.5 * coarse.step) { x.push(coarse.start[i - 1] + coarse.step); rows.push(null); }
-    x.push(coarse.start[i]);
+    if (i && coarse.start[i] - coarse.start[i - 1] > 1.5 * coarse.step) { x.push(place(coarse.start[i - 1] + coarse.step)); rows.push(null); }
+    x.push(place(coarse.start[i]));
     rows.push(i);
   }
-  if (coarse.start.length) x.push(coarse.start[coarse.start.length - 1] + coarse.step);
+  if (coarse.start.length) x.push(place(coarse.start[coarse.start.length - 1] + coarse.step));
   const names = data.signals.map((signal) => signal.name);
   const z = names.map((_, s) => rows.map((i) => (i === null ? null : finite(level(s)[i]))));
   const scale = [[0, colour("page")], [0.8 / HEAT_TOP, colour("grid")], [0.999 / HEAT_TOP, colour("line")], [1 / HEAT_TOP, "#f2b134"], [2 / HEAT_TOP, "#e8590c"], [1, "#9c1c2b"]];
@@ -227,12 +260,12 @@ function drawHeat(element) {
 function drawCodes(element) {
   const here = data.codes.filter((code) => code.vehicle === shown);
   const names = [...new Set(here.map((code) => code.name))];
-  const [from, to] = current();
-  const shortest = (to - from) / 300;   // a code of one moment is still seen
+  const { place, perPixel } = axis();
+  const shortest = CODE_PX * perPixel;   // a code of one moment is still seen
   element.style.height = `${60 + names.length * NARROW_ROW}px`;
   const traces = here.map((code) => {
-    const y = names.indexOf(code.name), end = Math.max(code.end, code.start + shortest);
-    return { x: [code.start, (code.start + end) / 2, end], y: [y, y, y], mode: "lines", line: { color: colour("limit"), width: 9 },
+    const y = names.indexOf(code.name), start = place(code.start), end = Math.max(place(code.end), start + shortest);
+    return { x: [start, (start + end) / 2, end], y: [y, y, y], mode: "lines", line: { color: colour("limit"), width: 9 },
       text: escaped([code.name, code.words].filter(Boolean).join(": ")), hovertemplate: "%{text}<extra></extra>" };
   });
   const yaxis = { tickvals: names.map((_, y) => y), range: [names.length - 0.5, -1], showticklabels: false, ticks: "" };
@@ -242,12 +275,12 @@ function drawCodes(element) {
 const finite = (value) => (Number.isFinite(value) ? value : null);
 
 function drawSignal(element, number) {
-  const signal = data.signals[number];
+  const signal = data.signals[number], { place } = axis();
   const seen = { x: [], y: [], text: [] }, wanted = { x: [], y: [] };
   walk((part, i) => {
     if (!part) { seen.x.push(null); seen.y.push(null); seen.text.push(""); wanted.x.push(null); wanted.y.push(null); return; }
     const { low, high, expected } = part.signal(number);
-    const x = part.start[i] + part.step / 2;
+    const x = place(part.start[i] + part.step / 2);
     const text = low[i] === high[i] ? digits(low[i]) : digits(low[i]) + " to " + digits(high[i]);
     for (const y of low[i] === high[i] ? [low[i]] : i % 2 ? [high[i], low[i]] : [low[i], high[i]]) { seen.x.push(x); seen.y.push(finite(y)); seen.text.push(text); }
     wanted.x.push(x);
@@ -322,13 +355,24 @@ function zoom(to) {
   if (to && !(Number.isFinite(to[0]) && Number.isFinite(to[1]) && to[0] < to[1])) return;
   range = to;
   $("reset").hidden = range === null;
-  $("range").textContent = range ? range.map(stamp).join(" to ") : "";
+  tellRange();
   redraw();
 }
-function stamp(time) {
-  const text = new Date(time).toISOString();
-  if (!data.relative) return text.slice(0, 19).replace("T", " ");
-  return Math.floor((time - data.shift) / 3600000) + text.slice(13, 19);
+const tellRange = () => { $("range").textContent = range ? range.map(stamp).join(" to ") : ""; };
+// All times of the page in another zone; a time in a table carries its ms.
+function changeZone(name) {
+  useZone(name);
+  for (const element of document.querySelectorAll("time[data-ms]")) element.textContent = stamp(+element.dataset.ms);
+  for (const element of document.querySelectorAll(".zone")) element.textContent = name;
+  tellRange();
+  redraw();
+}
+function offerZones() {
+  const offered = zones();
+  if (data.relative || offered.length < 2) return;
+  for (const [name, words] of offered) $("zone").append(new Option(words, name));
+  $("zone").addEventListener("change", (event) => changeZone(event.target.value));
+  $("zone").parentElement.hidden = false;
 }
 // Zooms to an episode and puts the signals of its alert first; null: all time, the highest charts first.
 function choose(number) {
@@ -363,6 +407,7 @@ $("reset").addEventListener("click", () => choose(null));
 if ($("vehicle")) $("vehicle").addEventListener("change", (event) => { shown = +event.target.value; choose(null); });
 for (const row of document.querySelectorAll("tr[data-episode]")) row.addEventListener("click", () => choose(+row.dataset.episode));
 theme(prefersDark.matches);
+offerZones();
 
 function begin() {
   const script = document.createElement("script");

@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 
 from tickover import __version__
 from tickover.core.coverage import gaps, unusable
-from tickover.core.time_format import clock, duration, is_relative
+from tickover.core.time_format import EARLIEST, LATEST, clock, duration, is_relative
 from tickover.core.values import Contribution, EndReason, Severity
 from tickover.payloads.can.told_codes import ToldCode
 from tickover.report.contents import Contents, Story, Track
@@ -54,7 +54,7 @@ def render(report: Contents, counts: dict[str, int]) -> str:
         counts=sorted(item for item in counts.items() if item[1]),
         data=script_json(_data(report)),
         style=look() + _part("page.css"),
-        script=_part("page.js"),
+        script=_part("time.js") + _part("page.js"),
         plotly=_plotly(),
     )
 
@@ -108,8 +108,8 @@ def _summary(report: Contents) -> dict[str, Any]:
     return {
         "doubts": doubts + [f"{gap}." for gap in gaps(report.manifest) if "never alarm" in gap],
         "gaps": list(gaps(report.manifest)),
-        "first": clock(first, is_relative(first)),
-        "last": clock(last, is_relative(first)),
+        "first": _moment(first, is_relative(first)),
+        "last": _moment(last, is_relative(first)),
         "relative": is_relative(first),
         "ticks": ticks,
         "unscored": ticks - sum(track.scored for track in tracks),
@@ -120,6 +120,12 @@ def _summary(report: Contents) -> dict[str, Any]:
         "severities": [(severity.value, severities[severity]) for severity in reversed(Severity)],
         "windows_dropped": sum(track.windows.dropped for track in tracks),
     }
+
+
+def _moment(time: int, relative: bool) -> dict[str, Any]:
+    """A time as text (UTC), with its milliseconds where the script may show it in another zone."""
+    shown = not relative and EARLIEST <= time <= LATEST
+    return {"text": clock(time, relative), "ms": time // 1000 if shown else None}
 
 
 def _peak(track: Track) -> float:
@@ -133,8 +139,7 @@ def _row(report: Contents, story: Story) -> dict[str, Any]:
     return {
         "vehicle": story.vehicle,
         "drawn": story.vehicle in report.tracks,
-        "start": clock(story.start, relative),
-        "end": clock(end, relative),
+        "start": _moment(story.start, relative),
         "lasted": duration(end - story.start + report.manifest.period),
         "severity": story.severity.value,
         "peak": story.peak,
@@ -148,7 +153,7 @@ def _code_row(report: Contents, vehicle: str, code: ToldCode) -> dict[str, Any]:
     lasted = duration(code.end - code.start) if code.end > code.start else ""
     return {
         "vehicle": vehicle,
-        "start": clock(code.start, relative),
+        "start": _moment(code.start, relative),
         "lasted": lasted,
         "sender": code.sender,
         "code": code.code,
@@ -190,6 +195,7 @@ def _data(report: Contents) -> dict[str, Any]:
         "signals": [{"name": signal.name, "unit": signal.unit} for signal in report.manifest.signals],
         "relative": is_relative(first),
         "shift": shift,
+        "zone": report.zone,
         "period": report.manifest.period / 1000,
         "vehicles": [_track(name, track, shift) for name, track in report.tracks.items()],
         "episodes": [
