@@ -347,7 +347,7 @@ def test_months_between_two_logs_are_a_narrow_break_that_tells_its_length(tmp_pa
                 rising: $("score").data[0].x.filter((x) => x !== null).every((x, i, all) => !i || x > all[i - 1]),
                 hover: document.querySelector(".hoverlayer .legendtitletext").textContent,
                 heat: $("heat").layout.shapes.length,
-                ranges: [$("score"), document.querySelector("#signals .drawn")].map((e) => e.layout.xaxis.range),
+                ranges: [$("score"), document.querySelector("#signals .drawn")].map((e) => [...e.layout.xaxis.range]),
             }};
             const [from, to] = [{first}, {last}].map(axis().place);
             Plotly.relayout($("score"), {{ "xaxis.range[0]": from, "xaxis.range[1]": to }});
