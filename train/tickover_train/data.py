@@ -23,7 +23,7 @@ SHORTEST_TRIP: Final = 120
 MIDDLE: Final = (0.005, 0.995)
 """The scaler rests on the values between these quantiles: a single glitch must not widen it."""
 LEAST_SPREAD: Final = 1e-6
-"""A signal that spreads less than this, relative to its level, is constant: what it spreads is rounding."""
+"""A signal that spreads less than this, relative to its level, is constant: what it spreads is rounding of float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,12 @@ def expand(paths: Iterable[Path]) -> list[Path]:
 def load_trips(
     paths: Sequence[Path], mapping: Mapping, counts: Counter[str], on_bad: Callable[[str], None]
 ) -> list[Trip]:
-    """Every trip of at least ``SHORTEST_TRIP`` ticks in the logs; each log starts a new one. Short ones are counted."""
+    """Every trip of at least ``SHORTEST_TRIP`` ticks in the logs; each log starts a new one. Short ones are counted.
+
+    LogError when there is none, with what they were and what to change.
+    """
     trips: list[Trip] = []
+    short: list[int] = []
     for path in paths:
         found = trips_of_log(path, mapping, counts, on_bad)
         for number, trip in enumerate(found, start=1):
@@ -87,9 +91,33 @@ def load_trips(
                 trips.append(Trip(source, trip.values, int(trip.time[0]), trip.outside))
             else:
                 counts["short_trip"] += 1
+                short.append(len(trip.values))
     if not trips:
-        raise LogError(f"expected trips of at least {SHORTEST_TRIP} ticks, got none in {len(paths)} logs")
+        raise LogError(too_short(short, len(paths), mapping, counts))
     return trips
+
+
+def too_short(lengths: Sequence[int], logs: int, mapping: Mapping, counts: Counter[str]) -> str:
+    """Why nothing is left of some logs whose trips have ``lengths`` ticks, and what to change."""
+    period, gap = mapping.ticks.period_s, mapping.ticks.gap_limit_s
+    where = f"{logs} log{'s' if logs > 1 else ''}"
+    if not lengths:
+        return (
+            f"expected trips of at least {SHORTEST_TRIP} ticks, got {where} without a reading that the mapping keeps "
+            f"(dropped: {dropped_words(counts)}); see `tickover inspect`, or correct the mapping (--map)"
+        )
+    return (
+        f"expected trips of at least {SHORTEST_TRIP} ticks of {period:g} s ({SHORTEST_TRIP * period:g} s), got none in "
+        f"{where}: the longest of {len(lengths)} has {max(lengths)} (dropped: {dropped_words(counts)}); give longer "
+        f"logs, or a mapping (--map) with a shorter ticks.period_s, or with a longer ticks.gap_limit_s where pauses "
+        f"of over {gap:g} s cut trips in pieces"
+    )
+
+
+def dropped_words(counts: Counter[str]) -> str:
+    """What readings and trips were dropped for, as ``late 3, short_trip 1``."""
+    named = ((name, count) for name, count in sorted(counts.items()) if count and name != "rows")
+    return ", ".join(f"{name} {count:,}" for name, count in named) or "nothing"
 
 
 def trips_of_log(path: Path, mapping: Mapping, counts: Counter[str], on_bad: Callable[[str], None]) -> list[TickBlock]:
@@ -125,7 +153,11 @@ def _split(parts: list[TickBlock]) -> list[TickBlock]:
 
 
 def fit_scaler(trips: Sequence[Trip]) -> Scaler:
-    """Mean and standard deviation of the middle 99 % of each signal; a constant signal gets scale 1."""
+    """Mean and standard deviation of the middle 99 % of each signal; a constant signal gets scale 1.
+
+    Far from 0, where neighbouring float32 are more than 1 apart, the scale of a constant signal is several of their
+    distances: a scale of 1 would turn the last bit into a fault.
+    """
     values = np.concatenate([trip.values for trip in trips]).astype(np.float64)
     low, high = _nan_quantiles(values, MIDDLE)
     middle = np.clip(values, low, high)
@@ -133,7 +165,8 @@ def fit_scaler(trips: Sequence[Trip]) -> Scaler:
     number = np.maximum(seen.sum(0), 1)
     center = np.where(seen, middle, 0.0).sum(0) / number
     scale = np.sqrt((np.where(seen, middle - center, 0.0) ** 2).sum(0) / number)
-    scale = np.where(scale > LEAST_SPREAD * np.maximum(1.0, np.abs(center)), scale, 1.0)
+    least = LEAST_SPREAD * np.maximum(1.0, np.abs(center))
+    scale = np.where(scale > least, scale, np.maximum(1.0, least))
     return Scaler(center.astype(np.float32), scale.astype(np.float32))
 
 

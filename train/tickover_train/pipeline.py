@@ -27,7 +27,7 @@ from tickover_train.calibration.input_drift import drift_taken, usual_ranges
 from tickover_train.calibration.ladder import Climb, climb
 from tickover_train.calibration.legs import cut_legs
 from tickover_train.calibration.limits import Limits, ScoredTrip
-from tickover_train.calibration.residuals import cold_starts, standard
+from tickover_train.calibration.residuals import cold_starts, least_scales, standard
 from tickover_train.calibration.scoring import chart_trips, open_unlimited
 from tickover_train.calibration.wander import wandering
 from tickover_train.cleaning.clean import Finding, clean
@@ -204,7 +204,8 @@ def finish(job: Job, fitted: Sequence[Fold]) -> Product:
     residuals, legs = unseen_residuals(job, fitted, spec)
     cold = cold_starts(residuals, legs, spec.warm_up_ticks, job.period_s)
     spec = structs.replace(spec, cold=cold)
-    residual = standard(residuals, spec.warm_up_ticks, cold, job.period_s)
+    least = least_scales(job.trips, job.scaler)
+    residual = standard(residuals, spec.warm_up_ticks, cold, job.period_s, least)
     wander = wandering(residuals, residual, spec.warm_up_ticks, job.period_s)
     names = tuple(signal.name for signal, moves in zip(spec.signals, wander, strict=True) if moves)
     spec = structs.replace(spec, wandering=names)

@@ -136,3 +136,9 @@ def test_a_trip_has_no_part_in_the_limits_that_its_legs_are_counted_under():
     np.testing.assert_allclose(wild.scores[3], usual.scores[3], rtol=1e-5, err_msg="its limits knew of its own legs")
     np.testing.assert_allclose(wild.scores[8], usual.scores[8], rtol=1e-5, err_msg="so did its group's")
     assert wild.budget.legs.realised > usual.budget.legs.realised
+
+
+def test_the_factor_does_not_lower_limits_below_the_floor():
+    quiet = [ScoredTrip(trip.source, trip.charts * np.float32(1e-3)) for trip in noisy_trips(1, 6)]
+    limits = calibrate(quiet, HOURLY, POLICY, np.full(12, 100.0, np.float32), 1.0, floor=0.1).limits
+    np.testing.assert_array_equal(limits, np.float32(0.1))

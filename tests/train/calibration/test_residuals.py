@@ -7,10 +7,13 @@ from tickover.core.manifest import ColdStart
 from tickover_train.calibration.residuals import (
     LEAST_LEGS,
     LEAST_SCALE,
+    STEP_SCALES,
     cold_starts,
+    least_scales,
     spread_of,
     standard,
 )
+from tickover_train.data import Trip, fit_scaler
 
 COLD = (ColdStart(excess=2.0, fades_s=100.0), ColdStart(excess=0.0, fades_s=15.0))
 
@@ -72,3 +75,19 @@ def test_when_a_cold_start_is_over(excess, seconds):
     assert cold.over_s(1.5) == pytest.approx(seconds)
     if seconds:
         assert spread_of((cold,), 300, 1.0)[round(seconds) - 1, 0] == pytest.approx(1.5)
+
+
+def test_the_scale_is_never_finer_than_the_signals_values_are():
+    """A fine wave, steps of 0 and 1, a total far from 0 in float32, and a signal that stands still out there."""
+    tick = np.arange(600)
+    columns = (np.sin(tick / 9), tick // 15 % 2, 4e9 + 20.0 * tick, np.full(600, 4e9))
+    trip = Trip("", np.stack(columns, axis=1).astype(np.float32))
+    scaler = fit_scaler([trip])
+    least = least_scales([trip], scaler)
+    step = np.spacing(np.float32(4e9))
+    assert least[0] == pytest.approx(LEAST_SCALE)
+    assert least[1] == pytest.approx(1.0 / STEP_SCALES / scaler.scale[1])
+    assert least[2:] == pytest.approx(step / scaler.scale[2:])
+    assert (scaler.scale[2:] > 5 * step).all(), "the last bit of a float32 is no fault"
+    still = standard([np.ones((500, 4), np.float32)], 30, least=least)
+    np.testing.assert_array_equal(still.scale, least)

@@ -59,6 +59,24 @@ def test_a_missing_model_is_answered_in_one_line(tickover, logs, tmp_path, comma
     assert (code, said) == (1, "tickover: no-such.onnx: cannot be read: No such file or directory\n")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "rows", "answer"),
+    [
+        (1, 80, "got none in 1 log: the longest of 1 has 80 (dropped: short_trip 1); give longer logs, or"),
+        (400, 300, "of 400 s (48000 s), got none in 1 log: the longest of "),
+    ],
+)
+def test_logs_that_are_too_short_are_told_with_what_to_change(tickover, tmp_path, seconds, rows, answer):
+    log = tmp_path / "short.csv"
+    lines = [f"{row * seconds + row // 100 * 90_000},{row % 9},{row % 7}" for row in range(rows)]
+    log.write_text("\n".join(["t_s,a,b", *lines]) + "\n")
+    code, said = tickover("train", log, "--out", tmp_path / "run")
+    assert code == 1
+    assert answer in said
+    assert "a mapping (--map) with a shorter ticks.period_s" in said
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_folder_that_cannot_be_made_is_answered_in_one_line(tickover, logs, tmp_path):
     (tmp_path / "taken").write_text("a file")
     code, said = tickover("train", logs[0], "--out", tmp_path / "taken" / "run")

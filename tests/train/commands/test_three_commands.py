@@ -141,7 +141,7 @@ def test_what_inspect_proposes_for_random_logs_holds_their_values(
             assert outside <= findings.signals[name].outliers, name
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 6, 25])
 def test_random_logs_go_through_all_three_commands_or_are_refused_before_the_fit(seed: int, tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     logs = random_logs.write(tmp_path / "logs", seed)

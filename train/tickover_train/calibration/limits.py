@@ -99,8 +99,8 @@ def calibrate(
 ) -> Limits:
     """Limits for ``budget``; ``bounds`` ``[C]`` is the largest value of each chart: a limit beyond it turns it off.
 
-    ``floor`` is the lowest limit of step 1, in units of the chart. ``parts`` ``[C]``: of an equal share of the budget,
-    how much each chart takes (default: 1 each).
+    ``floor`` is the lowest limit, in units of the chart, after step 1 and after step 3. ``parts`` ``[C]``: of an equal
+    share of the budget, how much each chart takes (default: 1 each).
     """
     given = np.ones(len(bounds)) if parts is None else parts.astype(np.float64)
     rule = _Rule(budget.per_hour, policy, bounds, period_s, floor, given / given.sum())
@@ -143,7 +143,7 @@ class _Rule:
         """All three steps."""
         # Whole trips and legs keep the budget each for itself: the larger factor keeps both.
         factor = max(self.factor(scores) for scores in _out_of_group(trips, self.shares) if any(scores))
-        limits = self.shares(trips) * np.float32(factor)
+        limits: FloatArray = np.maximum(self.shares(trips) * np.float32(factor), np.float32(self.floor))
         limits[limits >= self.bounds] = np.inf
         return limits
 

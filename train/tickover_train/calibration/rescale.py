@@ -8,7 +8,7 @@ from tickover.core.values import FloatArray
 from tickover.model.detector import Detector
 from tickover.model.session import open_bytes
 from tickover_export.retune import Retuned
-from tickover_train.calibration.residuals import standard
+from tickover_train.calibration.residuals import least_scales, standard
 from tickover_train.data import Trip, fit_scaler
 
 
@@ -21,7 +21,8 @@ def rescale(model: Retuned, trips: Sequence[Trip]) -> None:
     scaler = fit_scaler(trips)
     model.rescale({"scaler.center": scaler.center, "scaler.scale": scaler.scale})
     manifest = model.manifest
-    residual = standard(residuals_of(model, trips), manifest.warm_up_ticks, manifest.cold, manifest.tick_period_s)
+    residuals, least = residuals_of(model, trips), least_scales(trips, scaler)
+    residual = standard(residuals, manifest.warm_up_ticks, manifest.cold, manifest.tick_period_s, least)
     model.rescale({"residual.center": residual.center, "residual.scale": residual.scale})
 
 

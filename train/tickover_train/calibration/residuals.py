@@ -8,10 +8,14 @@ import numpy as np
 
 from tickover.core.manifest import ColdStart
 from tickover.core.values import DoubleArray, FloatArray
-from tickover_train.data import Scaler
+from tickover_train.data import Scaler, Trip
 
-LEAST_SCALE: Final = 1e-3
-"""Of a residual, in standard deviations of its signal: one that never moves must not alarm at a rounding error."""
+LEAST_SCALE: Final = 1e-2
+"""Of a residual, in standard deviations of its signal. Two float32 implementations of one network differ by some 1e-7,
+and a limit may be a tenth of the scale: a smaller scale would make a rounding error show in the score."""
+STEP_SCALES: Final = 16.0
+"""One step of a signal's own resolution is at most so many scales, the default ``charts.clip``: a smaller scale takes
+no other view of the signal, it only magnifies rounding."""
 OUTLIER: Final = 50.0
 """Residuals count for the scale up to this many robust spreads: one glitch must not blind a signal's charts."""
 LEAST_LEGS: Final = 10
@@ -25,25 +29,47 @@ FADES_S: Final = tuple(float(s) for s in np.geomspace(15.0, 600.0, 12))
 MOST_EXCESS: Final = 10.0
 
 
+def least_scales(trips: Sequence[Trip], scaler: Scaler) -> FloatArray:
+    """The smallest scale of each signal's residuals that its values can support ``[F]``, in units of ``scaler.scale``.
+
+    The largest of ``LEAST_SCALE``, of the distance of float32 at the signal's level, and of its own smallest step over
+    ``STEP_SCALES``.
+    """
+    level = (np.abs(scaler.center) + scaler.scale).astype(np.float32)
+    steps = np.zeros(len(level))
+    for signal in range(len(level)):
+        seen = np.unique(np.concatenate([trip.values[:, signal] for trip in trips]))
+        gaps = np.diff(seen[np.isfinite(seen)].astype(np.float64))
+        steps[signal] = gaps.min(initial=np.inf) if len(gaps) else 0.0
+    support = np.maximum(np.spacing(level), steps / STEP_SCALES) / scaler.scale
+    least: FloatArray = np.maximum(support, LEAST_SCALE).astype(np.float32)
+    return least
+
+
 def standard(
-    residuals: Sequence[FloatArray], warm_up: int, cold: Sequence[ColdStart] = (), period_s: float = 1.0
+    residuals: Sequence[FloatArray],
+    warm_up: int,
+    cold: Sequence[ColdStart] = (),
+    period_s: float = 1.0,
+    least: FloatArray | float = LEAST_SCALE,
 ) -> Scaler:
     """Centre and scale of residuals ``[T, F]`` of unseen trips, their first ``warm_up`` ticks left out.
 
     The centre is the median. The scale is the standard deviation with residuals held within ``OUTLIER`` robust spreads
     (the median absolute deviation): a spread that forgets the tails makes charts that live at their clip. Residuals
-    are first divided by what their ``cold`` start widens them.
+    are first divided by what their ``cold`` start widens them. ``least``: see ``least_scales``.
     """
     pooled = np.concatenate([trip[warm_up:] for trip in residuals]).astype(np.float64)
     spread = np.concatenate([spread_of(cold, len(trip), period_s)[warm_up:] for trip in residuals])
     center, scale = np.zeros(pooled.shape[1]), np.ones(pooled.shape[1])
+    floor = np.broadcast_to(least, scale.shape)
     for signal, column in enumerate(pooled.T):
         seen = np.isfinite(column)
         if seen.any():
             center[signal] = np.median(column[seen])
             off = (column - center[signal])[seen] / np.broadcast_to(spread, pooled.shape)[seen, signal]
-            reach = OUTLIER * max(1.4826 * float(np.median(np.abs(off))), LEAST_SCALE)
-            scale[signal] = max(float(np.sqrt(np.mean(np.clip(off, -reach, reach) ** 2))), LEAST_SCALE)
+            reach = OUTLIER * max(1.4826 * float(np.median(np.abs(off))), float(floor[signal]))
+            scale[signal] = max(float(np.sqrt(np.mean(np.clip(off, -reach, reach) ** 2))), floor[signal])
     return Scaler(center.astype(np.float32), scale.astype(np.float32))
 
 

@@ -82,7 +82,11 @@ def clean(trips: Sequence[Trip], names: Sequence[str], period_s: float) -> Clean
         for part in _without(trip, [defect for defect in defects if defect.trip == number], period_s)
     ]
     if not kept:
-        raise LogError(f"expected trips of at least {SHORTEST_TRIP} ticks between recording freezes, got none")
+        raise LogError(
+            f"expected trips of at least {SHORTEST_TRIP} ticks of {period_s:g} s between recording freezes, got none "
+            f"in {len(trips)} trips, where all signals stand still for long; give logs of driving, or a mapping "
+            "(--map) with a shorter ticks.period_s"
+        )
     return Cleaned(kept, [finding_of(defect, trips, names, period_s) for defect in defects])
 
 

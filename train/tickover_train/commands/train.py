@@ -20,7 +20,7 @@ from tickover_train import cell_choice, run_folder
 from tickover_train.cleaning.clean import words
 from tickover_train.commands.files import LOGS, chosen_mapping, write
 from tickover_train.config import AUTO, TrainConfig, load_config
-from tickover_train.data import Trip, expand, load_trips
+from tickover_train.data import Trip, dropped_words, expand, load_trips
 from tickover_train.fitting import checkpoint
 from tickover_train.fitting.horizon import Horizons, correlation_time, horizons
 from tickover_train.pages import training
@@ -158,9 +158,8 @@ def read_trips(
     trips = load_trips(logs, mapping, counts, bad.append)
     for line in bad[:BAD_ROWS_SHOWN]:
         progress.say(line)
-    dropped = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()) if count and name != "rows")
     hours = sum(len(trip.values) for trip in trips) * mapping.ticks.period_s / 3600.0
-    progress.say(f"{len(trips)} trips, {hours:.1f} h, {len(mapping.signals)} signals; dropped: {dropped or 'nothing'}")
+    progress.say(f"{len(trips)} trips, {hours:.1f} h, {len(mapping.signals)} signals; dropped: {dropped_words(counts)}")
     return mapping, trips
 
 
