@@ -1,5 +1,6 @@
 # Everything happens in a local virtual environment; nothing needs root.
 # PYTHON       the interpreter that makes it (3.11 or newer)
+# WORKERS      how many tests run side by side
 # TORCH_INDEX  address of a package index with CPU-only builds of PyTorch (see the README); empty: pip's default
 
 PYTHON ?= python3
@@ -9,7 +10,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 OUT := out/demo
 # Real brokers and processes on a busy machine: a test that fails is run again, and listed as RERUN. Thrice is red.
-PYTEST := -n auto --dist loadfile --reruns 2 -rR
+# Half as many workers again as there are processors: such tests wait more than they compute.
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN) && echo $$((n + n / 2)))
+PYTEST := -n $(WORKERS) --dist loadfile --reruns 2 -rR
 
 .PHONY: demo test lint bench quality why-gated device-test lock sbom deb deb-test demo-data demo-model clean help
 

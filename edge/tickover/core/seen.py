@@ -199,7 +199,6 @@ class Seen:
         """All but the full pages."""
         far = b"" if self._far is None else self._in_order(self._far).astype("<u4").tobytes()
         full = [(page.number, page.first, page.last) for page in self._full]
-        # A page is a set: in order, so that rows that came in another order within it leave the same state.
         keys = np.sort(self._open_page()).astype("<u8").tobytes()
         return msgspec.msgpack.encode(_State(self._number, full, self._first, self._last, keys, self._top, far))
 
@@ -244,6 +243,8 @@ class Seen:
         self._open[self._used : self._used + len(keys)] = keys
         self._used += len(keys)
         if self._used == PAGE:
+            # A page is a set: in order, so that rows that came in another order within it leave the same page.
+            self._open.sort()
             self._full.append(_Full(self._number, self._first, self._last, self._open))
             self.fresh.add(self._number)
             self._counted()
