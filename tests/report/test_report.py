@@ -4,6 +4,7 @@ import html
 import json
 import re
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -384,3 +385,51 @@ def test_the_viewer_chooses_the_time_zone(tmp_path: Path, monkeypatch: pytest.Mo
     assert told["picked"][2] == ["America/New_York", "2026-03-02 01:08:20", "2026-10-02 02:08:20"]
     assert told["ticks"][0] == "07:00<br>Mar 2, 2026"
     assert "08:00<br>Oct 2, 2026" in told["ticks"]
+
+
+def with_dropped(block: int = 3000) -> Report:
+    """Boost was over its range for 100 ticks, where nothing else was read; coolant twice in the episode."""
+    told = manifest()
+    ranged = tuple(structs.replace(signal, low=0.0, high=150.0) for signal in told.signals)
+    report = Report(structs.replace(told, signals=ranged))
+    whole = scored()
+    values, outside = whole.ticks.values.copy(), np.full(whole.ticks.values.shape, np.nan, np.float32)
+    outside[560, 1], outside[640, 1], outside[2000:2100, 0] = 512, -40, 300
+    values[640, 1] = values[2000:2100, 0] = np.nan
+    ticks = ScoredTicks(replace(whole.ticks, values=values, outside=outside), whole.scores, whole.open)
+    for first in range(0, 3000, block):
+        piece = ticks.at(slice(first, first + block))
+        report.add(piece, [alert for alert in alerts() if alert.time in piece.ticks.time])
+    return report
+
+
+def test_what_was_dropped_is_told_by_signal() -> None:
+    page = with_dropped().html({}, {"out_of_range": [100, 2, 0], "late": [0, 1234, 0], "missing": [100, 1, 10]})
+    words = " ".join(" ".join(Scripts(page).text).split())
+    assert "boost kPa 0 to 150 100 3.33% 100 out of range" in words
+    assert "coolant kPa 0 to 150 1 0.03% 1,234 late, 2 out of range" in words
+    assert "voltage kPa 0 to 150 10 0.33% –" in words
+
+
+def test_marks_of_dropped_readings_do_not_depend_on_how_the_ticks_came() -> None:
+    assert with_dropped(250).html() == with_dropped().html()
+
+
+@pytest.mark.slow
+def test_a_signals_panel_marks_ticks_without_a_value_and_readings_out_of_range(tmp_path: Path) -> None:
+    script = """const seen = () => Object.fromEntries([...document.querySelectorAll("#signals .drawn")].map((panel) => [
+            panel.parentElement.querySelector("h3").firstChild.textContent,
+            Object.fromEntries(panel.data.filter((trace) => trace.yaxis === "y2").map((trace) => [trace.name, {
+                texts: trace.text.filter(Boolean), at: trace.x.map((x) => x && axis().timeAt(x)), y: trace.y }]))]));
+        const all = seen();
+        choose(0)"""
+    told = told_by(tmp_path, with_dropped().html(), script, "{ all, zoomed: seen() }", (1200, 2400))
+    boost, coolant = told["all"]["boost"], told["zoomed"]["coolant"]
+    assert set(boost["out of range"]["texts"]) == {"300 kPa, out of range"}
+    assert len(boost["out of range"]["texts"]) == 100
+    assert (min(filter(None, boost["missing"]["at"])) - START // 1000) // 1000 == 2000 + 3600
+    assert list(told["all"]["voltage"]) == ["missing"]
+    assert coolant["out of range"]["texts"] == ["512 kPa, out of range", "-40 kPa, out of range"]
+    assert coolant["out of range"]["y"][0] > 0.5 > coolant["out of range"]["y"][1], "at the edge that it lay beyond"
+    assert [round(at / 1000 - START / SECOND, 1) for at in coolant["out of range"]["at"]] == [560.5, 640.5]
+    assert coolant["missing"]["texts"] == ["no usable value"] * 3

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -182,7 +183,7 @@ def replay(
         if page and report:
             for log, found in codes.by_log.items():
                 page.add_codes(outputs.name_of(log, vehicle), found)
-            page.write(report, pipeline.counts + tally.rows)
+            page.write(report, pipeline.counts + tally.rows, _dropped(detector.manifest, pipeline, tally))
         if state and not ctrl_c.is_pressed():
             save_state(pipeline, state)
     progress.clear()
@@ -295,6 +296,15 @@ def _new_report(detector: Detector, model: Path, logs: tuple[Path, ...], each: s
 
     what = logs[0].name if len(logs) == 1 else f"{len(logs)} logs"
     return Report(detector.manifest, title=f"{model.name} over {what}", digest=detector.digest, each=each, zone=zone)
+
+
+def _dropped(manifest: Manifest, pipeline: Pipeline, tally: Tally) -> dict[str, Sequence[int]]:
+    """What was not used, by reason: a number for each signal."""
+    no_number: Counter[str] = Counter()
+    for (signal, _), count in tally.cells.items():
+        no_number[signal] += count
+    counted: dict[str, Sequence[int]] = {reason: of.tolist() for reason, of in pipeline.signal_counts.items()}
+    return counted | {"cells without a number": [no_number[name] for name in manifest.names]}
 
 
 def _summary(manifest: Manifest, pipeline: Pipeline, tally: Tally, logs: int) -> Iterator[str]:

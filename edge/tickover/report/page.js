@@ -15,6 +15,9 @@ const ROW = 22;                // height of a signal in the heat, in pixels,
 const TALLEST = 460;           // of all of them together at most,
 const NARROW_ROW = 32;         // and where its name stands above it,
 const NAME_ROOM = 18;          // in this part
+const STRIP_PX = 3;            // a tick without a value is at least this wide,
+const STRIP_AT = 0.015;        // at this share of the panel's height,
+const MARK_AT = 0.08;          // and a reading out of range so far from its edge
 const CODE_PX = 3;             // a trouble code is at least this wide
 const BREAK_LABEL = 12;        // a break that is so wide has room for its length
 const NEAR = 150;              // a panel this many pixels from the view is drawn
@@ -48,13 +51,15 @@ function once(make) {
 }
 function unpackVehicle(vehicle) {
   const span = (packed) => ({ low: values(packed, 0), high: values(packed, 1), expected: values(packed, 2) });
+  // What was not used: ticks without a value in each piece of time, and the furthest readings out of range.
+  const unused = (packed) => packed && { missing: values(packed.missing, 0), low: packed.outside && values(packed.outside, 0), high: packed.outside && values(packed.outside, 1) };
   const tick = (packed) => ({ low: values(packed, 0), high: values(packed, 0), expected: values(packed, 1) });
   return {
     name: vehicle.name,
-    coarse: { step: vehicle.width, start: doubles(vehicle.start), score: doubles(vehicle.score), signal: once((s) => span(vehicle.values[s])) },
+    coarse: { step: vehicle.width, start: doubles(vehicle.start), score: doubles(vehicle.score), signal: once((s) => span(vehicle.values[s])), unused: once((s) => unused(vehicle.unused[s])) },
     level: once((s) => values(vehicle.level[s], 0)),
     windows: vehicle.windows.map((window) => ({
-      step: data.period, start: doubles(window.start), score: doubles(window.score), signal: once((s) => tick(window.values[s])),
+      step: data.period, start: doubles(window.start), score: doubles(window.score), signal: once((s) => tick(window.values[s])), unused: once((s) => unused(window.unused[s])),
     })),
   };
 }
@@ -292,7 +297,38 @@ function drawSignal(element, number) {
   const observed = line("observed", seen, { color: colour("observed"), width: 1.3 });
   expected.hovertemplate = `expected %{y:.4~g} ${unit}<extra></extra>`;
   observed.hovertemplate = `observed %{text} ${unit}<extra></extra>`;
-  return draw(element, [expected, observed], layout({ title: { text: unit } }, { shapes: shades(signal.name) }));
+  const edge = { overlaying: "y", range: [0, 1], fixedrange: true, visible: false };
+  return draw(element, [expected, observed, ...unusedTraces(number, unit)], layout({ title: { text: unit } }, { shapes: shades(signal.name), yaxis2: edge }));
+}
+// Where readings were dropped: a strip along the bottom while there is no usable value, a triangle at the edge beyond which a reading lay.
+function unusedTraces(number, unit) {
+  const strip = { x: [], y: [], text: [] }, marks = { x: [], y: [], text: [], symbols: [] };
+  const { place, perPixel } = axis();
+  walk((part, i) => {
+    const found = part && part.unused(number);
+    if (!found) return;
+    const from = place(part.start[i]), to = Math.max(place(part.start[i] + part.step), from + STRIP_PX * perPixel);
+    if (found.missing[i] > 0) {
+      const text = part.step > data.period ? `no usable value in ${found.missing[i]} tick${found.missing[i] > 1 ? "s" : ""}` : "no usable value";
+      strip.x.push(from, (from + to) / 2, to, null);
+      strip.y.push(STRIP_AT, STRIP_AT, STRIP_AT, null);
+      strip.text.push(text, text, text, "");
+    }
+    if (!found.low || !Number.isFinite(found.low[i])) return;
+    const { low, high } = data.signals[number];
+    for (const value of new Set([found.low[i], found.high[i]])) {
+      const above = value > high || (value >= low && value > (low + high) / 2);   // packed values are rounded
+      marks.x.push(place(part.start[i] + part.step / 2));
+      marks.y.push(above ? 1 - MARK_AT : MARK_AT);
+      marks.symbols.push(above ? "triangle-up" : "triangle-down");
+      marks.text.push(`${digits(value)} ${unit}, out of range`);
+    }
+  });
+  const traces = [];
+  if (strip.x.length) traces.push({ ...strip, yaxis: "y2", name: "missing", mode: "lines", line: { color: colour("doubt"), width: 5 }, hovertemplate: "%{text}<extra></extra>" });
+  const { symbols, ...points } = marks;
+  if (points.x.length) traces.push({ ...points, yaxis: "y2", name: "out of range", mode: "markers", marker: { symbol: symbols, color: colour("limit"), size: 8 }, hovertemplate: "%{text}<extra></extra>" });
+  return traces;
 }
 
 // ---- the page ----------------------------------------------------------------------------------------------------

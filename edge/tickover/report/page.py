@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
 import jinja2
 import numpy as np
+import numpy.typing as npt
 from plotly.offline import get_plotlyjs
 
 from tickover import __version__
@@ -40,8 +42,8 @@ SENSORS: Final = {
 DIRECTIONS: Final = {"high": "too high", "low": "too low", "unsteady": "unsteady"}
 
 
-def render(report: Contents, counts: dict[str, int]) -> str:
-    """The page as text."""
+def render(report: Contents, counts: Mapping[str, int], by_signal: Mapping[str, Sequence[int]]) -> str:
+    """The page as text; ``by_signal``: what was not used, by reason, in the manifest's order of signals."""
     return _template().render(
         report=report,
         manifest=report.manifest,
@@ -50,7 +52,7 @@ def render(report: Contents, counts: dict[str, int]) -> str:
         summary=_summary(report),
         episodes=[_row(report, story) for story in report.episodes],
         codes=[_code_row(report, vehicle, code) for vehicle, code in report.codes],
-        quality=_quality(report),
+        quality=_quality(report, by_signal),
         counts=sorted(item for item in counts.items() if item[1]),
         data=script_json(_data(report)),
         style=look() + _part("page.css"),
@@ -176,13 +178,25 @@ def _attribution(part: Contribution) -> dict[str, Any]:
     }
 
 
-def _quality(report: Contents) -> list[dict[str, Any]]:
-    """Per signal: its plausible range, the share of missing ticks and the highest chart."""
+def _quality(report: Contents, by_signal: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
+    """Per signal: its plausible range, the share of missing ticks, and what was dropped."""
     ticks = sum(track.ticks for track in report.tracks.values())
     rows = []
     for column, signal in enumerate(report.manifest.signals):
         missing = sum(int(track.missing[column]) for track in report.tracks.values())
-        rows.append({"signal": signal, "missing": missing / ticks if ticks else 0.0, "count": missing})
+        dropped = [
+            f"{int(counted[column]):,} {reason.replace('_', ' ')}"
+            for reason, counted in sorted(by_signal.items())
+            if reason != "missing" and counted[column]
+        ]
+        rows.append(
+            {
+                "signal": signal,
+                "missing": missing / ticks if ticks else 0.0,
+                "count": missing,
+                "dropped": ", ".join(dropped) or "–",
+            }
+        )
     return rows
 
 
@@ -192,7 +206,10 @@ def _data(report: Contents) -> dict[str, Any]:
     first = min((track.first for track in report.tracks.values() if track.first is not None), default=0)
     shift = DRAWN_FROM if is_relative(first) else 0.0
     return {
-        "signals": [{"name": signal.name, "unit": signal.unit} for signal in report.manifest.signals],
+        "signals": [
+            {"name": signal.name, "unit": signal.unit, "low": signal.low, "high": signal.high}
+            for signal in report.manifest.signals
+        ],
         "relative": is_relative(first),
         "shift": shift,
         "zone": report.zone,
@@ -235,14 +252,31 @@ def _track(name: str, track: Track, shift: float) -> dict[str, Any]:
             pack_values(buckets.low[:, column], buckets.high[:, column], expected[:, column]) for column in columns
         ],
         "level": [pack_values(buckets.level[:, column]) for column in columns],
+        "unused": [
+            _unused(buckets.missing[:, column], buckets.outside_low[:, column], buckets.outside_high[:, column])
+            for column in columns
+        ],
         "windows": [_window(ticks, shift) for ticks in track.windows.kept()],
     }
 
 
 def _window(ticks: Ticks, shift: float) -> dict[str, Any]:
     columns = range(ticks.observed.shape[1])
+    outside = ticks.outside
     return {
         "start": pack_doubles(ticks.time / 1000 + shift),
         "score": pack_doubles(ticks.score),
         "values": [pack_values(ticks.observed[:, column], ticks.expected[:, column]) for column in columns],
+        "unused": [
+            _unused(np.isnan(ticks.observed[:, column]), *([] if outside is None else [outside[:, column]] * 2))
+            for column in columns
+        ],
     }
+
+
+def _unused(missing: npt.NDArray[Any], *outside: npt.NDArray[np.floating]) -> dict[str, Any] | None:
+    """Ticks without a value, and readings out of range, of one signal; most have neither and take no room."""
+    out = bool(outside) and any(np.isfinite(part).any() for part in outside)
+    if not out and not missing.any():
+        return None
+    return {"missing": pack_values(missing.astype(np.float64)), "outside": pack_values(*outside) if out else None}

@@ -28,7 +28,8 @@ class Buckets:
 
     ``index`` int64 ``[N]``: the bucket's start over its width. ``score`` float32 ``[N]`` (largest). Per signal
     float32 ``[N, F]``: smallest and largest observed value (``low``, ``high``), largest chart (``level``); float64
-    ``[N, F]``: ``expected_sum`` over ``expected_count`` ticks.
+    ``[N, F]``: ``expected_sum`` over ``expected_count`` ticks. What was not used, float32 ``[N, F]``: the number of
+    ticks without a value (``missing``), and the lowest and highest reading out of the plausible range.
     """
 
     index: TimeArray
@@ -38,6 +39,9 @@ class Buckets:
     level: FloatArray
     expected_sum: DoubleArray
     expected_count: DoubleArray
+    missing: FloatArray
+    outside_low: FloatArray
+    outside_high: FloatArray
 
     @property
     def expected(self) -> FloatArray:
@@ -54,6 +58,9 @@ REDUCTIONS: Final[dict[str, np.ufunc]] = {
     "level": np.fmax,
     "expected_sum": np.add,
     "expected_count": np.add,
+    "missing": np.add,
+    "outside_low": np.fmin,
+    "outside_high": np.fmax,
 }
 """How two buckets become one, by field."""
 
@@ -110,6 +117,7 @@ def _of_ticks(scored: ScoredTicks, charts: ChartSignals, width: int) -> Buckets:
     """Each tick as a bucket of its own, numbered for ``width``."""
     ticks, scores = scored.ticks, scored.scores
     present = ~np.isnan(scores.expected)
+    outside = np.full(ticks.values.shape, np.nan, np.float32) if ticks.outside is None else ticks.outside
     return Buckets(
         index=ticks.time // width,
         score=scores.score,
@@ -118,6 +126,9 @@ def _of_ticks(scored: ScoredTicks, charts: ChartSignals, width: int) -> Buckets:
         level=charts.highest(scores.chart),
         expected_sum=np.where(present, scores.expected, 0.0).astype(np.float64),
         expected_count=present.astype(np.float64),
+        missing=np.isnan(ticks.values).astype(np.float32),
+        outside_low=outside,
+        outside_high=outside,
     )
 
 
@@ -145,4 +156,4 @@ def _merged(buckets: Buckets) -> Buckets:
 
 def _empty(signals: int) -> Buckets:
     flat, wide, double = np.empty(0, np.float32), np.empty((0, signals), np.float32), np.empty((0, signals))
-    return Buckets(np.empty(0, np.int64), flat, wide, wide, wide, double, double)
+    return Buckets(np.empty(0, np.int64), flat, wide, wide, wide, double, double, wide, wide, wide)

@@ -31,17 +31,22 @@ MOST_PARTS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Ticks:
-    """Some ticks of one vehicle: int64 ``[T]``, float32 ``[T]``, ``[T, F]``, ``[T, F]``."""
+    """Some ticks of one vehicle: int64 ``[T]``, float32 ``[T]``, ``[T, F]``, ``[T, F]``.
+
+    ``outside``, see `TickBlock`: None where no reading was out of range.
+    """
 
     time: TimeArray
     score: FloatArray
     observed: FloatArray
     expected: FloatArray
+    outside: FloatArray | None = None
 
     def within(self, first: int, last: int) -> "Ticks":
         """The ticks at or after ``first`` and at or before ``last``, copied out of the larger arrays."""
         rows = np.flatnonzero((self.time >= first) & (self.time <= last))
-        return Ticks(self.time[rows], self.score[rows], self.observed[rows], self.expected[rows])
+        outside = None if self.outside is None else self.outside[rows]
+        return Ticks(self.time[rows], self.score[rows], self.observed[rows], self.expected[rows], outside)
 
 
 @dataclass(slots=True)
@@ -77,7 +82,17 @@ class Window:
             np.concatenate([part.score for part in self.parts]),
             np.concatenate([part.observed for part in self.parts]),
             np.concatenate([part.expected for part in self.parts]),
+            _together(self.parts),
         )
+
+
+def _together(parts: list[Ticks]) -> FloatArray | None:
+    """The readings out of range of all parts."""
+    if all(part.outside is None for part in parts):
+        return None
+    return np.concatenate(
+        [np.full_like(part.observed, np.nan) if part.outside is None else part.outside for part in parts]
+    )
 
 
 class Windows:
@@ -92,7 +107,8 @@ class Windows:
 
     def add(self, scored: ScoredTicks, alerts: list[Alert]) -> None:
         """Take in a block of ticks and the alerts that it caused."""
-        ticks = Ticks(scored.ticks.time, scored.scores.score, scored.ticks.values, scored.scores.expected)
+        block = scored.ticks
+        ticks = Ticks(block.time, scored.scores.score, block.values, scored.scores.expected, block.outside)
         opened = [self._open(alert) for alert in alerts if alert.phase is Phase.START]
         for window in opened:  # its lead, and often its start, are in blocks that have passed
             for recent in self._recent:
