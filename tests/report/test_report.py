@@ -31,6 +31,7 @@ from tickover.core.values import (
 )
 from tickover.report import Report
 from tickover.report import contents as limits
+from tickover.report.log_rows import LogSpan
 
 HOSTILE = "</script><script>document.title='PWNED'</script><img src=x onerror=alert(1)>&amp;\u2028"
 LARGEST_PAGE = 10_000_000
@@ -433,3 +434,68 @@ def test_a_signals_panel_marks_ticks_without_a_value_and_readings_out_of_range(t
     assert coolant["out of range"]["y"][0] > 0.5 > coolant["out of range"]["y"][1], "at the edge that it lay beyond"
     assert [round(at / 1000 - START / SECOND, 1) for at in coolant["out of range"]["at"]] == [560.5, 640.5]
     assert coolant["missing"]["texts"] == ["no usable value"] * 3
+
+
+def named(zone: str = "") -> Report:
+    """The two logs by their names, and a third that overlaps the first."""
+    report = apart(zone)
+    day = 86_400 * SECOND
+    for name, first in (("march.csv", START), ("again <b>.csv", START + 600 * SECOND), ("october.csv", LATER)):
+        report.add_log(LogSpan(name, "truck-1", first, first + day))
+    return report
+
+
+def copies(page: str) -> list[list[str]]:
+    """What each episode's buttons copy."""
+    rows = page.split("<tr data-episode")[1:]
+    return [[html.unescape(text) for text in re.findall(r'data-copy="([^"]*)"', row)] for row in rows]
+
+
+def test_an_episode_names_the_logs_and_the_times_of_its_rows() -> None:
+    first, second = copies(named().html())
+    assert first == [
+        "march.csv: rows from 2026-03-02T06:08:20Z to 2026-03-02T06:12:11Z",
+        "again <b>.csv: rows from 2026-03-02T06:10:00Z to 2026-03-02T06:12:11Z",
+    ]
+    assert second == ["october.csv: rows from 2026-10-02T06:08:20Z to 2026-10-02T06:12:11Z"]
+    assert "Log rows" not in filled().html(), "no log is known"
+
+
+@pytest.mark.parametrize(
+    ("zone", "clock"), [("Europe/Berlin", "T08:08:20+02:00"), ("-05:30", "T00:38:20-05:30"), ("No/Where", None)]
+)
+def test_rows_are_told_by_the_clock_of_the_named_zone_too(zone: str, clock: str | None) -> None:
+    text = copies(named(zone).html())[1][0]
+    assert text.startswith("october.csv: rows from 2026-10-02T06:08:20Z to 2026-10-02T06:12:11Z")
+    assert (f"(2026-10-02{clock} to " in text and text.endswith(f" in {zone})")) if clock else "(" not in text
+
+
+def test_rows_of_a_log_that_counts_from_its_start_are_told_in_seconds() -> None:
+    report = filled(start=0)
+    report.add_log(LogSpan("bench.csv", "truck-1", 0, 9000 * SECOND))
+    assert copies(report.html()) == [["bench.csv: rows from 500 s to 731 s of the log (0:08:20 to 0:12:11)"]]
+
+
+def test_rows_of_a_log_of_several_vehicles_name_the_vehicle() -> None:
+    report = filled(vehicle="truck-2")
+    report.add_log(LogSpan("fleet.csv", "truck-1", START, LATER, alone=False))
+    report.add_log(LogSpan("fleet.csv", "truck-2", START, LATER, alone=False))
+    (told,) = copies(report.html())
+    assert [text.split(": ")[0] for text in told] == ["fleet.csv, vehicle truck-2"]
+
+
+@pytest.mark.slow
+def test_a_click_copies_the_rows_and_does_not_zoom(tmp_path: Path) -> None:
+    """Where the browser does not let the page copy, the text is shown."""
+    script = """let copied = null;
+        const [first, second] = document.querySelectorAll(".copy");
+        const clipboard = { writeText: async (text) => { copied = text; } };
+        Object.defineProperty(navigator, "clipboard", { configurable: true, value: clipboard });
+        first.click();
+        Object.defineProperty(navigator, "clipboard", { value: undefined });
+        second.click()"""
+    answers = """{ copied, said: document.querySelectorAll(".copied").length, range: $("range").textContent,
+        shown: document.querySelector(".rows code").textContent }"""
+    told = told_by(tmp_path, named().html(), script, answers, PHONE)
+    march, again = copies(named().html())[0]
+    assert told == {"copied": march, "said": 1, "range": "", "shown": again}

@@ -43,6 +43,7 @@ from tickover.storage.files import replace_file
 
 if TYPE_CHECKING:
     from tickover.report import Report
+    from tickover.report.log_rows import LogSpan
 
 BAD_ROWS_SHOWN: Final = 10
 CODES_SHOWN: Final = 10
@@ -183,6 +184,8 @@ def replay(
         if page and report:
             for log, found in codes.by_log.items():
                 page.add_codes(outputs.name_of(log, vehicle), found)
+            for span in _log_spans(tally, outputs):
+                page.add_log(span)
             page.write(report, pipeline.counts + tally.rows, _dropped(detector.manifest, pipeline, tally))
         if state and not ctrl_c.is_pressed():
             save_state(pipeline, state)
@@ -296,6 +299,15 @@ def _new_report(detector: Detector, model: Path, logs: tuple[Path, ...], each: s
 
     what = logs[0].name if len(logs) == 1 else f"{len(logs)} logs"
     return Report(detector.manifest, title=f"{model.name} over {what}", digest=detector.digest, each=each, zone=zone)
+
+
+def _log_spans(tally: Tally, outputs: Outputs) -> "Iterator[LogSpan]":
+    """What each log holds of each vehicle, called as in the report."""
+    from tickover.report.log_rows import LogSpan
+
+    vehicles = Counter(log for log, _ in tally.spans)
+    for (log, vehicle), (first, last) in tally.spans.items():
+        yield LogSpan(outputs.title_of(log), outputs.name_of(log, vehicle), first, last, vehicles[log] == 1)
 
 
 def _dropped(manifest: Manifest, pipeline: Pipeline, tally: Tally) -> dict[str, Sequence[int]]:

@@ -31,7 +31,8 @@ PACED_S: Final = 0.2
 class Tally:
     """What a replay has seen so far. ``now``: the last tick's time, microseconds; ``log``: the one being read.
 
-    ``cells``: those that hold no number, by signal and text.
+    ``cells``: those that hold no number, by signal and text. ``spans``: first and last time of the readings, by log
+    and vehicle.
     """
 
     ticks: int = 0
@@ -42,7 +43,14 @@ class Tally:
     log: Path | None = None
     rows: Counter[str] = field(default_factory=Counter)
     cells: Counter[tuple[str, str]] = field(default_factory=Counter)
+    spans: dict[tuple[Path, str], tuple[int, int]] = field(default_factory=dict)
     _trip: dict[str, int] = field(default_factory=dict)
+
+    def add_block(self, log: Path, block: Readings) -> None:
+        """Note which times of which vehicle a log holds."""
+        first, last = int(block.time.min()), int(block.time.max())
+        known = self.spans.get((log, block.vehicle), (first, last))
+        self.spans[log, block.vehicle] = min(known[0], first), max(known[1], last)
 
     def add(self, output: Output) -> None:
         """Count one output."""
@@ -98,6 +106,7 @@ def replay(
                 return
             if not len(block.time):
                 continue
+            tally.add_block(log, block)
             if block.vehicle not in begun:
                 begun.add(block.vehicle)
                 _begin_log(pipeline, block, grace.pop(block.vehicle, 0))

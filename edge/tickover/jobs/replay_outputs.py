@@ -39,6 +39,10 @@ class Outputs:
         """Whose ticks those of a log are in the picture: the log's where logs are drawn apart, else the vehicle's."""
         return self._names[log] if self._segments else vehicle
 
+    def title_of(self, log: Path) -> str:
+        """What a log is called: by its name, or by its path where several have that name."""
+        return self._names[log]
+
     def take(self, output: Output, log: Path | None) -> None:
         """One output; ``log`` is the one being read, None before the first."""
         if self.scores and len(output.scored.ticks.time):

@@ -18,6 +18,7 @@ from tickover.core.values import (
     Severity,
 )
 from tickover.payloads.can.told_codes import ToldCode
+from tickover.report.log_rows import LogSpan
 from tickover.report.pyramid import Pyramid
 from tickover.report.windows import Windows
 
@@ -112,6 +113,7 @@ class Contents:
         self.unlisted = 0
         self.codes: list[tuple[str, ToldCode]] = []
         self.codes_unlisted = 0
+        self.logs: list[LogSpan] = []
         self._stories: dict[str, Story] = {}
         self._charts = ChartSignals.of(manifest)
 
@@ -139,6 +141,10 @@ class Contents:
         room = CODES - len(self.codes)
         self.codes += [(vehicle, code) for code in codes[:room]]
         self.codes_unlisted += max(0, len(codes) - room)
+
+    def add_log(self, log: LogSpan) -> None:
+        """Take in what is known of a log, so that episodes can name it."""
+        self.logs.append(log)
 
     def fit(self) -> None:
         """Share the page's room between the vehicles that are drawn."""

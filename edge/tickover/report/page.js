@@ -18,6 +18,7 @@ const NAME_ROOM = 18;          // in this part
 const STRIP_PX = 3;            // a tick without a value is at least this wide,
 const STRIP_AT = 0.015;        // at this share of the panel's height,
 const MARK_AT = 0.08;          // and a reading out of range so far from its edge
+const COPIED_MS = 2000;        // how long a button says that it has copied
 const CODE_PX = 3;             // a trouble code is at least this wide
 const BREAK_LABEL = 12;        // a break that is so wide has room for its length
 const NEAR = 150;              // a panel this many pixels from the view is drawn
@@ -435,6 +436,25 @@ function theme(dark) {
   redraw();
 }
 
+// A page from a file, or in an older browser, may have no clipboard; then a text field gives the text, or it is shown.
+async function copy(button) {
+  try { await navigator.clipboard.writeText(button.dataset.copy); } catch { if (!copyFromField(button.dataset.copy)) return tell(button); }
+  button.classList.add("copied");
+  setTimeout(() => button.classList.remove("copied"), COPIED_MS);
+}
+function tell(button) {
+  button.replaceWith(Object.assign(document.createElement("code"), { textContent: button.dataset.copy }));
+}
+function copyFromField(text) {
+  const field = Object.assign(document.createElement("textarea"), { value: text, readOnly: true });
+  field.style.cssText = "position: fixed; opacity: 0";
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  return done;
+}
+
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 prefersDark.addEventListener("change", (event) => theme(event.matches));
 narrow.addEventListener("change", redraw);
@@ -442,6 +462,7 @@ $("theme").addEventListener("click", () => theme(document.documentElement.datase
 $("reset").addEventListener("click", () => choose(null));
 if ($("vehicle")) $("vehicle").addEventListener("change", (event) => { shown = +event.target.value; choose(null); });
 for (const row of document.querySelectorAll("tr[data-episode]")) row.addEventListener("click", () => choose(+row.dataset.episode));
+for (const button of document.querySelectorAll(".copy")) button.addEventListener("click", (event) => { event.stopPropagation(); copy(button); });
 theme(prefersDark.matches);
 offerZones();
 

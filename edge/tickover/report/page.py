@@ -18,6 +18,7 @@ from tickover.core.time_format import EARLIEST, LATEST, clock, duration, is_rela
 from tickover.core.values import Contribution, EndReason, Severity
 from tickover.payloads.can.told_codes import ToldCode
 from tickover.report.contents import Contents, Story, Track
+from tickover.report.log_rows import rows_of
 from tickover.report.look import look
 from tickover.report.packing import pack_doubles, pack_values
 from tickover.report.windows import Ticks
@@ -138,7 +139,10 @@ def _peak(track: Track) -> float:
 def _row(report: Contents, story: Story) -> dict[str, Any]:
     relative = is_relative(story.start)
     end = story.last if story.end is None else story.end
+    rows, more = rows_of(report.logs, story.vehicle, story.start, end + report.manifest.period, report.zone)
     return {
+        "rows": rows,
+        "more_logs": more,
         "vehicle": story.vehicle,
         "drawn": story.vehicle in report.tracks,
         "start": _moment(story.start, relative),
