@@ -79,6 +79,10 @@ def web(
     It subscribes to what daemons publish and keeps a bounded history. Alerts that are published while it is not running
     are kept by the broker for a week.
     """
+    connection = connection_of(**broker)
+    base = base or (load_config(broker["config"]).out.base if broker["config"] else BASE_TOPIC)
+    token = _token(token_file) if token_file else ""
+    # What was asked for is checked before the extra is: a wrong file is told wherever the command runs.
     from tickover.storage.history import History
     from tickover.web.desk import Desk
     from tickover.web.fleet import Fleet
@@ -89,9 +93,6 @@ def web(
     from tickover.web.messages import LARGEST
     from tickover.web.server import Front, serve
 
-    connection = connection_of(**broker)
-    base = base or (load_config(broker["config"]).out.base if broker["config"] else BASE_TOPIC)
-    token = _token(token_file) if token_file else ""
     front = Front(listen, port, token, tls_cert, tls_key, client_ca, plaintext_web, names)
     front.check()
     configs = load_hooks(hooks) if hooks else ()

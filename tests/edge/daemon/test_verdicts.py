@@ -8,6 +8,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from broker import Broker, broker, wait_until
 from daemon_process import START, Daemon, Truck, Watcher, drive
 from tickover.core.manifest import Budget
@@ -120,6 +122,7 @@ def test_a_report_shows_the_vehicles_furthest_over_their_budget() -> None:
 
 
 def test_prometheus_shows_the_meters_of_those_reported_and_no_others() -> None:
+    pytest.importorskip("prometheus_client")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
