@@ -40,6 +40,8 @@ SENSORS: Final = {
     "sensor.departed_constant": "left its constant",
 }
 """What a sensor's episode shows in place of a direction."""
+SCRIPTS: Final = ("time.js", "pictures.js", "page.js")
+"""The parts of the page's script, in order; the last one begins to draw."""
 DIRECTIONS: Final = {"high": "too high", "low": "too low", "unsteady": "unsteady"}
 
 
@@ -57,7 +59,7 @@ def render(report: Contents, counts: Mapping[str, int], by_signal: Mapping[str, 
         counts=sorted(item for item in counts.items() if item[1]),
         data=script_json(_data(report)),
         style=look() + _part("page.css"),
-        script=_part("time.js") + _part("page.js"),
+        script="".join(map(_part, SCRIPTS)),
         plotly=_plotly(),
     )
 
