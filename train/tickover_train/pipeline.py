@@ -221,9 +221,9 @@ def finish(job: Job, fitted: Sequence[Fold]) -> Product:
     return Product(fitted[0].network, spec, weights[0], climbed, fitted, charts, residuals)
 
 
-def ladder_of(job: Job, product: Product) -> tuple[Rung, ...]:
+def ladder_of(job: Job, product: Product, stopped: Callable[[], bool] = lambda: False) -> tuple[Rung, ...]:
     """The ladder for the manifest: each budget's limits, and what they detect on trips that their network has not
-    seen.
+    seen; once ``stopped()`` is true that is not measured.
     """
     residual = Scaler(product.weights["residual.center"], product.weights["residual.scale"])
     judged = [
@@ -231,9 +231,10 @@ def ladder_of(job: Job, product: Product) -> tuple[Rung, ...]:
         for fold in product.folds
     ]
     rungs = product.climb.rungs
+    detected = recalls(judged, [rung.limits for rung in rungs], stopped)
     return tuple(
         Rung(budget=rung.budget, limits=limits_tuple(rung.limits), recall=recall)
-        for rung, recall in zip(rungs, recalls(judged, [rung.limits for rung in rungs]), strict=True)
+        for rung, recall in zip(rungs, detected, strict=True)
     )
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from click.testing import CliRunner, Result
@@ -148,6 +149,40 @@ def test_ctrl_c_keeps_the_best_so_far_and_resume_goes_on(tmp_path: Path, logs: P
     resumed.send_signal(signal.SIGINT)
     resumed.stderr.read()
     assert resumed.wait(timeout=60) == 130
+
+
+@pytest.mark.parametrize(
+    ("phase", "kept"),
+    [
+        ("load_trips", "nothing is kept to go on from"),
+        ("new_job", "nothing is kept to go on from"),
+        ("finish", "holds what was fitted; the same command with --resume goes on"),
+        ("ladder_of", "writing the run folder without what is not measured yet"),
+    ],
+)
+def test_ctrl_c_ends_every_phase_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, kept: str
+):
+    logs, out = write_logs(tmp_path / "logs", 2, 150), tmp_path / "run"
+    arguments = (logs, "--out", out, "--config", config(tmp_path, epochs=2), "--force")
+    name = f"tickover_train.commands.train.{phase}"
+    work = resolve_name(name)
+    with monkeypatch.context() as patched:
+        patched.setattr(name, lambda *args, **kwargs: (os.kill(os.getpid(), signal.SIGINT), work(*args, **kwargs))[1])
+        done = run(*arguments)
+    assert done.exit_code == 130, done.stderr
+    assert kept in done.stderr
+    if "nothing is kept" in kept:
+        assert not (out / "run.json").exists()
+        assert run(*arguments).exit_code == 0, "there is nothing to choose from"
+        return
+    assert (phase == "finish") != (out / "run.json").exists()
+    again = run(*arguments)
+    assert isinstance(again.exception, RunError)
+    assert "add --resume to go on with it, or --fresh to delete it" in str(again.exception)
+    assert run(*arguments, "--resume").exit_code == 0
+    assert all(rung.recall for rung in read_run(out).file.ladder)
+    assert run(*arguments).exit_code == 0, "one that came to its end may be begun anew"
 
 
 def test_wrong_keys_are_refused_with_a_suggestion(tmp_path: Path, logs: Path):

@@ -38,6 +38,7 @@ from tickover_train.pipeline import (
 BAD_ROWS_SHOWN = 5
 REPORT_FILE = "report.html"
 STOPPING = "stopping: keeping the best so far (Ctrl-C again to end at once)"
+SKIPPING = "stopping: writing the run folder without what is not measured yet (Ctrl-C again to end at once)"
 
 
 @click.command()
@@ -75,19 +76,46 @@ def train(
 ) -> None:
     """Train a detector on recorded trips (log files or folders of logs), and write the run folder RUN.
 
-    Options override the configuration file. Ctrl-C ends training, keeps the best epoch so far,
-    writes RUN and exits with 130.
+    Options override the configuration file. Ctrl-C ends training, keeps the best epoch so far, writes RUN and exits
+    with 130; --resume goes on.
     """
     settings = override(load_config(config), cell, arch, false_alarms, seed)
     progress = Progress(logged=True)
     checkpoints = out / "checkpoint"
     check_interrupted(out, checkpoints, resume=resume, fresh=fresh)
-    mapping, trips = read_trips(expand(logs), map_, progress, options)
-    prepare_folder(out, checkpoints, resume)
-    torch.set_num_threads(settings.fit.threads)
-    torch.use_deterministic_algorithms(True)
+    try:
+        mapping, trips = read_trips(expand(logs), map_, progress, options)
+        prepare_folder(out, checkpoints, resume)
+        torch.set_num_threads(settings.fit.threads)
+        torch.use_deterministic_algorithms(True)
+        stopped = work(settings, mapping, trips, out, checkpoints, progress, auto=cell == "auto", force=force)
+    except KeyboardInterrupt:
+        progress.clear()
+        click.echo(f"tickover: {interrupted_words(checkpoints)}", err=True)
+        sys.exit(INTERRUPTED)
+    if stopped:
+        click.echo(f"tickover: stopped early; {out} holds the best so far; --resume goes on", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def work(
+    settings: TrainConfig,
+    mapping: Mapping,
+    trips: list[Trip],
+    out: Path,
+    checkpoints: Path,
+    progress: Progress,
+    *,
+    auto: bool,
+    force: bool,
+) -> bool:
+    """Everything from cleaning to the summary; whether Ctrl-C ended a part of it early.
+
+    Ctrl-C ends the fit with the best so far, and skips measurements that a model can do without. While the limits are
+    set there is no model yet: KeyboardInterrupt, and the checkpoints are there to go on from.
+    """
     with CtrlC(lambda: progress.say(STOPPING)) as ctrl_c:
-        if cell == "auto":
+        if auto:
             settings = cell_choice.choose_cell(settings, mapping, trips, progress.say, ctrl_c.is_pressed)
         job = new_job(
             settings,
@@ -101,25 +129,48 @@ def train(
         for line in words(job.left_out):
             progress.say(f"left out: {line}")
         fitted = fit_folds(job)
-        progress.say("standardising residuals, setting limits")
-        product = finish(job, fitted)
-        refuse_mute(out, product, force)
+    progress.say("standardising residuals, setting limits")
+    product = finish(job, fitted)
+    refuse_mute(out, checkpoints, product, force)
+    with CtrlC(lambda: progress.say(SKIPPING)) as skip:
+        stopped = Pressed(ctrl_c, skip)
         progress.say("measuring the memory horizon")
-        horizon = horizons(product.network, job.normalised, settings.seed, stopped=ctrl_c.is_pressed)
+        horizon = horizons(product.network, job.normalised, settings.seed, stopped=stopped)
         progress.say("writing the run folder and its report")
-        ladder = ladder_of(job, product)
+        ladder = ladder_of(job, product, stopped)
         run_folder.write(out, job, product, horizon, ladder)
         write(out / REPORT_FILE, training.render(job, product, horizon).encode())
+        if not stopped():
+            checkpoint.settle(checkpoints)
     click.echo(summary(out, job, product, horizon, ladder))
-    if ctrl_c.is_pressed():
-        click.echo(f"tickover: stopped early; {out} holds the best so far; --resume goes on", err=True)
-        sys.exit(INTERRUPTED)
+    return stopped()
 
 
-def refuse_mute(out: Path, product: Product, force: bool) -> None:
+class Pressed:
+    """Whether Ctrl-C was pressed in any of some phases."""
+
+    def __init__(self, *phases: CtrlC) -> None:
+        self._phases = phases
+
+    def __call__(self) -> bool:
+        return any(phase.is_pressed() for phase in self._phases)
+
+
+def interrupted_words(checkpoints: Path) -> str:
+    """What is kept after Ctrl-C, and how to go on."""
+    if not checkpoint.is_interrupted(checkpoints):
+        return "stopped before the end of the first epoch; nothing is kept to go on from"
+    return (
+        f"stopped; {checkpoints} holds what was fitted; the same command with --resume goes on, with --fresh it begins "
+        "anew"
+    )
+
+
+def refuse_mute(out: Path, checkpoints: Path, product: Product, force: bool) -> None:
     """RunError when the model could not alarm, unless ``force``; the checkpoints stay."""
     why = why_mute(product.spec.charts, product.limits.limits)
     if why and not force:
+        checkpoint.settle(checkpoints)
         raise RunError(
             f"{out}: {why}; {WHY_OFF}: allow more false alarms (--false-alarms), or train on more trips without "
             "faults; --resume --force writes the run folder all the same"
@@ -184,6 +235,7 @@ def prepare_folder(out: Path, checkpoints: Path, resume: bool) -> None:
         raise RunError(f"{out}: cannot make the run folder: {error.strerror or error}") from error
     if not resume:
         checkpoint.clear(checkpoints)
+    checkpoint.begin(checkpoints)
 
 
 def summary(out: Path, job: Job, product: Product, horizon: Horizons, ladder: tuple[Rung, ...]) -> str:

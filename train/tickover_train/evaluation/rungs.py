@@ -6,7 +6,7 @@ the device runs it.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -29,21 +29,26 @@ SEED: Final = 0
 """Every model meets the same faults."""
 
 
-def recalls(judged: Sequence[Judged], limits: Sequence[FloatArray]) -> list[dict[str, float]]:
+def recalls(
+    judged: Sequence[Judged], limits: Sequence[FloatArray], stopped: Callable[[], bool] = lambda: False
+) -> list[dict[str, float]]:
     """For each of the ``limits`` ``[C]`` the recall by kind of fault, over the trips of all ``judged``.
 
     A fault is detected as in ``judge``: an alarm begins in it, or shortly after. Every magnitude weighs the same.
+    Empty once ``stopped()`` is true: a part of the faults would say something else.
     """
     habits = habits_of([trip for _, trips in judged for trip in trips])
     found: list[dict[tuple[str, float | None], list[bool]]] = [{} for _ in limits]
     for detector, trips in judged:
         bench = _bench(detector, trips, habits)
-        for number, before, during in _charts(detector, bench):
+        for number, before, during in _charts(detector, bench, stopped):
             injection = bench.injections[number]
             for one, results in zip(limits, found, strict=True):
                 over = score(np.concatenate((before, during)), one) >= 1.0
                 hit = detected_at(over, len(before), len(over) - 1, bench.merge) is not None
                 results.setdefault((injection.kind, injection.magnitude), []).append(hit)
+        if stopped():
+            return [{} for _ in limits]
     return [_by_kind(results) for results in found]
 
 
@@ -59,13 +64,17 @@ def _by_kind(results: dict[tuple[str, float | None], list[bool]]) -> dict[str, f
     return {kind: float(np.mean(shares)) for kind, shares in kinds.items()}
 
 
-def _charts(detector: Detector, bench: Bench) -> Iterator[tuple[int, FloatArray, FloatArray]]:
+def _charts(
+    detector: Detector, bench: Bench, stopped: Callable[[], bool]
+) -> Iterator[tuple[int, FloatArray, FloatArray]]:
     """Each span's number, the charts ``[N, C]`` of the clean ticks just before it, and its own; the trips are one
-    vehicle's, one after the other.
+    vehicle's, one after the other. Ends early once ``stopped()`` is true.
     """
-    past, clean = _clean(detector, bench)
+    past, clean = _clean(detector, bench, stopped)
     order = sorted(range(len(bench.spans)), key=lambda number: len(bench.spans[number].values))
     for first in range(0, len(order), BATCH):
+        if stopped():
+            return
         chosen = order[first : first + BATCH]
         spans = [bench.spans[number] for number in chosen]
         _, scores = detector.run_batch(
@@ -76,10 +85,14 @@ def _charts(detector: Detector, bench: Bench) -> Iterator[tuple[int, FloatArray,
             yield number, before, scores.chart[: len(span.values), place]
 
 
-def _clean(detector: Detector, bench: Bench) -> tuple[dict[tuple[int, int], FloatArray], list[FloatArray]]:
-    """The state before each span, and the charts ``[T, C]`` of each clean trip."""
+def _clean(
+    detector: Detector, bench: Bench, stopped: Callable[[], bool]
+) -> tuple[dict[tuple[int, int], FloatArray], list[FloatArray]]:
+    """The state before each span, and the charts ``[T, C]`` of each clean trip; a part of them once ``stopped()``."""
     state, past, clean = detector.new_state(), {}, []
     for number, (trip, marks) in enumerate(zip(bench.trips, bench.marks, strict=True)):
+        if stopped():
+            break
         state = detector.reset_trip(state)
         parts = []
         for first, last in pairwise(sorted({0, *marks, len(trip)})):

@@ -15,6 +15,8 @@ from tickover.storage.files import replace_file
 from tickover_train.fitting.fit import Checkpoint
 
 GROUPS = ("best", "weights", "moments", "usual")
+PENDING = "pending"
+"""Beside the checkpoints while their training goes on: all folds may be fitted, and the limits not set yet."""
 
 
 class _Head(msgspec.Struct, forbid_unknown_fields=True):
@@ -65,11 +67,23 @@ def read(folder: Path, fold: int, job: str) -> Checkpoint | None:
     return checkpoint
 
 
+def begin(folder: Path) -> None:
+    """Mark the folder's training as one that has not come to its end."""
+    (folder / PENDING).touch()
+
+
+def settle(folder: Path) -> None:
+    """The training has come to its end: the run folder is written, or refused."""
+    (folder / PENDING).unlink(missing_ok=True)
+
+
 def is_interrupted(folder: Path) -> bool:
-    """Whether the folder holds checkpoints of which one is not finished; damaged ones are not."""
+    """Whether the folder holds checkpoints of which one is not finished, or whose training did not come to its end;
+    damaged ones do not count.
+    """
     for path in folder.glob("fold-*.json"):
         try:
-            if not msgspec.json.decode(path.read_bytes(), type=_Head).finished:
+            if not msgspec.json.decode(path.read_bytes(), type=_Head).finished or (folder / PENDING).exists():
                 return True
         except (OSError, msgspec.DecodeError):
             continue

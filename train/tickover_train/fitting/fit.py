@@ -105,7 +105,10 @@ def new_network(task: Task) -> Recurrent:
 
 
 def fit(task: Task, checkpoint: Checkpoint | None = None) -> Checkpoint:
-    """Train until the held-out loss stops falling, the epochs are used up or ``task.stopped()``; returns the best."""
+    """Train until the held-out loss stops falling, the epochs are used up or ``task.stopped()``; returns the best.
+
+    KeyboardInterrupt when it is stopped before it has learnt anything: an untrained network is no best so far.
+    """
     checkpoint = checkpoint or Checkpoint()
     network = new_network(task)
     optimizer = torch.optim.Adam(network.parameters(), lr=task.config.fit.learning_rate)
@@ -121,6 +124,8 @@ def fit(task: Task, checkpoint: Checkpoint | None = None) -> Checkpoint:
         if trained is None and checkpoint.best:
             break
         _judge(task, network, optimizer, checkpoint, trained, check)
+    if not checkpoint.best:
+        raise KeyboardInterrupt
     return checkpoint
 
 
