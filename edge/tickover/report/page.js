@@ -145,16 +145,16 @@ function timeAxis() {
     tickvals: ticks.map((tick) => tick.at), ticktext: ticks.map((tick) => tick.text), hoverformat: "%Y-%m-%d %H:%M:%S.%3f",
     showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: colour("soft") };
 }
-// Gaps that the axis shortens: a band each, and how long it is.
+// Gaps that the axis shortens: a band each, and how long it is. Where there are many, they have no room for that, and no borders.
+const isWide = (gap) => gap.end - gap.at >= BREAK_LABEL * axis().perPixel;
 function breakShapes() {
   return axis().breaks.map((gap) => ({
-    type: "rect", xref: "x", yref: "paper", x0: gap.at, x1: gap.end, y0: 0, y1: 1, layer: "above", fillcolor: colour("page"),
-    line: { color: colour("soft"), width: 1, dash: "dot" },
+    type: "rect", xref: "x", yref: "paper", x0: gap.at, x1: gap.end, y0: 0, y1: 1, layer: "above", fillcolor: colour(isWide(gap) ? "page" : "grid"),
+    line: { color: colour("soft"), width: isWide(gap) ? 1 : 0, dash: "dot" },
   }));
 }
 function breakNotes() {
-  const { breaks, perPixel } = axis();
-  return breaks.filter((gap) => gap.end - gap.at >= BREAK_LABEL * perPixel).map((gap) => ({
+  return axis().breaks.filter(isWide).map((gap) => ({
     text: lengthOf(gap.to - gap.from), textangle: -90, x: (gap.at + gap.end) / 2, xref: "x", y: 0.5, yref: "paper", showarrow: false, font: { color: colour("soft"), size: 11 },
   }));
 }
