@@ -40,7 +40,7 @@ folds = {folds}
 
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
-    return write_logs(tmp_path / "logs")
+    return write_logs(tmp_path / "logs", 3, 200)
 
 
 def config(tmp_path: Path, epochs: int = 1, folds: int = 1) -> Path:
