@@ -45,7 +45,7 @@ def test_trips_of_one_log_have_names_of_their_own(logs, tmp_path):
 @pytest.mark.slow
 def test_two_cells_side_by_side(logs, tmp_path):
     config = tmp_path / "one_thread.toml"
-    config.write_text("[fit]\nthreads = 1\n")
+    config.write_text("[network]\nhidden = 8\nbottleneck = 3\n[fit]\nthreads = 1\n[calibration]\nfolds = 2\n")
     args = [
         *map(str, logs),
         "--config",
