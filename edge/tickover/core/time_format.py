@@ -1,7 +1,7 @@
 """Times (microseconds since the epoch) and durations as text, and back."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from tickover.core.values import SECOND
@@ -28,6 +28,11 @@ def iso(time: int) -> str:
 def iso_seconds(time: int) -> str:
     """``2026-03-02T06:15:00Z``: :func:`iso` without the fraction."""
     return _utc(time).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso_local(time: int, zone: tzinfo) -> str:
+    """``2026-03-02T07:15:00+01:00``: the clock of a zone, whole seconds, with its offset."""
+    return _utc(time).astimezone(zone).isoformat(timespec="seconds")
 
 
 def iso_basic(time: int) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from tickover.core.time_format import clock, is_relative, iso_seconds
+from tickover.core.time_format import clock, is_relative, iso_local, iso_seconds
 from tickover.core.values import SECOND
 
 SHOWN: Final = 3
@@ -47,15 +47,12 @@ def _text(log: LogSpan, first: int, last: int, zone: str) -> str:
     if is_relative(first):
         seconds = f"rows from {first / SECOND:g} s to {last / SECOND:g} s of the log"
         return f"{log.name}{whose}: {seconds} ({clock(first, True)} to {clock(last, True)})"
+    there = _zone(zone) if zone and zone != "UTC" else None
     try:
         text = f"{log.name}{whose}: rows from {iso_seconds(first)} to {iso_seconds(last)}"
+        return f"{text} ({iso_local(first, there)} to {iso_local(last, there)} in {zone})" if there else text
     except OverflowError:  # beyond the years that can be written
         return f"{log.name}{whose}: rows from {first / SECOND:.0f} s to {last / SECOND:.0f} s"
-    there = _zone(zone) if zone and zone != "UTC" else None
-    if there is None:
-        return text
-    local = [datetime.fromisoformat(iso_seconds(time)).astimezone(there).isoformat() for time in (first, last)]
-    return f"{text} ({local[0]} to {local[1]} in {zone})"
 
 
 def _zone(name: str) -> tzinfo | None:
