@@ -210,7 +210,7 @@ def retune_lines(found: Results) -> list[list[str]]:
 
 
 def skab_lines(found: Results) -> list[list[str]]:
-    each = found.each("skab", "skab", lambda rows: rows[0]["tickover"]["one model"]["plain"])
+    each = found.each("skab", "skab", lambda rows: rows[0]["tickover, one model"])
     keys = (("f1", 3, 1), ("far", 1, 100), ("vus_pr", 3, 1))
     measured = (
         "; ".join(spread([row[key] * by for _, row in each], digits) for key, digits, by in keys) if each else NOT_RUN
