@@ -59,7 +59,7 @@ class Board:
     def _event(self, vehicle: str, payload: bytes, news: bool) -> bool:
         """An alert or a notice, new (``news``, from an alert topic) or still active (from an alarm topic, retained)."""
         try:
-            notice = msgspec.json.decode(payload, type=_NoticeEvent)
+            notice = msgspec.json.decode(payload, type=NoticeEvent)
             alert = None if notice.type == NOTICE else decode_alert(payload)
         except (msgspec.DecodeError, RecursionError, AlertError):
             self.counts["not_an_alert"] += 1
@@ -84,7 +84,7 @@ class Board:
             self._known.popitem(last=False)
         return True
 
-    def _notice(self, key: tuple[str, str], notice: "_Notice", news: bool) -> None:
+    def _notice(self, key: tuple[str, str], notice: "Notice", news: bool) -> None:
         """A notice with a retained alarm is listed until it is over; every one is among the latest for a while."""
         if not notice.active:
             self.notices.pop(key, None)
@@ -110,18 +110,20 @@ class Board:
                 self.open[key] = alert
 
 
-class _Notice(msgspec.Struct, frozen=True):
+class Notice(msgspec.Struct, frozen=True):
+    """What is read of a notice's data."""
+
     kind: str = ""
     active: bool = False
     text: str = ""
 
 
-class _NoticeEvent(msgspec.Struct, frozen=True):
+class NoticeEvent(msgspec.Struct, frozen=True):
     """What is read of both, and of a notice's data: few keys, so that bodies of earlier releases are read too."""
 
     id: str
     type: str
-    data: _Notice
+    data: Notice
 
 
 def status_word(payload: bytes) -> str:

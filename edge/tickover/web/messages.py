@@ -7,7 +7,7 @@ import msgspec
 
 from tickover.core.time_format import parse_iso
 from tickover.core.values import Alert, Severity
-from tickover.jobs.fleet_view import LONGEST_STATUS, status_word
+from tickover.jobs.fleet_view import LONGEST_STATUS, NoticeEvent, status_word
 from tickover.messages.alerts import AlertError, decode_alert
 from tickover.messages.notices import TYPE as NOTICE
 from tickover.storage.history import AlertRow, NoticeRow
@@ -66,23 +66,14 @@ def kind_of(alert: Alert) -> str:
     return f"{alert.detector} {first.signal} {first.direction}"
 
 
-class _Data(msgspec.Struct, frozen=True):
-    kind: str = ""
-    active: bool = False
-    text: str = ""
-
-
-class _Event(msgspec.Struct, frozen=True):
-    id: str
-    type: str
+class _TimedNotice(NoticeEvent, frozen=True):
     time: str
-    data: _Data
 
 
 def notice_of(vehicle: str, payload: bytes) -> NoticeRow | None:
     """A notice; None when the body is of another type. LeftOutError when it is no event at all."""
     try:
-        event = msgspec.json.decode(payload, type=_Event)
+        event = msgspec.json.decode(payload, type=_TimedNotice)
         if event.type != NOTICE:
             return None
         time = parse_iso(event.time)
