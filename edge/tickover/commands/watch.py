@@ -4,18 +4,17 @@ import contextlib
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from tickover.commands.ui.broker import (
-    BASE_TOPIC,
+    base_of,
+    base_option,
     broker_options,
     connection_of,
     stop_like_ctrl_c,
 )
-from tickover.daemon.config import load_config
 from tickover.host.clock import now_us
 from tickover.jobs.fleet_view import Board
 from tickover.transports.mqtt.client import MqttClient
@@ -39,9 +38,7 @@ OF_TRUCKS: Final = ("health", "score")
 @click.command()
 @broker_options
 @click.option("--vehicle", default="+", metavar="NAME", help="Show only this truck. Default: all.")
-@click.option(
-    "--base", metavar="TOPIC", help=f"First level of the daemon's topics. Default: {BASE_TOPIC}, or as in --config."
-)
+@base_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, also in a terminal.")
 def watch(vehicle: str, base: str | None, as_json: bool, **broker: Any) -> None:
     """Show the alerts of one truck or a fleet as they arrive, until Ctrl-C.
@@ -49,7 +46,7 @@ def watch(vehicle: str, base: str | None, as_json: bool, **broker: Any) -> None:
     In a terminal: open episodes and trucks (state, age of the last reading, lag), the worst first, and recent alerts
     (needs tickover[watch]). In a pipe: JSON Lines, each new alert and notice once, as it was published.
     """
-    base = base or _base(broker["config"])
+    base = base_of(base, broker["config"])
     board = Board(base)
     stop_like_ctrl_c()
     connection = connection_of(**broker)
@@ -68,10 +65,6 @@ def watch(vehicle: str, base: str | None, as_json: bool, **broker: Any) -> None:
             # The reader is gone: Python flushes standard output at exit, which would fail once more with a traceback.
             sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
     _say_counts(board)
-
-
-def _base(config: Path | None) -> str:
-    return load_config(config).out.base if config else BASE_TOPIC
 
 
 def _print_lines(client: MqttClient, board: Board) -> None:

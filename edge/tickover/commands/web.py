@@ -11,9 +11,8 @@ from typing import Any, Final
 
 import click
 
-from tickover.commands.ui.broker import BASE_TOPIC, broker_options, connection_of, stop_like_ctrl_c
+from tickover.commands.ui.broker import base_of, base_option, broker_options, connection_of, stop_like_ctrl_c
 from tickover.commands.ui.options import FILE, READABLE
-from tickover.daemon.config import load_config
 from tickover.errors import ConfigError
 from tickover.storage.files import read_text
 from tickover.transports.mqtt.client import MqttClient
@@ -31,9 +30,7 @@ HEADER: Final = 4096
 
 @click.command()
 @broker_options
-@click.option(
-    "--base", metavar="TOPIC", help=f"First level of the daemon's topics. Default: {BASE_TOPIC}, or as in --config."
-)
+@base_option
 @click.option("--port", type=click.IntRange(1, 65_535), default=PORT, show_default=True, help="Port of the page.")
 @click.option(
     "--listen", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address of the page; 0.0.0.0: all."
@@ -80,7 +77,7 @@ def web(
     are kept by the broker for a week.
     """
     connection = connection_of(**broker)
-    base = base or (load_config(broker["config"]).out.base if broker["config"] else BASE_TOPIC)
+    base = base_of(base, broker["config"])
     token = _token(token_file) if token_file else ""
     # What was asked for is checked before the extra is: a wrong file is told wherever the command runs.
     from tickover.storage.history import History

@@ -1,13 +1,12 @@
 """The process around the daemon: lock, signals, readiness and watchdog, reload."""
 
-import fcntl
 import logging
 import os
 import signal
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -28,6 +27,7 @@ from tickover.messages.notices import Kind
 from tickover.model.detector import Detector
 from tickover.storage import private
 from tickover.storage.contents import look
+from tickover.storage.lock import InUseError, held
 from tickover.storage.store import FILE, Bounds, Store
 from tickover.transports.backoff import LONGEST_ATTEMPT_S
 
@@ -100,7 +100,7 @@ class Runner:
             read_mapping(bus, opened.fleet.columns)
         return config, opened
 
-    def _reloaded(self, reload: Reload, held: Path) -> tuple[Config, Opened] | None:
+    def _reloaded(self, reload: Reload, present: Path) -> tuple[Config, Opened] | None:
         """The configuration and models as in the files now; None, and the reason logged, when they are wrong.
 
         A new state folder is locked for a moment, to try it before the present one is released.
@@ -108,8 +108,8 @@ class Runner:
         try:
             new = reload.result()
             folder = Path(new[0].state.folder)
-            with locked(folder) if folder.resolve() != held.resolve() else nullcontext():
-                if folder.resolve() != held.resolve() and look(folder).is_newer:
+            with locked(folder) if folder.resolve() != present.resolve() else nullcontext():
+                if folder.resolve() != present.resolve() and look(folder).is_newer:
                     raise ConfigError(f"state.folder: {folder}: a later release wrote its store; see `tickover state`")
                 return new
         except TickoverError as error:
@@ -126,23 +126,18 @@ class Runner:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Lock the state folder; ConfigError when another daemon holds it. Works on a read-only disk."""
-    try:
-        private.create(folder)
-        linked = private.links(folder, FILE)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        cure = "give it to the daemon's user (chown), or name another"
-        raise ConfigError(f"state.folder: {folder} cannot be used: {error.strerror or error}; {cure}") from error
-    if linked:
-        os.close(handle)
-        raise ConfigError(f"state.folder: expected plain files, {linked[0]} is a symbolic link; remove it")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with ExitStack() as stack:
+        try:
+            private.create(folder)
+            if linked := private.links(folder, FILE):
+                raise ConfigError(f"state.folder: expected plain files, {linked[0]} is a symbolic link; remove it")
+            stack.enter_context(held(folder))
+        except InUseError:
+            raise ConfigError(f"state.folder: {folder} is in use by another daemon; stop that one first") from None
+        except OSError as error:
+            cure = "give it to the daemon's user (chown), or name another"
+            raise ConfigError(f"state.folder: {folder} cannot be used: {error.strerror or error}; {cure}") from error
         yield
-    except BlockingIOError:
-        raise ConfigError(f"state.folder: {folder} is in use by another daemon; stop that one first") from None
-    finally:
-        os.close(handle)
 
 
 def open_daemon(config: Config, opened: Opened, instance: str, transport: Transport | None = None) -> Daemon:

@@ -4,12 +4,12 @@ With such a broker every client that uses the daemon's certificate is the daemon
 clean start ends the session with all that is queued in it.
 """
 
-import fcntl
-import os
 import uuid
+from pathlib import Path
 from typing import Final
 
 from tickover.daemon.config import Config
+from tickover.storage.lock import is_held
 from tickover.transports.mqtt.client import MqttClient
 from tickover.transports.mqtt.connection import Connection, configured
 
@@ -24,7 +24,7 @@ def is_taken(config: Config) -> str:
     connection = configured(config.broker)
     if not (connection.certificate or connection.username):
         return ""
-    if connection.certificate and _daemon_runs(config.state.folder):
+    if connection.certificate and is_held(Path(config.state.folder)):
         return "the daemon runs, and this broker may take us for it, by the certificate"
     if has_session(connection, config.broker.session_expiry_s):
         return "this broker takes us for the daemon, by the certificate or user, and keeps its session"
@@ -41,18 +41,3 @@ def has_session(connection: Connection, expiry_s: int) -> bool:
         if not client.session_present:
             client.end_session()
         return client.session_present
-
-
-def _daemon_runs(folder: str) -> bool:
-    """Whether a daemon holds the lock of the state folder (`tickover.daemon.runner.locked`)."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False

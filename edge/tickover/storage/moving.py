@@ -1,10 +1,8 @@
 """A stopped daemon's store as one file, to go on elsewhere: on another machine, or in another folder."""
 
-import fcntl
-import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +11,7 @@ from tickover.storage import private
 from tickover.storage.contents import Contents, copied, look
 from tickover.storage.database import Error, open_plain
 from tickover.storage.files import replace_file
+from tickover.storage.lock import InUseError, held
 from tickover.storage.store import FILE
 
 PIECE: Final = 1 << 20
@@ -78,17 +77,14 @@ def _sound(found: Contents, name: str = "") -> Contents:
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """Hold the folder as a daemon does; StateError when one runs."""
-    try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise StateError(f"{folder}: cannot be read: {error.strerror or error}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(folder))
+        except InUseError:
+            raise StateError(f"{folder}: a running daemon holds it; stop that one first") from None
+        except OSError as error:
+            raise StateError(f"{folder}: cannot be read: {error.strerror or error}") from error
         yield
-    except BlockingIOError:
-        raise StateError(f"{folder}: a running daemon holds it; stop that one first") from None
-    finally:
-        os.close(handle)
 
 
 def _write(source: Path, target: Path) -> None:

@@ -50,6 +50,16 @@ def broker_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+base_option: Final = click.option(
+    "--base", metavar="TOPIC", help=f"First level of the daemon's topics. Default: {BASE_TOPIC}, or as in --config."
+)
+
+
+def base_of(base: str | None, config: Path | None) -> str:
+    """The first level of the daemon's topics: what was asked for, else as configured, else the default."""
+    return base or (load_config(config).out.base if config else BASE_TOPIC)
+
+
 def connection_of(
     *,
     broker: str | None,
