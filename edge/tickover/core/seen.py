@@ -10,7 +10,6 @@ memories know it, both bounded:
   single row, but whether a minute of rows was here before.
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -30,7 +29,11 @@ FLEET_PAGES: Final = 16_384
 BUCKET: Final = 30 * SECOND
 """Of this much event time the far memory keeps one key: a minute of rows always holds a whole one."""
 BUCKETS: Final = 960
-"""Eight hours, 3.8 KiB."""
+"""Eight hours, 3.8 KiB; what was not driven yet takes no memory."""
+FEWEST_KEYS: Final = 32
+"""Room in a page that is begun, which doubles as it fills."""
+FEWEST_BUCKETS: Final = 32
+"""Room in a far memory that is begun, likewise."""
 
 KeyArray = npt.NDArray[np.uint64]
 Page = Callable[[int], bytes | None]
@@ -111,14 +114,14 @@ class Room:
 class Seen:
     """One vehicle's memory; ``window`` in microseconds, 0 remembers nothing. ``room`` is what it shares with others.
 
-    ``fresh`` are the numbers of full pages that are not stored yet.
+    Every vehicle has one, so that what is empty is None, and what is begun is small.
     """
 
     window: int
     room: Room = field(default_factory=Room)
-    fresh: set[int] = field(default_factory=set)
+    _fresh: set[int] | None = None
     _number: int = 0
-    _full: deque[_Full] = field(default_factory=deque)
+    _full: list[_Full] | None = None
     _open: KeyArray | None = None
     _used: int = 0
     _first: int = 0
@@ -143,7 +146,7 @@ class Seen:
         """Which rows are in the near memory; ``newest`` is the largest time taken before them."""
         low, high = int(time.min()), int(time.max())
         found = np.zeros(len(keys), np.bool_)
-        for page in self._full:
+        for page in self._full or ():
             # A page too old by `newest` may still be here: when it is dropped depends on how rows come in blocks.
             if page.first <= high and page.last >= max(low, newest - self.window):
                 found |= np.isin(keys, page.keys)
@@ -160,7 +163,7 @@ class Seen:
         for number in np.unique(bucket[inside]).tolist():
             if self._top - BUCKETS < number <= self._top:
                 smallest = (keys[bucket == number] >> _LOWER_HALF).min()
-                if self._far[number % BUCKETS] == smallest != _EMPTY:
+                if self._bucket(number) == smallest != _EMPTY:
                     return True
         return False
 
@@ -171,34 +174,41 @@ class Seen:
 
     def held(self) -> int:
         """How many full pages there are."""
-        return len(self._full)
+        return len(self._full) if self._full else 0
 
     def drop_first(self) -> None:
         """Forget the oldest full page."""
-        self.fresh.discard(self._full.popleft().number)
+        assert self._full
+        gone = self._full.pop(0)
+        if self._fresh:
+            self._fresh.discard(gone.number)
         self._counted()
 
     def clear(self) -> None:
         """Forget everything."""
-        self._full.clear()
-        self.fresh.clear()
-        self._open, self._used, self._far = None, 0, None
+        self._full = self._fresh = self._open = self._far = None
+        self._used = 0
         self._counted()
+
+    def take_fresh(self) -> list[int]:
+        """The numbers of the pages that became full since the last call, in order: they are to be stored."""
+        fresh, self._fresh = self._fresh, None
+        return sorted(fresh or ())
 
     def page(self, number: int) -> bytes:
         """A full page as it is stored: its number, then its keys."""
-        keys = next(full.keys for full in self._full if full.number == number)
+        keys = next(full.keys for full in self._full or () if full.number == number)
         return np.concatenate([[np.uint64(number)], keys]).astype("<u8").tobytes()
 
     @property
     def pages(self) -> list[int]:
         """The numbers of the full pages."""
-        return [full.number for full in self._full]
+        return [full.number for full in self._full or ()]
 
     def state(self) -> bytes:
         """All but the full pages."""
         far = b"" if self._far is None else self._in_order(self._far).astype("<u4").tobytes()
-        full = [(page.number, page.first, page.last) for page in self._full]
+        full = [(page.number, page.first, page.last) for page in self._full or ()]
         keys = np.sort(self._open_page()).astype("<u8").tobytes()
         return msgspec.msgpack.encode(_State(self._number, full, self._first, self._last, keys, self._top, far))
 
@@ -210,27 +220,29 @@ class Seen:
         if len(keys) >= PAGE or len(far) > BUCKETS:
             raise ValueError(f"expected fewer than {PAGE} keys and {BUCKETS} buckets, got {len(keys)}, {len(far)}")
         self.clear()
+        found: list[_Full] = []
         for number, first, last in saved.full[-MAX_PAGES:]:
             stored = np.frombuffer(page(number) or b"", "<u8").astype(np.uint64)
             if len(stored) == PAGE + 1 and stored[0] == number:
-                self._full.append(_Full(number, first, last, stored[1:]))
+                found.append(_Full(number, first, last, stored[1:]))
+        self._full = found or None
         self._counted()
         self._number, self._first, self._last, self._top = saved.number, saved.first, saved.last, saved.top
         if len(far):
-            self._far = np.full(BUCKETS, _EMPTY)
-            self._far[np.arange(saved.top - len(far) + 1, saved.top + 1) % BUCKETS] = far
+            self._far = np.full(_room_for(len(far), FEWEST_BUCKETS, BUCKETS), _EMPTY)
+            self._far[np.arange(saved.top - len(far) + 1, saved.top + 1) % len(self._far)] = far
         if len(keys):
             self._append(keys)
 
     def _counted(self) -> None:
         """Tell the room how many pages there are now."""
-        more, self._told = len(self._full) - self._told, len(self._full)
+        more, self._told = self.held() - self._told, self.held()
         if more:
             self.room.count(self, more)
 
     def _in_order(self, far: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
         """The buckets from the first in use to that of ``top``."""
-        ordered = far[np.arange(self._top - BUCKETS + 1, self._top + 1) % BUCKETS]
+        ordered = far[np.arange(self._top - len(far) + 1, self._top + 1) % len(far)]
         return ordered[np.argmax(ordered != _EMPTY) :]
 
     def _open_page(self) -> KeyArray:
@@ -238,27 +250,67 @@ class Seen:
 
     def _append(self, keys: KeyArray) -> None:
         """No more than there is room for."""
-        if self._open is None:
-            self._open = np.empty(PAGE, np.uint64)
-        self._open[self._used : self._used + len(keys)] = keys
-        self._used += len(keys)
-        if self._used == PAGE:
-            # A page is a set: in order, so that rows that came in another order within it leave the same page.
-            self._open.sort()
-            self._full.append(_Full(self._number, self._first, self._last, self._open))
-            self.fresh.add(self._number)
-            self._counted()
-            self._number += 1
-            self._open, self._used = None, 0
+        used = self._used + len(keys)
+        if self._open is None or len(self._open) < used:
+            larger = np.empty(_room_for(used, FEWEST_KEYS, PAGE), np.uint64)
+            larger[: self._used] = self._open_page()
+            self._open = larger
+        self._open[self._used : used] = keys
+        self._used = used
+        if used == PAGE:
+            self._close_page(self._open)
+
+    def _close_page(self, keys: KeyArray) -> None:
+        # A page is a set: in order, so that rows that came in another order within it leave the same page.
+        keys.sort()
+        self._full = self._full or []
+        self._full.append(_Full(self._number, self._first, self._last, keys))
+        self._fresh = self._fresh or set()
+        self._fresh.add(self._number)
+        self._counted()
+        self._number += 1
+        self._open, self._used = None, 0
+
+    def _bucket(self, number: int) -> np.uint32:
+        """That of the far memory, which reaches so far back."""
+        known = self._far is not None and number > self._top - len(self._far)
+        return self._far[number % len(self._far)] if known and self._far is not None else _EMPTY
 
     def _remember_far(self, time: TimeArray, keys: KeyArray) -> None:
         bucket, small = time // BUCKET, (keys >> _LOWER_HALF).astype(np.uint32)
-        top = int(bucket[-1]) if len(bucket) == 1 else int(bucket.max())
-        if self._far is None:
-            self._far, self._top = np.full(BUCKETS, _EMPTY), top
-        if top > self._top:
-            # What is in these places is of a time BUCKETS earlier.
-            self._far[np.arange(max(self._top + 1, top - BUCKETS + 1), top + 1) % BUCKETS] = _EMPTY
-            self._top = top
+        if len(bucket) == 1:
+            low = top = int(bucket[-1])
+        else:
+            low, top = int(bucket.min()), int(bucket.max())
+        far = self._far_over(low, max(top, self._top) if self._far is not None else top)
         near = bucket > self._top - BUCKETS
-        np.minimum.at(self._far, bucket[near] % BUCKETS, small[near])
+        np.minimum.at(far, bucket[near] % len(far), small[near])
+
+    def _far_over(self, low: int, top: int) -> npt.NDArray[np.uint32]:
+        """The far memory with room for buckets from ``low``, or from ``BUCKETS`` before its top, up to ``top``."""
+        if self._far is None:
+            self._top = top
+            self._far = np.full(_room_for(top - low + 1, FEWEST_BUCKETS, BUCKETS), _EMPTY)
+            return self._far
+        if top <= self._top and low > self._top - len(self._far):
+            return self._far
+        kept = self._in_order(self._far)
+        room = _room_for(top - min(low, self._top - len(kept) + 1) + 1, FEWEST_BUCKETS, BUCKETS)
+        if room > len(self._far):
+            kept = kept[max(0, top - self._top + len(kept) - room) :]
+            larger = np.full(room, _EMPTY)
+            larger[np.arange(self._top - len(kept) + 1, self._top + 1) % room] = kept
+            self._far = larger
+        if top > self._top:
+            # What is in these places is of a time so much earlier.
+            self._far[np.arange(max(self._top + 1, top - len(self._far) + 1), top + 1) % len(self._far)] = _EMPTY
+            self._top = top
+        return self._far
+
+
+def _room_for(count: int, fewest: int, most: int) -> int:
+    """Room for so many, twice what there was before, as long as that is not the most there may be."""
+    room = fewest
+    while room < min(count, most):
+        room *= 2
+    return min(room, most)

@@ -289,8 +289,8 @@ class Fleet:
     def pages(self, vehicle: str, everything: bool) -> dict[int, bytes]:
         """By number, the pages of `tickover.core.seen` that are full since the last call, or all."""
         seen = self._current(vehicle).arrivals.seen
-        fresh, seen.fresh = seen.fresh, set()
-        return {number: seen.page(number) for number in (seen.pages if everything else sorted(fresh))}
+        fresh = seen.take_fresh()
+        return {number: seen.page(number) for number in (seen.pages if everything else fresh)}
 
     def restore(self, vehicle: str, state: bytes, page: Page = lambda number: None) -> None:
         """Bring a vehicle back; ``page`` gives what `pages` gave, by number. StateError when the state does not fit;
