@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from tickover.payloads.base import FORMAT_KEYS, MAX_NAME, MAX_ROWS, Decoder, Input, PayloadError, Row, unless_all
 from tickover.payloads.paths import MISSING, Path
+from tickover.payloads.plain_object import PlainObject
 from tickover.payloads.strict_json import opened, parse_json
 from tickover.payloads.topic_template import TopicTemplate
 from tickover.payloads.values import FLOAT32_MAX, NO_NUMBER, event_time, in_unit, number_of, vehicle_name, with_unit
@@ -254,9 +255,23 @@ class JsonDecoder(Decoder):
 class JsonObject(JsonDecoder):
     """``{"time": 1500000000.0, "engine_speed": 812, "coolant": 88.5}``."""
 
+    def __init__(self, spec: Input, columns: Mapping[str, int], units: Mapping[str, str] | None = None) -> None:
+        super().__init__(spec, columns, units)
+        elsewhere = spec.values or spec.name or spec.vehicle_field or self._expressions or self._is_prefixed
+        fits = not elsewhere and PlainObject.fits(self._columns, spec.time)
+        self._plain = PlainObject(self._columns, spec.time) if fits else None
+
     def decode(self, fields: Mapping[str, str], payload: bytes, counts: Counter[str]) -> list[Row]:
         """One row; several when ``name`` is set and the signals have times of their own."""
+        if self._plain is not None and (plain := self._plain.read(payload)) is not None:
+            vehicle = self._vehicle(fields)
+            time = None if self._time_path is None else event_time(plain.time, self._spec.time_unit)
+            for name in plain.strangers:
+                self._drop(name, "unknown_signal", counts)
+            return [Row(vehicle, time, plain.values)]
         item = self._parsed(payload)
+        if self._plain is not None and type(item) is dict:
+            self._plain.learn(item)
         return self._rows(fields, item, item, counts)
 
     def names(self, fields: Mapping[str, str], payload: bytes) -> list[str]:

@@ -22,7 +22,9 @@ PAGE: Final = 1024
 """Identifiers whose checksums are stored together: a checkpoint writes only pages that have changed, 4 KiB each."""
 _KEY: Final = Struct("<HI")
 """Packet identifier, and CRC-32 of topic and payload."""
+_IDS: Final = "H"
 _CHECKSUMS: Final = "I"
+"""Codes of `array`."""
 
 
 class Delivery(NamedTuple):
@@ -44,8 +46,9 @@ class PacketIds:
 
     def __init__(self) -> None:
         self._checksums = array(_CHECKSUMS, bytes(4 * IDS))
-        self._changed: set[int] = set()
-        self._new: list[bytes] = []
+        self._changed = bytearray(IDS // PAGE)
+        """Of each page, whether it is to be written."""
+        self._new_ids, self._new_checksums = array(_IDS), array(_CHECKSUMS)
 
     def is_repeat(self, message: Received) -> bool:
         """Whether this message was noted before: the DUP flag, the packet identifier and the content say so."""
@@ -56,18 +59,27 @@ class PacketIds:
         """The daemon uses this message."""
         delivery: Delivery = message.token  # type: ignore[assignment]
         packet_id, checksum = delivery.packet_id, _checksum(message)
-        self._new.append(_KEY.pack(packet_id, checksum))
-        self._keep(packet_id, checksum)
+        self._new_ids.append(packet_id)
+        self._new_checksums.append(checksum)
+        self._checksums[packet_id] = checksum
+        self._changed[packet_id // PAGE] = True
 
     def new(self) -> bytes:
         """The messages noted since the last call: packet identifier and checksum of each, 6 bytes."""
-        new, self._new = self._new, []
-        return b"".join(new)
+        ids, checksums = self._new_ids, self._new_checksums
+        self._new_ids, self._new_checksums = array(_IDS), array(_CHECKSUMS)
+        return b"".join(map(_KEY.pack, ids, checksums))
 
     def pages(self, everything: bool) -> dict[str, bytes]:
         """Number to checksums of the pages that have changed since the last call, or of all that are in use."""
-        changed, self._changed = self._changed | (self._used() if everything else set()), set()
-        return {str(page): self._checksums[page * PAGE : (page + 1) * PAGE].tobytes() for page in changed}
+        if everything:
+            self._mark_used()
+        changed, self._changed = self._changed, bytearray(IDS // PAGE)
+        return {
+            str(page): self._checksums[page * PAGE : (page + 1) * PAGE].tobytes()
+            for page in range(IDS // PAGE)
+            if changed[page]
+        }
 
     def restore(self, stored: Callable[[str], bytes | None], journalled: bytes) -> None:
         """Continue with the newest pages, by number, and all that `new` gave after them."""
@@ -76,19 +88,18 @@ class PacketIds:
             if len(checksums) == PAGE:
                 self._checksums[page * PAGE : (page + 1) * PAGE] = checksums
         for packet_id, checksum in _KEY.iter_unpack(journalled):
-            self._keep(packet_id, checksum)
+            self._checksums[packet_id] = checksum
+            self._changed[packet_id // PAGE] = True
 
     def forget(self) -> None:
         """The broker began a new session: it repeats nothing, and uses each packet identifier anew."""
-        self._changed |= self._used()
+        self._mark_used()
         self._checksums = array(_CHECKSUMS, bytes(4 * IDS))
 
-    def _used(self) -> set[int]:
-        return {packet_id // PAGE for packet_id, checksum in enumerate(self._checksums) if checksum}
-
-    def _keep(self, packet_id: int, checksum: int) -> None:
-        self._checksums[packet_id] = checksum
-        self._changed.add(packet_id // PAGE)
+    def _mark_used(self) -> None:
+        for packet_id, checksum in enumerate(self._checksums):
+            if checksum:
+                self._changed[packet_id // PAGE] = True
 
 
 def _checksum(message: Received) -> int:

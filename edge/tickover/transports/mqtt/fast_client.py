@@ -1,8 +1,8 @@
 """paho's client, with code of our own for the packets that come by the thousand (`tickover.transports.mqtt.packets`).
 
 It reads 64 KiB at a time (paho itself reads byte by byte), hands over the publishes that lie whole in the buffer,
-and acknowledges many in one write. paho handles everything else. The client also offers what an external loop needs:
-whether bytes wait that ``poll`` cannot see, and when to check the keepalive next.
+and acknowledges many in one write. paho handles everything else, from the same buffer. The client also offers what an
+external loop needs: whether bytes wait that ``poll`` cannot see, and when to check the keepalive next.
 
 It uses private attributes of paho; ``tests/edge/transports/mqtt/test_paho_private.py`` lists them.
 """
@@ -13,6 +13,7 @@ import socket
 import termios
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from struct import Struct
 from typing import Final
 
@@ -41,13 +42,32 @@ class FastClient(paho.Client):
 
     def _sock_recv(self, bufsize: int) -> bytes:
         # All of paho's reads go through this method: it asks for a few bytes at a time, and is served from the buffer.
-        if self._at >= len(self._buffer):
-            self._buffer, self._at = super()._sock_recv(READ_BYTES), 0
-            if self._buffer:
-                self.heard = time.monotonic()
+        if not self.has_read:
+            self._read_socket()
         head = self._buffer[self._at : self._at + bufsize]
         self._at += len(head)
         return head
+
+    def _read_socket(self) -> None:
+        self._buffer, self._at = super()._sock_recv(READ_BYTES), 0
+        if self._buffer:
+            # paho notes this only of what it reads itself: it would ping a broker that keeps sending.
+            self.heard = self._last_bytes_received = time.monotonic()
+
+    def fill(self) -> bool:
+        """Read from the socket when the buffer is empty; whether there is something in it.
+
+        Nothing: whether the connection is lost is for paho to find out, by ``loop_read``.
+        """
+        if not self.has_read:
+            with suppress(OSError):
+                self._read_socket()
+        return self.has_read
+
+    @property
+    def has_read(self) -> bool:
+        """Whether something is in the buffer."""
+        return self._at < len(self._buffer)
 
     @property
     def speaks_five(self) -> bool:
@@ -86,7 +106,7 @@ class FastClient(paho.Client):
         """True when bytes wait that ``poll`` cannot see."""
         sock = self.socket()
         # TLS holds decrypted bytes; paho's WebSocket passes the question on.
-        return self._at < len(self._buffer) or (sock is not None and hasattr(sock, "pending") and sock.pending() > 0)
+        return self.has_read or (sock is not None and hasattr(sock, "pending") and sock.pending() > 0)
 
     def waiting(self) -> int:
         """Packets not written yet."""

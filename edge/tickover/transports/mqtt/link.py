@@ -12,9 +12,8 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Any, Final, cast
 
 import paho.mqtt.client as paho
@@ -38,25 +37,15 @@ from tickover.transports.mqtt.address import written
 from tickover.transports.mqtt.connection import Connection, configured, session
 from tickover.transports.mqtt.dedup import Delivery, PacketIds
 from tickover.transports.mqtt.fast_client import QOS, FastClient
+from tickover.transports.mqtt.handover import Handover
 from tickover.transports.mqtt.lookup import Lookup
 from tickover.transports.mqtt.ordered_acks import Receipts
 from tickover.transports.mqtt.packets import Publish
-from tickover.transports.mqtt.sender import in_words, sender_of
+from tickover.transports.mqtt.sender import sender_of
 from tickover.transports.mqtt.settings import Broker
 from tickover.transports.mqtt.versions import FIVE, UNSUPPORTED_VERSION, WEAKER, Failure, Versions
 from tickover.transports.mqtt.window import SLOW_S, Window
 
-QUEUE_LIMIT: Final = 20_000
-"""Events that may wait for the caller; beyond, the thread stops reading and TCP holds the broker back."""
-QUEUE_BYTES: Final = 4 * 2**20
-"""Of messages that may wait likewise: about 8,000 of usual size, more than any broker sends unacknowledged."""
-MESSAGE_BYTES: Final = 300
-"""Of a message in memory, beside its topic and payload."""
-TAKEN_BYTES: Final = 2**19
-"""`Link.receive` hands over no more at once, which is 1,000 messages of usual size: what is decoded takes several times
-as much memory as its bytes."""
-MANY: Final = 100
-"""With so many events at hand, `Link.receive` does not wait for more."""
 FULL_S: Final = 0.01
 """How long the thread leaves the socket alone while the queue is full."""
 TURN_S: Final = 1.0
@@ -85,7 +74,7 @@ class Link:
         self.beat = self.heard = time.monotonic()
         self._broker, self._session = broker, Session(())
         self._filters: tuple[str, ...] = ()
-        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._events = Handover()
         self._commands: deque[Callable[[FastClient], None]] = deque()
         self._tokens: dict[int, object] = {}
         self._receipts = Receipts()
@@ -96,7 +85,6 @@ class Link:
         self._window = Window(broker.receive_maximum)
         self._client: FastClient | None = None
         self._handed = self._passed = self._unwritten = 0
-        self._queued = self._taken = 0  # bytes of messages, each counter of one thread
         self._subscribed_at: float | None = None
         self._connection = 0
         self._up_since: float | None = None
@@ -128,18 +116,7 @@ class Link:
 
     def receive(self, timeout: float, limit: int, gather: float = 0.0) -> list[Event]:
         """What happened, in order; waits up to ``timeout`` seconds for the first, and ``gather`` more for others."""
-        events: list[Event] = []
-        taken = 0
-        with suppress(Empty):
-            events.append(self._events.get(timeout=timeout) if timeout > 0 else self._events.get_nowait())
-            if gather and self._events.qsize() < MANY:
-                time.sleep(gather)
-            taken = _weight(events[0])
-            while len(events) < limit and taken < TAKEN_BYTES:
-                events.append(event := self._events.get_nowait())
-                taken += _weight(event)
-        self._taken += taken
-        return events
+        return self._events.take(timeout, limit, gather)
 
     def acknowledge(self, tokens: Iterable[object]) -> None:
         """Send PUBACK for these, in order of arrival: each when all that came before it are given (`Receipts`).
@@ -263,7 +240,7 @@ class Link:
         """Wait for the socket or a command, but not longer than ``until``; read, obey, write."""
         # A full queue means that the daemon does not keep up. When nothing is read, TCP stops the broker, and the
         # broker's own queue, which is on its disk, takes what comes.
-        reads = self._events.qsize() < QUEUE_LIMIT and self._queued - self._taken < QUEUE_BYTES
+        reads = self._events.has_room
         poll = select.poll()
         poll.register(self._awake, select.POLLIN)
         poll.register(sock, (select.POLLIN if reads else 0) | (select.POLLOUT if client.want_write() else 0))
@@ -285,10 +262,12 @@ class Link:
         client.loop_misc()
 
     def _read(self, client: FastClient) -> None:
-        """A packet by paho, which fills the buffer when it is empty, and all publishes that lie whole behind it."""
-        client.loop_read()
-        if self._lost is None:
+        """All publishes that lie whole in the buffer, and one packet of another kind, or a part of one, by paho."""
+        if client.fill():
             self._hand_over(client, *client.whole_publishes())
+            if not client.has_read:
+                return
+        client.loop_read()
 
     def _obey(self, client: FastClient) -> None:
         try:
@@ -360,43 +339,41 @@ class Link:
             self._events.put(Published(token, str(code) if code.value >= FAILURE else ""))
 
     def _on_message(self, client: Any, _: Any, message: Any) -> None:
-        """A message that paho has read itself. ``topic`` None: not UTF-8, which no broker should send."""
-        topic = None
+        """A message that paho has read itself."""
+        topic = ""  # not UTF-8, which no broker should send: handed over as a message without a topic
         with suppress(UnicodeDecodeError):
             topic = message.topic
+        payload, properties = bytes(message.payload), getattr(message, "properties", None)
         if message.qos == QOS:
-            sender = in_words(getattr(message.properties, "UserProperty", ()))
-            self._take(client, message.mid, topic, bytes(message.payload), message.dup, message.retain, sender)
-        elif topic is not None and (not message.retain or topic in self._session.retained):
-            token = Delivery(self._connection, 0, 0, 0)
-            self._hand(Received(topic[: LONGEST_TOPIC + 1], bytes(message.payload), now_us(), token))
+            packed = {0: properties.pack()} if properties is not None and not properties.isEmpty() else {}
+            self._hand_over(client, [Publish(message.mid, topic, payload, message.dup, message.retain)], packed)
+        elif topic and (not message.retain or topic in self._session.retained):
+            self._events.put(
+                Received(topic[: LONGEST_TOPIC + 1], payload, now_us(), Delivery(self._connection, 0, 0, 0))
+            )
 
-    def _take(
-        self,
-        client: FastClient,
-        packet_id: int,
-        topic: str | None,
-        payload: bytes,
-        dup: bool,
-        retain: bool,
-        sender: str,
-    ) -> None:
-        """Hand over one message; one without a topic, or retained and not wanted, is only acknowledged, in its turn."""
-        token = Delivery(self._connection, self._receipts.arrived(packet_id), packet_id, QOS, dup)
-        if topic is None or (retain and topic not in self._session.retained):
-            self._acknowledge(client, [token])
-        else:
-            # Nobody reads a topic that is longer; whole, thousands of them that wait would be hundreds of megabytes.
-            self._hand(Received(topic[: LONGEST_TOPIC + 1], payload, now_us(), token, sender))
-
-    def _hand(self, message: Received) -> None:
-        self._queued += MESSAGE_BYTES + len(message.topic) + len(message.payload)
-        self._events.put(message)
-
-    def _hand_over(self, client: FastClient, publishes: list[Publish], properties: dict[int, bytes]) -> None:
-        senders = {place: sender_of(packed) for place, packed in properties.items()}
+    def _hand_over(self, client: FastClient, publishes: Sequence[Publish], properties: Mapping[int, bytes]) -> None:
+        """Hand over messages that came together; one that is not wanted is only acknowledged, in its turn."""
+        if not publishes:
+            return
+        arrival, connection, retained = now_us(), self._connection, self._session.retained
+        first = self._receipts.arrived([publish[0] for publish in publishes])
+        messages: list[Received] = []
+        left_out: list[Delivery] = []
         for place, (packet_id, topic, payload, dup, retain) in enumerate(publishes):
-            self._take(client, packet_id, topic, payload, dup, retain, senders.get(place, ""))
+            token = Delivery(connection, first + place, packet_id, QOS, dup)
+            if not topic or (retain and topic not in retained):
+                left_out.append(token)
+                continue
+            if len(topic) > LONGEST_TOPIC:
+                # Nobody reads it; whole, thousands of them that wait would be hundreds of megabytes.
+                topic = topic[: LONGEST_TOPIC + 1]
+            sender = sender_of(properties[place]) if place in properties else ""
+            messages.append(Received(topic, payload, arrival, token, sender))
+        if messages:
+            self._events.put(*messages)
+        if left_out:
+            self._acknowledge(client, left_out)
 
 
 def _new_client(broker: Broker, where: Connection, speaks: str, link: Link) -> FastClient:
@@ -424,11 +401,6 @@ def _new_client(broker: Broker, where: Connection, speaks: str, link: Link) -> F
 
 def _nothing(*_: object) -> None:
     pass
-
-
-def _weight(event: Event) -> int:
-    """Bytes of a message that waits in the queue; other events are few and small."""
-    return MESSAGE_BYTES + len(event.topic) + len(event.payload) if type(event) is Received else 0
 
 
 def _size(topic: str, payload: bytes) -> int:

@@ -6,7 +6,7 @@ next one that is published before all that wait (docs/durability.md).
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class Receipts:
@@ -22,10 +22,11 @@ class Receipts:
         """How many messages have arrived."""
         return self._first + len(self._waiting)
 
-    def arrived(self, packet_id: int) -> int:
-        """A message with this packet identifier arrived; its place."""
-        self._waiting.append(packet_id)
-        return self.count - 1
+    def arrived(self, packet_ids: Collection[int]) -> int:
+        """Messages with these packet identifiers arrived; the place of the first."""
+        first = self.count
+        self._waiting.extend(packet_ids)
+        return first
 
     def done(self, places: Iterable[int]) -> list[int]:
         """These may be acknowledged; the packet identifiers whose turn it is now, in order."""

@@ -11,7 +11,7 @@ import pytest
 from broker import Broker as Mosquitto
 from broker import Listener, free_port, wait_until
 from tickover.transports.base import Connected, Disconnected, Event, Published, Received, Session, Subscribed, Will
-from tickover.transports.mqtt import link
+from tickover.transports.mqtt import handover
 from tickover.transports.mqtt.fast_client import READ_BYTES
 from tickover.transports.mqtt.link import Link
 from tickover.transports.mqtt.settings import Broker
@@ -241,13 +241,13 @@ def test_what_waits_is_bounded_in_bytes(tap: Tap, broker: Mosquitto) -> None:
     client.disconnect()
     client.loop_stop()
     queue = tap.link._events
-    wait_until(lambda: queue.qsize() * len(body) >= 0.95 * link.QUEUE_BYTES, 10, "a full queue")
+    wait_until(lambda: queue.waiting_bytes >= 0.95 * handover.QUEUE_BYTES, 10, "a full queue")
     time.sleep(0.2)
-    assert queue.qsize() * len(body) < link.QUEUE_BYTES + 2 * READ_BYTES
+    assert queue.waiting_bytes < handover.QUEUE_BYTES + 2 * READ_BYTES
     taken: list[Event] = []
     while len(taken) < count:
         events = tap.link.receive(5, 1000)
-        assert 0 < sum(len(event.payload) for event in events) < link.TAKEN_BYTES + len(body)
+        assert 0 < sum(len(event.payload) for event in events) < handover.TAKEN_BYTES + len(body)
         tap.link.acknowledge(event.token for event in events)
         taken += events
     assert [event.topic for event in taken] == [f"in/{number}" for number in range(count)]
