@@ -26,13 +26,18 @@ LEAST_EPISODES: Final = 3
 NOTHING: Final = 1e-9
 
 
+_NONE: Final[dict[str, float]] = {}
+
+
 class Adaptation:
-    """The factors of one vehicle's charts, by name; those not in ``logs`` (natural logarithms) are 1."""
+    """The factors of one vehicle's charts, by name; those not in ``logs`` (natural logarithms) are 1. Both tables are
+    replaced, never written to: vehicles without any share one."""
+
+    __slots__ = ("_signals", "logs", "since", "told")
 
     def __init__(self, manifest: Manifest) -> None:
         self._signals = once(_signals_of, manifest)
-        self.logs: dict[str, float] = {}
-        self.told: dict[str, float] = {}
+        self.logs = self.told = _NONE
         self.since = 0
 
     def factor(self, chart: str) -> float:
@@ -67,7 +72,7 @@ class Adaptation:
             before, now = self.told.get(chart, 0.0), self.logs.get(chart, 0.0)
             if abs(now - before) >= STEP - NOTHING or (before and not now):
                 found.append((chart, self._signals.get(chart, ()), math.exp(before), math.exp(now)))
-                self.told[chart] = now
+                self.told = {**self.told, chart: now}
         self.told = {chart: log for chart, log in self.told.items() if log}
         return found
 

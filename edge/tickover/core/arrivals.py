@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickover.core import windows
-from tickover.core.seen import KeyArray, Page, Room, Seen, keys_of
+from tickover.core.seen import NOTHING_SEEN, KeyArray, Page, Room, Seen, keys_of
 from tickover.core.values import SECOND, DoubleArray, TimeArray
 from tickover.errors import StateError
 
@@ -135,6 +135,11 @@ class Arrivals:
     late, which then count as ``replayed``.
     """
 
+    __slots__ = (
+        *("_anew", "_count", "_doubt", "_doubted", "_held", "_late", "_left", "_limit", "_most", "_width"),
+        *("newest", "seen"),
+    )
+
     def __init__(
         self,
         width: int,
@@ -146,11 +151,11 @@ class Arrivals:
     ) -> None:
         self._width, self._limit, self._count, self._late = width, limit, count, late
         self._most = max(2 * BACK_ROWS, MAX_HELD_VALUES // max(1, width))
-        self.seen = Seen(max(window, limit) if window else 0, room or Room())
+        self.seen = Seen(max(window, limit), room or Room()) if window else NOTHING_SEEN
         self.newest: int | None = None
         self._left: int | None = None
         self._doubt = self._doubted = 0
-        self._held = _Held()
+        self._held: _Held | None = None
         self._anew = False
 
     def begin(self) -> None:
@@ -164,17 +169,17 @@ class Arrivals:
 
     def give_up(self) -> None:
         """No more rows are to be waited for: those that are held are late."""
-        if self._held.time:
-            self._leave_out(*self._held.rows(self._width))
-            if self._doubt and self._held.count and self.newest is not None:
+        held, self._held = self._held, None
+        if held:
+            self._leave_out(*held.rows(self._width))
+            if self._doubt and held.count and self.newest is not None:
                 self._doubted = self.newest
-            self._held = _Held()
 
     def add(self, time: TimeArray, values: DoubleArray) -> list[Step]:
         """Take rows in order of arrival, at least one; what of them is to be taken, in order, possibly nothing."""
         keys = keys_of(time, values) if self.seen.window else np.zeros(len(time), np.uint64)
         rows, steps = _Rows(time, values, keys), list[Step]()
-        if not self._held.time and self._is_ahead(time):
+        if not self._held and self._is_ahead(time):
             steps.append(self._pass(rows))
         else:
             for start in range(0, len(time), AT_ONCE):
@@ -185,7 +190,7 @@ class Arrivals:
 
     def lend(self) -> int | None:
         """The front, when rows ahead of it change no more than that and what was seen; else None."""
-        return None if self._held.time or self._left is not None or self._anew else self.newest
+        return None if self._held or self._left is not None or self._anew else self.newest
 
     def give(self, newest: int, time: TimeArray, keys: KeyArray) -> None:
         """Such rows came, in this order; those that are not in what was seen yet."""
@@ -197,7 +202,7 @@ class Arrivals:
 
     def state(self) -> bytes:
         """All that the next row's fate depends on, less the full pages of ``seen``."""
-        held = self._held
+        held = self._held or _Held()
         saved = _State(
             self.newest,
             self._left,
@@ -226,24 +231,18 @@ class Arrivals:
         except (msgspec.MsgspecError, ValueError) as error:
             raise StateError(f"state of held readings: damaged: {error}") from error
         self.newest, self._left, self._doubt, self._doubted = saved.newest, saved.left, saved.doubt, saved.doubted
-        self._held = _Held(
-            saved.held_time,
-            saved.held_values,
-            saved.held_keys,
-            saved.held_repeats,
-            saved.held_count,
-            saved.held_low,
-        )
+        held = (saved.held_time, saved.held_values, saved.held_keys, saved.held_repeats)
+        self._held = _Held(*held, saved.held_count, saved.held_low) if saved.held_time else None
 
     @property
     def is_plain(self) -> bool:
         """Whether ``newest`` is all that there is to save."""
-        return not (self._held.time or self._doubt or self._left is not None or self.seen.window)
+        return not (self._held or self._doubt or self._left is not None or self.seen.window)
 
     def _reset(self) -> None:
         self.newest = self._left = None
         self._doubt = self._doubted = 0
-        self._held = _Held()
+        self._held = None
         self._anew = False
         self.seen.clear()
 
@@ -295,10 +294,10 @@ class Arrivals:
         silent = np.isnan(rows.values[:upto]).all(axis=1)
         for row in np.flatnonzero(~silent).tolist():
             after = slice(row + 1, None)
-            if repeats[row] and not self._held.count:
+            if repeats[row] and not (self._held and self._held.count):
                 self._leave_out(rows.part(slice(row, row + 1)), repeats[row : row + 1])
                 continue
-            full = len(self._held.time) >= self._most
+            full = self._held is not None and len(self._held.time) >= self._most
             if self._hold(rows, row, bool(repeats[row]) or self._is_held(int(rows.keys[row]))):
                 return self._decide(rows.part(after))
             if full:
@@ -306,11 +305,12 @@ class Arrivals:
         return rows.part(slice(upto, None))
 
     def _is_held(self, key: int) -> bool:
-        return self.seen.window > 0 and self._held.known[key] > 0
+        return self._held is not None and self.seen.window > 0 and self._held.known[key] > 0
 
     def _hold(self, rows: _Rows, row: int, repeats: bool) -> bool:
         """Hold one row; True when it decides whether the clock was set back."""
-        held, time = self._held, int(rows.time[row])
+        held, time = self._held or _Held(), int(rows.time[row])
+        self._held = held
         if not held.count and self._doubt and self.newest is not None and self.newest - self._doubted > DOUBT_ENDS:
             self._doubt = 0
         held.add(time, rows.values[row].astype("<f8").tobytes(), int(rows.keys[row]), repeats)
@@ -322,6 +322,7 @@ class Arrivals:
 
     def _decide(self, after: _Rows) -> _Rows:
         """The clock was set back, or the held rows were here before; the rows to go on with."""
+        assert self._held is not None
         held, repeats = self._held.rows(self._width)
         new = held.part(~repeats)
         if self.seen.window and self.seen.was_here(new.time, new.keys):

@@ -22,23 +22,37 @@ CLEARLY: Final = np.float32(1.1)
 
 
 class Carried:
-    """Those of one vehicle's C charts; ``value`` ``[C]`` (0: not carried) and ``fresh`` ``[C]``, the ticks that each
-    has been fresh since, are the whole state."""
+    """Those of one vehicle's C charts; ``value`` ``[C]`` (0: not carried; None: none is) and ``fresh`` ``[C]``, the
+    ticks that each has been fresh since, are the whole state."""
+
+    __slots__ = ("_clears", "_level", "fresh", "value")
 
     def __init__(self, manifest: Manifest, level: float) -> None:
         self._level = level
         self._clears = once(_clears, manifest)
-        self.value: FloatArray = np.zeros(len(manifest.charts), np.float32)
-        self.fresh: IntArray = np.zeros(len(manifest.charts), np.int64)
+        self.value: FloatArray | None = None
+        self.fresh: IntArray | None = None
 
     @property
     def any(self) -> bool:
         """Whether a chart is carried."""
-        return bool(self.value.any())
+        return self.value is not None and bool(self.value.any())
 
     def clear(self) -> None:
         """No chart is."""
-        self.value = np.zeros_like(self.value)
+        self.value = self.fresh = None
+
+    def state(self) -> tuple[list[float], list[int]]:
+        """Value and fresh as plain numbers; empty when no chart is carried."""
+        if self.value is None or self.fresh is None or not self.any:
+            return [], []
+        return self.value.tolist(), self.fresh.tolist()
+
+    def restore(self, value: list[float], fresh: list[int]) -> None:
+        """Continue from `state`."""
+        self.clear()
+        if value and fresh:
+            self.value, self.fresh = np.array(value, np.float32), np.array(fresh, np.int64)
 
     def mask(self, trip_starts: BoolArray, chart: FloatArray, fresh: BoolArray) -> BoolArray | None:
         """Where charts are carried, ``[T, C]``, None: nowhere; ``trip_starts`` ``[T]`` are those after a first trip."""
@@ -46,24 +60,33 @@ class Carried:
         edges = sorted({0, *np.flatnonzero(trip_starts).tolist(), len(chart)})
         for start, end in pairwise(edges):
             if trip_starts[start]:
-                self.value = np.where(chart[start] >= self._level, chart[start], np.float32(0))
-                self.fresh = np.zeros_like(self.fresh)
-            for column in np.flatnonzero(self.value).tolist():
-                upto = start + self._still(column, chart[start:end, column], fresh[start:end, column])
+                self._begin_trip(chart[start])
+            if self.value is None or self.fresh is None:
+                continue
+            value, passed = self.value, self.fresh
+            for column in np.flatnonzero(value).tolist():
+                upto = start + self._still(column, chart[start:end, column], fresh[start:end, column], value, passed)
                 if upto > start:
                     found = np.zeros(chart.shape, np.bool_) if found is None else found
                     found[start:upto, column] = True
         return found
 
-    def _still(self, column: int, chart: FloatArray, fresh: BoolArray) -> int:
-        """For how many of the next ticks of its trip a chart is still carried."""
-        passed = self.fresh[column] + np.cumsum(fresh)
-        told = (chart < self._level) | (chart > self.value[column] * CLEARLY)
+    def _begin_trip(self, chart: FloatArray) -> None:
+        over = chart >= self._level
+        self.clear()
+        if over.any():
+            self.value = np.where(over, chart, np.float32(0))
+            self.fresh = np.zeros(len(chart), np.int64)
+
+    def _still(self, column: int, chart: FloatArray, fresh: BoolArray, value: FloatArray, since: IntArray) -> int:
+        """For how many of the next ticks of its trip a chart is still carried; writes to ``value`` and ``since``."""
+        passed = since[column] + np.cumsum(fresh)
+        told = (chart < self._level) | (chart > value[column] * CLEARLY)
         released = (fresh & told) | (passed > self._clears[column])
         if released.any():
-            self.value[column] = 0
+            value[column] = 0
             return int(np.argmax(released))
-        self.fresh[column] = passed[-1]
+        since[column] = passed[-1]
         return len(chart)
 
 

@@ -54,6 +54,8 @@ class Told(NamedTuple):
 class AlertMaker:
     """Makes the alerts about one vehicle's episodes under one detector; ``ring`` holds its newest ticks."""
 
+    __slots__ = ("_detector", "_digest", "_vehicle", "ring")
+
     def __init__(self, digest: str, vehicle: str, detector: str, ring: Ring) -> None:
         self._digest, self._vehicle, self._detector, self.ring = digest, vehicle, detector, ring
 

@@ -8,6 +8,7 @@ more after a ``LOW`` tick with no ``HIGH`` between, and as ``no_data`` once noth
 ``hold_off_s``. Peak and severity count fresh charts only. How ticks are cut into blocks never matters.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -16,9 +17,9 @@ import numpy as np
 from tickover.core.attribution import Attribution
 from tickover.core.chart_signals import BoolArray
 from tickover.core.episode_alerts import AlertMaker, Episode, Told, severity_of, worse
-from tickover.core.evidence import ALARM_LEVEL, BlockEvidence, ChartEvidence, Evidence
+from tickover.core.evidence import ALARM_LEVEL, BlockEvidence, ChartEvidence, Evidence, groups_of
 from tickover.core.freeze_frame import Ring, number
-from tickover.core.manifest import EpisodePolicy, Manifest
+from tickover.core.manifest import EpisodePolicy, Manifest, names_of
 from tickover.core.once import once
 from tickover.core.values import (
     SECOND,
@@ -76,6 +77,11 @@ class Episodes:
     ``sensitivity`` multiplies the charts of a signal (default 1.0). Durations shorter than a tick count as the tick.
     """
 
+    __slots__ = (
+        *("_attribution", "_current", "_digest", "_evidence", "_groups", "_last_time", "_maker", "_no_data", "_policy"),
+        *("_rewinds", "_shut_rewinds", "_shut_until", "ring", "vehicle"),
+    )
+
     def __init__(
         self,
         manifest: Manifest,
@@ -83,15 +89,15 @@ class Episodes:
         vehicle: str,
         detector: str = "anomaly",
         policy: EpisodePolicy | None = None,
-        sensitivity: dict[str, float] | None = None,
+        sensitivity: Mapping[str, float] | None = None,
     ) -> None:
         self.vehicle, self._digest = vehicle, digest
         self._policy = policy or manifest.episodes
-        self.ring = Ring(self._policy.freeze_frame_ticks, manifest.names)
+        self.ring = Ring(self._policy.freeze_frame_ticks, once(names_of, manifest))
         self._attribution = once(Attribution, manifest, self._policy.top_signals)
         self._maker = AlertMaker(digest, vehicle, detector, self.ring)
         self._evidence = ChartEvidence(manifest, sensitivity, self._policy.skip_carried)
-        self._groups = self._evidence.groups
+        self._groups = once(groups_of, manifest)
         self._no_data = max(round(self._policy.no_data_s * SECOND), manifest.period)
         self._last_time: int | None = None
         self._rewinds = 0
@@ -181,6 +187,7 @@ class Episodes:
 
     def state(self) -> bytes:
         """All that the next tick's fate depends on."""
+        carried, carried_fresh = self._evidence.carried.state()
         return msgspec.msgpack.encode(
             _State(
                 digest=self._digest,
@@ -193,8 +200,8 @@ class Episodes:
                 shut_until=self._shut_until,
                 shut_rewinds=self._shut_rewinds,
                 current=self._current,
-                carried=self._evidence.carried.value.tolist() if self._evidence.carried.any else [],
-                carried_fresh=self._evidence.carried.fresh.tolist() if self._evidence.carried.any else [],
+                carried=carried,
+                carried_fresh=carried_fresh,
             )
         )
 
@@ -216,10 +223,7 @@ class Episodes:
         if not {len(saved.carried), len(saved.carried_fresh)} <= {0, self._evidence.charts}:
             raise StateError(f"state of episodes: damaged: expected {self._evidence.charts} carried charts")
         self.ring.restore(saved.ring)
-        self._evidence.carried.clear()
-        if saved.carried and saved.carried_fresh:
-            self._evidence.carried.value = np.array(saved.carried, np.float32)
-            self._evidence.carried.fresh = np.array(saved.carried_fresh, np.int64)
+        self._evidence.carried.restore(saved.carried, saved.carried_fresh)
         self._evidence.trip, self._evidence.age = saved.trip, saved.age
         self._last_time, self._rewinds = saved.last_time, saved.rewinds
         self._shut_until, self._shut_rewinds, self._current = saved.shut_until, saved.shut_rewinds, saved.current

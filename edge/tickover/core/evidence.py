@@ -76,26 +76,19 @@ class ChartEvidence:
     of its trip came so far) and ``carried`` are all of its state.
     """
 
+    __slots__ = ("_looks", "_skip_carried", "_trained", "_warm_up", "_weights", "age", "carried", "trip")
+
     def __init__(
         self, manifest: Manifest, sensitivity: Mapping[str, float] | None = None, skip_carried: bool = True
     ) -> None:
         self._looks = once(looks_of, manifest)
         self._warm_up = manifest.warm_up_ticks
-        factors = np.array([(sensitivity or {}).get(name, 1.0) for name in manifest.names], np.float32)
-        self._trained = self._looks.least(factors)
+        self._trained = once(_weights_of, manifest, sensitivity)
         self._weights: FloatArray | None = None
         self.raise_limits(None)
         self._skip_carried = skip_carried
         self.trip, self.age = -1, 0
         self.carried = Carried(manifest, ALARM_LEVEL)
-
-    @property
-    def groups(self) -> IntArray:
-        """Of each chart ``[C]`` the signal that it alone looks at, or, over several, a number of its own."""
-        alone = self._looks.matrix.sum(axis=1) == 1
-        signals = self._looks.matrix.shape[1]
-        groups: IntArray = np.where(alone, self._looks.matrix.argmax(axis=1), signals + np.arange(len(alone)))
-        return groups
 
     @property
     def charts(self) -> int:
@@ -140,3 +133,17 @@ class ChartEvidence:
         # one that the block before ended in.
         start = np.maximum.accumulate(np.where(first, place, -1))
         return np.where(start < 0, place + self.age, place - start)
+
+
+def groups_of(manifest: Manifest) -> IntArray:
+    """Of each chart ``[C]`` the signal that it alone looks at, or, over several, a number of its own."""
+    matrix = once(looks_of, manifest).matrix
+    alone, signals = matrix.sum(axis=1) == 1, matrix.shape[1]
+    groups: IntArray = np.where(alone, matrix.argmax(axis=1), signals + np.arange(len(alone)))
+    return groups
+
+
+def _weights_of(manifest: Manifest, sensitivity: Mapping[str, float] | None) -> FloatArray:
+    """What each chart ``[C]`` is multiplied by."""
+    factors = np.array([(sensitivity or {}).get(name, 1.0) for name in manifest.names], np.float32)
+    return once(looks_of, manifest).least(factors)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from tickover.core.once import once
 from tickover.core.values import (
     DoubleArray,
     FloatArray,
@@ -49,10 +50,11 @@ class Ring:
     ends that block.
     """
 
+    __slots__ = ("_block", "_empty", "_kept", "_signals", "size")
+
     def __init__(self, size: int, signals: tuple[str, ...]) -> None:
         self.size, self._signals = size, signals
-        nothing = np.empty((0, len(signals)), np.float32)
-        self._empty = Rows(np.empty(0, np.int64), np.empty(0, np.float32), nothing, nothing)
+        self._empty = once(_no_rows, signals)
         self._kept = self._block = self._empty
 
     def show(self, ticks: TickBlock, scores: Scores) -> None:
@@ -127,6 +129,11 @@ class Ring:
             raise StateError(f"state of the freeze-frame: damaged: {error}") from error
         self._kept = Rows(time, score, observed, expected).part(max(0, len(time) - self.size), len(time))
         self._block = self._empty
+
+
+def _no_rows(signals: tuple[str, ...]) -> Rows:
+    nothing = np.empty((0, len(signals)), np.float32)
+    return Rows(np.empty(0, np.int64), np.empty(0, np.float32), nothing, nothing)
 
 
 def number(value: np.float32) -> float | None:

@@ -67,17 +67,19 @@ class Entry(msgspec.Struct, array_like=True):
 
 
 class Ledger:
-    """Those of one vehicle under one model, oldest first."""
+    """Those of one vehicle under one model, oldest first; ``entries`` are None before the first."""
+
+    __slots__ = ("entries",)
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[Entry] | None = None
 
     def note(self, alert: Alert, bucket: int) -> Entry | None:
         """An alert was made; the entry of its episode, unless that is forgotten."""
         if alert.phase is Phase.START:
             entry = Entry(uuid.UUID(alert.episode_id).bytes, alert.detector, alert.start, _charts(alert), bucket)
             entry.peak = alert.peak
-            self.entries = [*self.entries[1 - KEPT :], entry]
+            self.entries = [*(self.entries or ())[1 - KEPT :], entry]
             return entry
         found = self._of_episode(uuid.UUID(alert.episode_id).bytes)
         if found is not None:
@@ -94,11 +96,11 @@ class Ledger:
         return self._of_episode(wanted.bytes) or self._of_alert(wanted)
 
     def _of_episode(self, number: bytes) -> Entry | None:
-        return next((entry for entry in reversed(self.entries) if entry.id == number), None)
+        return next((entry for entry in reversed(self.entries or ()) if entry.id == number), None)
 
     def _of_alert(self, wanted: uuid.UUID) -> Entry | None:
         """An alert's id is made of its episode's, its phase and its number: what could have been told is tried."""
-        for entry in reversed(self.entries):
+        for entry in reversed(self.entries or ()):
             episode = uuid.UUID(bytes=entry.id)
             for number in range(entry.alerts):
                 phases = (Phase.UPDATE, Phase.END) if number else (Phase.START,)

@@ -19,9 +19,12 @@ class OpenRows:
     """Rows of F signals, NaN = no reading; ``period`` in microseconds.
 
     Rows are appended as they come and merged once a tick closes: most ticks hold few rows, and sorting at every reading
-    would cost more than all else. ``len`` counts rows as they came, so repeated times count as often as they came until
+    would cost more than all else. ``first_tick`` is the number of the first tick that holds a row, ``NEVER_CLOSED``
+    when none does. ``len`` counts rows as they came, so repeated times count as often as they came until
     :meth:`compact`.
     """
+
+    __slots__ = ("_period", "_repeated", "_rows", "_signals", "_time", "_values", "first_tick")
 
     def __init__(self, period: int, signals: int, repeated: Repeated) -> None:
         self._period, self._signals, self._repeated = period, signals, repeated
@@ -32,21 +35,23 @@ class OpenRows:
 
     def clear(self) -> None:
         """Forget them all."""
-        self._time: list[TimeArray] = []
-        self._values: list[DoubleArray] = []
+        self._time: list[TimeArray] | None = None
+        self._values: list[DoubleArray] | None = None
         self._rows = 0
         self.first_tick = NEVER_CLOSED
-        """The number of the first tick that holds a row; ``NEVER_CLOSED`` when none does."""
 
     @property
     def last_tick(self) -> int:
         """The number of the last tick that holds a row; there must be one."""
-        return max(int(time.max()) for time in self._time) // self._period
+        return max(int(time.max()) for time in self._time or ()) // self._period
 
     def add(self, time: TimeArray, values: DoubleArray) -> None:
         """Rows ``[N]``, ``[N, F]``, N >= 1, in order of arrival."""
-        self._time.append(time)
-        self._values.append(values)
+        if self._time is None or self._values is None:
+            self._time, self._values = [time], [values]
+        else:
+            self._time.append(time)
+            self._values.append(values)
         self._rows += len(time)
         self.first_tick = min(self.first_tick, int(time.min()) // self._period)
 
@@ -60,15 +65,16 @@ class OpenRows:
         """The rows, when there are at most so many, in order, each of a time of its own; else None."""
         if self._rows > most:
             return None
-        if not self._rows:
+        if self._time is None or self._values is None:
             return self._nothing()
         time, values = np.concatenate(self._time), np.concatenate(self._values)
         return (time, values) if (time[1:] > time[:-1]).all() else None
 
     def compact(self) -> tuple[TimeArray, DoubleArray]:
         """Sort them and make one row of each time; what is then held."""
-        self.hold(*self._merged())
-        return (self._time[0], self._values[0]) if self._rows else self._nothing()
+        rows = self._merged()
+        self.hold(*rows)
+        return rows
 
     def before(self, tick: int) -> tuple[TimeArray, DoubleArray]:
         """Take out the rows before tick number ``tick``, in order, one per time; possibly none."""
@@ -82,6 +88,8 @@ class OpenRows:
 
     def join(self, time: TimeArray, row: DoubleArray) -> bool:
         """Merge one row ``[1]``, ``[1, F]`` into that of its time, after :meth:`compact`; False when there is none."""
+        assert self._time is not None
+        assert self._values is not None
         at = int(np.searchsorted(self._time[0], time[0]))
         if at == self._rows or self._time[0][at] != time[0]:
             return False
@@ -91,7 +99,7 @@ class OpenRows:
         return True
 
     def _merged(self) -> tuple[TimeArray, DoubleArray]:
-        if not self._rows:
+        if self._time is None or self._values is None:
             return self._nothing()
         if len(self._time) == 1:
             return windows.merge(self._time[0], self._values[0], self._repeated)

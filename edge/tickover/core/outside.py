@@ -18,13 +18,15 @@ MOST_PARTS: Final = 64
 class OutsideReadings:
     """The extremes out of range by tick number; ``low`` and ``high`` ``[F]`` are the plausible range."""
 
+    __slots__ = ("_high", "_low", "_parts")
+
     def __init__(self, low: DoubleArray, high: DoubleArray) -> None:
         self._low, self._high = low, high
         self.clear()
 
     def clear(self) -> None:
         """Forget them all."""
-        self._parts: list[tuple[TimeArray, DoubleArray, DoubleArray]] = []
+        self._parts: list[tuple[TimeArray, DoubleArray, DoubleArray]] | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -37,6 +39,7 @@ class OutsideReadings:
         tick, values = tick[any_], values[any_]
         if not len(tick):
             return
+        self._parts = self._parts or []
         self._parts.append((tick, values, values))
         if len(self._parts) > MOST_PARTS:
             self._join()
@@ -69,15 +72,17 @@ class OutsideReadings:
 
     def hold(self, tick: TimeArray, lowest: DoubleArray, highest: DoubleArray) -> None:
         """Replace them by such rows."""
-        self._parts = [(tick, lowest, highest)] if len(tick) else []
+        self._parts = [(tick, lowest, highest)] if len(tick) else None
 
     def _join(self) -> tuple[TimeArray, DoubleArray, DoubleArray]:
         """Make one row of each tick; there must be a part."""
+        assert self._parts
         tick, lowest, highest = (np.concatenate(arrays) for arrays in zip(*self._parts, strict=True))
         order = np.argsort(tick, kind="stable")
         starts = group_starts(tick[order])
         lowest, highest = (
             extreme.reduceat(rows[order], starts, axis=0) for extreme, rows in ((np.fmin, lowest), (np.fmax, highest))
         )
-        self.hold(tick[order][starts], lowest, highest)
-        return self._parts[0]
+        rows = tick[order][starts], lowest, highest
+        self.hold(*rows)
+        return rows

@@ -331,7 +331,7 @@ class Pipeline:
             self._name,
             policy=self._policy,
             sensors=self._sensor_policy,
-            sensitivity=dict(self._settings.sensitivity),
+            sensitivity=self._settings.sensitivity,
             signals=self._sensors_of,
         )
 

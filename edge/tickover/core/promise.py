@@ -49,12 +49,16 @@ class Meter(NamedTuple):
         return f"the budget of {self.budget:.2g} an hour is broken: {rate} ({span}); most by {most}"
 
 
+_NONE: Final[dict[str, int]] = {}
+"""What is said of the episodes of a part without any; such tables are replaced, never written to."""
+
+
 class _Bucket(msgspec.Struct, array_like=True):
     """A part of the window: its number, its ticks, and how many episodes each chart opened."""
 
     number: int
     ticks: int = 0
-    opened: dict[str, int] = msgspec.field(default_factory=dict)
+    opened: dict[str, int] = msgspec.field(default_factory=lambda: _NONE)
 
 
 class PromiseState(msgspec.Struct, frozen=True, array_like=True):
@@ -66,6 +70,8 @@ class PromiseState(msgspec.Struct, frozen=True, array_like=True):
 
 class Promise:
     """That of one vehicle under one model, whose ticks last ``period`` microseconds."""
+
+    __slots__ = ("_broken", "_buckets", "_budget", "_hours", "_length")
 
     def __init__(self, budget: Budget, period: int) -> None:
         self._budget, self._hours = budget.per_hour, period / 3.6e9

@@ -13,6 +13,7 @@ from tickover.core.adaptation import LEAST_EPISODES, Adaptation
 from tickover.core.episode_alerts import Told
 from tickover.core.ledger import Entry, Ledger, Verdict
 from tickover.core.manifest import EpisodePolicy, Manifest
+from tickover.core.once import once
 from tickover.core.promise import Promise, PromiseState
 from tickover.core.slow_levels import SlowLevels
 from tickover.core.values import Alert, EndReason, FloatArray, Phase, Remark, TimeArray
@@ -55,16 +56,20 @@ class Record:
     """That of one vehicle under one model. ``moved``: the factors of the limits changed since they were last taken;
     ``reached``: the time of the newest tick."""
 
+    __slots__ = (
+        *("_adapts", "_charts", "_limits", "_remarks", "_slow"),
+        *("began_new", "ledger", "moved", "promise", "reached"),
+    )
+
     def __init__(self, manifest: Manifest, policy: EpisodePolicy) -> None:
-        self._charts = tuple(chart.name for chart in manifest.charts)
+        self._charts = once(_charts_of, manifest)
         self.ledger, self.promise = Ledger(), Promise(manifest.false_alarms, manifest.period)
         self._adapts = policy.adapt_limits
         self._limits, self._slow = Adaptation(manifest), SlowLevels(manifest)
-        self._remarks: list[Remark] = []
+        self._remarks: list[Remark] | None = None
         self.reached = 0
         self.moved = False
-        self.began_new = False
-        """Whether the charts' newest episode opened while the vehicle was new (``NEW_S``)."""
+        self.began_new = False  # whether the charts' newest episode opened while the vehicle was new (``NEW_S``)
 
     @property
     def factors(self) -> FloatArray | None:
@@ -119,7 +124,7 @@ class Record:
     def begin_trip(self, time: int, numbers: FloatArray) -> None:
         """A trip begins at ``time``, with the vehicle's flat state."""
         for moved in self._slow.news(numbers):
-            self._remarks.append(Remark(DRIFT, True, time, moved.text()))
+            self._remark(Remark(DRIFT, True, time, moved.text()))
         if self._adapts:
             self._say_limits(self._limits.relax(self.promise.number), time)
 
@@ -140,14 +145,14 @@ class Record:
 
     def take(self) -> list[Remark]:
         """What is to be told since the last call."""
-        remarks, self._remarks = self._remarks, []
-        return remarks
+        remarks, self._remarks = self._remarks, None
+        return remarks or []
 
     def state(self) -> bytes:
         """All that the future of the record depends on."""
         limits = self._limits
         saved = _State(
-            self.ledger.entries,
+            self.ledger.entries or [],
             self.promise.state(),
             limits.logs,
             limits.told,
@@ -166,7 +171,7 @@ class Record:
             raise StateError(f"state of the record: damaged: {error}") from error
         if any(len(levels) != self._slow.width for levels in saved.slow.values()):
             raise StateError(f"state of the record: damaged: expected slow means of {self._slow.width} signals")
-        self.ledger.entries = list(saved.entries)
+        self.ledger.entries = saved.entries or None
         self.promise.restore(saved.promise)
         self._limits.logs, self._limits.told, self._limits.since = dict(saved.logs), dict(saved.told), saved.since
         self._slow.told, self.reached = dict(saved.slow), saved.reached
@@ -186,7 +191,7 @@ class Record:
 
     def _say_promise(self, when: int) -> None:
         meter = self.promise.read()
-        self._remarks.append(Remark(BROKEN, meter.broken, when, meter.text()))
+        self._remark(Remark(BROKEN, meter.broken, when, meter.text()))
 
     def _say_limits(self, moved: bool, when: int) -> None:
         if not moved:
@@ -197,4 +202,12 @@ class Record:
                 f"{', '.join(signals)}: the limit of chart {chart} went from {before:.2f} to {now:.2f} times the "
                 "trained one"
             )
-            self._remarks.append(Remark(DRIFT, True, when, text))
+            self._remark(Remark(DRIFT, True, when, text))
+
+    def _remark(self, remark: Remark) -> None:
+        self._remarks = [*(self._remarks or ()), remark]
+
+
+def _charts_of(manifest: Manifest) -> tuple[str, ...]:
+    """The names of the charts, in order."""
+    return tuple(chart.name for chart in manifest.charts)

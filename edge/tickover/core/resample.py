@@ -33,6 +33,7 @@ import numpy.typing as npt
 from tickover.core import windows
 from tickover.core.arrivals import MAX_TIME, Arrivals, possible, readings_in
 from tickover.core.manifest import Manifest, Signal
+from tickover.core.once import once
 from tickover.core.open_rows import OpenRows
 from tickover.core.outside import OutsideReadings
 from tickover.core.tick_columns import MOST_OPEN, LentTicks
@@ -74,6 +75,20 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     seen: dict[int, bytes] = {}
 
 
+class _Shared:
+    """What the ticks of all vehicles with these signals need: ``names``, the plausible range ``low`` to ``high``
+    ``[F]``, how many rows may be open, and the time and values of no ticks."""
+
+    def __init__(self, signals: tuple[Signal, ...]) -> None:
+        self.names = tuple(signal.name for signal in signals)
+        # Values become float32 for the graph; beyond its range they would turn into infinity there.
+        largest = float(np.finfo(np.float32).max)
+        self.low: DoubleArray = np.clip([signal.low for signal in signals], -largest, largest)
+        self.high: DoubleArray = np.clip([signal.high for signal in signals], -largest, largest)
+        self.max_rows = max(1, MAX_OPEN_VALUES // len(signals))
+        self.nothing = np.empty(0, np.int64), np.empty((0, len(signals)), np.float32)
+
+
 class Ticks:
     """One vehicle's readings to ticks; the module's docstring has the rules.
 
@@ -81,6 +96,11 @@ class Ticks:
     ``counts`` holds readings dropped or repaired, by
     reason; ``signal_counts`` the same by reason and signal, int64 ``[F]``, plus ``missing`` values in ticks.
     """
+
+    __slots__ = (
+        *("_arrivals", "_closed", "_grid", "_open", "_outside", "_restart", "_shared", "_watermark", "counts"),
+        *("gap_limit", "lateness", "period", "signal_counts", "vehicle"),
+    )
 
     def __init__(
         self,
@@ -92,23 +112,15 @@ class Ticks:
         window: int = 0,
     ) -> None:
         self.vehicle = vehicle
-        self.names = tuple(signal.name for signal in signals)
+        self._shared = once(_Shared, signals)
         self.period, self.gap_limit, self.lateness = period, gap_limit, lateness
         # Within the lateness a reading is only late; a clock that was put back must be behind by more than that.
         self._arrivals = Arrivals(len(signals), max(gap_limit, lateness), self._count, window)
         self.counts: Counter[str] = Counter()
         self.signal_counts: dict[str, windows.IndexArray] = {}
-        # Values become float32 for the graph; beyond its range they would turn into infinity there.
-        largest = float(np.finfo(np.float32).max)
-        self._low = np.clip([signal.low for signal in signals], -largest, largest)
-        self._high = np.clip([signal.high for signal in signals], -largest, largest)
         self._grid = windows.Grid(signals, period, gap_limit)
-        self._max_rows = max(1, MAX_OPEN_VALUES // len(signals))
-        self._nothing = TickBlock(
-            vehicle, np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(signals)), np.float32)
-        )
         self._open = OpenRows(period, len(signals), self._count_repeated)
-        self._outside = OutsideReadings(self._low, self._high)
+        self._outside = OutsideReadings(*self.in_range)
         self._watermark: int | None
         self._closed: int
         self._begin()
@@ -118,6 +130,16 @@ class Ticks:
         """Ticks as a model's manifest wants them."""
         gap, late = round(manifest.gap_limit_s * SECOND), round(manifest.lateness_s * SECOND)
         return cls(vehicle, manifest.signals, manifest.period, gap, late, window)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The signals' names, in order."""
+        return self._shared.names
+
+    @property
+    def _nothing(self) -> TickBlock:
+        time, values = self._shared.nothing
+        return TickBlock(self.vehicle, time, time, values)
 
     @property
     def watermark(self) -> int | None:
@@ -202,7 +224,7 @@ class Ticks:
     @property
     def in_range(self) -> tuple[DoubleArray, DoubleArray]:
         """The lowest and the highest plausible value of each signal, ``[F]``."""
-        return self._low, self._high
+        return self._shared.low, self._shared.high
 
     def state(self) -> bytes:
         """All that the next reading's fate depends on; counts are not part of it."""
@@ -301,7 +323,8 @@ class Ticks:
         alive: npt.NDArray[np.bool_] = (
             np.logical_not(missing.all(axis=1)) if missing.any() else np.ones(len(time), bool)
         )
-        bad = (values < self._low) | (values > self._high)
+        low, high = self.in_range
+        bad = (values < low) | (values > high)
         if bad.any():  # NaN compares false, so a missing value is never bad
             infinite = np.isinf(values)
             self._count("not_finite", infinite.sum(axis=0))
@@ -317,7 +340,7 @@ class Ticks:
 
     def _take(self, rows: "_Rows") -> list[TickBlock]:
         """Accept rows on one running clock, and close what they close."""
-        if len(self._open) + len(rows.time) > self._max_rows:
+        if len(self._open) + len(rows.time) > self._shared.max_rows:
             return self._take_with_care(rows)
         self._accept(rows)
         return [self._close(self._closed)]
@@ -325,7 +348,7 @@ class Ticks:
     def _take_with_care(self, rows: "_Rows") -> list[TickBlock]:
         """As :meth:`_take` when open ticks may overflow: halves, down to single rows, so that blocks do not matter."""
         self._open.compact()  # repeated times may be all that is too many
-        if len(self._open) + len(rows.time) <= self._max_rows:
+        if len(self._open) + len(rows.time) <= self._shared.max_rows:
             return self._take(rows)
         # The limit falls inside this block, and rows before it may close ticks and so make room for rows behind it:
         # halves find where, in few steps, without going row by row.

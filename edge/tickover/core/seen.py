@@ -308,6 +308,10 @@ class Seen:
         return self._far
 
 
+NOTHING_SEEN: Final = Seen(0)
+"""That of all vehicles whose repeats somebody else tells."""
+
+
 def _room_for(count: int, fewest: int, most: int) -> int:
     """Room for so many, twice what there was before, as long as that is not the most there may be."""
     room = fewest

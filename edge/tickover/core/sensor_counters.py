@@ -8,6 +8,7 @@ vehicle, or when all signals are missing at once, nobody can know. Training meas
 faults.
 """
 
+from functools import cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -69,33 +70,31 @@ class Counts(NamedTuple):
 class Counters:
     """Those of one vehicle's F signals; ``width`` is that of a bin, microseconds."""
 
+    __slots__ = ("_f", "_state", "_width")
+
     def __init__(self, signals: int, width: int) -> None:
         self._width = width
         self._f = signals
-        zero = np.zeros(signals, np.int64)
-        self._never = np.full(signals, NOT_YET, np.int64)
-        self._state: dict[str, IntArray] = dict.fromkeys(KINDS, zero)
-        self._state |= {f"since.{kind}": np.full(signals, NOT_YET, np.int64) for kind in KINDS}
-        self._state |= {"quiet": np.full(signals, NEVER, np.int64), "moves": zero, "known": zero, "seen": zero}
-        self._state["longest"] = zero
+        self._state = _fresh(signals)
 
     def begin_trip(self) -> None:
         """What a trip ends with says nothing about the next."""
         for kind in ("outside", "departed"):
             self._start_anew(kind)
-        self._state |= {"seen": np.zeros(self._f, np.int64), "quiet": np.full(self._f, NEVER, np.int64)}
+        self._state = self._state | {"seen": np.zeros(self._f, np.int64), "quiet": np.full(self._f, NEVER, np.int64)}
 
     def copy(self) -> "Counters":
-        """The same counters, to go on from twice; arrays are never written to."""
+        """The same counters, to go on from twice; arrays and tables are never written to."""
         twin = Counters(self._f, self._width)
-        twin._state = dict(self._state)
+        twin._state = self._state
         return twin
 
     def clear(self, kind: str, column: int) -> None:
         """A counter starts anew, as after an episode."""
         for name, start in ((kind, 0), (f"since.{kind}", NOT_YET)):
-            self._state[name] = self._state[name].copy()
-            self._state[name][column] = start
+            counter = self._state[name].copy()
+            counter[column] = start
+            self._state = self._state | {name: counter}
 
     def forget_times(self) -> None:
         """The clock was put back: all counters start anew."""
@@ -104,6 +103,7 @@ class Counters:
 
     def count(self, bins: Bins) -> Counts:
         """Go on over bins of one trip."""
+        self._state = dict(self._state)  # from here on it is written to
         there = (bins.present > 0) | (bins.outside > 0)
         work = self._at_work(bins, there)
         counters = {
@@ -129,7 +129,7 @@ class Counters:
 
     def drop(self) -> None:
         """Forget them all, until `give`."""
-        self._state = {}
+        self._state = _NOTHING
 
     def give(self, numbers: IntArray) -> None:
         """Go on from what was lent."""
@@ -153,8 +153,8 @@ class Counters:
         self._state = found
 
     def _start_anew(self, kind: str) -> None:
-        self._state[kind] = np.zeros(self._f, np.int64)
-        self._state[f"since.{kind}"] = np.full(self._f, NOT_YET, np.int64)
+        fresh, names = _fresh(self._f), (kind, f"since.{kind}")
+        self._state = self._state | {name: fresh[name] for name in names}
 
     def _at_work(self, bins: Bins, there: BoolArray) -> BoolArray:
         """Whether each signal's companions, the other signals, show that the vehicle is at work, ``[K, F]``.
@@ -209,19 +209,34 @@ class Counters:
 
     def _remember(self, counts: Counts, bins: Bins) -> None:
         for kind, counter in counts.counters.items():
-            began = self._never
+            began = _fresh(self._f)["since.outside"]
             if counter[-1].any():
                 zero = counter == 0
                 after = np.minimum(len(counter) - np.argmax(zero[::-1], axis=0), len(counter) - 1)
                 earlier = np.where(counts.since[kind] == NOT_YET, bins.time[0], counts.since[kind])
                 began = np.where(zero.any(axis=0), bins.time[after], earlier)
                 began = np.where(counter[-1] > 0, began, NOT_YET)
-            self._state |= {kind: counter[-1], f"since.{kind}": began}
+            # A view of the last bin would keep those of all bins alive.
+            self._state |= {kind: counter[-1].copy(), f"since.{kind}": began}
         self._state["seen"] = counts.seen[-1].astype(np.int64)
         there = (bins.present > 0) | (bins.outside > 0)
         self._state["known"] = self._state["known"] | there.any(axis=0)
         self._state["moves"] = np.minimum(self._state["moves"] + bins.moved.sum(axis=0), MOVES_TO_BE_LIVELY)
-        self._state["longest"] = counts.longest[-1]
+        self._state["longest"] = counts.longest[-1].copy()
+
+
+_NOTHING: Final[dict[str, IntArray]] = {}
+
+
+@cache
+def _fresh(signals: int) -> dict[str, IntArray]:
+    """The counters of a vehicle that was never seen: all vehicles share them until there is something to count."""
+    zero, never = np.zeros(signals, np.int64), np.full(signals, NOT_YET, np.int64)
+    state = {**dict.fromkeys(KINDS, zero), **dict.fromkeys((f"since.{kind}" for kind in KINDS), never)}
+    state |= {"quiet": np.full(signals, NEVER, np.int64), "moves": zero, "known": zero, "seen": zero, "longest": zero}
+    for array in state.values():
+        array.flags.writeable = False
+    return state
 
 
 def up_or_down(width: int, bad: IntArray, good: IntArray) -> IntArray:

@@ -96,6 +96,11 @@ class Sensors:
     freeze-frame: whoever feeds this shows it the block first.
     """
 
+    __slots__ = (
+        *("_bin", "_binner", "_counted", "_counters", "_digest", "_gathered", "_lanes", "_last", "_level", "_limits"),
+        *("_manifest", "_policy", "_reported", "_rewinds", "_ring", "_sensors", "_shut", "_trip", "_value", "vehicle"),
+    )
+
     def __init__(
         self,
         manifest: Manifest,
@@ -112,19 +117,16 @@ class Sensors:
         self._binner = once(binner_of, manifest)
         self._counters = Counters(len(manifest.signals), self._binner.width)
         self._limits = once(SensorLimits, manifest, self._policy, self._sensors, self._binner)
-        factors = sensitivity or {}
-        self._reported = np.array(
-            [factors.get(name, 1.0) > 0 and (signals is None or name in signals) for name in manifest.names], np.bool_
-        )
-        self._value: FloatArray = np.full(len(manifest.signals), np.nan, np.float32)
+        self._reported = once(_reported_of, manifest, sensitivity, signals)
+        self._value = once(_no_values, manifest)
         self._trip, self._rewinds = -1, 0
         self._last: int | None = None
         self._counted: int | None = None
         self._lanes: dict[str, _Lane] = {}
-        self._shut: dict[str, int] = {}
+        self._shut: dict[str, int] | None = None
         self._level: float | None = None
         self._bin: Bins | None = None
-        self._gathered: list[TickBlock] = []
+        self._gathered: list[TickBlock] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -144,7 +146,7 @@ class Sensors:
             return judged
         judged.set(0, self._level, self.is_open)
         if self._is_inside(ticks):
-            self._gathered.append(ticks)
+            self._gathered = [*(self._gathered or ()), ticks]
         else:
             for closed in _by_trip(self._closed(ticks)):
                 self._of_trip(closed, ticks, judged)
@@ -175,13 +177,13 @@ class Sensors:
         """What was lent is somewhere else, until it is given back."""
         if not self.is_idle:
             self._counters.drop()
-            self._bin, self._gathered = None, []
+            self._bin = self._gathered = None
 
     def give(self, row: SensorRow) -> None:
         """Go on from what was lent."""
         self._counters.give(row.numbers)
         self._value, self._last, self._counted = row.value.copy(), row.last, row.counted
-        self._bin, self._gathered = row.bin, []
+        self._bin, self._gathered = row.bin, None
 
     @property
     def trip(self) -> int:
@@ -193,7 +195,7 @@ class Sensors:
         alerts = [] if self._last is None else [self._ended(name, reason, self._last, 0) for name in list(self._lanes)]
         self._level = None
         if reason in (EndReason.RESET, EndReason.MODEL_CHANGED):
-            self._shut.clear()
+            self._shut = None
         return alerts
 
     def state(self) -> bytes:
@@ -210,7 +212,7 @@ class Sensors:
                 counted=self._counted,
                 rewinds=self._rewinds,
                 lanes=self._lanes,
-                shut=self._shut,
+                shut=self._shut or {},
                 level=self._level,
                 bin=[] if self._bin is None else self._bin.encode(),
             )
@@ -232,8 +234,9 @@ class Sensors:
             )
         self._counters.restore(saved.counters)
         self._value, self._trip, self._last, self._counted = value, saved.trip, saved.last, saved.counted
-        self._rewinds, self._lanes, self._shut, self._level = saved.rewinds, saved.lanes, saved.shut, saved.level
-        self._bin, self._gathered = bin_, []
+        self._rewinds, self._lanes, self._level = saved.rewinds, saved.lanes, saved.level
+        self._shut = saved.shut or None
+        self._bin, self._gathered = bin_, None
 
     def _is_inside(self, ticks: TickBlock) -> bool:
         """Whether a block is one tick that closes no bin, as most of a live truck are: nothing is decided."""
@@ -252,12 +255,13 @@ class Sensors:
         if self._bin is not None:
             self._fold()
         # Ticks that wait are of one bin that none of them closed: it closes at this block's start at the earliest.
-        waited = len(self._gathered)
-        ticks, self._gathered = join([*self._gathered, ticks]) or ticks, []
+        gathered, self._gathered = self._gathered or [], None
+        waited = len(gathered)
+        ticks = join([*gathered, ticks]) or ticks
         width, length = self._binner.width, len(ticks.time) - waited
         starts = self._binner.starts(ticks)
         bins = self._binner.summarise(ticks, starts, self._value)
-        self._value = bins.value[-1]
+        self._value = bins.value[-1].copy()
         upto = np.append(starts[1:], len(ticks.time)) - waited
         # A bin is closed by the tick that fills it; where that never came, by the next tick there is.
         at = upto - ((bins.last + self._binner.period) % width == 0)
@@ -277,10 +281,10 @@ class Sensors:
 
     def _fold(self) -> None:
         """Bring the ticks that wait into the unfinished bin."""
-        ticks, self._gathered = join(self._gathered), []
+        ticks, self._gathered = join(self._gathered or []), None
         if ticks is not None:
             part = self._binner.summarise(ticks, np.zeros(1, np.int64), self._value)
-            self._value = part.value[-1]
+            self._value = part.value[-1].copy()
             self._bin = part if self._bin is None else self._binner.joined(self._bin, part)
 
     def _of_trip(self, closed: _Closed, ticks: TickBlock, judged: Judged) -> None:
@@ -314,7 +318,7 @@ class Sensors:
         for name in list(self._lanes):
             judged.told.append(Told(tick, self._ended(name, EndReason.NO_DATA, self._counted, upto)))
         self._counters.forget_times()
-        self._shut.clear()
+        self._shut = None
         self._rewinds += 1
         self._level = None
         judged.set(tick, None, False)
@@ -374,7 +378,7 @@ class Sensors:
         level = self._limits.level(kind, column, bins, row)
         lane = self._lanes.get(name)
         if lane is None:
-            if time >= self._shut.get(name, time):
+            if time >= (self._shut or {}).get(name, time):
                 lane = self._opened(name, counts.began(COUNTER[kind], row, column), level)
                 self._tell(name, lane, Phase.START, kind, closed, row, judged)
             return level, False
@@ -421,6 +425,7 @@ class Sensors:
     def _ended(self, name: str, reason: EndReason, time: int, upto: int) -> Alert:
         """Forget an open episode; its end alert, with the ring's ticks before ``upto`` as the freeze-frame."""
         lane = self._lanes.pop(name)
+        self._shut = self._shut or {}
         self._shut[name] = time + round(self._policy.hold_off_s * SECOND)
         score = number(np.float32(lane.level)) if lane.low == 0 else 0.0
         return self._maker(name).alert(lane.episode, Phase.END, lane.named, upto, time, reason, score=score)
@@ -458,6 +463,21 @@ class Sensors:
         """Kind and column of a detector."""
         kind, signal = name.removeprefix(SENSOR_PREFIX).split(".", 1)
         return kind, self._manifest.names.index(signal)  # type: ignore[return-value]
+
+
+def _reported_of(
+    manifest: Manifest, sensitivity: Mapping[str, float] | None, signals: Collection[str] | None
+) -> BoolArray:
+    """Which signals' sensors are reported on, ``[F]``."""
+    factors = sensitivity or {}
+    return np.array(
+        [factors.get(name, 1.0) > 0 and (signals is None or name in signals) for name in manifest.names], np.bool_
+    )
+
+
+def _no_values(manifest: Manifest) -> FloatArray:
+    """The newest values ``[F]`` of a vehicle that has none; they are replaced, never written to."""
+    return np.full(len(manifest.signals), np.nan, np.float32)
 
 
 def detector_of(kind: SensorKind, signal: str) -> str:

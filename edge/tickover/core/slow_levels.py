@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from tickover.core.manifest import BASELINE_STATE, INPUT_DRIFT_STATE, Manifest
+from tickover.core.manifest import BASELINE_STATE, INPUT_DRIFT_STATE, Manifest, names_of
+from tickover.core.once import once
 from tickover.core.values import FloatArray
 
 WORTH: Final = 2.0
@@ -17,6 +18,9 @@ WORDS: Final = {
     BASELINE_STATE: "its slow mean deviation from what the model expects",
     INPUT_DRIFT_STATE: "its slow mean distance from its usual range",
 }
+
+
+_NONE: Final[dict[str, list[float]]] = {}
 
 
 class Moved(NamedTuple):
@@ -36,17 +40,14 @@ class Moved(NamedTuple):
 
 
 class SlowLevels:
-    """Those of one vehicle; ``told`` by state the means as they were last told, ``[F]``, 0 at first."""
+    """Those of one vehicle; ``told`` by state the means as they were last told, ``[F]``, 0 at first (the table is
+    replaced, never written to)."""
+
+    __slots__ = ("_names", "_places", "told")
 
     def __init__(self, manifest: Manifest) -> None:
-        self._names = manifest.names
-        self._places: dict[str, slice] = {}
-        start = 0
-        for state in manifest.states:
-            if state.name in WORDS and state.size == len(manifest.names):
-                self._places[state.name] = slice(start, start + state.size)
-            start += state.size
-        self.told: dict[str, list[float]] = {}
+        self._names, self._places = once(names_of, manifest), once(_places_of, manifest)
+        self.told = _NONE
 
     @property
     def width(self) -> int:
@@ -65,5 +66,16 @@ class SlowLevels:
             found += [Moved(self._names[at], what, float(before[at]), float(now[at])) for at in moved]
             before = before.copy()
             before[moved] = now[moved]
-            self.told[what] = before.tolist()
+            self.told = {**self.told, what: before.tolist()}
         return found
+
+
+def _places_of(manifest: Manifest) -> dict[str, slice]:
+    """Where the slow means that are told stand in a flat state."""
+    places: dict[str, slice] = {}
+    start = 0
+    for state in manifest.states:
+        if state.name in WORDS and state.size == len(manifest.names):
+            places[state.name] = slice(start, start + state.size)
+        start += state.size
+    return places

@@ -47,6 +47,8 @@ class Watch:
     ``signals``: those whose sensors are reported on, None: all of the model's; another model may report the others.
     """
 
+    __slots__ = ("_episodes", "_record", "_ring", "_sensors")
+
     def __init__(
         self,
         manifest: Manifest,
@@ -58,7 +60,7 @@ class Watch:
         sensitivity: Mapping[str, float] | None = None,
         signals: Collection[str] | None = None,
     ) -> None:
-        self._episodes = Episodes(manifest, digest, vehicle, detector, policy, dict(sensitivity or {}))
+        self._episodes = Episodes(manifest, digest, vehicle, detector, policy, sensitivity)
         self._ring = self._episodes.ring
         self._sensors = Sensors(manifest, digest, vehicle, self._ring, policy, sensors, sensitivity, signals)
         self._record = Record(manifest, policy or manifest.episodes)

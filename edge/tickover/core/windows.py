@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickover.core.manifest import Aggregation, Signal
+from tickover.core.once import once
 from tickover.core.values import SECOND, DoubleArray, TimeArray
 
 IndexArray = npt.NDArray[np.int64]
@@ -22,13 +23,18 @@ class Grid:
 
     ``period`` and ``gap_limit`` in microseconds. ``trip``, ``last_tick`` and ``last_time`` (number of the newest tick
     and the time of its last reading; None and 0 before a trip), ``held_time`` and ``held_value`` (each signal's newest
-    reading in this trip, [F]) are its whole state.
+    reading in this trip, [F]) are its whole state; arrays are replaced, never written to.
     """
+
+    __slots__ = (
+        *("_columns", "_gap_limit", "_hold", "_nothing_held", "_period"),
+        *("held_time", "held_value", "last_tick", "last_time", "trip"),
+    )
 
     def __init__(self, signals: tuple[Signal, ...], period: int, gap_limit: int) -> None:
         self._period, self._gap_limit = period, gap_limit
-        self._hold = np.array([round(signal.hold_s * SECOND) for signal in signals], np.int64)
-        self._columns = columns_by_aggregation(signals)
+        self._hold, self._columns = once(_holds_of, signals), once(columns_by_aggregation, signals)
+        self._nothing_held = once(_nothing_held, signals)
         self.trip = -1
         self.begin()
 
@@ -36,8 +42,7 @@ class Grid:
         """The next reading starts a new trip."""
         self.last_tick: int | None = None
         self.last_time = 0
-        self.held_time = np.full(len(self._hold), NEVER, np.int64)
-        self.held_value = np.full(len(self._hold), np.nan)
+        self.held_time, self.held_value = self._nothing_held
 
     def write(self, time: TimeArray, values: DoubleArray) -> tuple[TimeArray, IndexArray, DoubleArray]:
         """Ticks of rows (one per time, in order, at least one), with the empty ticks of short gaps before them.
@@ -97,7 +102,8 @@ class Grid:
         held_time = np.concatenate([self.held_time[None], np.where(known, time[newest], carried)])
         held_value = np.where(known, values[newest, np.arange(values.shape[1])], self.held_value)
         held_value = np.concatenate([self.held_value[None], held_value])
-        self.held_time, self.held_value = held_time[-1], held_value[-1]
+        # Views of the last rows would keep all of them alive.
+        self.held_time, self.held_value = held_time[-1].copy(), held_value[-1].copy()
         return held_time, held_value
 
     def _filled(
@@ -116,6 +122,16 @@ class Grid:
         hold = missing & (tick_time[:, None] - held_time[source] <= self._hold)
         filled: DoubleArray = np.where(hold, held_value[source], result)
         return filled
+
+
+def _holds_of(signals: tuple[Signal, ...]) -> IndexArray:
+    """For how long each signal's value is held, microseconds ``[F]``."""
+    return np.array([round(signal.hold_s * SECOND) for signal in signals], np.int64)
+
+
+def _nothing_held(signals: tuple[Signal, ...]) -> tuple[TimeArray, DoubleArray]:
+    """What a trip holds before its first reading: times and values ``[F]``."""
+    return np.full(len(signals), NEVER, np.int64), np.full(len(signals), np.nan)
 
 
 def in_order(time: TimeArray) -> bool:

@@ -21,7 +21,7 @@ class Deferred:
     __slots__ = ("_count", "_front", "events", "until")
 
     def __init__(self) -> None:
-        self.events: list[Rows] = []
+        self.events: list[Rows] | None = None
         self.until: int | None = None
         self._front = self._count = 0
 
@@ -42,12 +42,15 @@ class Deferred:
         if self.until is None or not self._front < first or last >= self.until or self._count + count > MOST_ROWS:
             return False
         self._front, self._count = last, self._count + count
-        self.events.append(event)
+        if self.events is None:
+            self.events = [event]
+        else:
+            self.events.append(event)
         return True
 
     def take(self, event: Rows | None = None) -> Rows | None:
         """All that is kept, and then ``event``, as one; None: nothing."""
-        events, self.events = self.events, []
+        events, self.events = self.events, None
         self.until, self._count = None, 0
         if not events:
             return event

@@ -8,11 +8,10 @@ from tickover.core.carried import Carried
 from tickover.core.chart_signals import ChartSignals
 from tickover.core.evidence import ALARM_LEVEL
 from tickover.core.manifest import Manifest
-from tickover.core.sensor_bins import IntArray
 from tickover.core.values import FloatArray, Scores
 from tickover_train.evaluation.metrics import Floats
 
-Left = tuple[FloatArray, IntArray]
+Left = tuple[list[float], list[int]]
 """What is carried: ``Carried``'s whole state."""
 
 
@@ -26,11 +25,11 @@ class OwnEvidence:
 
     def state(self) -> Left:
         """All that the next tick's score depends on."""
-        return self._carried.value.copy(), self._carried.fresh.copy()
+        return self._carried.state()
 
     def restore(self, left: Left) -> None:
         """Continue from :meth:`state`."""
-        self._carried.value, self._carried.fresh = left[0].copy(), left[1].copy()
+        self._carried.restore(*left)
 
     def score(self, values: FloatArray, scores: Scores, age: int, *, after_another: bool) -> Floats:
         """The scores ``[T]`` of consecutive ticks ``values`` ``[T, F]`` of one trip, of which ``age`` came before.
