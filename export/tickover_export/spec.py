@@ -96,11 +96,13 @@ class GraphSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def shares(self) -> FloatArray:
-        """What part of an equal share of the budget each chart takes, ``[C]``: ``RARE_SHARE`` for the charts of a level
-        that wanders, 1 for all others.
+        """What part of an equal share of the budget each chart takes, ``[C]``: its bank's, and of that ``RARE_SHARE``
+        where it watches a level that wanders.
         """
         rare = [chart.bank.LEVEL and not set(self.wandering).isdisjoint(chart.signals) for chart in self.charts]
-        return np.where(rare, RARE_SHARE, 1.0).astype(np.float32)
+        return np.where(rare, RARE_SHARE, 1.0).astype(np.float32) * np.array(
+            [c.bank.share for c in self.charts], np.float32
+        )
 
     @property
     def charts(self) -> tuple[PlannedChart, ...]:

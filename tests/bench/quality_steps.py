@@ -226,7 +226,9 @@ def retunes(work: Work) -> list[Row]:
         own = clean([trips[n] for n in chosen], manifest.names, manifest.tick_period_s).trips
         charts = chart_trips(Detector(open_bytes(model.unlimited())), own, settled=True)
         floor = CalibrationConfig().floor
-        limits = calibrate(charts, parse_budget(HOURLY), manifest.episodes, model.bounds, manifest.tick_period_s, floor)
+        parts = np.array([chart.share for chart in manifest.charts], np.float32)
+        budget, period = parse_budget(HOURLY), manifest.tick_period_s
+        limits = calibrate(charts, budget, manifest.episodes, model.bounds, period, floor, parts)
         retuned = Detector(open_bytes(model.finish(limits.limits, limits.budget)))
         found = verdict(ModelScorer(retuned), work.bench(rest))
         off = int(np.isinf(limits.limits).sum())

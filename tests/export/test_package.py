@@ -5,7 +5,17 @@ import onnx
 import pytest
 from msgspec import structs
 
-from small_models import FILES, FOLDER, limits_of, model_bytes, random_weights, small_spec, spec_of_file, ticks_of
+from small_models import (
+    FILES,
+    FOLDER,
+    limits_of,
+    many_signals,
+    model_bytes,
+    random_weights,
+    small_spec,
+    spec_of_file,
+    ticks_of,
+)
 from tickover.core import manifest, manifest_codec
 from tickover.model.detector import Detector
 from tickover.model.file.check import IR_VERSIONS, OPSETS, Structure
@@ -13,6 +23,8 @@ from tickover.model.file.fields import MESSAGES
 from tickover.model.file.proto import parse
 from tickover.model.file.shapes import RULES
 from tickover.model.session import open_bytes, open_model
+from tickover_export.charts.ewma import Ewma
+from tickover_export.charts.spike import Spike
 from tickover_export.graph import IR_VERSION, OPSET
 from today import of_today
 
@@ -46,6 +58,17 @@ def test_the_sealed_file_is_one_onnx_model():
         manifest.KEY_SEAL,
     }
     assert manifest_codec.decode(model.metadata_props[0].value) == open_bytes(data).manifest
+
+
+def test_a_chart_states_its_share_of_the_budget():
+    """Its bank's, and of that a thousandth where it is the level of a signal that wanders."""
+    banks = (Ewma(name="level", span_s=12.0, share=0.5), Spike(name="spike", span_s=5.0, share=0.1))
+    spec = small_spec(signals=many_signals(2), banks=banks, wandering=("s1",))
+    charts = open_bytes(model_bytes(spec)).manifest.charts
+    assert {chart.name: chart.share for chart in charts} == pytest.approx(
+        {"s0.level": 0.5, "s1.level": 0.0005, "s0.spike": 0.1, "s1.spike": 0.1}
+    )
+    assert all("share" not in chart.settings for chart in charts)
 
 
 @pytest.mark.parametrize(("cell", "arch"), [("gru", "autoencoder"), ("lstm", "seq2seq"), ("rnn", "forecaster")])

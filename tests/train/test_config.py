@@ -77,6 +77,7 @@ BANK = '[[charts.banks]]\nname = "a"\n'
     ("banks", "message"),
     [
         (BANK + 'kind = "ewma"', r"key 'charts\.banks\[0\]': Object missing required field `span_s`"),
+        (BANK + 'kind = "ewma"\nspan_s = 1\nshare = 2.0', r"key 'charts\.banks\[0\]\.share': Expected `float` <= 1.0"),
         (BANK + 'kind = "ewma"\nallowance = 1.0', r"unknown key 'charts\.banks\[0\]\.allowance'"),
         (BANK + 'kind = "ewma"\nspan_s = 0.0', r"key 'charts\.banks\[0\]\.span_s': Expected `float` > 0.0, got 0.0"),
         (

@@ -82,9 +82,9 @@ class CorruptionConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 DEFAULT_BANKS: Final[tuple[Bank, ...]] = (
-    Ewma(name="level", span_s=20.0),
-    Change(name="change", span_s=90.0),
-    Spike(name="spike", span_s=5.0),
+    Ewma(name="level", span_s=12.0),
+    Change(name="change", span_s=90.0, share=0.3),
+    Spike(name="spike", span_s=5.0, share=0.1),
     Frozen(name="frozen_bus", longest_s=600.0),
 )
 

@@ -118,8 +118,8 @@ class Chart(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ``bound`` is the largest value that the chart can reach before division by the limit; ``clears_s`` is how
     long it takes, with a zero residual, to fall from there to under the limit. ``settings`` are the kind's own numbers,
     such as the span of a mean; only ``tickover retune`` reads them. ``why_off``: for people, why there is no limit.
-    ``share``: what part of an equal share of the false-alarm budget its limit was set for; less than 1 where the
-    signal's level differs from trip to trip.
+    ``share``: what part of an equal share of the false-alarm budget its limit was set for; less than 1 for the
+    kinds of chart that buy least, and where the signal's level differs from trip to trip.
     """
 
     name: Name

@@ -20,6 +20,9 @@ from tickover.core.manifest import MAX_SIGNALS, Name
 from tickover.core.values import FloatArray
 from tickover_export.nodes import Nodes
 
+Share = Annotated[float, Meta(gt=0, le=1)]
+"""Of an equal share of the false-alarm budget, how much each chart of a bank takes."""
+
 ChosenSignals = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MAX_SIGNALS)]
 """The field ``signals`` of a kind whose user chooses them."""
 
@@ -66,6 +69,7 @@ class ChartKind(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, t
     """What the kind was called before; still read."""
 
     name: Name
+    share: Share = 1.0
 
     @property
     def kind(self) -> str:
@@ -76,7 +80,7 @@ class ChartKind(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, t
     def settings(self) -> dict[str, float]:
         """The kind's own numbers, as the manifest keeps them."""
         fields = structs.asdict(self)
-        return {key: value for key, value in fields.items() if key not in ("name", "signals")}
+        return {key: value for key, value in fields.items() if key not in ("name", "share", "signals")}
 
     def charts(self, signals: Sequence[str]) -> tuple[NamedChart, ...]:
         """The bank's charts over a model's signals, in the order of the graph's output."""

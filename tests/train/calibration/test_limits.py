@@ -89,6 +89,17 @@ def test_few_trips_are_all_believed():
     assert calibrate(trips, HOURLY, POLICY, bounds, 1.0).influence is None
 
 
+def test_parts_of_one_short_recording_are_all_believed():
+    """SKAB's 400 s in four parts: without the loudest of them, limits are too low for the rest of the file."""
+    trips, bounds = noisy_trips(1, 4), np.full(12, 100.0, np.float32)
+    parts = [ScoredTrip(trip.source, trip.charts[:100]) for trip in trips]
+    quiet = calibrate(parts, HOURLY, POLICY, bounds, 1.0)
+    parts[3] = ScoredTrip("loud", parts[3].charts * np.float32(3.0))
+    loud = calibrate(parts, HOURLY, POLICY, bounds, 1.0)
+    assert loud.influence is None
+    assert np.median(loud.limits / quiet.limits) > 2.0
+
+
 def test_a_chart_that_lives_at_its_bound_is_switched_off_and_spoils_no_other():
     trips = noisy_trips(2, 10)
     bounds = np.full(12, 20.0, np.float32)
