@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "export": Entry("tickover_export.command:export", "Write a trained run as one sealed .onnx file."),
     "show": Entry("tickover.commands.show:show", "Describe a model file: signals, memory, limits, training."),
     "replay": Entry("tickover.commands.replay:replay", "Run a model over recorded logs and list the alerts."),
+    "backfill": Entry("tickover.commands.backfill:backfill", "Run a model over an archive of many vehicles."),
     "run": Entry("tickover.commands.run:run", "Run the daemon: sensor streams from MQTT in, alerts out."),
     "evaluate": Entry("tickover_train.commands.evaluate:evaluate", "Measure a model's detections and false alarms."),
     "retune": Entry("tickover_train.commands.retune:retune", "Set new limits for another truck or season."),
@@ -51,6 +52,9 @@ EXTRAS: Final[dict[str, str]] = {
     "starlette": "web",
     "uvicorn": "web",
     "apprise": "notify",
+    "distributed": "cluster",
+    "dask": "cluster",
+    "fsspec": "s3",
 }
 """Third-party module to the extra that brings it."""
 

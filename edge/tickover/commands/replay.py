@@ -50,7 +50,8 @@ CODES_SHOWN: Final = 10
 SHOWN_TEXTS: Final = 3
 
 
-def _start_of(ctx: click.Context, param: click.Parameter, value: str | None) -> int:
+def start_of(ctx: click.Context, param: click.Parameter, value: str | None) -> int:
+    """The time given to --start, microseconds; 0 for none."""
     try:
         return parse_time(value) if value else 0
     except ValueError:
@@ -109,7 +110,7 @@ def _scores_of(ctx: click.Context, param: click.Parameter, value: Path | None) -
     help="Vehicle of the logs, unless a column names it.",
 )
 @click.option(
-    "--start", callback=_start_of, metavar="TIME", help="Start of logs that count seconds. Default: 1970-01-01."
+    "--start", callback=start_of, metavar="TIME", help="Start of logs that count seconds. Default: 1970-01-01."
 )
 @click.option(
     "--speed",
@@ -150,7 +151,7 @@ def replay(
     """
     detector = Detector.load(model)
     mapping = mapping_for(detector.manifest, map_file, **bus)
-    pipeline = Pipeline(detector, _settings(mapping, detector.manifest, map_file), window=DEFAULT_WINDOW)
+    pipeline = Pipeline(detector, settings_of(mapping, detector.manifest, map_file), window=DEFAULT_WINDOW)
     verdicts = Verdicts(events, detector.manifest) if events else None
     if state and state.exists():
         load_state(pipeline, state)
@@ -265,7 +266,7 @@ class _Codes:
             yield f"and {many(len(codes) - CODES_SHOWN, 'further code')}; --report lists them"
 
 
-def _settings(mapping: Mapping, manifest: Manifest, map_file: Path | None) -> Settings:
+def settings_of(mapping: Mapping, manifest: Manifest, map_file: Path | None) -> Settings:
     """The mapping file's own ``[episodes]`` and ``[sensitivity]``; ConfigError when nothing in it fits the model."""
     name = str(map_file or "mapping")
     settings = Settings(episodes=mapping.episodes, sensors=mapping.sensors, sensitivity=mapping.sensitivity)

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -96,12 +96,28 @@ def replay(
     previous one ended starts a new trip; after a restored state, the first log may begin earlier by the lateness, so
     that a log can be cut anywhere.
     """
+    logs = ((log, _read(log, source, tally)) for log in source.logs)
+    yield from run(pipeline, manifest, logs, tally, source.verdicts, speed=speed, sleep=sleep, stopped=stopped)
+
+
+def run(
+    pipeline: Pipeline,
+    manifest: Manifest,
+    logs: Iterable[tuple[Path, Iterator[Readings]]],
+    tally: Tally,
+    verdicts: Verdicts | None = None,
+    *,
+    speed: float = math.inf,
+    sleep: Callable[[float], None] = time.sleep,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Output]:
+    """As `replay`, of logs that are read already: what each is called, and its readings."""
     pace = Pace(speed, sleep=sleep)
     grace = {vehicle: round(manifest.lateness_s * SECOND) for vehicle in pipeline.vehicles}
-    for log in source.logs:
+    for log, blocks in logs:
         begun: set[str] = set()
         tally.log = log
-        for block in _read(log, source, tally):
+        for block in blocks:
             if stopped():
                 return
             if not len(block.time):
@@ -115,11 +131,11 @@ def replay(
                     pace.wait(int(piece.time[0]))
                 if stopped():
                     return
-                for part in source.verdicts.cut(piece, pipeline) if source.verdicts else (piece,):
+                for part in verdicts.cut(piece, pipeline) if verdicts else (piece,):
                     pipeline.feed(part)
                     yield from _counted(pipeline.pump(), tally)
-    if source.verdicts:
-        source.verdicts.rest(pipeline)
+    if verdicts:
+        verdicts.rest(pipeline)
 
 
 def finish(pipeline: Pipeline, tally: Tally) -> Iterator[Output]:

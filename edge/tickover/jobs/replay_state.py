@@ -27,14 +27,18 @@ def save_state(pipeline: Pipeline, path: Path) -> None:
         file.write(seal(body))
 
 
-def load_state(pipeline: Pipeline, path: Path) -> None:
-    """Continue from a state file; StateError names the file when it is damaged or of another model."""
+def load_state(pipeline: Pipeline, path: Path, only: str | None = None) -> None:
+    """Continue from a state file, with the vehicle ``only`` or with all in it.
+
+    StateError names the file when it is damaged or of another model.
+    """
     try:
         saved = msgspec.msgpack.decode(unseal(read_bytes(path, MAX_STATE_BYTES)), type=_State)
         if saved.version != STATE_VERSION:
             raise StateError(f"expected state of version {STATE_VERSION}, got {saved.version}")
         for vehicle, state in saved.vehicles.items():
-            pipeline.restore(vehicle, state)
+            if only is None or vehicle == only:
+                pipeline.restore(vehicle, state)
     except (StateError, msgspec.MsgspecError, ValueError) as error:
         raise StateError(f"{path}: {error}; name another --state file, or remove this one to start anew") from error
     except OSError as error:

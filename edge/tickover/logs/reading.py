@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Literal, Protocol
 
 import msgspec
 
@@ -47,8 +47,19 @@ FALLING_SHARE: Final = 0.9
 MAX_MAPPING_BYTES: Final = 4 << 20
 
 
+class LogFile(Protocol):
+    """What can be opened as a log: a `Path`, or a log elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """Its name, with the suffix."""
+
+    def open(self, mode: Literal["rb"], /) -> BinaryIO:
+        """Open it to read bytes; OSError when that fails."""
+
+
 def read_log(
-    path: str | Path,
+    path: str | LogFile,
     mapping: Mapping,
     *,
     vehicle: str,
@@ -70,7 +81,7 @@ def read_log(
     once. Rows are in order of time, see `ordering`. ``on_codes`` hears the trouble codes of a recording of a bus at its
     end, ``on_note`` (else ``on_bad``) what to know of how a log is read.
     """
-    path = Path(path)
+    path = _file(path)
     with open_log(path, mapping.log) as (stream, format_):
         head = format_.head(stream, mapping.log, str(path))
         settled = _settled(mapping, head, stream, format_, str(path))
@@ -93,9 +104,9 @@ def read_log(
         yield from in_order(blocks, counts, str(path), relative=settled.time.kind in RELATIVE_KINDS)
 
 
-def read_head(path: str | Path, layout: LogLayout | None = None) -> Head:
+def read_head(path: str | LogFile, layout: LogLayout | None = None) -> Head:
     """A log's columns and first rows."""
-    path = Path(path)
+    path = _file(path)
     layout = layout or LogLayout()
     with open_log(path, layout) as (stream, format_):
         return format_.head(stream, layout, str(path))
@@ -112,8 +123,26 @@ def settled_mapping(path: str | Path, mapping: Mapping) -> Mapping:
     return _settled_head(path, mapping)[0]
 
 
-def _settled_head(path: str | Path, mapping: Mapping) -> tuple[Mapping, Head]:
-    path = Path(path)
+def first_stamp(path: str | LogFile, mapping: Mapping) -> int | None:
+    """The earliest time of a log's first rows, microseconds as written (`formats.times`), to put logs in order.
+
+    None where the first rows do not tell: times that count from the log's start, a time of day, a format without rows.
+    """
+    settled, head = _settled_head(path, mapping)
+    time = settled.time
+    if head.own_time or not time.column or time.date_column or time.kind in (*RELATIVE_KINDS, "time_of_day"):
+        return head.start
+    decimal = head.evidence.column(time.column).decimal
+    stamps = (times.parse_stamp(cell, time.kind, decimal, time.format) for cell in _texts(head, time.column))
+    return min((stamp for stamp in stamps if stamp is not None), default=None)
+
+
+def _file(path: str | LogFile) -> LogFile:
+    return Path(path) if isinstance(path, str) else path
+
+
+def _settled_head(path: str | LogFile, mapping: Mapping) -> tuple[Mapping, Head]:
+    path = _file(path)
     with open_log(path, mapping.log) as (stream, format_):
         head = format_.head(stream, mapping.log, str(path))
         return _settled(mapping, head, stream, format_, str(path)), head
@@ -176,7 +205,7 @@ def _newest_first(mapping: Mapping, head: Head) -> bool:
 
 
 @contextlib.contextmanager
-def open_log(path: Path, layout: LogLayout | None = None) -> Iterator[tuple[BinaryIO, LogFormat]]:
+def open_log(path: LogFile, layout: LogLayout | None = None) -> Iterator[tuple[BinaryIO, LogFormat]]:
     """Open a log by its content and suffix, unpacked; LogError says why it cannot be read.
 
     A recording of a CAN bus gets the messages of the layout's DBC files, and ConfigError when one is no DBC.
