@@ -2,12 +2,16 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from archives import folders
+from tickover.errors import TickoverError
+from tickover.jobs.backfill import dask_cluster
 
 TABLES = ("alerts.parquet", "daily.csv", "vehicles.csv", "drops.csv", "index.html")
 LONG = 8_000
@@ -82,3 +86,38 @@ def test_one_and_two_workers_a_killed_worker_a_killed_client_and_ctrl_c_give_the
     errors = ended(start(archive, "--out", tmp_path / "four", "--workers", 2), 0)
     assert "of 6 vehicles were done before" in errors
     assert results(tmp_path / "four") == results(tmp_path / "one")
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """The address of a Dask scheduler, and two workers of one thread, each a process."""
+    distributed = pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50) as cluster:
+        address = cluster.scheduler_address
+        worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "1"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment, "cwd": tmp_path}
+        workers = [subprocess.Popen([*worker, "--no-dashboard"], **quiet) for _ in range(2)]
+        yield address, workers
+        for one in workers:
+            one.kill()
+            one.wait()
+
+
+def test_a_cluster_gives_the_same_bytes_also_when_a_worker_is_killed(run, start, cluster, archive, tmp_path):
+    address, workers = cluster
+    run(archive, out=tmp_path / "one")
+    out = tmp_path / "out"
+    process = start(archive, "--out", out, "--scheduler", address)
+    wait_for_done(out, process)
+    workers[0].kill()
+    errors = ended(process, 0)
+    assert "failed" not in errors
+    assert results(out) == results(tmp_path / "one")
+
+
+def test_a_scheduler_that_is_not_there_is_named(monkeypatch, tmp_path):
+    pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    monkeypatch.setattr(dask_cluster, "CONNECT_S", 0.5)
+    with pytest.raises(TickoverError, match=r"--scheduler tcp://127.0.0.1:9: expected a Dask scheduler that answers"):
+        dask_cluster.DaskCluster("tcp://127.0.0.1:9", tmp_path)

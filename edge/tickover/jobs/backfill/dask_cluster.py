@@ -10,7 +10,7 @@ from tickover import __version__
 from tickover.errors import TickoverError
 from tickover.jobs.backfill.lanes import Failure
 
-CONNECT_S: Final = 20
+CONNECT_S: Final = 10
 """How long a scheduler has to answer, and a first worker to come."""
 LOOK_S: Final = 0.5
 AHEAD: Final = 2
@@ -29,7 +29,7 @@ class DaskCluster:
         library: Any = distributed  # half of it has no types
         self._wait = library.wait
         try:
-            self._client = library.Client(address, timeout=CONNECT_S, set_as_default=False)
+            self._client = library.Client(address, timeout=CONNECT_S)
         except (OSError, TimeoutError, ValueError) as error:
             raise TickoverError(
                 f"--scheduler {address}: expected a Dask scheduler that answers within {CONNECT_S} s: {error or 'none'}"
