@@ -28,6 +28,7 @@ from tickover.core.values import FloatArray
 from tickover.logs.mapping import Mapping, SignalColumn, TickRule
 from tickover.model.detector import Detector
 from tickover.model.session import open_bytes
+from tickover_export.charts.change import Change
 from tickover_export.charts.ewma import Ewma
 from tickover_export.charts.ewms import Ewms
 from tickover_export.graph import build
@@ -105,11 +106,19 @@ ALONE = replace(
     AUTOENCODER,
     config=structs.replace(
         AUTOENCODER.config,
+        charts=structs.replace(
+            AUTOENCODER.config.charts,
+            banks=(
+                Ewms(name="ewms", span_s=15.0),
+                Ewma(name="ewma", span_s=15.0),
+                Change(name="change", span_s=30.0, share=0.02),
+            ),
+        ),
         calibration=structs.replace(AUTOENCODER.config.calibration, false_alarms=f"3/{skab.TRAIN_ROWS}s"),
     ),
 )
 CONFIGURATIONS = {"one model": (ALONE,), "pair": (AUTOENCODER, FORECASTER)}
-"""Round 3's choice and round 6's."""
+"""Round 7's choice and round 6's."""
 
 
 def job_of(rows: FloatArray, names: list[str], member: Member, seed: int) -> Job:
@@ -131,14 +140,13 @@ def detector_of(job: Job, fitted: Sequence[Fold], reach: float) -> Detector:
 
 
 def drift_of(job: Job, product: Product, reach: float) -> Floats:
-    """How far each chart's signal goes in ``reach`` quarters at the fastest that it went between two, ``[C]``.
+    """How far each level chart's signal goes in ``reach`` quarters at the fastest that it went between two, ``[C]``.
 
-    In units of the residual's spread, as charts are.
+    In units of the residual's spread, as charts are. A chart of changes does not see it: 0.
     """
     means = np.stack([trip.mean(axis=0) for trip in job.normalised])
     fastest = np.abs(np.diff(means, axis=0)).max(axis=0) / product.weights["residual.scale"]
-    drift: Floats = np.tile(reach * fastest, len(job.config.charts.banks))
-    return drift
+    return np.concatenate([reach * fastest if bank.LEVEL else 0.0 * fastest for bank in job.config.charts.banks])
 
 
 def versions(folder: Path, number: int, seed: int) -> dict[str, skab.SkabFile]:

@@ -1,6 +1,6 @@
 """SKAB: the configuration, chosen without SKAB's labels, on known faults in the machine's anomaly-free run.
 
-    python tests/bench/skab_choice.py [--round 6] [--seeds 0 1] [--json FILE] [--processes 2]
+    python tests/bench/skab_choice.py [--round 7] [--seeds 0 1] [--json FILE] [--processes 2]
 
 The anomaly-free run (9,405 rows, no labels) is cut into development runs of 400 training and 750 further rows, one
 beginning every 500 rows. The plan of ``evaluate`` puts one fault at a time, of 120 to 300 rows, into the last 450 rows
@@ -9,9 +9,10 @@ of a run. Faults are those that SKAB's own description names, in three signals a
 imbalance, 2 of cavitation), weighted so. Everything is scored as SKAB's files are: row by row, causally, with the
 finished model file.
 
-There were six rounds (docs/evaluation.md); the first had other faults and is in the history only. The rule, fixed
+There were seven rounds (docs/evaluation.md); the first had other faults and is in the history only. The rule, fixed
 before each run: of the candidates with FAR <= 30 % the one with the highest weighted mean of F1 and
-VUS-PR over all cases and seeds; within ``TIE`` of it the one that stands first in its round.
+VUS-PR over all cases and seeds; within ``TIE`` of it the one that stands first in its round, from round 7 on the one
+with the lowest FAR.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from msgspec import structs
 from skab import AUTOENCODER, FORECASTER, REACH, Member, detector_of, job_of, judge
 
 from tickover.core.manifest import Signal
+from tickover_export.charts.change import Change
 from tickover_export.charts.ewma import Ewma
 from tickover_export.charts.ewms import Ewms
 from tickover_export.charts.registry import Bank
@@ -48,6 +50,8 @@ SEVERAL = 3
 RAMP_S = 20.0
 FAR_MOST = 0.30
 TIE = 0.005
+QUIETEST_FROM = 7
+"""From this round on a tie is decided by FAR, which was what missed its aim."""
 WEIGHTS = {"throttled": 27 / 34, "rough": 7 / 34}
 
 
@@ -160,7 +164,28 @@ ROUND_6 = {
     "… 3 + 1 in 400 s, both allow for drift": pair(3, 1, REACH),
 }
 """The autoencoder is better at lasting changes, the forecaster at unrest: alarm when either is over its limit."""
-ROUNDS = {2: alone(ROUND_2), 3: alone(ROUND_3), 4: alone(ROUND_4), 5: alone(ROUND_5), 6: ROUND_6}
+
+
+def three(span_s: float, share: float, budget: int = 3) -> Member:
+    """EWMS and ewma over ``span_s``, and changes over 30 s with ``share`` of an equal share of the budget."""
+    return autoencoder(
+        ewms(span_s), ewma(span_s), Change(name="change", span_s=30.0, share=share), budget=f"{budget}/400s"
+    )
+
+
+ROUND_7 = {
+    "EWMS and ewma over 30 s, 3 in 400 s": autoencoder(ewms(30.0), ewma(30.0), budget="3/400s"),
+    "… over 20 s": autoencoder(ewms(20.0), ewma(20.0), budget="3/400s"),
+    "… and changes over 30 s, a share of 0.1": three(30.0, 0.1),
+    "… a share of 0.02": three(30.0, 0.02),
+    "over 20 s, changes with 0.1": three(20.0, 0.1),
+    "… 2 in 400 s": three(20.0, 0.1, 2),
+    "over 20 s, changes with 0.02": three(20.0, 0.02),
+    "… 4 in 400 s": three(20.0, 0.02, 4),
+    "over 15 s, changes with 0.02": three(15.0, 0.02),
+}
+"""Limits of minutes leave no part of them out any more. The pair found unrest: one model may with a chart of changes."""
+ROUNDS = {2: alone(ROUND_2), 3: alone(ROUND_3), 4: alone(ROUND_4), 5: alone(ROUND_5), 6: ROUND_6, 7: alone(ROUND_7)}
 
 
 def development_runs(folder: Path) -> list[np.ndarray]:
@@ -215,11 +240,12 @@ def figures_of(cases: list[tuple[str, skab.Judged]]) -> dict[str, float]:
     return result
 
 
-def chosen(results: dict[str, dict[str, float]]) -> str:
+def chosen(results: dict[str, dict[str, float]], round_: int) -> str:
     """The rule of this script."""
     allowed = {name: one["rank"] for name, one in results.items() if one["far"] <= FAR_MOST}
     best = max(allowed.values())
-    return next(name for name, rank in allowed.items() if rank >= best - TIE)
+    close = [name for name, rank in allowed.items() if rank >= best - TIE]
+    return min(close, key=lambda name: results[name]["far"]) if round_ >= QUIETEST_FROM else close[0]
 
 
 def show(results: dict[str, dict[str, float]]) -> None:
@@ -247,9 +273,9 @@ def main() -> None:
     results = {name: figures_of([case for run in runs for case in run[name]]) for name in ROUNDS[args.round]}
     print(f"{len(tasks)} development runs, {sum(len(next(iter(run.values()))) for run in runs)} cases")
     show(results)
-    print(f"chosen: {chosen(results)}")
+    print(f"chosen: {chosen(results, args.round)}")
     if args.json:
-        args.json.write_text(json.dumps({"chosen": chosen(results)} | results, indent=1))
+        args.json.write_text(json.dumps({"chosen": chosen(results, args.round)} | results, indent=1))
 
 
 if __name__ == "__main__":
