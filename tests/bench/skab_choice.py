@@ -184,7 +184,7 @@ ROUND_7 = {
     "… 4 in 400 s": three(20.0, 0.02, 4),
     "over 15 s, changes with 0.02": three(15.0, 0.02),
 }
-"""Limits of minutes leave no part of them out any more. The pair found unrest: one model may with a chart of changes."""
+"""Limits of minutes leave no part out any more. The pair found unrest: one model may with a chart of changes."""
 ROUNDS = {2: alone(ROUND_2), 3: alone(ROUND_3), 4: alone(ROUND_4), 5: alone(ROUND_5), 6: ROUND_6, 7: alone(ROUND_7)}
 
 
