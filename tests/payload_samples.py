@@ -124,6 +124,12 @@ SAMPLES = [
         ("truck-1", AT, {"engine_speed": 812.5}),
     ),
     sample(
+        "aws-iot-shadow",
+        "$aws/things/truck-1/shadow/name/engine/update",
+        {"state": {"reported": {"engine": {"speed": 812.5}}}},
+        ("truck-1", ARRIVAL, {"engine_speed": 812.5}),
+    ),
+    sample(
         "thingsboard",
         "v1/devices/me/telemetry",
         {"ts": T * 1000, "values": {"rpm": 812.5, "firmware": "1.2.3"}},
@@ -178,6 +184,26 @@ SAMPLES = [
         ("truck-1", AT + 1_000_000, {"engine_speed": 813.0}),
     ),
     sample(
+        "senml",
+        "senml/truck-1",
+        [
+            {"bn": "urn:dev:truck-1:", "bt": T, "bu": "Cel", "n": "coolant", "v": 88},
+            {"n": "coolant", "t": 1, "v": 89},
+            {"n": "speed", "u": "1/min", "v": 812.5},
+            {"n": "driver", "vs": "Bob"},
+        ],
+        ("truck-1", AT, {"coolant_temp": 88.0, "engine_speed": 812.5}),
+        ("truck-1", AT + 1_000_000, {"coolant_temp": 89.0}),
+    ),
+    sample(
+        "csv",
+        "csv/truck-1",
+        b"time,rpm,driver\n1700000000,812.5,Bob\n1700000001,813,Bob",
+        ("truck-1", AT, {"engine_speed": 812.5}),
+        ("truck-1", AT + 1_000_000, {"engine_speed": 813.0}),
+    ),
+    sample("csv", "csv/truck-1/plain", b"1700000000;812.5", ("truck-1", AT, {"engine_speed": 812.5})),
+    sample(
         "teltonika",
         "352093081452251/data",
         {"state": {"reported": {**AVL, "ts": T * 1000, "pr": 0, "alt": 93, "ang": 151, "sp": 61, "evt": 0}}},
@@ -202,6 +228,13 @@ SAMPLES = [
         {"value": 812, "timestamp": "2023-11-14T22:13:20.000000000Z"},
         ("truck-1", AT, {"Vehicle.Powertrain.CombustionEngine.Speed": 812.0}),
     ),
+    sample("kuksa", "kuksa/truck-1/Vehicle/Speed", b"61.2", ("truck-1", ARRIVAL, {"speed": 61.2})),
+    sample(
+        "kuksa",
+        "kuksa/truck-1/Vehicle/Speed",
+        {"timestamp": {"seconds": T, "nanos": 500_000_000}, "value": 61.2},
+        ("truck-1", AT + 500_000, {"speed": 61.2}),
+    ),
     sample(
         "kuksa",
         "viss/truck-1",
@@ -220,6 +253,12 @@ SAMPLES = [
     ),
     sample("zigbee2mqtt", "zigbee2mqtt/trailer/door", {"cargo_temp": 4.1}, ("truck-1", ARRIVAL, {"cargo_temp": 4.1})),
     sample("shelly", f"{RPC['src']}/events/rpc", RPC, (RPC["src"], AT, {"power": 81.5, "relay_temp": 53.3})),
+    sample(
+        "shelly",
+        f"{RPC['src']}/events/rpc",
+        {**RPC, "params": {"ts": None, "switch:0": {"id": 0, "apower": 81.5}}},
+        (RPC["src"], ARRIVAL, {"power": 81.5}),
+    ),
     sample("shelly", "truck-1/status/switch:0", SWITCH, ("truck-1", ARRIVAL, {"power": 81.5})),
     sample("shelly", "shellies/truck-1/relay/0/power", b"81.50", ("truck-1", ARRIVAL, {"power": 81.5})),
     sample("shelly", "shellies/truck-1/relay/0", b"on", ("truck-1", ARRIVAL, {"relay_on": 1.0})),
@@ -276,6 +315,12 @@ SAMPLES = [
         ("C8:25:2D:8E:9C:2C", AT, {"cargo_temp": -1.69, "D6:22:4C:3B:C0:B1.humidity": 11.5}),
     ),
     sample(
+        "ruuvi",
+        "ruuvi/C8:25:2D:8E:9C:2C/D6:22:4C:3B:C0:B1",
+        {"gw_mac": "C8:25:2D:8E:9C:2C", "ts": str(T), "data": "0201061BFF990406170C5668C79E007000C90501D9FFCD004C884F"},
+        ("C8:25:2D:8E:9C:2C", AT, {"cargo_temp": 29.5, "D6:22:4C:3B:C0:B1.humidity": 55.3}),
+    ),
+    sample(
         "sparkplug_b",
         "spBv1.0/fleet/NBIRTH/truck-1",
         sparkplug(alias_only=False),
@@ -299,6 +344,13 @@ SAMPLES = [
         "node-red/truck-1/msg",
         {"_msgid": "5b1cd7f2.a4e328", "topic": "rpm", "payload": 812.5, "qos": 0, "retain": False},
         ("truck-1", ARRIVAL, {"engine_speed": 812.5}),
+    ),
+    sample(
+        "node-red",
+        "node-red/truck-1/msg",
+        [{"topic": "rpm", "payload": 812.5}, {"topic": "rpm", "payload": "813"}],
+        ("truck-1", ARRIVAL, {"engine_speed": 812.5}),
+        ("truck-1", ARRIVAL, {"engine_speed": 813.0}),
     ),
     sample("node-red", "node-red/truck-1/signal/rpm", b"812.5", ("truck-1", ARRIVAL, {"engine_speed": 812.5})),
     sample("node-red", "node-red/truck-1/signals", {"rpm": 812.5}, ("truck-1", ARRIVAL, {"engine_speed": 812.5})),

@@ -7,7 +7,7 @@ from tickover.core.values import SECOND
 
 READINGS: Final = {
     "bad_json": "the payload is not JSON; check inputs.format",
-    "bad_line": "the line is not InfluxDB line protocol; check inputs.format",
+    "bad_line": "the line is not what inputs.format says (influx_line, csv); check inputs.format",
     "bad_protobuf": "the payload is not Sparkplug B; check inputs.format",
     "bad_time": "expected a time, got none or an impossible one; check inputs.time and inputs.time_unit "
     "(s, ms, us, ns or iso)",
@@ -23,6 +23,8 @@ READINGS: Final = {
     "not_a_list": "expected a list of rows; check inputs.format and inputs.rows",
     "not_an_object": "expected a JSON object; check inputs.format and inputs.values",
     "not_a_number": "expected a number as a signal's value; the value is taken as missing (health names the signal)",
+    "several_numbers": "several numbers in one value; name one as inputs.signals names it, with its place: "
+    '"tyre[0]" = "tyre_pressure"; of a comma before the fraction: inputs.decimal = "," (health names the signal)',
     "not_finite": "expected a number that float32 can hold; the value is taken as missing (health names the signal)",
     "out_of_range": "outside the model's plausible range, the value is taken as missing; check its unit against the "
     "model's",

@@ -17,7 +17,10 @@ MOST_NODES: Final = 2000
 MOST_NAMES: Final = 6
 """How many names are shown."""
 SIMILAR: Final = 0.6
+NO_READINGS: Final = frozenset({"desired", "delta", "previous", "metadata", "meta"})
+"""Keys (of AWS and others) under which the signals' names stand without being read from a sensor now."""
 _TIME_NAME: Final = re.compile(r"time|stamp|date|(?:^|[^a-z])ts|(?:^|_)at$|^t$", re.IGNORECASE)
+_SEVERAL_CELLS: Final = re.compile(r"[^\n,;\t|]*(?:[,;\t|][^\n,;\t|]*){2,}(?:\n|$)|[^\n,;]+,[^\n,;]+\n")
 _LINE_PROTOCOL: Final = re.compile(r"[^\s,{]+(?:,[^\s=]+=[^\s,]+)* [^\s=]+=[^\s]+(?: \d+)?$")
 
 
@@ -69,6 +72,8 @@ def _no_signals(spec: Input, known: set[str], value: Any, payload: bytes) -> str
         return pair
     names = [_inside(spec, node.path) for node in nodes if _is_number(node.value) and not _is_time(node)]
     names = [name for name in names if name]
+    if any(not NO_READINGS.isdisjoint(node.path.split(".")) for node in nodes):
+        return ""
     if not names:
         return "the payload holds no numbers"
     ours = sorted(known - {*spec.signals})
@@ -146,6 +151,8 @@ def _bad_json(spec: Input, known: set[str], value: Any, payload: bytes) -> str:
     text = as_text(payload)
     if not text:
         return "the payload is empty"
+    if spec.format == "json" and _is_json_lines(text):
+        return 'the payload is an object a line; set inputs.format = "json_batch"'
     if not text[:MOST_NODES].replace("\n", "").replace("\t", "").isprintable():
         return "the payload is not text: CBOR, MessagePack and compressed payloads are not read; send JSON"
     if text[0] == "<":
@@ -155,9 +162,19 @@ def _bad_json(spec: Input, known: set[str], value: Any, payload: bytes) -> str:
             'the payload is InfluxDB line protocol; set inputs.format = "influx_line", see '
             "`tickover config example --for telegraf-line`"
         )
+    if _SEVERAL_CELLS.match(text):
+        return 'the payload looks like CSV; set inputs.format = "csv", see `tickover config example --for csv`'
     if not number_of(text)[1] or len(text.split()) == 1:
         return 'the payload is one value; set inputs.format = "value", with {signal} in inputs.topic or inputs.signal'
     return ""
+
+
+def _is_json_lines(text: str) -> bool:
+    first, _, rest = text.partition("\n")
+    try:
+        return bool(rest.strip()) and type(parse_json(first.encode())) is dict
+    except PayloadError:
+        return False
 
 
 def _no_value(spec: Input, known: set[str], value: Any, payload: bytes) -> str:
@@ -201,7 +218,9 @@ def _nodes(value: Any) -> Iterator[Node]:
 
 
 def _score(node: Node, known: set[str]) -> int:
-    """How many of the models' signals an object holds."""
+    """How many of the models' signals an object holds; one of what is wanted, or was before, holds none."""
+    if not NO_READINGS.isdisjoint(node.path.split(".")):
+        return 0
     return sum(key in known and type(item) not in (list,) for key, item in node.value.items())
 
 

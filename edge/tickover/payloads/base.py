@@ -30,7 +30,7 @@ MAX_STRANGERS: Final = 64
 """The most names that no model has whose drops are counted one by one; those of all others are counted together."""
 OTHERS: Final = "(others)"
 MAX_RENAMED: Final = 2048
-FORMAT_KEYS: Final = ("time", "vehicle_field", "values", "rows", "name", "value", "signal", "optional")
+FORMAT_KEYS: Final = ("time", "vehicle_field", "values", "rows", "name", "value", "signal", "optional", "decimal")
 """The keys of an input that only some formats read."""
 
 TimeUnit = Literal["iso", "s", "ms", "us", "ns"]
@@ -56,8 +56,8 @@ class Input(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ``value`` the number in an object of one signal. ``name``: signals are a list of such objects, and this is the path
     of a signal's name in them. ``signal``: the one signal of the topic. ``signals`` renames the payload's names, or
     paths, to the model's. ``optional``: what a message may lack: its time, which is then that of arrival, and the
-    object at ``values``, whose signals are then beside the time. ``rebirth_s``: a Sparkplug B node is asked for its
-    births no more often than this; 0 = never.
+    object at ``values``, whose signals are then beside the time. ``decimal``: what stands before the fraction of a
+    number that is a text. ``rebirth_s``: a Sparkplug B node is asked for its births no more often than this; 0 = never.
     """
 
     topic: Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -71,6 +71,7 @@ class Input(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: Where | None = None
     value: Where = "value"
     signal: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    decimal: Literal[".", ","] = "."
     signals: Annotated[dict[str, str], Meta(max_length=MAX_RENAMED)] = {}
     optional: Annotated[tuple[Optional, ...], Meta(max_length=2)] = ()
     rebirth_s: Annotated[float, Meta(ge=0, le=31_536_000)] = 60.0

@@ -10,7 +10,17 @@ from tickover.payloads.paths import MISSING, Path
 from tickover.payloads.plain_object import PlainObject
 from tickover.payloads.strict_json import opened, parse_json
 from tickover.payloads.topic_template import TopicTemplate
-from tickover.payloads.values import FLOAT32_MAX, NO_NUMBER, event_time, in_unit, number_of, vehicle_name, with_unit
+from tickover.payloads.values import (
+    FLOAT32_MAX,
+    NO_NUMBER,
+    elements,
+    event_time,
+    in_unit,
+    number_of,
+    vehicle_name,
+    with_point,
+    with_unit,
+)
 
 MAX_INNER: Final = 4096
 """The most values in nested objects and lists of one message."""
@@ -37,6 +47,8 @@ class JsonDecoder(Decoder):
         self._values_path, self._name_path, self._value_path = _path(spec.values), _path(spec.name), Path(spec.value)
         self._about = _about(spec)
         self._optional = frozenset(spec.optional)
+        self._comma = spec.decimal == ","
+        self._lists = _lists(self._columns)
         self._is_prefixed = "signal" in TopicTemplate(spec.topic).fields
         self._expressions = [(path, ours) for name, ours in spec.signals.items() if (path := Path(name)).is_expression]
         self._by_prefix: dict[str, dict[str, int]] = {"": self._columns}
@@ -82,6 +94,8 @@ class JsonDecoder(Decoder):
     def _vehicle(self, fields: Mapping[str, str], *items: object) -> str:
         if self._vehicle_path is not None and any(type(item) is dict for item in items):
             name = _first(self._vehicle_path, items)
+            if name is MISSING:
+                raise PayloadError("bad_vehicle", f"nothing at {self._spec.vehicle_field!r}")
             return vehicle_name(name if isinstance(name, str | int) else None)
         return vehicle_name(fields.get("vehicle", self._spec.vehicle))
 
@@ -94,6 +108,8 @@ class JsonDecoder(Decoder):
             if TIME in self._optional:
                 return None
             raise PayloadError("bad_time", f"nothing at {self._spec.time!r}")
+        if value is None and TIME in self._optional:
+            return None
         return event_time(value, self._spec.time_unit)
 
     # ---- values by key
@@ -123,7 +139,7 @@ class JsonDecoder(Decoder):
     ) -> bool:
         """A name without a column of its own: its value may be an object, or a list, of signals. True: one is known."""
         known = False
-        for inner, leaf in _leaves(name, value, self._spec.value, columns):
+        for inner, leaf in self._split(_leaves(name, value, self._spec.value, columns)):
             self._count_inner()
             column = columns.get(inner)
             if column is not None:
@@ -132,6 +148,14 @@ class JsonDecoder(Decoder):
             elif inner not in self._about:
                 self._drop(inner, "unknown_signal", counts)
         return known
+
+    def _split(self, leaves: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+        """The same with the numbers of a text like ``220,221`` one by one, where a signal is one of them."""
+        for name, leaf in leaves:
+            if type(leaf) is str and name in self._lists and (parts := elements(leaf)):
+                yield from ((f"{name}[{place}]", part) for place, part in enumerate(parts))
+            else:
+                yield name, leaf
 
     def _found(self, signals: object, values: list[float], counts: Counter[str]) -> bool:
         """The signals that ``signals`` of the configuration finds by an expression."""
@@ -145,6 +169,8 @@ class JsonDecoder(Decoder):
         return known
 
     def _number(self, name: str, column: int, value: object, counts: Counter[str]) -> float:
+        if self._comma and type(value) is str:
+            value = with_point(value)
         number, reason = number_of(value)
         if column in self._units and number == number:
             number, reason = in_unit(value, number, self._units[column])
@@ -258,7 +284,7 @@ class JsonObject(JsonDecoder):
     def __init__(self, spec: Input, columns: Mapping[str, int], units: Mapping[str, str] | None = None) -> None:
         super().__init__(spec, columns, units)
         elsewhere = spec.values or spec.name or spec.vehicle_field or self._expressions or self._is_prefixed
-        fits = not elsewhere and PlainObject.fits(self._columns, spec.time)
+        fits = not elsewhere and not self._lists and PlainObject.fits(self._columns, spec.time)
         self._plain = PlainObject(self._columns, spec.time) if fits else None
 
     def decode(self, fields: Mapping[str, str], payload: bytes, counts: Counter[str]) -> list[Row]:
@@ -296,6 +322,12 @@ def _leaves(name: str, value: Any, number: str, known: Mapping[str, object]) -> 
             yield name, with_unit(value[number], value)
         else:
             stack += [(f"{name}.{key}" if name else key, value[key]) for key in reversed(value)]
+
+
+def _lists(names: Iterable[str]) -> frozenset[str]:
+    """The lists of which some of these name an element: ``tyre`` of ``tyre[0]``, also as seen behind a prefix."""
+    lists = {name.rpartition("[")[0] for name in names if name.endswith("]")} - {""}
+    return frozenset(name.split(".", cut)[-1] for name in lists for cut in range(name.count(".") + 1))
 
 
 def _path(text: str | None) -> Path | None:

@@ -35,8 +35,8 @@ class LineProtocol(JsonBatch):
 
     KEYS = frozenset(FORMAT_KEYS) - {"signal", "rows", "name", "value"}
 
-    def __init__(self, spec: Input, columns: Any) -> None:
-        super().__init__(spec if spec.values else replace(spec, values=FIELDS), columns)
+    def __init__(self, spec: Input, columns: Mapping[str, int], units: Mapping[str, str] | None = None) -> None:
+        super().__init__(spec if spec.values else replace(spec, values=FIELDS), columns, units)
 
     def _parsed(self, payload: bytes) -> Any:
         if len(payload) > MAX_BYTES:

@@ -9,6 +9,8 @@ FORMATS: Final[dict[str, str]] = {
     "json_by_vehicle": "tickover.payloads.json_by_vehicle:JsonByVehicle",
     "value": "tickover.payloads.single_value:SingleValue",
     "influx_line": "tickover.payloads.line_protocol:LineProtocol",
+    "senml": "tickover.payloads.senml:SenMl",
+    "csv": "tickover.payloads.csv_lines:CsvLines",
     "ruuvi": "tickover.payloads.ruuvi:Ruuvi",
     "sparkplug_b": "tickover.payloads.sparkplug:SparkplugB",
 }

@@ -2,6 +2,7 @@
 
 Data format 5 (RAWv2): https://docs.ruuvi.com/communication/bluetooth-advertisements/data-format-5-rawv2
 Data format 3 (RAWv1): https://docs.ruuvi.com/communication/bluetooth-advertisements/data-format-3-rawv1
+Data format 6 and E1 (Ruuvi Air): https://docs.ruuvi.com/communication/bluetooth-advertisements/data-format-6 and -e1
 """
 
 import math
@@ -15,9 +16,16 @@ from tickover.payloads.json_object import JsonDecoder
 
 MANUFACTURER: Final = bytes.fromhex("ff9904")
 """An advertisement's field of manufacturer data, and Ruuvi's number; the data format follows."""
-RAW_V1, RAW_V2 = 3, 5
+RAW_V1, RAW_V2, AIR, AIR_EXTENDED = 3, 5, 6, 0xE1
 _FIELDS: Final = struct.Struct(">hHHhhhHBH")
 _FIELDS_V1: Final = struct.Struct(">BBBHhhhH")
+_FIELDS_AIR: Final = struct.Struct(">hHHHHBBBxBB")
+_FIELDS_EXTENDED: Final = struct.Struct(">hHHHHHHHBB")
+LIGHT_AT, SEQUENCE_AT, FLAGS_AT = 18, 24, 27
+"""Of data format E1, after its first byte: two numbers of 24 bits, and the flags."""
+NO_INDEX: Final = 511
+LUX_STEP: Final = math.log(65_536) / 254
+"""Data format 6 has the logarithm of the light in so many steps."""
 SIGN: Final = 0x80
 """Of the whole degrees in data format 3, which are no two's complement."""
 LARGEST: Final = 1024
@@ -62,9 +70,7 @@ def _measured(fields: bytes) -> dict[str, float]:
         for axis, value in zip("XYZ", (x, y, z), strict=True)
     }
     return {
-        "temperature": math.nan if temperature == -0x8000 else temperature * 0.005,
-        "humidity": math.nan if humidity == 0xFFFF else humidity * 0.0025,
-        "pressure": math.nan if pressure == 0xFFFF else pressure + 50_000.0,
+        **_climate(temperature, humidity, pressure),
         **acceleration,
         "voltage": math.nan if no_power else (1600 + (power >> 5)) / 1000,
         "txPower": math.nan if no_tx else -40.0 + 2 * (power & 0x1F),
@@ -87,8 +93,60 @@ def _measured_v1(fields: bytes) -> dict[str, float]:
     }
 
 
+def _climate(temperature: int, humidity: int, pressure: int) -> dict[str, float]:
+    """What all tags but the oldest have, in °C, % and Pa."""
+    return {
+        "temperature": math.nan if temperature == -0x8000 else temperature * 0.005,
+        "humidity": math.nan if humidity == 0xFFFF else humidity * 0.0025,
+        "pressure": math.nan if pressure == 0xFFFF else pressure + 50_000.0,
+    }
+
+
+def _particles(size: str, value: int) -> dict[str, float]:
+    return {f"PM{size}": math.nan if value == 0xFFFF else value / 10}
+
+
+def _gases(co2: int, voc: int, nox: int, flags: int) -> dict[str, float]:
+    """ppm, and two indices of nine bits: the lowest of each is in the flags."""
+    voc, nox = voc << 1 | flags >> 6 & 1, nox << 1 | flags >> 7
+    return {
+        "CO2": math.nan if co2 == 0xFFFF else float(co2),
+        "VOC": math.nan if voc == NO_INDEX else float(voc),
+        "NOx": math.nan if nox == NO_INDEX else float(nox),
+    }
+
+
+def _measured_air(fields: bytes) -> dict[str, float]:
+    """Data format 6: µg/m³, ppm, lux."""
+    *climate, fine, co2, voc, nox, light, sequence, flags = _FIELDS_AIR.unpack_from(fields)
+    return {
+        **_climate(*climate),
+        **_particles("2.5", fine),
+        **_gases(co2, voc, nox, flags),
+        "luminosity": math.nan if light == 0xFF else math.exp(light * LUX_STEP) - 1,
+        "measurementSequenceNumber": float(sequence),
+    }
+
+
+def _measured_air_extended(fields: bytes) -> dict[str, float]:
+    """Data format E1."""
+    *climate, pm1, pm2, pm4, pm10, co2, voc, nox = _FIELDS_EXTENDED.unpack_from(fields)
+    light, sequence = (int.from_bytes(fields[at : at + 3], "big") for at in (LIGHT_AT, SEQUENCE_AT))
+    sizes = {"1.0": pm1, "2.5": pm2, "4.0": pm4, "10.0": pm10}
+    particles = {name: value for size, raw in sizes.items() for name, value in _particles(size, raw).items()}
+    return {
+        **_climate(*climate),
+        **particles,
+        **_gases(co2, voc, nox, fields[FLAGS_AT]),
+        "luminosity": math.nan if light == 0xFFFFFF else light / 100,
+        "measurementSequenceNumber": math.nan if sequence == 0xFFFFFF else float(sequence),
+    }
+
+
 _MEASURED: Final[dict[int, tuple[Callable[[bytes], dict[str, float]], int]]] = {
     RAW_V1: (_measured_v1, _FIELDS_V1.size),
     RAW_V2: (_measured, _FIELDS.size),
+    AIR: (_measured_air, _FIELDS_AIR.size),
+    AIR_EXTENDED: (_measured_air_extended, FLAGS_AT + 1),
 }
 """Data format to what reads it, and its bytes."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tickover.payloads.base import MAX_NAME, Input, PayloadError, Row
-from tickover.payloads.json_object import TIME, JsonDecoder
+from tickover.payloads.json_object import MAX_INNER, TIME, JsonDecoder
 from tickover.payloads.paths import MISSING
 from tickover.payloads.strict_json import as_text, parse_json
 from tickover.payloads.values import NO_NUMBER, number_of, with_unit
@@ -14,9 +14,9 @@ from tickover.payloads.values import NO_NUMBER, number_of, with_unit
 
 class SingleValue(JsonDecoder):
     """One signal per topic: a plain number or word (``812``, ``88 °C``, ``on``), or an object with ``value`` and
-    perhaps a time."""
+    perhaps a time. Where a model knows ``tyre[0]``, the topic ``tyre`` may hold several numbers: a list, or a text."""
 
-    KEYS = frozenset({"time", "vehicle_field", "value", "signal", "optional"})
+    KEYS = frozenset({"time", "vehicle_field", "value", "signal", "optional", "decimal"})
 
     @classmethod
     def problem(cls, spec: Input, fields: tuple[str, ...]) -> str | None:
@@ -29,10 +29,10 @@ class SingleValue(JsonDecoder):
         """One row with one value."""
         name = self._signal(fields)
         column = self._columns.get(name)
-        if column is None:
+        if column is None and name not in self._lists:
             self.drops.add(name, "unknown_signal")
             raise PayloadError("unknown_signal", f"got {name[:MAX_NAME]!r}")
-        item = _parsed(payload)
+        item, self._inner_left = _parsed(payload), MAX_INNER
         vehicle, time = self._vehicle(fields, item), None
         if type(item) is dict:
             time = self._time(item)
@@ -40,7 +40,10 @@ class SingleValue(JsonDecoder):
         elif self._time_path is not None and TIME not in self._optional:
             raise PayloadError("bad_time", "a plain value carries no time; remove inputs.time to use that of arrival")
         values = [math.nan] * self._width
-        values[column] = self._number(name, column, item, counts)
+        if column is None:
+            self._inner(name, item, self._columns, values, counts)
+        else:
+            values[column] = self._number(name, column, item, counts)
         return [Row(vehicle, time, values)]
 
     def names(self, fields: Mapping[str, str], payload: bytes) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from tickover.core.time_format import iso, parse_iso
 from tickover.core.units import converted
 from tickover.core.values import SECOND
+from tickover.payloads import odd_times
 from tickover.payloads.base import MAX_VEHICLE, PayloadError
 
 NAMES_REMEMBERED: Final = 16_384
@@ -29,6 +30,7 @@ MAX_TEXT: Final = 64
 NO_NUMBER: Final = "not_a_number"
 NOT_FINITE: Final = "not_finite"
 WRONG_UNIT: Final = "wrong_unit"
+SEVERAL: Final = "several_numbers"
 UNIT_KEYS: Final = ("unit", "units", "uom", "unit_of_measurement")
 """Where senders write the unit of a value."""
 MISSING_WORDS: Final = frozenset(
@@ -49,6 +51,10 @@ _HEX: Final = re.compile(r"0[xX][0-9A-Fa-f]{1,16}")
 _NOT_FINITE_WORD: Final = re.compile(r"[+-]?(?:nan|inf(?:inity)?|1\.#[a-z]+\d*)(?:\(.*\))?", re.IGNORECASE)
 """As C, Python and Windows print what is no number."""
 _PLAIN: Final = re.compile(_NUMBER)
+_BETWEEN: Final = re.compile(r"\s*[,;]\s*|\s+")
+_BRACKETS: Final = (("[", "]"), ("(", ")"), ("{", "}"), ("", ""))
+MAX_ELEMENTS: Final = 1024
+"""The longest text of several numbers, characters."""
 
 
 def number_of(value: object) -> tuple[float, str]:
@@ -66,7 +72,24 @@ def number_of(value: object) -> tuple[float, str]:
         return number_of(value.number)
     if type(value) is bytes and len(value) <= MAX_TEXT:
         value = value.decode("utf-8", "replace")
-    return _number_in(value) if type(value) is str and len(value) <= MAX_TEXT else (math.nan, NO_NUMBER)
+    if type(value) is str:
+        return _number_in(value) if len(value) <= MAX_TEXT else (math.nan, NO_NUMBER)
+    return math.nan, SEVERAL if type(value) is list else NO_NUMBER
+
+
+def elements(text: str) -> list[str]:
+    """The numbers in a text of several: ``220,221``, ``[1; 2]``, ``3 4``; empty when it is something else."""
+    if len(text) > MAX_ELEMENTS:
+        return []
+    text = text.strip(_AROUND)
+    first, last = next((first, last) for first, last in _BRACKETS if text.startswith(first) and text.endswith(last))
+    parts = _BETWEEN.split(text[len(first) : len(text) - len(last)].strip())
+    return parts if len(parts) > 1 and all(map(_PLAIN.fullmatch, parts)) else []
+
+
+def with_point(text: str) -> str:
+    """A number written with a comma before its fraction (``1.234,5``), with a point."""
+    return text.replace(".", "").replace(",", ".")
 
 
 class Quantity(NamedTuple):
@@ -120,13 +143,15 @@ def _number_in(text: str) -> tuple[float, str]:
     if found := _QUANTITY.fullmatch(text):
         number = float(found[1])
         return (number, "") if abs(number) <= FLOAT32_MAX else (math.nan, NOT_FINITE)
-    return math.nan, NOT_FINITE if _NOT_FINITE_WORD.fullmatch(text) else NO_NUMBER
+    if _NOT_FINITE_WORD.fullmatch(text):
+        return math.nan, NOT_FINITE
+    return math.nan, SEVERAL if elements(text) else NO_NUMBER
 
 
 def event_time(value: object, unit: str) -> int:
     """Microseconds since the epoch of a payload's time, a number or a text; PayloadError ``bad_time`` says why not.
 
-    An ISO 8601 text is one whatever the ``unit``; without an offset it is UTC.
+    An ISO 8601 text, or one of `odd_times`, is one whatever the ``unit``; without an offset it is UTC.
     """
     if type(value) is float and EARLIEST_S < value < LATEST_S and unit == "s":  # the common case
         return round(value * SECOND)
@@ -146,6 +171,11 @@ def microseconds(value: object, unit: str) -> int | None:
     """The same without a look at the range; None when the value is no time."""
     if type(value) is str:
         return _time_in(value, unit)
+    if type(value) is dict:
+        try:
+            return odd_times.in_object(value)
+        except (ValueError, OverflowError):
+            return None
     if unit == "iso" or not (type(value) is int or type(value) is float):
         return None
     return _scaled(value, unit)
@@ -174,10 +204,15 @@ def _time_in(text: str, unit: str) -> int | None:
     if not text or len(text) > MAX_TEXT:
         return None
     try:
-        if unit != "iso" and _PLAIN.fullmatch(text):
-            return _scaled(int(text) if text.isdecimal() else float(text), unit)
+        number = odd_times.with_point(text)
+        if unit != "iso" and _PLAIN.fullmatch(number):
+            return _scaled(int(number) if number.isdecimal() else float(number), unit)
         return parse_iso(text.removesuffix("UTC").rstrip())
     except (ValueError, OverflowError):
+        pass
+    try:
+        return odd_times.in_text(text)
+    except (ValueError, OverflowError, TypeError):
         return None
 
 

@@ -136,7 +136,11 @@ def table() -> str:
     for family in EXAMPLES:
         sample = next(sample for sample in SAMPLES if sample.family == family)
         vehicle, time, values = sample.rows[0]
-        body = "binary" if sample.family == "sparkplug_b" else f"`{sample.payload.decode().strip()[:90]}`"
+        body = (
+            "binary"
+            if sample.family == "sparkplug_b"
+            else f"`{' ⏎ '.join(sample.payload.decode().split(chr(10))).strip()[:90]}`"
+        )
         moment = "time of arrival" if time is None else "time of the payload"
         told = ", ".join(f"{name} = {value:g}" for name, value in values.items())
         lines.append(f"| `{family}` | `{sample.topic}` | {body} | {vehicle}, {moment}: {told} |")

@@ -80,8 +80,8 @@ def test_a_configuration_may_name_it_and_its_own_fields_and_a_wrong_table_is_ref
     )
     path.write_text(text % "key_value")
     assert load_config(path).inputs[0].format == "key_value"
-    path.write_text(text % "csv")
+    path.write_text(text % "xml")
     with pytest.raises(ConfigError) as refusal:
         load_config(path)
-    known = "json, json_batch, json_by_vehicle, value, influx_line, ruuvi, sparkplug_b, key_value"
-    assert str(refusal.value) == f"{path}: inputs[0]: format: expected {known}, got 'csv'"
+    known = "json, json_batch, json_by_vehicle, value, influx_line, senml, csv, ruuvi, sparkplug_b, key_value"
+    assert str(refusal.value) == f"{path}: inputs[0]: format: expected {known}, got 'xml'"

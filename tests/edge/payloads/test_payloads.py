@@ -60,6 +60,10 @@ CASES = {
         Input(topic="l/{vehicle}", format="influx_line", time="timestamp", time_unit="ns"),
         b"m rpm=812.5 1500000000000000000",
     ),
+    "senml": Case(
+        Input(topic="t/{vehicle}", format="senml"), b'[{"bn": "urn:dev:t1:", "bt": 1500000000, "n": "rpm", "v": 812.5}]'
+    ),
+    "csv": Case(Input(topic="t/{vehicle}", format="csv", time="t"), b"t,rpm\n1500000000,812.5\n"),
     "ruuvi": Case(
         Input(topic="r/{vehicle}", format="ruuvi", time="ts", signals={"temperature": "rpm"}),
         b'{"ts": "1500000000", "temperature": 812.5}',
@@ -99,6 +103,12 @@ def test_a_good_payload_gives_vehicle_time_and_value(case: Case) -> None:
     assert (row.vehicle, row.time, row.values[0]) == ("t1", TIME, 812.5)
     assert all(math.isnan(value) for value in row.values[1:])
     assert not counts
+
+
+def test_a_model_that_names_units_changes_nothing_for_values_without_one(case: Case) -> None:
+    units = {"rpm": "1/min", "speed": "km/h", "stranger": "V"}
+    (row,) = open_decoder(case.spec, COLUMNS, units).decode(case.fields, case.good, Counter())
+    assert (row.vehicle, row.time, row.values[0]) == ("t1", TIME, 812.5)
 
 
 def test_too_large_is_refused_unread(case: Case) -> None:
@@ -285,10 +295,8 @@ def test_the_schema_of_a_configuration_lists_the_formats() -> None:
 
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
     problem = Input(topic="t/{vehicle}", format="xml").problem()
-    assert (
-        problem
-        == "format: expected json, json_batch, json_by_vehicle, value, influx_line, ruuvi, sparkplug_b, got 'xml'"
-    )
+    known = "json, json_batch, json_by_vehicle, value, influx_line, senml, csv, ruuvi, sparkplug_b"
+    assert problem == f"format: expected {known}, got 'xml'"
 
 
 def test_topic_template() -> None:

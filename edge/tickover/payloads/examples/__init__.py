@@ -10,6 +10,8 @@ EXAMPLES: Final = (
     "thingsboard",
     "thingsboard-gateway",
     "name-value",
+    "senml",
+    "csv",
     "teltonika",
     "ovms",
     "kuksa",
