@@ -15,6 +15,8 @@ from faults.proxy import Proxy
 PART: Final = 150
 """Rows queued while the daemon is away."""
 SAVED: Final = "mosquitto.db"
+TAKEN_S: Final = 240
+"""How long the daemon may take for what was sent; a campaign may share its machine, or be paused."""
 
 
 @dataclass
@@ -85,7 +87,7 @@ def resend(folder: Path, broker: Broker, ear: Ear, times: int, patience: float =
 
 def _wait_for(ear: Ear, gateway: Gateway, rows: int) -> None:
     """Until the daemon has taken so many rows in all."""
-    wait_until(lambda: ear.health(gateway.name).get("rows", 0) >= rows, 60, f"the daemon has taken {rows} rows")
+    wait_until(lambda: ear.health(gateway.name).get("rows", 0) >= rows, TAKEN_S, f"the daemon has taken {rows} rows")
 
 
 def _judged(ear: Ear, gateway: Gateway, rows: list[Row], times: int, again: int, patience: float) -> Again:
