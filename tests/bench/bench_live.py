@@ -1,6 +1,6 @@
 """The daemon as a process: start, memory, 1,000 vehicles live.
 
-Run: python tests/bench/bench_live.py [--json] [--readings N] [--seconds N] [--memory].
+Run: python tests/bench/bench_live.py [--json] [--readings N] [--seconds N] [--memory] [--vehicles N].
 
 - start to first alert: the broker holds a queue for the daemon's session; from the process's start until the first
   alert of it has reached a subscriber, so the first tick was before.
@@ -8,11 +8,13 @@ Run: python tests/bench/bench_live.py [--json] [--readings N] [--seconds N] [--m
   socket that plays broker and keeps to the receive maximum. Growth is counted from reading 100,000 on: each of the 100
   vehicles has then driven for 83 s, and has its state and its freeze-frame. ``--memory`` measures this alone.
 - 1,000 vehicles, a message a second each, 12 signals, through Mosquitto: CPU share of one core, how far the last
-  tick is behind the clock (the model allows 1 s of lateness and a tick lasts 1 s), bytes of state on disk.
+  tick is behind the clock (the model allows 1 s of lateness and a tick lasts 1 s), bytes of state on disk, memory.
+  ``--vehicles N`` measures this alone, with so many; the daemon has one core, broker and fleet have the others.
 """
 
 import json
 import multiprocessing
+import os
 import socket
 import sqlite3
 import sys
@@ -25,6 +27,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / room) for room in ("edge", "export")]
 
+import fleet_traffic  # noqa: E402
 from bench_ingest import RECEIVE_MAXIMUM, SIGNALS, packet, quiet_model  # noqa: E402
 from bench_latency import cpu_s  # noqa: E402
 
@@ -32,6 +35,7 @@ from broker import Broker, wait_until  # noqa: E402
 from daemon_process import Daemon, Truck, Watcher, drive  # noqa: E402
 
 FLEET = 1000
+WARM_S = 5
 DRIVING = 100_000
 """Readings from which on growth is counted."""
 MARKS = (DRIVING, 500_000, *(million * 1_000_000 for million in (1, 2, 4, 6, 8)))
@@ -116,47 +120,61 @@ def tell_memory(folder: Path, model: Path, readings: int) -> dict[str, float]:
     return curve
 
 
-def publish_fleet(port: int, seconds: int) -> None:
-    """A thousand vehicles, each once a second, spread over the second."""
-    from broker import Broker as Address
-
-    address = object.__new__(Address)
-    address.port = port
-    client = address.client("fleet")
-    begin = time.time()
-    for number in range(seconds * FLEET):
-        due = begin + number / FLEET
-        if (wait := due - time.time()) > 0.002:
-            time.sleep(wait)
-        values = {f"s{place}": round(50 + place + number % 7 * 0.25, 2) for place in range(SIGNALS)}
-        client.publish(f"truck/v{number % FLEET}/telemetry", json.dumps({"t": round(due, 3), **values}), qos=1)
-    client.disconnect()
-    client.loop_stop()
+def apart(pid: int, broker: int) -> None:
+    """Give the daemon one core and the broker the others, as far as there are others."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(pid, {cores[0]})
+    os.sched_setaffinity(broker, set(cores[1:]) or set(cores))
 
 
-def fleet(folder: Path, model: Path, seconds: int) -> dict[str, float]:
+def fleet(folder: Path, model: Path, seconds: int, vehicles: int = FLEET) -> dict[str, float]:
     """Shares and lags while the fleet drives."""
+    tables = {"broker": {"receive_maximum": RECEIVE_MAXIMUM}, "vehicles": {"max": max(FLEET, vehicles)}}
     with Broker(folder / "broker2") as broker, Watcher(broker) as watcher:
-        daemon = Daemon(folder / "fleet", broker.port, model, broker={"receive_maximum": RECEIVE_MAXIMUM})
+        daemon = Daemon(folder / "fleet", broker.port, model, **tables)
         with daemon:
             assert daemon.process
-            player = multiprocessing.Process(target=publish_fleet, args=(broker.port, seconds + 10), daemon=True)
+            assert broker.process
+            pid = daemon.process.pid
+            apart(pid, broker.process.pid)
+            idle = resident_mib(pid)
+            parts = (broker.port, vehicles, SIGNALS, seconds + WARM_S + 5)
+            player = multiprocessing.Process(target=fleet_traffic.publish, args=parts, daemon=True)
             player.start()
-            time.sleep(5)
-            cpu, start, rows = cpu_s(daemon.process.pid), time.monotonic(), status(watcher)["rows"]
+            time.sleep(WARM_S)
+            cpu, start, rows = cpu_s(pid), time.monotonic(), status(watcher)["rows"]
             lags = []
             while time.monotonic() < start + seconds:
                 time.sleep(1)
                 lags.append(status(watcher)["lag_s"])
             wall = time.monotonic() - start
-            share = (cpu_s(daemon.process.pid) - cpu) / wall
+            share = (cpu_s(pid) - cpu) / wall
             rate = (status(watcher)["rows"] - rows) / wall
-            memory = resident_mib(daemon.process.pid)
-            player.join(30)
-            daemon.stop()
+            memory = resident_mib(pid)
+            player.terminate()
+            daemon.process.terminate()
+            daemon.process.wait(60)
         with sqlite3.connect(daemon.state / "tickover.sqlite") as db:
             (size,) = db.execute("SELECT avg(length(body)) FROM state").fetchone()
-    return {"cpu_share": share, "rows_a_second": rate, "worst_lag_s": max(lags), "state_bytes": size, "mib": memory}
+    return {
+        "vehicles": vehicles,
+        "cpu_share": share,
+        "rows_a_second": rate,
+        "worst_lag_s": max(lags),
+        "state_bytes": size,
+        "idle_mib": idle,
+        "mib": memory,
+    }
+
+
+def tell_fleet(live: dict[str, float]) -> None:
+    """For people."""
+    each = 1024 * (live["mib"] - live["idle_mib"]) / live["vehicles"]
+    print(
+        f"{live['vehicles']:,} vehicles: {live['rows_a_second']:.0f} rows/s, {100 * live['cpu_share']:.0f} % of a core, "
+        f"last tick at most {live['worst_lag_s']:.1f} s behind the clock, {live['state_bytes']:.0f} B of state a "
+        f"vehicle, {live['mib']:.0f} MiB ({live['idle_mib']:.0f} before, {each:.1f} KiB a vehicle)"
+    )
 
 
 def status(watcher: Watcher) -> dict:
@@ -176,15 +194,17 @@ def main() -> None:
         if "--memory" in sys.argv:
             tell_memory(folder, model, readings)
             return
+        if "--vehicles" in sys.argv:
+            live = fleet(folder, model, option("--seconds", 60), option("--vehicles", FLEET))
+            tell_fleet(live)
+            if "--json" in sys.argv:
+                print(json.dumps(live))
+            return
         starts = sorted(start_to_first_alert(folder / str(turn)) for turn in range(3))
         print(f"start to first alert: {', '.join(f'{s:.2f}' for s in starts)} s (must: 1.5 to the first tick)")
         memory = tell_memory(folder, model, readings)
         live = fleet(folder, model, option("--seconds", 60))
-        print(
-            f"{FLEET:,} vehicles: {live['rows_a_second']:.0f} rows/s, {100 * live['cpu_share']:.0f} % of a core, "
-            f"last tick at most {live['worst_lag_s']:.1f} s behind the clock, {live['state_bytes']:.0f} B of state a "
-            f"vehicle, {live['mib']:.0f} MiB"
-        )
+        tell_fleet(live)
     if "--json" in sys.argv:
         print(json.dumps({"start_s": starts, "memory": memory, "fleet": live}))
 

@@ -1,0 +1,65 @@
+"""A fleet that publishes to a real broker from one socket: many vehicles, a message a second each, QoS 1.
+
+A client library spends more on ten thousand messages a second than the daemon under test; here a message is a few bytes
+put together. What the broker answers is read and thrown away.
+"""
+
+import socket
+import struct
+import threading
+import time
+from contextlib import suppress
+from itertools import count
+
+KEEPALIVE_S = 600
+CONNECT = b"\x00\x04MQTT\x04\x02" + struct.pack(">H", KEEPALIVE_S) + b"\x00\x05fleet"
+SLICE_S = 0.005
+"""Messages of so much time go out together."""
+PATTERNS = 7
+
+
+def packet(kind: int, body: bytes) -> bytes:
+    """An MQTT packet: its first byte, the length of the rest, the rest."""
+    length, left = b"", len(body)
+    while True:
+        left, low = divmod(left, 128)
+        length += bytes([low | (128 if left else 0)])
+        if not left:
+            return bytes([kind]) + length + body
+
+
+def publish(port: int, vehicles: int, signals: int, seconds: float) -> None:
+    """Each vehicle once a second, spread over the second; times of now, values near 50."""
+    client = socket.create_connection(("127.0.0.1", port))
+    client.sendall(packet(0x10, CONNECT))
+    assert client.recv(4)[:2] == b"\x20\x02"
+    threading.Thread(target=_drain, args=(client,), daemon=True).start()
+    names = [f"truck/v{number}/telemetry".encode() for number in range(vehicles)]
+    topics = [struct.pack(">H", len(name)) + name for name in names]
+    values = [_values(pattern, signals) for pattern in range(PATTERNS)]
+    begin, sent = time.time(), 0
+    while sent < seconds * vehicles:
+        due = min(int((time.time() - begin) * vehicles), int(seconds * vehicles))
+        client.sendall(b"".join(_message(number, begin, vehicles, topics, values) for number in range(sent, due)))
+        sent = due
+        time.sleep(SLICE_S)
+    client.sendall(b"\xe0\x00")
+    client.close()
+
+
+def _message(number: int, begin: float, vehicles: int, topics: list[bytes], values: list[bytes]) -> bytes:
+    stamp = b'{"t":%.3f,' % (begin + number / vehicles)
+    turn, vehicle = divmod(number, vehicles)
+    head = topics[vehicle] + struct.pack(">H", number % 65_535 + 1)
+    return packet(0x32, head + stamp + values[(turn + vehicle) % PATTERNS])
+
+
+def _values(pattern: int, signals: int) -> bytes:
+    return ",".join(f'"s{place}":{50 + place + pattern * 0.25:.2f}' for place in range(signals)).encode() + b"}"
+
+
+def _drain(client: socket.socket) -> None:
+    with suppress(OSError):
+        for _ in count():
+            if not client.recv(65_536):
+                return
