@@ -148,10 +148,11 @@ class Arrivals:
         window: int = 0,
         late: Late | None = None,
         room: Room | None = None,
+        vehicle: str = "",
     ) -> None:
         self._width, self._limit, self._count, self._late = width, limit, count, late
         self._most = max(2 * BACK_ROWS, MAX_HELD_VALUES // max(1, width))
-        self.seen = Seen(max(window, limit), room or Room()) if window else NOTHING_SEEN
+        self.seen = Seen(max(window, limit), room or Room(), vehicle) if window else NOTHING_SEEN
         self.newest: int | None = None
         self._left: int | None = None
         self._doubt = self._doubted = 0

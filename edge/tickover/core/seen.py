@@ -5,11 +5,13 @@ memories know it, both bounded:
 
 - *Near*: the key of every row of the last ``window`` of event time, 8 bytes each, in pages of ``PAGE`` keys. A page is
   forgotten when all its rows are older than the window, or when there are more than ``MAX_PAGES``: the oldest goes.
-  All vehicles of a fleet together have `Room`: when that is full, who has most of it makes room for others.
+  Where full pages are stored, they are read again when a row may be in them, which is seldom, and are not held. Those
+  that are held have `Room` for all vehicles of a fleet together: when it is full, who has most makes room for others.
 - *Far*: of each ``BUCKET`` of event time the smallest key, 4 bytes, for the last ``BUCKETS`` of them. It knows no
   single row, but whether a minute of rows was here before.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -25,7 +27,9 @@ PAGE: Final = 256
 MAX_PAGES: Final = 960
 """All pages of a vehicle: 1.9 MiB, 68 hours of one row a second."""
 FLEET_PAGES: Final = 16_384
-"""All pages of a fleet: 32 MiB, an hour of one row a second of 1,165 vehicles."""
+"""Pages of a fleet that are held: 32 MiB, those of seven minutes of one row a second of 10,000 vehicles."""
+READ_AGAIN: Final = 64
+"""Stored pages of a fleet that were read last and are held, 128 KiB: rows that come again come together."""
 BUCKET: Final = 30 * SECOND
 """Of this much event time the far memory keeps one key: a minute of rows always holds a whole one."""
 BUCKETS: Final = 960
@@ -59,6 +63,12 @@ def keys_of(time: TimeArray, values: DoubleArray) -> KeyArray:
     return keys ^ (keys >> _LOWER_HALF)
 
 
+def keys_in(stored: bytes | None, number: int) -> KeyArray | None:
+    """The keys of a stored page; None when it is none, or another."""
+    found = np.frombuffer(stored or b"", "<u8").astype(np.uint64)
+    return found[1:] if len(found) == PAGE + 1 and found[0] == number else None
+
+
 def _factors(width: int) -> KeyArray:
     if width not in _FACTORS:
         _FACTORS[width] = np.random.default_rng(_SEED).integers(2**63, 2**64, width, np.uint64) | np.uint64(1)
@@ -71,12 +81,12 @@ _FACTORS: Final[dict[int, KeyArray]] = {}
 
 @dataclass(slots=True)
 class _Full:
-    """A page that takes no more; ``first`` and ``last``: its smallest and largest time."""
+    """A page that takes no more; ``first`` and ``last``: its smallest and largest time; ``keys`` None: stored."""
 
     number: int
     first: int
     last: int
-    keys: KeyArray
+    keys: KeyArray | None
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
@@ -93,11 +103,16 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Room:
-    """``most`` pages that several vehicles hold together: one more, and whoever has most of them loses its oldest."""
+    """``most`` pages that several vehicles hold together: one more, and whoever has most of them loses its oldest.
+
+    ``stored`` gives a stored page by vehicle and number, None when it is lost; without it all pages are held.
+    """
 
     def __init__(self, most: int = MAX_PAGES) -> None:
         self.most, self.pages = most, 0
+        self.stored: Callable[[str, int], bytes | None] | None = None
         self._holders: dict[int, Seen] = {}
+        self._read: OrderedDict[tuple[str, int], KeyArray] = OrderedDict()
 
     def count(self, seen: "Seen", more: int) -> None:
         """A vehicle holds so many pages more than before, or less."""
@@ -107,7 +122,24 @@ class Room:
         else:
             self._holders.pop(id(seen), None)
         while self.pages > self.most:
-            max(self._holders.values(), key=Seen.held).drop_first()
+            max(self._holders.values(), key=Seen.held).drop_held()
+
+    def read(self, vehicle: str, number: int) -> KeyArray | None:
+        """The keys of a stored page; None when it is lost."""
+        found = self._read.get((vehicle, number))
+        if found is None:
+            found = keys_in(self.stored(vehicle, number) if self.stored else None, number)
+            if found is None:
+                return None
+            self._read[vehicle, number] = found
+            if len(self._read) > READ_AGAIN:
+                self._read.popitem(last=False)
+        return found
+
+    def forget(self, vehicle: str) -> None:
+        """The vehicle starts anew, and numbers its pages anew."""
+        for place in [place for place in self._read if place[0] == vehicle]:
+            del self._read[place]
 
 
 @dataclass(slots=True)
@@ -119,6 +151,7 @@ class Seen:
 
     window: int
     room: Room = field(default_factory=Room)
+    vehicle: str = ""
     _fresh: set[int] | None = None
     _number: int = 0
     _full: list[_Full] | None = None
@@ -146,10 +179,11 @@ class Seen:
         """Which rows are in the near memory; ``newest`` is the largest time taken before them."""
         low, high = int(time.min()), int(time.max())
         found = np.zeros(len(keys), np.bool_)
-        for page in self._full or ():
-            # A page too old by `newest` may still be here: when it is dropped depends on how rows come in blocks.
-            if page.first <= high and page.last >= max(low, newest - self.window):
-                found |= np.isin(keys, page.keys)
+        # A page too old by `newest` may still be here: when it is dropped depends on how rows come in blocks.
+        oldest = max(low, newest - self.window)
+        for page in [page for page in self._full or () if page.first <= high and page.last >= oldest]:
+            if (held := self._keys(page)) is not None:
+                found |= np.isin(keys, held)
         if self._used and self._first <= high and self._last >= max(low, newest - self.window):
             found |= np.isin(keys, self._open_page())
         return found
@@ -170,35 +204,50 @@ class Seen:
     def forget(self, newest: int) -> None:
         """Drop the pages that the window has left behind."""
         while self._full and (self._full[0].last < newest - self.window or len(self._full) > MAX_PAGES):
-            self.drop_first()
+            self._drop(0)
 
     def held(self) -> int:
-        """How many full pages there are."""
-        return len(self._full) if self._full else 0
+        """How many full pages are in memory."""
+        return sum(page.keys is not None for page in self._full or ())
 
-    def drop_first(self) -> None:
-        """Forget the oldest full page."""
+    def drop_held(self) -> None:
+        """Forget the oldest full page that is in memory."""
+        self._drop(next(place for place, page in enumerate(self._full or ()) if page.keys is not None))
+
+    def _drop(self, place: int) -> None:
         assert self._full
-        gone = self._full.pop(0)
+        gone = self._full.pop(place)
         if self._fresh:
             self._fresh.discard(gone.number)
         self._counted()
 
+    def _keys(self, page: _Full) -> KeyArray | None:
+        """Those of a full page; None when it is lost, or the disk does not give it now."""
+        return self.room.read(self.vehicle, page.number) if page.keys is None else page.keys
+
     def clear(self) -> None:
         """Forget everything."""
+        if self._full:
+            self.room.forget(self.vehicle)
         self._full = self._fresh = self._open = self._far = None
         self._used = 0
         self._counted()
 
-    def take_fresh(self) -> list[int]:
-        """The numbers of the pages that became full since the last call, in order: they are to be stored."""
+    def to_store(self, everything: bool) -> dict[int, bytes]:
+        """By number, the pages that became full since the last call, or all. They are stored now: where they can be
+        read again, they are not held any longer."""
         fresh, self._fresh = self._fresh, None
-        return sorted(fresh or ())
+        found = {number: self.page(number) for number in (self.pages if everything else sorted(fresh or ()))}
+        if self.room.stored:
+            for page in self._full or ():
+                page.keys = None
+            self._counted()
+        return {number: body for number, body in found.items() if body}
 
     def page(self, number: int) -> bytes:
-        """A full page as it is stored: its number, then its keys."""
-        keys = next(full.keys for full in self._full or () if full.number == number)
-        return np.concatenate([[np.uint64(number)], keys]).astype("<u8").tobytes()
+        """A full page as it is stored: its number, then its keys; nothing when it is lost."""
+        keys = self._keys(next(full for full in self._full or () if full.number == number))
+        return b"" if keys is None else np.concatenate([[np.uint64(number)], keys]).astype("<u8").tobytes()
 
     @property
     def pages(self) -> list[int]:
@@ -220,12 +269,12 @@ class Seen:
         if len(keys) >= PAGE or len(far) > BUCKETS:
             raise ValueError(f"expected fewer than {PAGE} keys and {BUCKETS} buckets, got {len(keys)}, {len(far)}")
         self.clear()
-        found: list[_Full] = []
-        for number, first, last in saved.full[-MAX_PAGES:]:
-            stored = np.frombuffer(page(number) or b"", "<u8").astype(np.uint64)
-            if len(stored) == PAGE + 1 and stored[0] == number:
-                found.append(_Full(number, first, last, stored[1:]))
-        self._full = found or None
+        full = [_Full(*one, None) for one in saved.full[-MAX_PAGES:]]
+        if not self.room.stored:
+            for one in full:
+                one.keys = keys_in(page(one.number), one.number)
+            full = [one for one in full if one.keys is not None]
+        self._full = full or None
         self._counted()
         self._number, self._first, self._last, self._top = saved.number, saved.first, saved.last, saved.top
         if len(far):

@@ -288,9 +288,16 @@ class Fleet:
 
     def pages(self, vehicle: str, everything: bool) -> dict[int, bytes]:
         """By number, the pages of `tickover.core.seen` that are full since the last call, or all."""
-        seen = self._current(vehicle).arrivals.seen
-        fresh = seen.take_fresh()
-        return {number: seen.page(number) for number in (seen.pages if everything else fresh)}
+        return self._current(vehicle).arrivals.seen.to_store(everything)
+
+    @property
+    def held_pages(self) -> int:
+        """How many full pages are in memory."""
+        return self._room.pages
+
+    def reads_pages(self, stored: Callable[[str, int], bytes | None]) -> None:
+        """Full pages need not be held: ``stored`` gives those that `pages` gave, by vehicle and number."""
+        self._room.stored = stored
 
     def restore(self, vehicle: str, state: bytes, page: Page = lambda number: None) -> None:
         """Bring a vehicle back; ``page`` gives what `pages` gave, by number. StateError when the state does not fit;
@@ -416,7 +423,7 @@ class Fleet:
     def _new(self, vehicle: str) -> _Vehicle:
         late = LateRows()
         late_of = self._late_of(vehicle)
-        arrivals = Arrivals(len(self.columns), self._back, self._count, self._window, late_of, self._room)
+        arrivals = Arrivals(len(self.columns), self._back, self._count, self._window, late_of, self._room, vehicle)
         return _Vehicle(arrivals, np.full(len(self.columns), NEVER, np.int64), late=late)
 
     def _late_of(self, vehicle: str) -> Callable[[TimeArray, DoubleArray], None] | None:

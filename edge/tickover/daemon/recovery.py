@@ -122,6 +122,7 @@ class Keeper:
         self._included: dict[str, int] = {}
         self.lost = Counter(store.lost)
         self.deduplication = b""
+        self._fleet.reads_pages(self._page)
 
     def wake(self, vehicle: str) -> bool:
         """Bring a vehicle's state back from disk, unless it is in memory; False when nothing is known of it."""
@@ -137,11 +138,14 @@ class Keeper:
         if not state:
             return False
         try:
-            page = self._store.meta
-            self._fleet.restore(vehicle, without(state, self.changed), lambda number: page(page_name(vehicle, number)))
+            self._fleet.restore(vehicle, without(state, self.changed), lambda number: self._page(vehicle, number))
         except StateError:
             self.lost[vehicle] += 1
         return vehicle in self._fleet
+
+    def _page(self, vehicle: str, number: int) -> bytes | None:
+        """A stored page of what a vehicle sent; None when it is lost, or the disk does not give it."""
+        return self._store.page(page_name(vehicle, number))
 
     def replay_journal(self) -> set[str]:
         """Apply what was committed since each vehicle's state; the vehicles in it. Its alerts are in the outbox.

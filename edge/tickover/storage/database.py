@@ -189,9 +189,9 @@ def newest_seq(db: Connection) -> int:
     return number(db, _NEWEST)
 
 
-def copy(source: Connection, target: Connection, table: str) -> None:
-    """All rows of one table, replacing those with the same key."""
-    for row in source.execute(f"SELECT * FROM {table}"):
+def copy(source: Connection, target: Connection, table: str, where: str = "true") -> None:
+    """All rows of one table, or some, replacing those with the same key."""
+    for row in source.execute(f"SELECT * FROM {table} WHERE {where}"):
         target.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
 
 

@@ -35,7 +35,7 @@ from tickover.storage.database import (
     stamp,
     version,
 )
-from tickover.storage.salvage import SETTLED, take_over
+from tickover.storage.salvage import SEEN, SETTLED, take_over
 
 FILE: Final = "tickover.sqlite"
 META_DROPPED: Final = "outbox_dropped"
@@ -263,6 +263,15 @@ class Store:
         row = self._db.execute("SELECT body FROM meta WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
+    def page(self, name: str) -> bytes | None:
+        """One named value that stays on the disk while the store is in memory; None when the disk does not give it."""
+        for db in (self._db, self._disk):
+            with suppress(Error):
+                row = db and db.execute("SELECT body FROM meta WHERE name = ?", (name,)).fetchone()
+                if row:
+                    return bytes(row[0])
+        return None
+
     def copy_aside(self, label: str) -> Path | None:
         """Copy the whole file beside itself, once for each label; None when the disk does not let us."""
         aside = self.folder / f"{FILE}.{label}"
@@ -325,8 +334,10 @@ class Store:
         self.problem = str(error)
         disk, self._db = self._db, connect(":memory:")
         try:
-            for table in ("outbox", "retained", "meta"):
+            for table in ("outbox", "retained"):
                 copy(disk, self._db, table)
+            # Pages of what was seen may be gigabytes, and are not lost: `page` reads them where they are.
+            copy(disk, self._db, "meta", f"substr(name, 1, {len(SEEN)}) != '{SEEN}'")
             self._copied_whole = True
         except Error:
             self._copied_whole = False

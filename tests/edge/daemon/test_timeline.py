@@ -218,6 +218,43 @@ def test_a_page_that_is_lost_costs_what_is_in_it() -> None:
     assert np.isfinite(again.newest("t1"))
 
 
+def test_stored_pages_are_read_again_and_not_held() -> None:
+    """As with pages in memory, byte for byte, also after a restart; none is held."""
+    held, fleet, stored = new_fleet(), new_fleet(), {}
+    fleet.reads_pages(lambda vehicle, number: stored.get((vehicle, number)))
+    for one in (held, fleet):
+        for first in range(0, 2000, 500):
+            run(one, TRIP[first : first + 500])
+            pages = one.pages("t1", everything=False)
+            stored |= {("t1", number): page for number, page in pages.items()}
+    assert len(stored) == 2000 // PAGE
+    assert fleet.held_pages == 0 < held.held_pages
+    state = fleet.state("t1")
+    assert state == held.state("t1")
+    again = new_fleet()
+    again.reads_pages(lambda vehicle, number: stored.get((vehicle, number)))
+    again.restore("t1", state)
+    for one in (held, fleet, again):
+        run(one, [*TRIP[1990:2060], *TRIP[200:900], *TRIP[2060:2070]])
+        assert one.counts["repeated"] == readings(710)
+        assert one is held or one.held_pages == 1, "the one that is not stored yet"
+    assert fleet.state("t1") == held.state("t1") == again.state("t1")
+    assert set(fleet.pages("t1", everything=True)) == set(held.pages("t1", everything=True))
+
+
+def test_stored_pages_that_are_lost_cost_what_is_in_them() -> None:
+    fleet, lost = new_fleet(), set()
+    stored: dict[tuple[str, int], bytes] = {}
+    fleet.reads_pages(lambda vehicle, number: None if number in lost else stored.get((vehicle, number)))
+    run(fleet, TRIP[:2000])
+    stored |= {("t1", number): page for number, page in fleet.pages("t1", everything=False).items()}
+    lost |= {1}
+    run(fleet, [*TRIP[: 3 * PAGE], *TRIP[2000:2010]])
+    assert fleet.counts["late"] == readings(PAGE)
+    assert fleet.counts["repeated"] == readings(2 * PAGE)
+    assert 1 not in fleet.pages("t1", everything=True)
+
+
 def test_memory_is_bounded() -> None:
     """A million rows, each a millisecond, with a window that never ends: no more than 2 MB."""
     seen = Seen(10**6 * SECOND)
