@@ -33,6 +33,11 @@ def all_of(flags: npt.NDArray[np.bool_]) -> bool:
     return FALSE not in flags.tobytes()
 
 
+def any_but_zero(numbers: npt.NDArray[np.int64]) -> bool:
+    """``numbers.any()``, in a tenth of the time for few."""
+    return bool(numbers.tobytes().strip(FALSE))
+
+
 class Columns:
     """Named arrays ``[rows, ...]`` of given types and shapes; a row that is given back is handed out again.
 

@@ -1,30 +1,49 @@
 """Ticks that `tickover.core.tick_columns` closed and that wait to be run."""
 
 from collections.abc import Iterator
+from typing import Final, cast
 
 import numpy as np
 
 from tickover.core.columns import Rows
-from tickover.core.tick_columns import Emitted
+from tickover.core.tick_columns import Emitted, OneTick
 from tickover.core.values import FloatArray, TimeArray
+
+FEW: Final = 3
+"""Ticks that are run one by one, in plain numbers; more are run side by side, in arrays."""
 
 
 class EmittedTicks:
     """In the order in which they closed."""
 
     def __init__(self) -> None:
-        self._parts: list[Emitted] = []
+        self._parts: list[Emitted | OneTick] = []
 
     def __len__(self) -> int:
         return len(self._parts)
 
-    def add(self, emitted: Emitted) -> None:
+    def add(self, emitted: Emitted | OneTick) -> None:
         """Ticks closed, at most one of each vehicle."""
         self._parts.append(emitted)
 
+    def few(self) -> list[OneTick]:
+        """Take out all, if there are so few, each of another vehicle, that each is run alone; else none."""
+        parts = self._parts
+        if len(parts) > FEW or [part for part in parts if not isinstance(part, OneTick)]:
+            return []
+        few = cast(list[OneTick], parts)
+        if len(few) > 1 and len({one.row for one in few}) < len(few):
+            return []
+        self._parts = []
+        return few
+
+    def _take(self) -> list[Emitted]:
+        parts, self._parts = self._parts, []
+        return [part.of_many() if isinstance(part, OneTick) else part for part in parts]
+
     def groups(self) -> Iterator[tuple[Rows, TimeArray, FloatArray]]:
         """Take out all, by how many ticks: vehicles' rows ``[V]``, time ``[T, V]``, values ``[T, V, F]``."""
-        parts, self._parts = self._parts, []
+        parts = self._take()
         if len(parts) == 1:
             rows, time, values = parts[0]
             yield rows, time[None], values[None]
@@ -43,7 +62,7 @@ class EmittedTicks:
 
     def take_out(self, chosen: set[int]) -> Iterator[tuple[int, TimeArray, FloatArray]]:
         """Take out those of some rows: row, time ``[1]``, values ``[1, F]``."""
-        parts, self._parts = self._parts, []
+        parts = self._take()
         for rows, time, values in parts:
             mine = [place for place, row in enumerate(rows.tolist()) if row in chosen]
             yield from ((int(rows[place]), time[place : place + 1], values[place : place + 1]) for place in mine)

@@ -22,7 +22,7 @@ from tickover.core.record import Judged
 from tickover.core.run_alone import Alone, BatchDetector, Vehicle
 from tickover.core.slow_states import SlowStates
 from tickover.core.state_codec import seal, unseal
-from tickover.core.tick_columns import TickColumns
+from tickover.core.tick_columns import OneTick, TickColumns
 from tickover.core.values import (
     DoubleArray,
     EndReason,
@@ -152,8 +152,23 @@ class Pipeline:
         if emitted is not None:
             self._emitted.add(emitted)
         if missing is not None:
-            self._counts["missing"] += int(missing.sum())
-            self._signal_counts["missing"] = self._signal_counts.get("missing", 0) + missing
+            self._count_missing(missing)
+
+    def _count_missing(self, missing: IndexArray) -> None:
+        self._counts["missing"] += int(missing.sum())
+        self._signal_counts["missing"] = self._signal_counts.get("missing", 0) + missing
+
+    def may_one(self, row: int, time: int, values: DoubleArray) -> bool:
+        """See `TickColumns.may_one`."""
+        return self._tick_columns.may_one(row, time, values)
+
+    def take_one(self, row: int, time: int, values: DoubleArray) -> None:
+        """`take` of one vehicle: ``values`` ``[F]``."""
+        emitted, missing = self._tick_columns.take_one(row, time, values)
+        if emitted is not None:
+            self._emitted.add(emitted)
+        if missing is not None:
+            self._count_missing(missing)
 
     def take_back(self, vehicles: Collection[str], keep: bool = False) -> None:
         """Bring the vehicles' ticks up to date; readings come by `feed` again, unless they ``keep`` their rows."""
@@ -209,6 +224,8 @@ class Pipeline:
         if not self._stirred and not self._emitted:
             return Pumped([], [])
         together = self._run_emitted()
+        if not self._stirred:
+            return Pumped([], together)
         stirred = [self._vehicles[name] for name in self._stirred if name in self._vehicles]
         self._stirred.clear()
         waiting = [vehicle for vehicle in stirred if vehicle.waiting]
@@ -376,6 +393,8 @@ class Pipeline:
 
     def _run_emitted(self) -> list[Together]:
         """Run what `take` emitted side by side; what is to be run alone waits for that."""
+        if few := self._emitted.few():
+            return [one for tick in few if (one := self._run_one(tick)) is not None]
         together: list[Together] = []
         for rows, time, values in self._emitted.groups():
             trips = self._tick_columns.trips(rows)
@@ -400,6 +419,19 @@ class Pipeline:
             for place in np.flatnonzero(~taken).tolist():
                 self._wait(self._by_tick_row[int(rows[place])], time[:, place], values[:, place])
         return together
+
+    def _run_one(self, tick: OneTick) -> Together | None:
+        """Run a tick of one vehicle in its row of the columns; None: it is to be run alone, and waits for that."""
+        trip = self._tick_columns.trip(tick.row)
+        if self._watch_rows.item(tick.row) < 0:
+            self._place_watch(self._by_tick_row[tick.row], trip)
+        row: int = self._watch_rows.item(tick.row)
+        scores = self._columns.run_one(row, tick.time, trip, tick.values) if row >= 0 else None
+        time = np.array([[tick.time]])
+        if scores is None:
+            self._wait(self._by_tick_row[tick.row], time[0], tick.values[None])
+            return None
+        return Together([self._names[tick.row]], time, np.array([trip]), tick.values[None, None], scores)
 
     def _run_columns(
         self, rows: Rows, trips: IndexArray, time: TimeArray, values: FloatArray, chosen: BoolArray

@@ -5,10 +5,11 @@ from typing import Final
 import numpy as np
 
 from tickover.core.chart_signals import BoolArray
+from tickover.core.columns import any_of
 from tickover.core.manifest import EpisodePolicy, Manifest, SensorKind, SensorPolicy
 from tickover.core.sensor_bins import Binner, Bins, IntArray
 from tickover.core.sensor_counters import Counts
-from tickover.core.values import SECOND
+from tickover.core.values import SECOND, FloatArray
 
 COUNTER: Final[dict[SensorKind, str]] = {
     "out_of_range": "outside",
@@ -47,11 +48,14 @@ class SensorLimits:
         self._edge = np.array([max(policy.major_level, _reach(manifest, name)) for name in manifest.names])
 
     def over(self, counts: Counts, bins: Bins) -> dict[SensorKind, BoolArray]:
-        """By kind, where the counters are at their limits, ``[K, F]``; kinds that are nowhere are left out."""
+        """By kind, where the counters are at their limits, ``[K, F]``; kinds that are nowhere are left out.
+
+        A counter that is not given is 0 everywhere.
+        """
         counters, found = counts.counters, {}
         for kind in self._kinds:
-            counter = counters[COUNTER[kind]]
-            if counter.any() and (places := self._over(kind, counter, counts, bins)).any():
+            counter = counters.get(COUNTER[kind])
+            if counter is not None and counter.any() and (places := self._over(kind, counter, counts, bins)).any():
                 found[kind] = places
         return found
 
@@ -79,10 +83,21 @@ class SensorLimits:
         if kind == "no_data":
             # Some sensors say nothing before they are warm: what follows a rest is judged by the longer limit.
             return np.asarray(counter >= np.where(counts.seen, self._stale, self._unseen))
+        return self._stands_too_long(counter, counts, bins.value)
+
+    def frozen(self, counts: Counts, value: FloatArray) -> BoolArray:
+        """Where `over` says that a sensor is frozen; ``value`` are the newest values."""
+        counter = counts.counters["stood"]
+        long: BoolArray = counter >= self._frozen
+        if "frozen" not in self._kinds:
+            return np.zeros_like(long)
+        return self._stands_too_long(counter, counts, value) if any_of(long) else long
+
+    def _stands_too_long(self, counter: IntArray, counts: Counts, value: FloatArray) -> BoolArray:
         # A lamp, a gear, a speed of 0 in a queue stand for hours: without a limit from training only a signal that
         # moves often, and is not at rest, is judged.
         learnt = np.maximum(self._frozen, LONGER * counts.longest)
-        unknown = (counter >= learnt) & counts.lively & (bins.value != 0)
+        unknown = (counter >= learnt) & counts.lively & (value != 0)
         return np.where(self._trained, counter >= self._frozen, unknown) & ~self._constant
 
 

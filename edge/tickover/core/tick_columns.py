@@ -47,6 +47,18 @@ class Emitted(NamedTuple):
     values: FloatArray
 
 
+class OneTick(NamedTuple):
+    """A tick of one vehicle that closed: its ``row``, ``time`` and ``values`` ``[F]``."""
+
+    row: int
+    time: int
+    values: FloatArray
+
+    def of_many(self) -> Emitted:
+        """The same as one of many."""
+        return Emitted(np.array([self.row]), np.array([self.time]), self.values[None])
+
+
 class TickColumns:
     """Those of one model's vehicles; whoever lends a vehicle chooses its row."""
 
@@ -93,6 +105,11 @@ class TickColumns:
         """The trip of each vehicle."""
         return self._columns.of("trip", rows)
 
+    def trip(self, row: int) -> int:
+        """That of one vehicle."""
+        trip: int = self._columns["trip"].item(row)
+        return trip
+
     def may(self, rows: Rows, time: TimeArray, values: DoubleArray) -> BoolArray:
         """Whose next row, of ``time`` ``[V]`` and ``values`` ``[V, F]``, comes just as it should, bool ``[V]``."""
         of, period = self._columns.of, self._period
@@ -133,6 +150,62 @@ class TickColumns:
         if all_of(closes):
             return self._close(rows, first)
         return self._close(rows[closes], first[closes])
+
+    def may_one(self, row: int, time: int, values: DoubleArray) -> bool:
+        """`may` of one vehicle in plain numbers, which costs less than arrays of one row; ``values`` ``[F]``."""
+        columns, period = self._columns.arrays, self._period
+        count = columns["count"].item(row)
+        closed = max(columns["closed"].item(row), (time - self._lateness) // period)
+        if time <= columns["watermark"].item(row) or time // period < closed or count >= MOST_OPEN:
+            return False
+        if count and (oldest := self._opened_one(row, 0)) // period < closed:
+            only = count == 1 or self._opened_one(row, 1) // period >= closed
+            follows = oldest // period == columns["last_tick"].item(row) + 1
+            if not (only and follows and oldest - columns["last_time"].item(row) <= self._gap_limit):
+                return False
+        if all_of((values >= self._low) & (values <= self._high)):
+            return True
+        outside, missing = (values < self._low) | (values > self._high), np.isnan(values)
+        return not any_of(outside) and not all_of(missing)
+
+    def _opened_one(self, row: int, place: int) -> int:
+        """The time of an open row of a vehicle, by its place among them."""
+        columns = self._columns.arrays
+        time: int = columns["open_time"].item(row, (columns["first"].item(row) + place) % MOST_OPEN)
+        return time
+
+    def take_one(self, row: int, time: int, values: DoubleArray) -> tuple[OneTick | None, IndexArray | None]:
+        """`take` of one vehicle; the tick that its row closes, and which values are missing in it, 0 or 1 ``[F]``."""
+        columns, period = self._columns.arrays, self._period
+        first, count = columns["first"].item(row), columns["count"].item(row)
+        closed = max(columns["closed"].item(row), (time - self._lateness) // period)
+        columns["watermark"][row], columns["closed"][row] = time, closed
+        place = (first + count) % MOST_OPEN
+        columns["open_time"][row, place], columns["open_values"][row, place] = time, values
+        if not count or self._opened_one(row, 0) // period >= closed:
+            columns["count"][row] = count + 1
+            return None, None
+        read = self._opened_one(row, 0)
+        columns["first"][row] = (first + 1) % MOST_OPEN
+        columns["last_tick"][row], columns["last_time"][row] = read // period, read
+        return self._closed_one(row, read, columns["open_values"][row, first])
+
+    def _closed_one(self, row: int, read: int, opened: DoubleArray) -> tuple[OneTick, IndexArray | None]:
+        """The tick of a row that was read at a time, with values held in place of missing ones."""
+        columns, values = self._columns.arrays, opened
+        missing, counted = np.isnan(values), None
+        any_missing = any_of(missing)
+        if self._holds:
+            held_time, held_value = columns["held_time"][row], columns["held_value"][row]
+            there = ~missing if any_missing else slice(None)
+            held_time[there], held_value[there] = read, values[there]
+        if any_missing:
+            time = read // self._period * self._period
+            if self._holds:
+                values = np.where(missing & (time - held_time <= self._hold), held_value, values)
+                missing = np.isnan(values)
+            counted = missing.astype(np.int64)
+        return OneTick(row, read // self._period * self._period, values.astype(np.float32)), counted
 
     def _close(self, rows: Rows, first: Rows) -> tuple[Emitted, IndexArray | None]:
         """Close the tick of each vehicle's oldest row."""

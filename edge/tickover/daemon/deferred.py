@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from tickover.daemon.events import TIME_BYTES, Rows
+from tickover.daemon.events import TIME_BYTES, Rows, joined
 
 MOST_ROWS: Final = 256
 """Rows of a vehicle that are kept."""
@@ -54,5 +54,4 @@ class Deferred:
         self.until, self._count = None, 0
         if not events:
             return event
-        events += [event] if event else []
-        return Rows(events[0].vehicle, b"".join([one.time for one in events]), b"".join([one.values for one in events]))
+        return joined([*events, event] if event else events)

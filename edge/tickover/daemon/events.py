@@ -32,6 +32,11 @@ class Rows(msgspec.Struct, frozen=True, array_like=True, tag="rows"):
         return np.frombuffer(self.time, "<i8"), np.frombuffer(self.values, "<f8").reshape(-1, width)
 
 
+def joined(every: list[Rows]) -> Rows:
+    """Rows of one vehicle, at least one, that came one after another."""
+    return Rows(every[0].vehicle, b"".join([one.time for one in every]), b"".join([one.values for one in every]))
+
+
 class Advance(msgspec.Struct, frozen=True, array_like=True, tag="advance"):
     """The vehicle's event time reached ``time`` without a reading."""
 

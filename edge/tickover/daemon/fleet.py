@@ -510,6 +510,11 @@ class Fleet:
         side = self._side_by_side
         if side is None:
             return sorted(self._touched)
+        if len(self._touched) == 1:
+            (vehicle,) = self._touched
+            if vehicle in side.rows and vehicle not in self._told_stale:
+                if not side.is_quiet(vehicle, self._stale, NEVER):
+                    return []
         lent = [vehicle for vehicle in self._touched if vehicle in side.rows]
         quiet = side.quiet(lent, self._stale, NEVER) if lent else set()
         quiet |= {vehicle for vehicle in self._told_stale if vehicle in side.rows} & self._touched

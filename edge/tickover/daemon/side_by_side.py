@@ -12,6 +12,7 @@ import numpy as np
 
 from tickover.core.arrivals import MAX_TIME, Arrivals
 from tickover.core.columns import Columns, Rows, all_of, any_of, place_of
+from tickover.core.emitted import FEW
 from tickover.core.pipeline import Pipeline
 from tickover.core.seen import KeyArray, keys_of
 from tickover.core.values import DoubleArray, TimeArray
@@ -21,6 +22,8 @@ MOST_ROWS: Final = 64
 """Of a vehicle at once; more are taken faster alone."""
 KEYS: Final = 32
 """Keys of rows that are gathered before they are put to what was seen."""
+UNKEYED: Final = 16
+"""The most vehicles of which rows are kept whose keys are not made."""
 RESTS: Final = 2
 """Events of a vehicle after it was given back until it may be lent again: some need the slow way all the time."""
 
@@ -29,12 +32,13 @@ Place = slice | list[int]
 
 
 class Lent:
-    """One vehicle's part: its arrivals, its ``row``, and how many events it ``rests``."""
+    """One vehicle's part: its arrivals, its ``row``, how many events it ``rests``, and rows whose keys are not made."""
 
-    __slots__ = ("arrivals", "rests", "row")
+    __slots__ = ("arrivals", "rests", "row", "unkeyed")
 
     def __init__(self, arrivals: Arrivals) -> None:
         self.arrivals, self.row, self.rests = arrivals, -1, 0
+        self.unkeyed: list[events.Rows] = []
 
 
 class SideBySide:
@@ -50,6 +54,8 @@ class SideBySide:
         """The vehicles that are lent, and their rows."""
         self._lent: dict[str, Lent] = {}
         self._by_row: dict[int, Lent] = {}
+        self._unkeyed: dict[int, Lent] = {}
+        """Those of which rows are kept, by row."""
         self._columns = Columns(
             {
                 "newest": (np.int64, ()),
@@ -105,6 +111,13 @@ class SideBySide:
         quiet = each.any(axis=1)
         return {vehicles[place] for place in np.flatnonzero(quiet).tolist()}
 
+    def is_quiet(self, vehicle: str, stale: int, never: int) -> bool:
+        """`quiet` of one vehicle."""
+        row, columns = self.rows[vehicle], self._columns.arrays
+        last = columns["last"][row]
+        quiet = last < columns["newest"].item(row) - stale
+        return any_of(quiet) and any_of(quiet & (last != never))
+
     def give_back(self, vehicles: Collection[str], keep: bool = False) -> None:
         """Bring vehicles that are lent up to date, all but their ``last``; they may ``keep`` their rows."""
         for pipeline in self._pipelines.values():
@@ -126,6 +139,8 @@ class SideBySide:
         """Take the rows of vehicles that are lent; of those that are to be given back, how many were taken."""
         vehicles, every = list(pending), list(pending.values())
         lengths = [len(event.time) // events.TIME_BYTES for event in every]
+        if len(vehicles) <= FEW and max(lengths) == 1:
+            return {vehicle: 0 for vehicle, event in pending.items() if not self._take_one(vehicle, event)}
         sizes = np.array(lengths, np.int64)
         time = np.frombuffer(b"".join([event.time for event in every]), "<i8")
         values = np.frombuffer(b"".join([event.values for event in every]), "<f8").reshape(-1, self._width)
@@ -144,6 +159,41 @@ class SideBySide:
                 if not len(going):
                     break
         return left
+
+    def _take_one(self, vehicle: str, event: events.Rows) -> bool:
+        """`_take` of one row of one vehicle, in plain numbers, which cost less than arrays of one row."""
+        row, columns = self.rows[vehicle], self._columns.arrays
+        time = int.from_bytes(event.time, "little", signed=True)
+        values = np.frombuffer(event.values, "<f8")
+        if not columns["newest"].item(row) < time <= MAX_TIME:
+            return False
+        for pipeline, place in self._places:
+            if not pipeline.may_one(row, time, values[place]):
+                return False
+        columns["newest"][row] = time
+        missing = np.isnan(values)
+        if any_of(missing):
+            columns["last"][row, ~missing] = time
+        else:
+            columns["last"][row] = time
+        if self._remembers:
+            self._remember_later(self._lent[vehicle], event)
+        for pipeline, place in self._places:
+            pipeline.take_one(row, time, values[place])
+        return True
+
+    def _remember_later(self, lent: Lent, event: events.Rows) -> None:
+        """Keep a row, whose key is made with those of others: of one alone it costs ten times as much."""
+        lent.unkeyed.append(event)
+        self._unkeyed[lent.row] = lent
+        if len(lent.unkeyed) == KEYS:
+            self._settle(lent)
+        elif len(self._unkeyed) > UNKEYED:
+            self._settle_unkeyed()
+
+    def _settle_unkeyed(self) -> None:
+        for lent in list(self._unkeyed.values()):
+            self._settle(lent)
 
     def _take(self, rows: Rows, time: TimeArray, values: DoubleArray) -> Any:
         """Take a row of each, if it is no more than the next; bool ``[V]`` whose was taken."""
@@ -166,6 +216,8 @@ class SideBySide:
         return may
 
     def _remember(self, rows: Rows, time: TimeArray, keys: KeyArray) -> None:
+        if self._unkeyed:
+            self._settle_unkeyed()  # what was kept came before
         columns = self._columns.arrays
         count = self._columns.of("keys", rows)
         place = place_of(rows * KEYS + count)
@@ -181,11 +233,18 @@ class SideBySide:
         """Bring a vehicle's arrivals up to date."""
         columns, row = self._columns.arrays, lent.row
         count = int(columns["keys"][row])
-        keys = columns["key_time"][row, :count].copy(), columns["key"][row, :count].copy()
-        lent.arrivals.give(int(columns["newest"][row]), *keys)
+        time, keys = columns["key_time"][row, :count].copy(), columns["key"][row, :count].copy()
+        if lent.unkeyed:
+            kept = events.joined(lent.unkeyed).arrays(self._width)
+            time, keys = np.concatenate([time, kept[0]]), np.concatenate([keys, keys_of(*kept)])
+            lent.unkeyed = []
+            del self._unkeyed[row]
+        lent.arrivals.give(int(columns["newest"][row]), time, keys)
         columns["keys"][row] = 0
 
     def _drop(self, vehicle: str, lent: Lent) -> None:
+        if self._unkeyed.pop(lent.row, None):
+            lent.unkeyed = []
         del self.rows[vehicle]
         self._columns.give_back(lent.row)
         del self._by_row[lent.row]

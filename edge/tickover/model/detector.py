@@ -109,23 +109,37 @@ class Detector:
                 f"expected states [B, {size}] and X [T, B, {self._signals}], "
                 f"got {list(states.shape)} and {list(x.shape)}"
             )
+        if len(x) == len(states) == 1:
+            return self._run_one(states, x)
         scores = self._empty(*x.shape[:2])
         after = np.array(states, np.float32)
         for first in range(0, len(after), self._call_size):
             self._advance_rows(after, x, scores, slice(first, min(first + self._call_size, len(after))))
         return after, scores
 
+    def _run_one(self, states: FloatArray, x: FloatArray) -> tuple[FloatArray, Scores]:
+        """`run_batch` of one tick of one vehicle, whose state lies in the buffer as it lies in ``states``."""
+        rows = self._rows(1)
+        rows.flat[:] = states[0]
+        answer, charts = rows.advance(x).flat.copy(), 1 + self._charts
+        scores = Scores(answer[:1, None], answer[None, None, 1:charts], answer[None, None, charts:])
+        return rows.flat[None].copy(), scores
+
+    def _rows(self, width: int) -> BatchRows:
+        if self._batch is None or self._batch.width != width:
+            self._batch = BatchRows(self.model, width)
+        return self._batch
+
     def _advance_rows(self, states: FloatArray, x: FloatArray, scores: Scores, rows: slice) -> None:
         """Advance some rows of a batch; writes their states and scores."""
         width = rows.stop - rows.start
-        if self._batch is None or self._batch.width != width:
-            self._batch = BatchRows(self.model, width)
-        self._batch.load(states[rows])
+        batch = self._rows(width)
+        batch.load(states[rows])
         ticks = max(1, self._call_size // width)
         for start in range(0, len(x), ticks):
             tick = slice(start, start + ticks)
-            _keep(self._batch.advance(x[tick, rows]), scores, (tick, rows))
-        states[rows] = self._batch.states()
+            _keep(batch.advance(x[tick, rows]), scores, (tick, rows))
+        states[rows] = batch.states()
 
     @property
     def _state(self) -> FloatArray:
