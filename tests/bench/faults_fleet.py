@@ -1,7 +1,7 @@
 """Random histories of a fleet, run side by side and vehicle by vehicle: alerts, scores, states and counts must be
 equal.
 
-Run: python tests/bench/faults_fleet.py [HISTORIES] [FIRST SEED].
+Run: python tests/bench/faults_fleet.py [HISTORIES] [FIRST SEED] [SECONDS]: of event time a history, 60.
 """
 
 import sys
@@ -14,20 +14,23 @@ import fleet_histories as histories  # noqa: E402
 from tickover.core import pipeline  # noqa: E402
 from tickover.daemon import fleet  # noqa: E402
 
+DEFAULTS = 1000, 0, 60
+
 
 def main() -> None:
-    count, first = (int(text) for text in (sys.argv[1:] + ["1000", "0"][len(sys.argv) - 1 :])[:2])
+    given = [int(text) for text in sys.argv[1:]]
+    count, first, seconds = *given, *DEFAULTS[len(given) :]
     most, different = (pipeline.MOST_TICKS, fleet.MOST_ROWS, True), []
     for seed in range(first, first + count):
         made = []
         for pipeline.MOST_TICKS, fleet.MOST_ROWS, fleet.DEFERS in ((0, 0, False), most):
-            made.append(histories.made_of(histories.history(seed), histories.new_fleet(seed)))
+            made.append(histories.made_of(histories.history(seed, seconds), histories.new_fleet(seed)))
         if made[0] != made[1]:
             different.append(seed)
             print(f"seed {seed}: different")
         if sys.stdout.isatty():
             print(f"\r{seed - first + 1} of {count}", end="", flush=True)
-    print(f"{count} histories of {len(histories.VEHICLES)} vehicles, {len(different)} different")
+    print(f"{count} histories of 1 to {len(histories.VEHICLES)} vehicles, {len(different)} different")
     sys.exit(bool(different))
 
 

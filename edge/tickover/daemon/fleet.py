@@ -512,9 +512,9 @@ class Fleet:
             return sorted(self._touched)
         if len(self._touched) == 1:
             (vehicle,) = self._touched
-            if vehicle in side.rows and vehicle not in self._told_stale:
-                if not side.is_quiet(vehicle, self._stale, NEVER):
-                    return []
+            is_sound = vehicle in side.rows and vehicle not in self._told_stale
+            if is_sound and not side.is_quiet(vehicle, self._stale, NEVER):
+                return []
         lent = [vehicle for vehicle in self._touched if vehicle in side.rows]
         quiet = side.quiet(lent, self._stale, NEVER) if lent else set()
         quiet |= {vehicle for vehicle in self._told_stale if vehicle in side.rows} & self._touched

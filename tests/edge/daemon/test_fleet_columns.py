@@ -1,12 +1,11 @@
 """What is done for many vehicles at once equals what is done for each alone, byte for byte: alerts, scores, states and
 counts, over random histories. ``tests/bench/faults_fleet.py`` runs thousands of them."""
 
-import numpy as np
 import pytest
 
 import fleet_histories as histories
 from tickover.core import pipeline
-from tickover.core.watch_columns import Calm, WatchColumns
+from tickover.core.watch_columns import WatchColumns
 from tickover.daemon import fleet
 from tickover.daemon.side_by_side import SideBySide
 
@@ -32,21 +31,31 @@ def test_side_by_side_equals_alone(seed: int, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_most_rows_and_ticks_are_taken_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
-    ticks, rows, run, take = [], [], WatchColumns.run, SideBySide._take
-
-    def spy_run(columns: WatchColumns, *arguments: object) -> Calm:
-        calm = run(columns, *arguments)
-        ticks.extend(calm.taken.tolist())
-        return calm
-
-    def spy_take(side: SideBySide, *arguments: object) -> np.ndarray:
-        taken = take(side, *arguments)
-        rows.extend(taken.tolist())
-        return taken
-
-    monkeypatch.setattr(WatchColumns, "run", spy_run)
-    monkeypatch.setattr(SideBySide, "_take", spy_take)
-    for seed in range(3):
+    ticks, rows = _spied(monkeypatch, WatchColumns, "run"), _spied(monkeypatch, SideBySide, "_take")
+    for seed in (0, 1, 4, 5, 8):
         histories.made_of(histories.history(seed), histories.new_fleet(seed))
-    assert sum(ticks) > 0.7 * len(ticks) > 200, (sum(ticks), len(ticks))
-    assert sum(rows) > 0.7 * len(rows) > 200, (sum(rows), len(rows))
+    taken = [one for calm in ticks for one in calm.taken.tolist()]
+    assert sum(taken) > 0.7 * len(taken) > 200, (sum(taken), len(taken))
+    may = [one for each in rows for one in each.tolist()]
+    assert sum(may) > 0.7 * len(may) > 200, (sum(may), len(may))
+
+
+def test_most_rows_and_ticks_of_one_vehicle_are_taken_in_plain_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks, rows = _spied(monkeypatch, WatchColumns, "run_one"), _spied(monkeypatch, SideBySide, "_take_one")
+    for seed in (1, 6, 9, 14):
+        histories.made_of(histories.history(seed), histories.new_fleet(seed))
+    taken = [scores is not None for scores in ticks]
+    assert sum(taken) > 0.7 * len(taken) > 100, (sum(taken), len(taken))
+    assert sum(rows) > 0.7 * len(rows) > 100, (sum(rows), len(rows))
+
+
+def _spied(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list:
+    """What a method returns from now on."""
+    returned, method = [], getattr(owner, name)
+
+    def spy(*arguments: object) -> object:
+        returned.append(method(*arguments))
+        return returned[-1]
+
+    monkeypatch.setattr(owner, name, spy)
+    return returned
