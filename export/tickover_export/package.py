@@ -89,6 +89,7 @@ def charts_of(spec: GraphSpec, limits: FloatArray) -> tuple[Chart, ...]:
             settings=bank.settings,
             why_off="" if np.isfinite(limit) else WHY_OFF,
             share=share,
+            level=bank.LEVEL,
         )
         for (bank, name, signals), limit, share in zip(spec.charts, limits, spec.shares.tolist(), strict=True)
     )
@@ -98,11 +99,19 @@ def package(proto: onnx.ModelProto, manifest: Manifest) -> bytes:
     """The sealed model file of a graph from ``graph.build``; the same bytes for the same arguments on one machine."""
     model = onnx.ModelProto()
     model.CopyFrom(proto)
+    manifest = structs.replace(manifest, spreads=_spreads(model))
     helper.set_model_props(model, {KEY_MANIFEST: encode(manifest)})
     onnx.checker.check_model(model, full_check=True)
     vectors = _golden(model, manifest)
     helper.set_model_props(model, {KEY_MANIFEST: encode(manifest), KEY_GOLDEN: golden.encode(vectors)})
     return seal(model.SerializeToString(deterministic=True))
+
+
+def _spreads(model: onnx.ModelProto) -> tuple[float, ...]:
+    """How far each signal's residual spreads, in its unit."""
+    constants = {item.name: item for item in model.graph.initializer}
+    scaler, residual = (numpy_helper.to_array(constants[f"{part}.scale"]) for part in ("scaler", "residual"))
+    return tuple((scaler.astype(np.float64) * residual).ravel().tolist())
 
 
 def _golden(model: onnx.ModelProto, manifest: Manifest) -> Golden:

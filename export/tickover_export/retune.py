@@ -106,6 +106,7 @@ class Retuned:
 def _limited(chart: Chart, bank: ChartKind, limit: float, period_s: float) -> Chart:
     """The chart with another limit, and with how long it then takes to clear."""
     clears_s = bank.clearing_ticks(limit, chart.bound, period_s) * period_s
+    chart = structs.replace(chart, level=bank.LEVEL)
     if not np.isfinite(limit):
         return structs.replace(chart, limit=None, clears_s=clears_s, why_off=WHY_OFF)
     return structs.replace(chart, limit=limit, clears_s=clears_s, why_off="")

@@ -9,7 +9,7 @@ more after a ``LOW`` tick with no ``HIGH`` between, and as ``no_data`` once noth
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,6 +21,7 @@ from tickover.core.evidence import ALARM_LEVEL, BlockEvidence, ChartEvidence, Ev
 from tickover.core.freeze_frame import Ring, number
 from tickover.core.manifest import EpisodePolicy, Manifest, names_of
 from tickover.core.once import once
+from tickover.core.standing import Standing, State, Tick, spreads_of
 from tickover.core.values import (
     SECOND,
     Alert,
@@ -52,6 +53,8 @@ class _State(msgspec.Struct, frozen=True):
     current: Episode | None
     carried: list[float] = []
     carried_fresh: list[int] = []
+    standing: State | None = None
+    standing_since: int | None = None
 
 
 class _Block:
@@ -67,8 +70,24 @@ class _Block:
         self.time: list[int] = ticks.time.tolist()
         self.rewinds: list[int] = (rewinds + np.cumsum(back)).tolist()
         self.open = np.zeros(len(self.time), np.bool_)
+        self.suspects: BoolArray | None = None
         self.told: list[Told] = []
         self.peak_at: int | None = None
+
+    def tick(self, at: int) -> Tick:
+        """One tick, for those who follow its signals."""
+        evidence = self.evidence
+        chart, fresh, warm = evidence.chart[at], evidence.fresh[at], bool(evidence.warm[at])
+        return Tick(self.ticks.values[at], self.scores.expected[at], chart, fresh, warm)
+
+
+class Walked(NamedTuple):
+    """What a block gave: ``open`` bool ``[T]``, the alerts, and the ``suspects`` bool ``[T, F]``: signals that were
+    over a limit in the episode that is open after each tick (None: no tick has any)."""
+
+    open: BoolArray
+    told: list[Told]
+    suspects: BoolArray | None
 
 
 class Episodes:
@@ -79,7 +98,7 @@ class Episodes:
 
     __slots__ = (
         *("_attribution", "_current", "_digest", "_evidence", "_groups", "_last_time", "_maker", "_no_data", "_policy"),
-        *("_rewinds", "_shut_rewinds", "_shut_until", "ring", "vehicle"),
+        *("_rewinds", "_shut_rewinds", "_shut_until", "_spreads", "_standing", "_standing_since", "ring", "vehicle"),
     )
 
     def __init__(
@@ -104,6 +123,9 @@ class Episodes:
         self._shut_until: int | None = None
         self._shut_rewinds = 0
         self._current: Episode | None = None
+        self._spreads = once(spreads_of, manifest)
+        self._standing: Standing | None = None
+        self._standing_since: int | None = None
 
     @property
     def is_open(self) -> bool:
@@ -146,27 +168,26 @@ class Episodes:
             return np.zeros(0, np.bool_), []
         scores = self.weigh(scores)
         self.ring.show(ticks, scores)
-        open_, told = self.walk(ticks, scores)
+        walked = self.walk(ticks, scores)
         self.ring.keep()
-        return open_, [one.alert for one in told]
+        return walked.open, [one.alert for one in walked.told]
 
-    def walk(self, ticks: TickBlock, scores: Scores) -> tuple[BoolArray, list[Told]]:
+    def walk(self, ticks: TickBlock, scores: Scores) -> Walked:
         """As :meth:`feed`, at least one tick with weighed scores, while the ring shows the block to several."""
         # A tick at or before the one ahead of it says that the clock was put back; a vehicle's first tick never does.
         previous = ticks.time[0] - 1 if self._last_time is None else self._last_time
         back = np.diff(ticks.time, prepend=previous) <= 0
-        open_: BoolArray = np.zeros(len(ticks.time), np.bool_)
-        alerts: list[Told] = []
+        walked: Walked | None = None
         # Almost every block of a healthy truck ends here: nothing is open, and no chart, fresh or held, is high.
         carried = self._evidence.carried
         if self._current or carried.any or (scores.score >= ALARM_LEVEL).any():
             block = _Block(ticks, scores, self._evidence.of(ticks, scores, back), back, self._rewinds)
             self._walk(block)
-            open_, alerts = block.open, block.told
+            walked = Walked(block.open, block.told, block.suspects)
         self._rewinds += int(np.count_nonzero(back))
         self._evidence.passed(ticks)
         self._last_time = int(ticks.time[-1])
-        return open_, alerts
+        return walked or Walked(np.zeros(len(ticks.time), np.bool_), [], None)
 
     def advance(self, time: int) -> list[Alert]:
         """Event time reached ``time`` with no further tick before it: ends an episode that lost its evidence."""
@@ -202,6 +223,8 @@ class Episodes:
                 current=self._current,
                 carried=carried,
                 carried_fresh=carried_fresh,
+                standing=self._standing.state() if self._standing else None,
+                standing_since=self._standing_since,
             )
         )
 
@@ -222,7 +245,13 @@ class Episodes:
             )
         if not {len(saved.carried), len(saved.carried_fresh)} <= {0, self._evidence.charts}:
             raise StateError(f"state of episodes: damaged: expected {self._evidence.charts} carried charts")
+        try:
+            known = self._spreads.spread is not None and saved.standing is not None
+            standing = Standing.of(self._spreads, saved.standing) if known and saved.standing else None
+        except ValueError as error:
+            raise StateError(f"state of episodes: damaged: {error}") from error
         self.ring.restore(saved.ring)
+        self._standing, self._standing_since = standing, saved.standing_since
         self._evidence.carried.restore(saved.carried, saved.carried_fresh)
         self._evidence.trip, self._evidence.age = saved.trip, saved.age
         self._last_time, self._rewinds = saved.last_time, saved.rewinds
@@ -242,8 +271,15 @@ class Episodes:
                     known=block.time[tick],
                     witness=[False] * self._evidence.charts,
                 )
+                self._begin(block, tick)
             tick = self._window(block, tick)
         self._settle_worst(block)
+
+    def _begin(self, block: _Block, tick: int) -> None:
+        """Remember where the signals were ahead of the episode at hand."""
+        self._standing, self._standing_since = None, None
+        if self._spreads.spread is not None and self._policy.persist_s:
+            self._standing = Standing(self._spreads, self.ring.rows(tick), block.tick(tick))
 
     def _next_over(self, block: _Block, tick: int) -> int:
         """The next tick with a fresh chart over the limit, past the hold-off; the block's length when there is none."""
@@ -274,7 +310,7 @@ class Episodes:
             # What waits to open at the end of a trip is forgotten: the next trip starts with no evidence.
             previous = block.trip[tick - 1] if tick else self._evidence.trip
             if waiting and block.trip[tick] != previous and block.time[tick] != current.start:
-                self._current = None
+                self._current = self._standing = None
                 return tick
             self._step(block, tick, evidence[tick - start])
             # The rest of the window was judged against the level that this tick made the wrong one.
@@ -297,6 +333,14 @@ class Episodes:
         if evidence == Evidence.BLIND and time - current.known >= self._no_data:
             self._close(block, tick + 1, EndReason.NO_DATA, time, tick)
             return
+        if self._stands(block, tick, evidence):
+            if self._standing_since is None:
+                self._standing_since = time
+            if time - self._standing_since >= round(policy.persist_s * SECOND):
+                self._close(block, tick + 1, EndReason.ADAPTED, time, tick)
+                return
+            self._tell(block, tick, evidence)
+            return
         if evidence == Evidence.LOW and current.low_since is not None:
             # One that has not opened yet is forgotten at its first LOW tick: open_after_s is without a LOW between.
             wait = 0 if current.told is None else round(policy.close_after_s * SECOND)
@@ -304,6 +348,18 @@ class Episodes:
                 self._close(block, tick + 1, EndReason.RECOVERED, time, tick)
                 return
         self._tell(block, tick, evidence)
+
+    def _stands(self, block: _Block, tick: int, evidence: int) -> bool:
+        """Whether the charts have cleared and a signal is not back where it was before the episode; follows that."""
+        standing, current = self._standing, self._current
+        if standing is None or current is None:
+            return False
+        standing.follow(block.tick(tick))
+        if evidence == Evidence.HIGH:
+            self._standing_since = None
+        if current.told is None or evidence != Evidence.LOW:
+            return False
+        return bool(standing.signals.any())
 
     def _tell(self, block: _Block, tick: int, evidence: int) -> None:
         """Follow the peak; start or update the episode when that is due."""
@@ -323,6 +379,10 @@ class Episodes:
             rises = worse(severity, current.severity) or self._is_joined(block, tick)
             due, phase = rises or time - current.told >= round(self._policy.update_every_s * SECOND), Phase.UPDATE
         block.open[tick], current.last = True, time
+        if self._standing is not None:
+            if block.suspects is None:
+                block.suspects = np.zeros(block.ticks.values.shape, np.bool_)
+            block.suspects[tick] = self._standing.over
         current.severity = severity
         if due:
             alert = self._maker.alert(current, phase, self._named(tick, block), tick + 1, time)
@@ -367,6 +427,7 @@ class Episodes:
     def _ended(self, reason: EndReason, time: int, upto: int = 0) -> list[Alert]:
         """Forget the episode at hand; its end alert when it had opened."""
         current, self._current = self._current, None
+        self._standing, self._standing_since = None, None
         if current is None or current.told is None:
             return []
         self._shut_until = time + round(self._policy.hold_off_s * SECOND)

@@ -39,10 +39,11 @@ class BlockEvidence:
     """A block of ticks: ``chart`` ``[T, C]``, which are ``fresh`` ``[T, C]``, and the ``highest`` fresh ``[T]``.
 
     ``opening`` ``[T, C]`` are the fresh charts that may open an episode: those not carried over from the trip before.
+    ``warm`` ``[T]``: where the trip is past its warm-up.
     """
 
-    def __init__(self, chart: FloatArray, fresh: BoolArray, opening: BoolArray) -> None:
-        self.chart, self.fresh, self.opening = chart, fresh, opening
+    def __init__(self, chart: FloatArray, fresh: BoolArray, opening: BoolArray, warm: BoolArray) -> None:
+        self.chart, self.fresh, self.opening, self.warm = chart, fresh, opening, warm
         self.highest: FloatArray = np.where(fresh, chart, -np.inf).max(axis=1)
 
     def opens(self, level: float) -> BoolArray:
@@ -118,7 +119,8 @@ class ChartEvidence:
         starts = np.diff(ticks.trip, prepend=self.trip) != 0
         starts[0] &= self.trip >= 0  # a vehicle's first trip follows none
         carried = self.carried.mask(starts & ~back, scores.chart, fresh) if self._skip_carried else None
-        return BlockEvidence(scores.chart, fresh, fresh if carried is None else fresh & ~carried)
+        opening = fresh if carried is None else fresh & ~carried
+        return BlockEvidence(scores.chart, fresh, opening, warm)
 
     def passed(self, ticks: TickBlock) -> None:
         """These ticks are the past."""

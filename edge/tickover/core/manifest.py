@@ -119,7 +119,8 @@ class Chart(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     long it takes, with a zero residual, to fall from there to under the limit. ``settings`` are the kind's own numbers,
     such as the span of a mean; only ``tickover retune`` reads them. ``why_off``: for people, why there is no limit.
     ``share``: what part of an equal share of the false-alarm budget its limit was set for; less than 1 for the
-    kinds of chart that buy least, and where the signal's level differs from trip to trip.
+    kinds of chart that buy least, and where the signal's level differs from trip to trip. ``level``: whether a
+    residual that stays off by a constant keeps it up.
     """
 
     name: Name
@@ -131,6 +132,7 @@ class Chart(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     settings: Annotated[dict[Name, Positive], Meta(max_length=32)] = {}
     why_off: Words = ""
     share: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    level: bool = False
 
 
 class ColdStart(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -221,10 +223,12 @@ class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     Opens after ``open_after_s`` of ticks at or over 1.0; closes after ``close_after_s`` under ``close_level``; does not
     open again for ``hold_off_s`` after that (the re-alarm hold-off); ends with ``no_data`` when its evidence has been
     missing for ``no_data_s``. An update is sent every ``update_every_s`` of event time, when severity rises, and, with
-    ``update_on_signal``, when another signal passes its limit. With ``hold_slow_means`` what follows the vehicle slowly
-    (``Manifest.slow_states``) stays as it is while an episode is open: a fault that lasts is not taken for usual. With
-    ``skip_carried`` a chart that a trip begins with over its limit opens no episode (``core.carried``). With
-    ``adapt_limits`` limits follow a vehicle that keeps raising episodes (``core.adaptation``).
+    ``update_on_signal``, when another signal passes its limit. While the charts have cleared but a signal's level is
+    not back where it was before (``core.standing``), the episode stays open; after ``persist_s`` of that it ends as
+    ``adapted``. With ``hold_slow_means`` what follows the vehicle slowly (``Manifest.slow_states``) stays as it is
+    while an episode is open: a fault that lasts is not taken for usual. With ``skip_carried`` a chart that a trip
+    begins with over its limit opens no episode (``core.carried``). With ``adapt_limits`` limits follow a vehicle that
+    keeps raising episodes (``core.adaptation``).
     """
 
     OLD_KEYS: ClassVar[dict[str, str]] = {"cool_down_s": "hold_off_s"}
@@ -243,6 +247,7 @@ class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     hold_slow_means: bool = True
     skip_carried: bool = True
     adapt_limits: bool = True
+    persist_s: NotNegative = 7200.0
 
 
 class SensorPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -299,7 +304,9 @@ class Parity(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All that the host must know to run the graph; see the module's and each part's docstring.
 
-    ``cold`` has one entry per signal, or none when residuals are not corrected for the trip's age. ``kinds`` says in
+    ``cold`` has one entry per signal, or none when residuals are not corrected for the trip's age. ``spreads``: how far
+    each signal's residual spreads, in its unit; none in models of before, whose episodes end by their charts alone
+    (``core.standing``). ``kinds`` says in
     words what the charts of each kind show: the device knows no kind by name. ``ladder``: limits for other budgets,
     from the most frequent to the rarest (``core.ladder``); empty in models of before.
     """
@@ -313,6 +320,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     states: tuple[StateTensor, ...]
     warm_up_ticks: Annotated[int, Meta(ge=0, le=1_000_000)]
     cold: tuple[ColdStart, ...] = ()
+    spreads: tuple[Annotated[float, Meta(gt=0)], ...] = ()
     charts: tuple[Chart, ...]
     kinds: Annotated[dict[Name, Words], Meta(max_length=64)] = {}
     false_alarms: Budget

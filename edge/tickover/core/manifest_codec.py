@@ -123,7 +123,7 @@ def _of_first(text: str | bytes) -> Manifest:
     parts["format_version"] = FORMAT_VERSION
     policy = {field: getattr(first.episodes, field) for field in EpisodePolicy.__struct_fields__}
     parts["charts"] = tuple(chart.now() for chart in first.charts)
-    parts["episodes"] = EpisodePolicy(**policy | dict.fromkeys(SINCE_SECOND, False))
+    parts["episodes"] = EpisodePolicy(**policy | dict.fromkeys(SINCE_SECOND, False) | {"persist_s": 0.0})
     parts["sensors"] = SensorPolicy(kinds=())
     used = {chart.kind for chart in parts["charts"]}
     parts["kinds"] = {name: words for name, words in FIRST_KINDS.values() if name in used}
@@ -145,6 +145,8 @@ def _check(manifest: Manifest) -> None:
     _check_ladder(manifest)
     if manifest.cold and len(manifest.cold) != len(names):
         raise ModelError(f"manifest: expected a cold start for each of {len(names)} signals, got {len(manifest.cold)}")
+    if manifest.spreads and len(manifest.spreads) != len(names):
+        raise ModelError(f"manifest: expected a spread for each of {len(names)} signals, got {len(manifest.spreads)}")
     for signal in manifest.signals:
         if not (math.isfinite(signal.low) and math.isfinite(signal.high) and signal.low < signal.high):
             raise ModelError(

@@ -42,6 +42,7 @@ class EpisodeOverrides(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     hold_slow_means: bool | None = None
     skip_carried: bool | None = None
     adapt_limits: bool | None = None
+    persist_s: NotNegative | None = None
 
 
 class SensorOverrides(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

@@ -20,9 +20,9 @@ from tickover.core.values import Alert, EndReason, FloatArray, Phase, Remark, Ti
 from tickover.errors import StateError
 
 NEW_S: Final = 300.0
-"""Driving in which a vehicle is new: nobody knows what is usual for it. An episode that opens then does not hold what
-follows the vehicle slowly, or a truck that is first seen in another season than the model's would stay in that episode
-for ever."""
+"""Driving in which a vehicle is new: nobody knows what is usual for it. An episode that opens then by level charts
+alone does not hold what follows the vehicle slowly, or a truck that is first seen in another season than the model's
+would stay in that episode for ever. A chart of changes tells of something that happened: that holds."""
 BROKEN: Final = "budget_broken"
 DRIFT: Final = "drift"
 ENDED: Final = (EndReason.RECOVERED, EndReason.NO_DATA)
@@ -57,19 +57,20 @@ class Record:
     ``reached``: the time of the newest tick."""
 
     __slots__ = (
-        *("_adapts", "_charts", "_limits", "_remarks", "_slow"),
+        *("_adapts", "_charts", "_levels", "_limits", "_remarks", "_slow"),
         *("began_new", "ledger", "moved", "promise", "reached"),
     )
 
     def __init__(self, manifest: Manifest, policy: EpisodePolicy) -> None:
         self._charts = once(_charts_of, manifest)
+        self._levels = once(_levels_of, manifest)
         self.ledger, self.promise = Ledger(), Promise(manifest.false_alarms, manifest.period)
         self._adapts = policy.adapt_limits
         self._limits, self._slow = Adaptation(manifest), SlowLevels(manifest)
         self._remarks: list[Remark] | None = None
         self.reached = 0
         self.moved = False
-        self.began_new = False  # whether the charts' newest episode opened while the vehicle was new (``NEW_S``)
+        self.began_new = False  # whether the charts' newest episode opened by its level in the first ``NEW_S``
 
     @property
     def factors(self) -> FloatArray | None:
@@ -112,7 +113,9 @@ class Record:
         if entry is None:
             return
         if alert.phase is Phase.START and entry.charts:
-            self.began_new = self.promise.driven_s < NEW_S
+            self.began_new = self.promise.driven_s < NEW_S and self._levels.issuperset(entry.charts)
+        if alert.reason is EndReason.ADAPTED:
+            self._remark(Remark(DRIFT, True, alert.time, _adapted(alert)))
         if alert.phase is Phase.START and self.promise.opened(entry.blamed):
             self._say_promise(alert.time)
         # A sensor's episode may end within a block of ticks, and has no limit: it moves none.
@@ -211,3 +214,19 @@ class Record:
 def _charts_of(manifest: Manifest) -> tuple[str, ...]:
     """The names of the charts, in order."""
     return tuple(chart.name for chart in manifest.charts)
+
+
+def _levels_of(manifest: Manifest) -> frozenset[str]:
+    """The level charts; all charts of a model that does not say which are."""
+    levels = frozenset(chart.name for chart in manifest.charts if chart.level)
+    return levels or frozenset(chart.name for chart in manifest.charts)
+
+
+def _adapted(alert: Alert) -> str:
+    """For people: what an episode that ended as adapted was about."""
+    parts = [
+        f"{one.signal} (observed {one.observed:.4g}, expected {one.expected:.4g} {one.unit}".rstrip() + ")"
+        for one in alert.signals
+        if one.observed is not None and one.expected is not None
+    ]
+    return f"the episode ended with its deviation still there, and the model follows it from now on: {', '.join(parts)}"

@@ -38,7 +38,12 @@ class Judged:
         self._ticks = ticks
         self.level: FloatArray | None = None
         self.open: BoolArray | None = None
+        self.suspects: BoolArray | None = None
         self.told: list[Told] = []
+
+    def is_suspect(self, tick: int, column: int) -> bool:
+        """Whether the charts' open episode is about this signal."""
+        return self.suspects is not None and bool(self.suspects[tick, column])
 
     def set(self, tick: int, level: float | None, is_open: bool) -> None:
         """From this tick on."""
@@ -139,9 +144,14 @@ class Sensors:
         start = detector_of("no_data", "")
         return {name.removeprefix(start) for name in self._lanes if name.startswith(start)}
 
-    def feed(self, ticks: TickBlock) -> Judged:
-        """Work through a block of ticks, at least one, that the ring shows."""
+    def feed(self, ticks: TickBlock, suspects: BoolArray | None = None) -> Judged:
+        """Work through a block of ticks, at least one, that the ring shows.
+
+        ``suspects`` bool ``[T, F]``: signals that the charts' open episode is about. One that is back in its range, and
+        deviates there, has not recovered.
+        """
         judged = Judged(len(ticks.time))
+        judged.suspects = suspects
         if self.is_idle:
             return judged
         judged.set(0, self._level, self.is_open)
@@ -383,6 +393,8 @@ class Sensors:
                 self._tell(name, lane, Phase.START, kind, closed, row, judged)
             return level, False
         evidence = _evidence(kind, column, bins, row, is_over)
+        if kind == "out_of_range" and evidence is Evidence.LOW and judged.is_suspect(tick, column):
+            evidence = Evidence.BLIND
         lane.level = lane.level if np.isnan(bins.worst[row, column]) and kind == "out_of_range" else level
         lane.low = 0 if evidence is Evidence.HIGH else lane.low + self._binner.width * (evidence is Evidence.LOW)
         gone = kind != "no_data" and self._limits.is_gone(column, counts, row)

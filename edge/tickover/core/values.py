@@ -112,6 +112,7 @@ class EndReason(StrEnum):
     """Why an episode ended."""
 
     RECOVERED = "recovered"
+    ADAPTED = "adapted"
     NO_DATA = "no_data"
     END_OF_LOG = "end_of_log"
     MODEL_CHANGED = "model_changed"

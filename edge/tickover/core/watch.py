@@ -99,8 +99,8 @@ class Watch:
         """Work through ticks, at least one, with their (unweighed) scores."""
         scores = self._episodes.weigh(scores)
         self._ring.show(ticks, scores)
-        open_, told = self._episodes.walk(ticks, scores)
-        judged = self._sensors.feed(ticks)
+        open_, told, suspects = self._episodes.walk(ticks, scores)
+        judged = self._sensors.feed(ticks, suspects)
         self._ring.keep()
         if judged.level is not None and judged.open is not None:
             # A sensor that is over its limit is over the alarm limit, whatever the charts say or cannot say.

@@ -100,7 +100,7 @@ class ModelScorer:
         self.tracks: list[Track] = []
         self._fresh = fresh
         # Freeze-frames and updates are kept small: they play no part in opening or closing.
-        self._policy = structs.replace(self.manifest.episodes, freeze_frame_ticks=1, update_every_s=NEVER_S)
+        self._policy = structs.replace(self.manifest.episodes, update_every_s=NEVER_S)
         self._sensors = structs.replace(self.manifest.sensors, update_every_s=NEVER_S)
         self._held = HeldRun(detector, self._policy)
         self._times: list[Times] = []
@@ -176,9 +176,11 @@ class ModelScorer:
         return TickBlock(VEHICLE, time, np.full(len(values), number, dtype=np.int64), values, outside)
 
     def _clock(self, trips: Sequence[FloatArray]) -> list[Times]:
-        """Times for the trips, one after the other, further apart than the gap limit."""
+        """Times for the trips, one after the other, further apart than the gap limit and than an episode lasts without
+        evidence: trips are hours apart, and none goes on in the next one.
+        """
         period = self.manifest.period
-        gap = int(self.manifest.gap_limit_s * 1e6 // period) + 1
+        gap = int(max(self.manifest.gap_limit_s, self._policy.no_data_s) * 1e6 // period) + 1
         times, tick = [], 0
         for trip in trips:
             times.append((tick + np.arange(len(trip), dtype=np.int64)) * period)

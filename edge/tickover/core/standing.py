@@ -1,0 +1,145 @@
+"""Whether what opened an episode still stands once the charts have cleared.
+
+A chart of changes sees a step for seconds: afterwards it clears, though the signal stays where the step took it. So
+while an episode is open each signal's *deviation* is followed: observed less expected, less what that was on average
+over the ticks ahead of the episode (the freeze-frame), in spreads of the signal's residual, as a running mean over
+``SPAN_S``. What the model follows slowly holds meanwhile, so this is the deviation before any slow adaptation.
+
+A signal that was over a limit *stands* while its deviation is more than ``FLOOR`` and than ``BACK`` of the largest that
+it had, and as long as it repeats the value that it had ahead of the episode: a sensor that is stuck comes near to what
+is expected now and then, and is no sounder for it. Where a level chart opened the episode the ticks ahead show the
+fault, too: such a signal stands while that chart is above ``LEVEL_BACK`` of its own highest. A model that does not say
+how its residuals spread leaves all of it to its charts.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from tickover.core.chart_signals import BoolArray
+from tickover.core.evidence import ALARM_LEVEL
+from tickover.core.freeze_frame import Rows
+from tickover.core.manifest import Manifest
+from tickover.core.values import DoubleArray, FloatArray
+
+SPAN_S: Final = 20.0
+"""Of the running mean; the default level chart's."""
+FLOOR: Final = 1.5
+"""Spreads of the residual: smaller means are usual."""
+BACK: Final = 0.5
+"""Of the largest deviation: a signal that is further off is not back."""
+LEVEL_BACK: Final = 0.6
+"""The same of a level chart, which by itself falls with what is usual at the moment."""
+CLIP: Final = 16.0
+"""Spreads up to which one tick counts, so that one wild reading does not hide what stays."""
+
+State = list[list[float]]
+"""What :meth:`Standing.state` gives: ``PARTS`` lists ``[F]``."""
+PARTS: Final = 7
+
+
+class Spreads:
+    """What is the same for all vehicles of a model: each signal's ``spread`` ``[F]`` (None: not known), the ``share``
+    of a tick in the running mean, and for each chart that looks at one signal its place, its signal, and whether a
+    residual that stays off keeps it up.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.spread: DoubleArray | None = np.array(manifest.spreads, np.float64) if manifest.spreads else None
+        self.share = min(1.0, 2.0 / (SPAN_S / manifest.tick_period_s + 1.0))
+        alone = [(at, chart) for at, chart in enumerate(manifest.charts) if len(chart.signals) == 1]
+        self.charts = np.array([at for at, _ in alone], np.int64)
+        self.signal = np.array([manifest.names.index(chart.signals[0]) for _, chart in alone], np.int64)
+        self.level: BoolArray = np.array([chart.level for _, chart in alone], np.bool_)
+
+
+class Tick(NamedTuple):
+    """What is looked at in a tick: values ``observed`` and ``expected`` ``[F]``, the weighed ``chart`` ``[C]``, which
+    of them are ``fresh`` ``[C]``, and whether the trip is ``warm``."""
+
+    observed: FloatArray
+    expected: FloatArray
+    chart: FloatArray
+    fresh: BoolArray
+    warm: bool
+
+
+class Standing:
+    """That of one episode, from the ticks ``ahead`` of it and its ``first``, which is followed, too."""
+
+    def __init__(self, model: Spreads, ahead: Rows, first: Tick) -> None:
+        assert model.spread is not None
+        self._model, self._spread = model, model.spread
+        off = (ahead.observed.astype(np.float64) - ahead.expected) / self._spread
+        known = np.isfinite(off)
+        count, total = known.sum(axis=0), np.where(known, np.clip(off, -CLIP, CLIP), 0.0).sum(axis=0)
+        nothing = np.zeros(len(self._spread))
+        self._before: DoubleArray = np.where(count == 0, np.nan, total / np.maximum(count, 1))
+        self._mean: DoubleArray = nothing
+        self._most: DoubleArray = nothing
+        last = ahead.observed[-1:].astype(np.float64)
+        self._last: DoubleArray = last[0] if len(last) else np.full(len(nothing), np.nan)
+        self._over: BoolArray = np.zeros(len(nothing), np.bool_)
+        self._level: DoubleArray = self._levels(first, nothing)
+        # Above 0 only where a level chart opened the episode.
+        self._peak: DoubleArray = np.where(self._level >= ALARM_LEVEL, self._level, 0.0)
+
+    def follow(self, tick: Tick) -> None:
+        """The next tick."""
+        model, chart, fresh = self._model, tick.chart[self._model.charts], tick.fresh[self._model.charts]
+        self._over[model.signal[fresh & (chart >= ALARM_LEVEL)]] = True
+        self._last[np.abs(tick.observed - self._last) > 0.0] = np.nan  # false where one of them is missing
+        if not tick.warm:
+            return
+        off = np.clip((tick.observed.astype(np.float64) - tick.expected) / self._spread, -CLIP, CLIP) - self._before
+        self._mean = np.where(np.isfinite(off), self._mean + model.share * (off - self._mean), self._mean)
+        self._most = np.maximum(self._most, np.abs(self._mean))
+        if self._peak.any():
+            self._level = self._levels(tick, self._level)
+            self._peak = np.where(self._peak > 0.0, np.maximum(self._peak, self._level), 0.0)
+
+    @property
+    def signals(self) -> BoolArray:
+        """Which signals stand ``[F]``."""
+        is_off = np.abs(self._mean) > np.maximum(FLOOR, BACK * self._most)
+        # What deviated ahead of the episode, too, is back where the model expects it.
+        is_off &= np.abs(self._mean + self._before) > FLOOR
+        by_level, stuck = self._peak > 0.0, np.isfinite(self._last)
+        stands: BoolArray = self._over & (stuck | np.where(by_level, self._level > LEVEL_BACK * self._peak, is_off))
+        return stands
+
+    @property
+    def over(self) -> BoolArray:
+        """Which signals were over a limit since the episode opened ``[F]``."""
+        return self._over.copy()
+
+    def state(self) -> State:
+        """All that the next tick's answer depends on."""
+        numbers = (self._before, self._mean, self._most, self._last, self._level, self._peak)
+        return [one.tolist() for one in (*numbers, self._over.astype(np.float64))]
+
+    @classmethod
+    def of(cls, model: Spreads, state: State) -> "Standing":
+        """From :meth:`state`; ValueError when it is of another number of signals."""
+        assert model.spread is not None
+        if len(state) != PARTS or {len(part) for part in state} != {len(model.spread)}:
+            raise ValueError(f"expected {PARTS} lists of {len(model.spread)} signals")
+        made = cls.__new__(cls)
+        made._model, made._spread = model, model.spread
+        numbers = [np.array(part, np.float64) for part in state]
+        made._before, made._mean, made._most, made._last, made._level, made._peak, over = numbers
+        made._over = over > 0.0
+        return made
+
+    def _levels(self, tick: Tick, held: DoubleArray) -> DoubleArray:
+        """Each signal's highest fresh level chart ``[F]``; ``held`` where there is none."""
+        model = self._model
+        at = model.level & tick.fresh[model.charts]
+        found = np.full(len(held), -np.inf)
+        np.maximum.at(found, model.signal[at], tick.chart[model.charts[at]])
+        return np.where(np.isfinite(found), found, held)
+
+
+def spreads_of(manifest: Manifest) -> Spreads:
+    """`Spreads`, a function of its own for `tickover.core.once`."""
+    return Spreads(manifest)

@@ -1,0 +1,186 @@
+"""An episode of a chart of changes ends as recovered when its signal is back, and not when the chart clears."""
+
+import numpy as np
+import pytest
+from msgspec import structs
+
+from tickover.core.episodes import Episodes
+from tickover.core.manifest import Budget, Chart, EpisodePolicy, Manifest, Network, Signal, StateTensor
+from tickover.core.record import DRIFT
+from tickover.core.values import SECOND, EndReason, Phase, Scores, TickBlock
+from tickover.core.watch import Watch
+from tickover.errors import StateError
+
+POLICY = EpisodePolicy(
+    close_after_s=10, hold_off_s=20, update_every_s=60, persist_s=600, freeze_frame_ticks=20, adapt_limits=False
+)
+SPREADS = (2.0, 5.0)
+BEGIN, TICKS = 100, 1500
+
+
+def manifest(policy=POLICY, spreads=SPREADS):
+    """Coolant and oil, each with a chart of changes and one of its level; 1 s ticks."""
+    chart = {"limit": 1.0, "bound": 8.0, "clears_s": 10.0}
+    charts = [
+        Chart(name=f"{signal}.{kind}", signals=(signal,), kind=kind, level=kind == "ewma", **chart)
+        for kind in ("change", "ewma")
+        for signal in ("coolant", "oil")
+    ]
+    return Manifest(
+        name="test",
+        signals=(Signal(name="coolant", high=150.0), Signal(name="oil", high=900.0)),
+        tick_period_s=1.0,
+        gap_limit_s=4.0,
+        lateness_s=0.0,
+        states=(StateTensor(name="h", size=2, reset="trip"),),
+        warm_up_ticks=0,
+        charts=tuple(charts),
+        kinds={"change": "a change", "ewma": "a level"},
+        false_alarms=Budget(episodes=1, per_s=3600),
+        episodes=policy,
+        network=Network(cell="gru", arch="autoencoder", hidden=1, bottleneck=1),
+        spreads=spreads,
+    )
+
+
+def drive(coolant, high=(), seed=0, level=None):
+    """Ticks in which the coolant is off its expectation by ``coolant`` ``[T]``; its chart of changes is at 3 in the
+    ticks ``high``, its level chart at ``level`` ``[T]``."""
+    random, ticks = np.random.default_rng(seed), len(coolant)
+    expected = np.array([90.0, 400.0]) + random.normal(0, 1, (ticks, 2)).cumsum(axis=0) * 0.1
+    observed = expected + random.normal(0, SPREADS, (ticks, 2)) * 0.5
+    observed[:, 0] += coolant
+    chart = np.zeros((ticks, 4), np.float32)
+    chart[list(high), 0] = 3.0
+    if level is not None:
+        chart[:, 2] = level
+    time = np.arange(ticks, dtype=np.int64) * SECOND
+    block = TickBlock("truck", time, np.zeros(ticks, np.int64), observed.astype(np.float32))
+    return block, Scores(chart.max(axis=1), chart, expected.astype(np.float32))
+
+
+def step(size, until=TICKS):
+    coolant = np.zeros(TICKS)
+    coolant[BEGIN:until] = size
+    return coolant
+
+
+def run(block, scores, sizes=(TICKS,), resume=False, **changes):
+    """Alerts of the ticks fed in blocks, and of their end."""
+    described = manifest(structs.replace(POLICY, **changes))
+    episodes, told, at = Episodes(described, "ab" * 32, "truck"), [], 0
+    for size in sizes:
+        rows = slice(at, at + size)
+        told += episodes.feed(block.part(rows), scores.at(np.s_[rows]))[1]
+        at += size
+        if resume:
+            saved, episodes = episodes.state(), Episodes(described, "ab" * 32, "truck")
+            episodes.restore(saved)
+    return told + episodes.end(EndReason.END_OF_LOG)
+
+
+def ends(alerts):
+    return [(alert.reason, alert.time // SECOND) for alert in alerts if alert.phase is Phase.END]
+
+
+@pytest.mark.parametrize("size", [5.0, -5.0, 12.0, 1000.0])
+def test_a_step_that_stays_is_not_recovered_when_its_chart_clears(size):
+    alerts = run(*drive(step(size), range(BEGIN, BEGIN + 20)))
+    assert ends(alerts) == [(EndReason.ADAPTED, BEGIN + 20 + 600)]
+    told = [alert.time // SECOND for alert in alerts[:-1]]
+    assert told == list(range(BEGIN, BEGIN + 620, 60)), "told again at the interval"
+
+
+@pytest.mark.parametrize("size", [5.0, -5.0, 12.0, 1000.0])
+def test_it_is_recovered_once_the_signal_is_back(size):
+    [(reason, when)] = ends(run(*drive(step(size, until=400), range(BEGIN, BEGIN + 20))))
+    assert reason is EndReason.RECOVERED
+    assert 400 < when < 440, "the running mean has to fall"
+
+
+def test_a_spike_that_is_gone_is_recovered_at_once():
+    [(reason, when)] = ends(run(*drive(step(60.0, until=BEGIN + 1), range(BEGIN, BEGIN + 20))))
+    assert (reason, when) == (EndReason.RECOVERED, BEGIN + 30)
+
+
+def test_a_deviation_of_before_the_episode_is_no_part_of_it():
+    coolant = np.zeros(TICKS)
+    coolant[: BEGIN + 5] = 9.0  # it ends as the episode begins: the signal is back where it is expected
+    [(reason, when)] = ends(run(*drive(coolant, range(BEGIN, BEGIN + 20))))
+    assert (reason, when) == (EndReason.RECOVERED, BEGIN + 30)
+
+
+def test_a_stuck_sensor_is_not_recovered_while_it_repeats_its_value():
+    block, scores = drive(step(0.0), range(BEGIN, BEGIN + 20))
+    block.values[BEGIN - 3 : 500, 0] = block.values[BEGIN - 3, 0]
+    [(reason, when)] = ends(run(block, scores))
+    assert (reason, when) == (EndReason.RECOVERED, 500)
+
+
+def test_a_fault_of_the_level_stands_while_its_chart_is_near_its_peak():
+    level = np.zeros(TICKS)
+    level[BEGIN : BEGIN + 50], level[BEGIN + 50 : 700] = 1.05, 0.7
+    [(reason, when)] = ends(run(*drive(step(4.0, until=700), level=level)))
+    assert (reason, when) == (EndReason.RECOVERED, 700)
+
+
+def test_a_high_chart_starts_the_time_anew():
+    high = [*range(BEGIN, BEGIN + 20), *range(500, 505)]
+    [(reason, when)] = ends(run(*drive(step(12.0), high)))
+    assert (reason, when) == (EndReason.ADAPTED, 505 + 600)
+
+
+@pytest.mark.parametrize("changes", [{"persist_s": 0.0}])
+def test_it_can_be_switched_off(changes):
+    [(reason, when)] = ends(run(*drive(step(12.0), range(BEGIN, BEGIN + 20)), **changes))
+    assert (reason, when) == (EndReason.RECOVERED, BEGIN + 30)
+
+
+def test_a_model_that_knows_no_spreads_goes_by_its_charts():
+    episodes = Episodes(manifest(spreads=()), "ab" * 32, "truck")
+    block, scores = drive(step(12.0), range(BEGIN, BEGIN + 20))
+    assert ends(episodes.feed(block, scores)[1]) == [(EndReason.RECOVERED, BEGIN + 30)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("resume", [False, True])
+def test_how_ticks_are_cut_never_matters(seed, resume):
+    random = np.random.default_rng(seed)
+    coolant = step(float(random.choice([3.0, 6.0, 20.0])), until=int(random.integers(200, 900)))
+    high = random.choice(TICKS - BEGIN, 30) + BEGIN
+    block, scores = drive(coolant, high, seed, level=random.choice([0.0, 1.2], TICKS, p=[0.99, 0.01]))
+    block.values[random.random(block.values.shape) < 0.05] = np.nan
+    sizes = random.multinomial(TICKS, np.full(40, 1 / 40)).tolist()
+    assert run(block, scores, [size for size in sizes if size], resume) == run(block, scores)
+
+
+def test_a_state_of_other_signals_is_refused():
+    episodes = Episodes(manifest(), "ab" * 32, "truck")
+    block, scores = drive(step(12.0)[: BEGIN + 10], range(BEGIN, BEGIN + 10))
+    episodes.feed(block, scores)
+    other = structs.replace(manifest(), spreads=(1.0, 1.0, 1.0))
+    with pytest.raises(StateError, match="expected 7 lists of 3"):
+        Episodes(other, "ab" * 32, "truck").restore(episodes.state())
+
+
+def test_what_was_adapted_to_is_told():
+    watch = Watch(manifest(), "ab" * 32, "truck")
+    watch.feed(*drive(step(12.0), range(BEGIN, BEGIN + 20)))
+    [remark] = [one for one in watch.remarks() if one.kind == DRIFT]
+    assert "coolant" in remark.text
+    assert remark.time == (BEGIN + 620) * SECOND
+
+
+def test_a_sensor_that_is_back_in_its_range_has_not_recovered_while_the_signal_deviates():
+    def reasons(after):
+        block, scores = drive(step(after), range(BEGIN, BEGIN + 80))  # the chart holds while its signal is missing
+        away = slice(BEGIN + 1, BEGIN + 60)
+        outside = np.full_like(block.values, np.nan)
+        outside[away, 0], block.values[away, 0] = 999.0, np.nan
+        ticks = TickBlock("truck", block.time, block.trip, block.values, outside)
+        watched = Watch(manifest(), "ab" * 32, "truck").feed(ticks, scores)
+        return {alert.detector: (alert.reason, alert.time // SECOND) for alert in watched.alerts}
+
+    assert reasons(after=0.0)["sensor.out_of_range.coolant"][0] is EndReason.RECOVERED
+    reason, when = reasons(after=12.0)["sensor.out_of_range.coolant"]
+    assert reason is not EndReason.RECOVERED or when > BEGIN + 600
