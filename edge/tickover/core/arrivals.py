@@ -168,11 +168,16 @@ class Arrivals:
         """Event time has reached ``time`` without a row."""
         self.newest = time if self.newest is None else max(self.newest, time)
 
-    def give_up(self) -> None:
-        """No more rows are to be waited for: those that are held are late."""
+    @property
+    def held(self) -> int:
+        """How many rows are held."""
+        return len(self._held.time) if self._held else 0
+
+    def give_up(self, reason: str = "late") -> None:
+        """No more rows are to be waited for: those that are held are late, and counted by that ``reason``."""
         held, self._held = self._held, None
         if held:
-            self._leave_out(*held.rows(self._width))
+            self._leave_out(*held.rows(self._width), reason)
             if self._doubt and held.count and self.newest is not None:
                 self._doubted = self.newest
 
@@ -359,14 +364,14 @@ class Arrivals:
             repeats |= ~first
         return repeats
 
-    def _leave_out(self, rows: _Rows, repeats: npt.NDArray[np.bool_]) -> None:
+    def _leave_out(self, rows: _Rows, repeats: npt.NDArray[np.bool_], reason: str = "late") -> None:
         """Count rows that repeat as such, and the others as late."""
         if repeats.any():
             self._count("repeated", readings_in(rows.values[repeats]))
         if repeats.all():
             return
         late = rows.part(~repeats)
-        self._count("replayed" if self._late else "late", readings_in(late.values))
+        self._count("replayed" if self._late else reason, readings_in(late.values))
         if self.seen.window:
             self.seen.add(late.time, late.keys)
         if self._late:

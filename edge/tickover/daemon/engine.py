@@ -12,7 +12,7 @@ from tickover.core.manifest import SENSOR_KINDS, SENSOR_PREFIX
 from tickover.daemon.announcer import STANDING, Announcer
 from tickover.daemon.committer import Committer
 from tickover.daemon.config import Config
-from tickover.daemon.events import Event, Judge, Reset, Rows
+from tickover.daemon.events import Event, GiveUp, Judge, Reset, Rows
 from tickover.daemon.intake import Intake
 from tickover.daemon.late import REPLAYED
 from tickover.daemon.latest import Live
@@ -117,6 +117,8 @@ class Engine:
         now = time.monotonic()
         for rows in self.intake.drain():
             self._take(rows, now)
+        for vehicle in self.fleet.holds_too_much():
+            self.apply(GiveUp(vehicle))
         outcome = self.fleet.pump()
         self.live.note(outcome.pumped)
         for alert in outcome.alerts:

@@ -58,7 +58,13 @@ class Judge(msgspec.Struct, frozen=True, array_like=True, tag="judge"):
     verdict: Verdict
 
 
-Event = Rows | Advance | Reset | Judge
+class GiveUp(msgspec.Struct, frozen=True, array_like=True, tag="give_up"):
+    """The vehicle's held rows of before are let go: a fleet holds only so many."""
+
+    vehicle: str
+
+
+Event = Rows | Advance | Reset | Judge | GiveUp
 
 
 def rows_of(vehicle: str, time: list[int], values: list[list[float]]) -> Rows:

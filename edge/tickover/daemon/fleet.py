@@ -30,7 +30,8 @@ from tickover.core.values import (
 )
 from tickover.core.windows import IndexArray
 from tickover.daemon.deferred import Deferred
-from tickover.daemon.events import TIME_BYTES, Advance, Event, Judge, Reset, Rows
+from tickover.daemon.events import TIME_BYTES, Advance, Event, GiveUp, Judge, Reset, Rows
+from tickover.daemon.held_rows import HeldRows
 from tickover.daemon.late import REPLAYED, FleetGate, LateRows, LateStream, places_of, with_late
 from tickover.daemon.side_by_side import MOST_ROWS, SideBySide
 from tickover.errors import StateError
@@ -131,7 +132,7 @@ class Fleet:
         self._deferring: set[str] = set()
         self._kept: set[str] = set()
         """Vehicles of which rows were kept since the last pump."""
-        self._room = Room(FLEET_PAGES)
+        self._room, self._held = Room(FLEET_PAGES), HeldRows(len(columns))
 
     @property
     def runs_late(self) -> bool:
@@ -241,6 +242,9 @@ class Fleet:
             self._reset(event.vehicle)
         elif isinstance(event, Judge):
             self._judge(event)
+        elif isinstance(event, GiveUp):
+            self._known(event.vehicle).arrivals.give_up("crowded_out")
+            self._held.note(event.vehicle, 0)
         elif isinstance(event, Advance):
             known = self._known(event.vehicle)
             known.arrivals.advance(event.time)
@@ -290,6 +294,11 @@ class Fleet:
         """By number, the pages of `tickover.core.seen` that are full since the last call, or all."""
         return self._current(vehicle).arrivals.seen.to_store(everything)
 
+    def holds_too_much(self) -> list[str]:
+        """The vehicles that are to let go of the rows of before that they hold (`GiveUp`)."""
+        self._settle_pending()
+        return self._held.too_many()
+
     @property
     def held_pages(self) -> int:
         """How many full pages are in memory."""
@@ -323,6 +332,7 @@ class Fleet:
         known.broken = frozenset(saved.broken)
         self._late.restore(vehicle, saved.detectors)
         self._vehicles[vehicle] = known
+        self._held.note(vehicle, known.arrivals.held)
         self._forget_promises(vehicle, {name for name in known.broken if name not in saved.detectors})
 
     def forget(self, vehicle: str) -> None:
@@ -333,6 +343,7 @@ class Fleet:
         if known := self._vehicles.pop(vehicle, None):
             known.arrivals.seen.clear()
         self._told_stale.discard(vehicle)
+        self._held.note(vehicle, 0)
         for pipeline in self._every.values():
             pipeline.forget(vehicle)
 
@@ -487,6 +498,7 @@ class Fleet:
         time, values = possible(time[first:], values[first:], self._count)
         for step in known.arrivals.add(time, values) if len(time) else ():
             self._take(event.vehicle, known, step)
+        self._held.note(event.vehicle, known.arrivals.held)
         self._ended += self._late.look(event.vehicle, known.late, known.newest)
 
     def _take(self, vehicle: str, known: _Vehicle, step: Step) -> None:

@@ -31,6 +31,9 @@ READINGS: Final = {
     "late": "the tick of this time is closed; the network delays more than the model's lateness allows, a stored "
     'backlog is sent between current readings (vehicles.late = "replay" runs it on its own), or two sources have '
     "different clocks",
+    "crowded_out": "readings of before, held until it is known whether a clock was set back: many vehicles held more "
+    "than 32 MiB of them, and those that had waited longest are late; send stored readings more slowly, or share "
+    "the vehicles among several daemons (fleet.shards)",
     "clock_back": "the times fell by more than the model's gap limit and went on from there; a clock was corrected",
     "repeated": "the broker or a gateway delivered again what was taken before; harmless, dedup.window says how long "
     "it is known",
