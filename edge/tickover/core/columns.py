@@ -1,6 +1,9 @@
 """Arrays with a row for each of many vehicles: what a fleet does for all of them at once is one operation each."""
 
+import math
+import mmap
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -8,6 +11,8 @@ import numpy.typing as npt
 
 FIRST_ROWS: Final = 8
 GROWTH: Final = 2
+OWN_PAGES: Final = 64 * 1024
+"""Bytes from which on an array has pages of its own."""
 FALSE, TRUE = b"\0", b"\1"
 """Numpy's bytes of a flag."""
 
@@ -36,6 +41,22 @@ def all_of(flags: npt.NDArray[np.bool_]) -> bool:
 def any_but_zero(numbers: npt.NDArray[np.int64]) -> bool:
     """``numbers.any()``, in a tenth of the time for few."""
     return bool(numbers.tobytes().strip(FALSE))
+
+
+def _zeros(shape: tuple[int, ...], kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """``np.zeros``; of many bytes in pages of their own.
+
+    An array that grew leaves a hole in the heap, and those of all sizes before it together are as large as itself.
+    Pages of its own go back to the system, and those that no vehicle has touched yet take no memory at all.
+    """
+    size = math.prod(shape) * kind.itemsize
+    if size < OWN_PAGES or not hasattr(mmap, "MAP_ANONYMOUS"):
+        return np.zeros(shape, kind)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        with suppress(OSError):
+            pages.madvise(mmap.MADV_NOHUGEPAGE)  # one row would touch two megabytes
+    return np.frombuffer(pages, kind).reshape(shape)
 
 
 class Columns:
@@ -75,7 +96,7 @@ class Columns:
 
     def _resize(self, size: int) -> None:
         for name, (kind, shape) in self._kinds.items():
-            larger = np.zeros((size, *shape), kind)
+            larger = _zeros((size, *shape), np.dtype(kind))
             if name in self.arrays:
                 larger[: self._size] = self.arrays[name]
             self.arrays[name] = larger
