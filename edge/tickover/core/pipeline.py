@@ -82,6 +82,7 @@ class Pipeline:
         self.signals: tuple[str, ...] = detector.manifest.names
         """The signals of the model, in its order."""
         self._columns = WatchColumns(detector, self._watch(""), len(detector.new_state()), len(self.signals))
+        self._nobodys = np.empty(0, np.float32)
         self._vehicles: dict[str, Vehicle] = {}
         self._stirred: dict[str, None] = {}
         self._counts: Counter[str] = Counter()
@@ -134,6 +135,7 @@ class Pipeline:
         if lent is None:
             return False
         self._tick_columns.put(row, lent)
+        known.ticks.drop_lent()
         known.tick_row, self._by_tick_row[row] = row, known
         if row >= len(self._names):
             more = row + 1  # twice as many as there are, so that growing costs little
@@ -366,12 +368,15 @@ class Pipeline:
 
     def _put_away(self, vehicle: Vehicle) -> None:
         """The columns still hold what was brought up to date: once is enough."""
+        if vehicle.tick_row is not None:
+            vehicle.ticks.drop_lent()
         if vehicle.row is not None:
             vehicle.watch.drop_lent()
+            vehicle.state = self._nobodys
 
     def _let_go(self, vehicle: Vehicle, keep: bool = False) -> None:
         if vehicle.row is not None:
-            self._columns.let_go(vehicle.row, vehicle.watch, vehicle.state, keep)
+            vehicle.state = self._columns.let_go(vehicle.row, vehicle.watch, keep)
             if not keep:
                 vehicle.row = None
                 self._forget_place(vehicle)
@@ -501,6 +506,7 @@ class Pipeline:
         """Whether the vehicle is in the columns, or could be brought there, and is in this trip."""
         if vehicle.row is None and vehicle.trip == trip:
             vehicle.row = self._columns.take_in(vehicle.watch, vehicle.state, vehicle.trip)
+            vehicle.state = vehicle.state if vehicle.row is None else self._nobodys
         return vehicle.row is not None and vehicle.trip == trip
 
     def _silence(self, vehicle: Vehicle, outputs: list[Output]) -> None:

@@ -213,6 +213,11 @@ class Ticks:
         clock = (self._watermark, self._closed, grid.trip, grid.last_tick, grid.last_time)
         return LentTicks(*clock, grid.held_time, grid.held_value, *rows)
 
+    def drop_lent(self) -> None:
+        """What was lent is somewhere else, until it is given back."""
+        self._grid.hold_nothing()
+        self._open.clear()
+
     def give(self, lent: LentTicks) -> None:
         """Go on from what was lent."""
         grid = self._grid

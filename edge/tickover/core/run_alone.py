@@ -34,7 +34,8 @@ class BatchDetector(Protocol):
 @dataclass(slots=True)
 class Vehicle:
     """All that is known of one vehicle; ``trip`` is that of the newest tick scored (-1: none). With a ``row``,
-    ``watch`` and ``state`` are out of date, and what they hold is in the columns; so are ``ticks`` with a ``tick_row``.
+    ``watch`` and ``state`` hold nothing, or what is out of date, and the columns hold it; so are ``ticks`` with a
+    ``tick_row``.
     """
 
     ticks: ticking.Ticks

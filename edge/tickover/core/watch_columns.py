@@ -106,10 +106,11 @@ class WatchColumns:
                 columns["tallies"][row, place] = tally[0]
             columns["moved"][row], columns["worst"][row] = unfinished.moved[0], unfinished.worst[0]
 
-    def let_go(self, row: int, watch: Watch, state: FloatArray, keep: bool = False) -> None:
-        """Bring the vehicle's watch and ``state`` up to date; the row is nobody's from now on, unless it is kept."""
+    def let_go(self, row: int, watch: Watch, keep: bool = False) -> FloatArray:
+        """Bring the vehicle's watch up to date, and give its state; the row is nobody's from now on, unless it is
+        kept."""
         columns = self._columns.arrays
-        state[:] = columns["state"][row]
+        state: FloatArray = columns["state"][row].copy()
         clock = dict(zip(CLOCK, columns["clock"][row].tolist(), strict=True))
         order = (clock["ring_next"] - clock["ring_count"] + np.arange(clock["ring_count"])) % self._ring
         past = Past(*(columns[f"ring_{name}"][row, order] for name in ("time", "score", "observed", "expected")))
@@ -118,6 +119,7 @@ class WatchColumns:
         columns["clock"][row, [ROOM, TICKS]] = clock["room"] - clock["ticks"], 0
         if not keep:
             self._columns.give_back(row)
+        return state
 
     def drop(self, row: int) -> None:
         """The vehicle is forgotten."""

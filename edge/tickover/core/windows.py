@@ -42,6 +42,10 @@ class Grid:
         """The next reading starts a new trip."""
         self.last_tick: int | None = None
         self.last_time = 0
+        self.hold_nothing()
+
+    def hold_nothing(self) -> None:
+        """No signal has a reading to hold."""
         self.held_time, self.held_value = self._nothing_held
 
     def write(self, time: TimeArray, values: DoubleArray) -> tuple[TimeArray, IndexArray, DoubleArray]:
