@@ -13,6 +13,8 @@ import paths
 from archives import NAMES, folders, table, times, trip, write_csv
 from tickover.core.ledger import Verdict
 from tickover.core.pipeline import Pipeline
+from tickover.errors import LogError, TickoverError
+from tickover.jobs.backfill.results import hold
 from tickover.jobs.replay_state import load_state
 from tickover.model.detector import Detector
 
@@ -158,6 +160,7 @@ def test_one_broken_log_costs_itself_and_one_broken_vehicle_itself(run, replayed
     bad.write_bytes(b"\x00\x01\x02\x03 no log")
     result = run(archive, code=1)
     assert "truck-x: failed: " in result.stderr
+    assert "1 vehicle failed; vehicles.csv" in result.stderr
     assert "trip 9.csv.gz: the packed data are damaged or cut short" in result.stderr
     status = {row["vehicle"]: row["status"] for row in rows_of(tmp_path / "out" / "vehicles.csv")}
     assert status == {"truck-0": "done", "truck-1": "partly", "truck-2": "done", "truck-x": "failed"}
@@ -268,3 +271,23 @@ def test_an_option_says_that_all_logs_are_of_one_vehicle(run, replayed, tmp_path
     run(archive, "--vehicle", "mine")
     logs = [archive / "truck-0" / f"trip {day}.csv" for day in (8, 9, 10)]
     assert events_of(tmp_path / "out", "mine") == replayed("mine", *logs) != b""
+
+
+def test_an_archive_may_be_named_by_a_url(run, tmp_path):
+    pytest.importorskip("fsspec", reason="archives elsewhere are read by fsspec (extra s3)")
+    archive = folders(tmp_path / "archive")
+    run(archive, out=tmp_path / "one")
+    run(f"file://{archive}", out=tmp_path / "two")
+    run(f"file://{archive}/*/trip*.csv", out=tmp_path / "three")
+    for name in ("alerts.parquet", "daily.csv"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "three" / name).read_bytes()
+    assert "3 of 3 vehicles were done before" in run(f"file://{archive}", out=tmp_path / "two").stderr
+    with pytest.raises(LogError, match="expected a URL that fsspec can open, got nowhere://"):
+        run("nowhere://archive")
+
+
+def test_a_second_back_fill_into_the_same_folder_is_refused(run, tmp_path):
+    archive = folders(tmp_path / "archive", 1, 1)
+    with hold(tmp_path / "out"), pytest.raises(TickoverError, match="another back-fill writes there"):
+        run(archive)

@@ -328,10 +328,8 @@ def _summary(fleet: FleetSummary, out: Path, repairs: Sequence[Repair], unknown:
         yield f"{hit} of {many(len(judged), 'known repair')} with driving had an episode; by chance {by_chance:.1f}"
         if unknown:
             yield f"--labels: not in the archive: {', '.join(map(_shown, unknown[:SHOWN]))}"
-    for failed in fleet.failed[:SHOWN]:
-        yield f"failed: {_shown(failed.vehicle)}: {failed.why}"
-    if len(fleet.failed) > SHOWN:
-        yield f"and {many(len(fleet.failed) - SHOWN, 'further vehicle')}; vehicles.csv lists them"
+    if fleet.failed:
+        yield f"{many(len(fleet.failed), 'vehicle')} failed; vehicles.csv and the page say why"
     if fleet.broken:
         yield f"{many(len(fleet.broken), 'log')} could not be read (to the end): {fleet.broken[0][1]}"
     yield f"{out / PAGE}"

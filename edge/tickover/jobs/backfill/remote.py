@@ -21,6 +21,7 @@ STAMPS: Final = (
     "created",
 )
 """What file systems say of a file's content or its last change, the surest first."""
+S3: Final = ("s3", "s3a")
 NOT_THERE: Final = (ImportError, ValueError)
 """What fsspec raises for a URL that nothing installed knows."""
 
@@ -86,4 +87,5 @@ def _system(url: str) -> tuple[Any, str]:
         return found
     except NOT_THERE as error:
         scheme = url.partition(MARK)[0]
-        raise LogError(f"{url}: expected a URL that fsspec can open, got {scheme}{MARK}: {error}") from error
+        hint = "; pip install 'tickover[s3]'" if scheme in S3 else ""
+        raise LogError(f"{url}: expected a URL that fsspec can open, got {scheme}{MARK}: {error}{hint}") from error

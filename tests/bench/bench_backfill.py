@@ -1,0 +1,144 @@
+"""How fast a back-fill is: 200 vehicle-days by 1 and 2 processes, against `Detector.run` over the same ticks.
+
+20 trucks of 10 days, each a Parquet file of 8 hours at 1 Hz in Hive partitions: the bundled recording, told again with
+seeded noise. Prints ticks per second of wall time, what 2 processes gain over 1 (2 is linear), and the speed of one
+process, its start and the gathering of results included, as a share of `Detector.run`'s in this process. The tables of
+both must be equal. Idle, two cores: 2 to 3 minutes. ``--hours`` shortens the days, ``--json`` prints the figures as
+JSON.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tickover.core.values import SECOND, DoubleArray
+from tickover.logs.mapping import mapping_of
+from tickover.logs.reading import read_log
+from tickover.model.detector import Detector
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+MODEL: Final = ROOT / "deploy/demo/truck.onnx"
+TRIP: Final = ROOT / "deploy/demo/trip.csv.gz"
+VEHICLES: Final = 20
+DAYS: Final = 10
+BEGIN: Final = 1_704_088_800 * SECOND
+DAY: Final = 86_400 * SECOND
+CALM: Final = slice(0, 900)
+"""Rows of the recording before its first fault."""
+CHUNK: Final = 16_384
+LEAST_GAIN: Final = 1.7
+LEAST_SHARE: Final = 0.8
+TABLES: Final = ("alerts.parquet", "daily.csv", "drops.csv", "vehicles.csv")
+
+
+def calm(detector: Detector) -> DoubleArray:
+    """The recording's calm rows, in the model's signals."""
+    blocks = read_log(TRIP, mapping_of(detector.manifest), vehicle="x", counts=Counter(), on_bad=print)
+    return np.concatenate([block.values for block in blocks])[CALM]
+
+
+def day_of(base: DoubleArray, seed: int, rows: int) -> DoubleArray:
+    """A day of one truck: the calm rows there and back, with noise as small as the sensors' steps."""
+    rng = np.random.default_rng(seed)
+    there_and_back = np.concatenate([base, base[::-1]])
+    values = there_and_back[(np.arange(rows) + rng.integers(len(base))) % len(there_and_back)]
+    return values + rng.normal(0, 0.01, values.shape) * np.nanstd(base, axis=0)
+
+
+def write_archive(folder: Path, detector: Detector, base: DoubleArray, rows: int) -> None:
+    """The archive, a file a truck and day."""
+    mapping = mapping_of(detector.manifest)
+    for vehicle in range(VEHICLES):
+        for day in range(DAYS):
+            values = (day_of(base, vehicle * DAYS + day, rows) - _offsets(mapping)) / _scales(mapping)
+            stamps = pa.array(BEGIN + day * DAY + np.arange(rows) * SECOND).cast(pa.timestamp("us"))
+            columns = dict(zip(mapping.columns, values.T, strict=True))
+            path = folder / f"vehicle=truck-{vehicle:02}" / f"day={day:02}" / "part-0.parquet"
+            path.parent.mkdir(parents=True)
+            pq.write_table(pa.table({"time": stamps, **columns}), path)
+
+
+def _scales(mapping: Any) -> DoubleArray:
+    return np.array([column.scale for column in mapping.signals.values()])
+
+
+def _offsets(mapping: Any) -> DoubleArray:
+    return np.array([column.offset for column in mapping.signals.values()])
+
+
+def run_detector(detector: Detector, base: DoubleArray, rows: int) -> float:
+    """Seconds of `Detector.run` over all ticks of the archive."""
+    spent = 0.0
+    for vehicle in range(VEHICLES):
+        detector.reset()
+        for day in range(DAYS):
+            x = day_of(base, vehicle * DAYS + day, rows).astype(np.float32)
+            began = time.perf_counter()
+            for at in range(0, rows, CHUNK):
+                detector.run(x[at : at + CHUNK])
+            spent += time.perf_counter() - began
+    return spent
+
+
+def run_backfill(archive: Path, out: Path, workers: int) -> float:
+    """Seconds of the command, from its start to its end."""
+    paths = [str(ROOT / name) for name in ("edge", "export", "train")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])}
+    began = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "tickover", "backfill", MODEL, archive, "--out", out, "--workers", str(workers)],
+        check=True,
+        capture_output=True,
+        env=environment,
+    )
+    return time.perf_counter() - began
+
+
+def measure(hours: float) -> dict[str, float]:
+    """All of it, in one folder that is removed."""
+    detector, rows = Detector.load(MODEL), round(hours * 3600)
+    base, ticks = calm(detector), VEHICLES * DAYS * round(hours * 3600)
+    with tempfile.TemporaryDirectory(prefix="backfill-") as name:
+        folder = Path(name)
+        write_archive(folder / "archive", detector, base, rows)
+        alone = run_detector(detector, base, rows)
+        one = run_backfill(folder / "archive", folder / "one", 1)
+        two = run_backfill(folder / "archive", folder / "two", 2)
+        for table in TABLES:
+            assert (folder / "one" / table).read_bytes() == (folder / "two" / table).read_bytes(), table
+    rates = {"detector_ticks_s": ticks / alone, "one_ticks_s": ticks / one, "two_ticks_s": ticks / two}
+    return {"ticks": ticks, **rates, "gain": one / two, "of_linear": one / two / 2, "of_detector": alone / one}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hours", type=float, default=8.0, help="of each day (8)")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    found = measure(given.hours)
+    if given.json:
+        print(json.dumps(found))
+        return
+    print(f"{VEHICLES * DAYS} vehicle-days, {found['ticks']:,.0f} ticks")
+    print(f"Detector.run       {found['detector_ticks_s']:>10,.0f} ticks/s")
+    print(f"backfill, 1 worker {found['one_ticks_s']:>10,.0f} ticks/s, {found['of_detector']:.2f} of Detector.run")
+    print(
+        f"backfill, 2        {found['two_ticks_s']:>10,.0f} ticks/s, {found['gain']:.2f} x one, {found['of_linear']:.2f} of linear"
+    )
+    print(f"must: {LEAST_SHARE:g} of Detector.run, {LEAST_GAIN / 2:g} of linear")
+
+
+if __name__ == "__main__":
+    main()
