@@ -134,9 +134,8 @@ def main() -> None:
     print(f"{VEHICLES * DAYS} vehicle-days, {found['ticks']:,.0f} ticks")
     print(f"Detector.run       {found['detector_ticks_s']:>10,.0f} ticks/s")
     print(f"backfill, 1 worker {found['one_ticks_s']:>10,.0f} ticks/s, {found['of_detector']:.2f} of Detector.run")
-    print(
-        f"backfill, 2        {found['two_ticks_s']:>10,.0f} ticks/s, {found['gain']:.2f} x one, {found['of_linear']:.2f} of linear"
-    )
+    both = f"{found['gain']:.2f} x one, {found['of_linear']:.2f} of linear"
+    print(f"backfill, 2        {found['two_ticks_s']:>10,.0f} ticks/s, {both}")
     print(f"must: {LEAST_SHARE:g} of Detector.run, {LEAST_GAIN / 2:g} of linear")
 
 

@@ -35,21 +35,17 @@ from tickover_train.config import FitConfig, TrainConfig
 from tickover_train.data import Scaler, Trip, digest, fit_scaler, folds
 from tickover_train.evaluation.rungs import recalls
 from tickover_train.fitting import checkpoint
-from tickover_train.fitting.fit import (
-    Checkpoint,
-    Task,
-    choose_device,
-    fit,
-    new_network,
-)
+from tickover_train.fitting.fit import Checkpoint, Task, choose_device, fit
 from tickover_train.fitting.network import (
     Recurrent,
+    build,
     load_weights,
     parameters,
     prepare,
     weights_of,
 )
 from tickover_train.fitting.reference import expect
+from tickover_train.fitting.side_by_side import FoldJob, News, fit_side_by_side
 
 FIRST_KEYS: Final = {new: old for old, new in FitConfig.OLD_KEYS.items()}
 """A job is known by its keys' first names, so that a checkpoint of tickover 0.1 is resumed."""
@@ -162,13 +158,12 @@ def network_of(config: TrainConfig, period_s: float) -> Network:
 def fit_fold(job: Job, number: int) -> Fold:
     """Fit one fold, resuming its checkpoint when there is one."""
     unseen = job.held_out[number]
-    seen = [i for i in range(len(job.trips)) if i not in unseen] or list(unseen)
     task = Task(
         spec=network_of(job.config, job.period_s),
         config=job.config,
         period_s=job.period_s,
         fold=number,
-        training=[job.normalised[i] for i in seen],
+        training=[job.normalised[i] for i in _seen(job, number)],
         held_out=[job.normalised[i] for i in unseen],
         device=job.device,
         tell=lambda done, text: job.tell((number + done) / len(job.held_out), f"fold {number + 1}, {text}"),
@@ -177,10 +172,7 @@ def fit_fold(job: Job, number: int) -> Fold:
         stopped=job.stopped,
     )
     started = checkpoint.read(job.checkpoints, number, job.identity) if job.checkpoints else None
-    fitted = fit(task, started)
-    network = new_network(task)
-    load_weights(network, fitted.best)
-    return Fold(network.eval(), unseen, fitted)
+    return _fold(job, number, fit(task, started))
 
 
 def _save(job: Job, number: int, state: Checkpoint) -> None:
@@ -188,14 +180,48 @@ def _save(job: Job, number: int, state: Checkpoint) -> None:
         checkpoint.write(job.checkpoints, number, job.identity, state)
 
 
-def fit_folds(job: Job) -> list[Fold]:
-    """Every fold, or those that were begun when someone stopped it; always the first."""
+def fit_folds(job: Job, workers: int = 1) -> list[Fold]:
+    """Every fold, or those that were begun when someone stopped it; always the first.
+
+    With several ``workers``, folds are fitted side by side, to the same weights.
+    """
+    if workers > 1 and len(job.held_out) > 1:
+        return _fit_side_by_side(job, workers)
     fitted: list[Fold] = []
     for number in range(len(job.held_out)):
         if fitted and job.stopped():
             break
         fitted.append(fit_fold(job, number))
     return fitted
+
+
+def _fit_side_by_side(job: Job, workers: int) -> list[Fold]:
+    spec = network_of(job.config, job.period_s)
+    rest = (spec, job.config, job.period_s, str(job.device), job.checkpoints, job.identity)
+    jobs = [FoldJob(number, _seen(job, number), list(unseen), *rest) for number, unseen in enumerate(job.held_out)]
+    shares = [0.0] * len(jobs)
+
+    def tell(news: News) -> None:
+        shares[news.number] = news.done
+        (job.tell if news.lasting else job.tick)(sum(shares) / len(shares), f"fold {news.number + 1}, {news.text}")
+
+    found = fit_side_by_side(jobs, job.normalised, workers, tell, job.stopped)
+    if found[0] is None:
+        raise KeyboardInterrupt
+    return [_fold(job, number, fitted) for number, fitted in enumerate(found) if fitted is not None]
+
+
+def _seen(job: Job, number: int) -> list[int]:
+    """The trips that a fold learns from."""
+    unseen = job.held_out[number]
+    return [i for i in range(len(job.trips)) if i not in unseen] or list(unseen)
+
+
+def _fold(job: Job, number: int, fitted: Checkpoint) -> Fold:
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and torch's generator is left as it was
+        network = build(network_of(job.config, job.period_s), job.normalised[0].shape[1]).to(job.device)
+    load_weights(network, fitted.best)
+    return Fold(network.eval(), job.held_out[number], fitted)
 
 
 def finish(job: Job, fitted: Sequence[Fold]) -> Product:

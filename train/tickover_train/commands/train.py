@@ -57,6 +57,13 @@ SKIPPING = "stopping: writing the run folder without what is not measured yet (C
     help="False episodes allowed, such as 1/h, 1/10h or 1/week. Default: the rarest that the trips support.",
 )
 @click.option("--seed", type=int, help="Decides weights, splits and corruption. Default: 0.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Fit so many folds side by side, each in a process that holds the trips. The model is the same.",
+)
 @click.option("--resume", is_flag=True, help="Continue from the checkpoint in RUN.")
 @click.option("--fresh", is_flag=True, help="Begin anew, and delete the checkpoint of an interrupted run in RUN.")
 @click.option("--force", is_flag=True, help="Write RUN though many charts are off, or all of a signal.")
@@ -69,6 +76,7 @@ def train(
     arch: str | None,
     false_alarms: str | None,
     seed: int | None,
+    workers: int,
     resume: bool,
     fresh: bool,
     force: bool,
@@ -88,7 +96,9 @@ def train(
         prepare_folder(out, checkpoints, resume)
         torch.set_num_threads(settings.fit.threads)
         torch.use_deterministic_algorithms(True)
-        stopped = work(settings, mapping, trips, out, checkpoints, progress, auto=cell == "auto", force=force)
+        stopped = work(
+            settings, mapping, trips, out, checkpoints, progress, auto=cell == "auto", force=force, workers=workers
+        )
     except KeyboardInterrupt:
         progress.clear()
         click.echo(f"tickover: {interrupted_words(checkpoints)}", err=True)
@@ -108,6 +118,7 @@ def work(
     *,
     auto: bool,
     force: bool,
+    workers: int = 1,
 ) -> bool:
     """Everything from cleaning to the summary; whether Ctrl-C ended a part of it early.
 
@@ -128,7 +139,7 @@ def work(
         )
         for line in words(job.left_out):
             progress.say(f"left out: {line}")
-        fitted = fit_folds(job)
+        fitted = fit_folds(job, workers)
     progress.say("standardising residuals, setting limits")
     product = finish(job, fitted)
     refuse_mute(out, checkpoints, product, force)

@@ -2,19 +2,17 @@
 
 import os
 import signal
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import connection, get_context
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
+from tickover.host.parent import end_with_parent
+
 TRIES: Final = 3
 """A task whose process died so often has failed."""
 LOOK_S: Final = 0.25
 """How often to look whether the work is to stop."""
-ORPHAN_S: Final = 1.0
-"""How often a worker looks whether its parent is still there."""
 THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """One thread each: as many workers as processors would otherwise fight for them."""
 T = TypeVar("T")
@@ -143,7 +141,7 @@ def _ready(lanes: list[_Lane]) -> list[_Lane]:
 def _serve(pipe: Any, parent: int) -> None:
     """What a process does: answer tasks until its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    end_with_parent(parent)
     while True:
         try:
             work, task = pipe.recv()
@@ -154,9 +152,3 @@ def _serve(pipe: Any, parent: int) -> None:
         except Exception as error:  # noqa: BLE001 - of one task, whatever it is; the others go on
             answer = Failure(f"{type(error).__name__}: {error}")
         pipe.send(answer)
-
-
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(ORPHAN_S)
-    os._exit(1)
