@@ -18,6 +18,7 @@ from tickover_train.evaluation.faults import load_kinds
 from tickover_train.evaluation.judge import Verdict
 from tickover_train.evaluation.labels import load_labelled
 from tickover_train.evaluation.study import Study, run
+from tickover_train.evaluation.verdict_labels import is_verdicts, read_ranges, split_by_verdicts
 from tickover_train.pages.evaluation import render
 from tickover_train.pages.words import number, percent, seconds
 
@@ -41,7 +42,8 @@ SHOWN_RATES: Final = (1.0, 0.2, 0.1)
     "--labels",
     type=FILE,
     multiple=True,
-    help="Labelled anomalies: CSV with log,start,end, a log with a column anomaly, or dm1: codes of CAN recordings.",
+    help="Labelled anomalies: CSV with log,start,end, a log with a column anomaly, verdicts (.jsonl) of web or "
+    "state, or dm1: codes of CAN recordings.",
 )
 @click.option("--faults", type=FILE, help="Run this Python file, which adds kinds of faults.")
 @click.option(
@@ -74,7 +76,12 @@ def evaluate(
     mapping = mapping_for(detector.manifest, mapping_file, **bus)
     counts: Counter[str] = Counter()
     logs = expand([*first, *more])
-    labelled = [trip for path in labels if str(path) != DM1 for trip in load_labelled(path, mapping, counts, warn)]
+    files = [path for path in labels if str(path) != DM1]
+    said = [path for path in files if is_verdicts(path)]
+    labelled = [trip for path in files if path not in said for trip in load_labelled(path, mapping, counts, warn)]
+    if said:
+        logs, judged = split_by_verdicts(logs, read_ranges(said), mapping, counts, warn)
+        labelled += judged
     if Path(DM1) in labels:
         logs, coded = split_by_codes(logs, mapping, counts, warn)
         labelled += coded
