@@ -6,7 +6,7 @@ One thread; what receives and sends may have others (`tickover.transports.base.S
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from tickover.daemon import commands
@@ -16,6 +16,7 @@ from tickover.daemon.control import Control
 from tickover.daemon.engine import Engine
 from tickover.daemon.health import Health
 from tickover.daemon.outbox import Outbox
+from tickover.daemon.pace import Pace
 from tickover.daemon.recovery import Opened
 from tickover.daemon.shards import is_for
 from tickover.daemon.sources import Transport
@@ -32,9 +33,6 @@ BATCH: Final = 1000
 """Messages taken at once: as many as force a commit by default. More are no faster, and the memory for them stays."""
 WAIT_S: Final = 0.05
 """How long the loop waits for a message; timers are looked at at least this often."""
-GATHER_S: Final = ((100, 0.03), (10, 0.01))
-"""More vehicles than so many report one after another; waiting so long for the next ones' messages lets them share a
-run of the model, which costs as much for one as for fifty."""
 ROWS: Final = 4096
 """Rows are run at the latest when so many are gathered: one message may hold thousands."""
 TURN_S: Final = 0.2
@@ -75,6 +73,7 @@ class Daemon:
         )
         self._node, self._fleet = config.node, config.fleet
         self._events: deque[Event] = deque()
+        self._pace = Pace(opened.manifests.values())
         self._handlers: dict[type, Callable[[Any], None]] = {
             Received: self._take,
             Connected: self.connection.connected,
@@ -92,8 +91,11 @@ class Daemon:
 
     def turn(self, wait: float = WAIT_S) -> None:
         """Once round: take what was received, run it, commit when due, send what may be sent."""
-        gather = next((seconds for most, seconds in GATHER_S if len(self.engine.heard) > most), 0.0)
-        self._handle(self._events or self.source.receive(wait, BATCH, gather))
+        if not self._events:
+            gather = self._pace.gather_s(len(self.engine.heard))
+            self._events = deque(self.source.receive(wait, BATCH, gather))
+            self._pace.came(len(self._events))
+        self._handle()
         for bus in self.buses:
             bus.turn(now_us(), self.engine.synced)
         self.engine.run()
@@ -101,9 +103,9 @@ class Daemon:
         self.engine.commit_when_due()
         self.outbox.pump()
 
-    def _handle(self, events: Iterable[Event]) -> None:
-        """Hand each event on. After `TURN_S` of running rows, those that are left wait for the next turn."""
-        waiting = self._events = deque(events)
+    def _handle(self) -> None:
+        """Hand each taken event on. After `TURN_S` of running rows, those that are left wait for the next turn."""
+        waiting = self._events
         end = time.monotonic() + TURN_S
         while waiting:
             event = waiting.popleft()

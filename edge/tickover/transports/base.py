@@ -156,7 +156,8 @@ class Source(Protocol):
     def receive(self, timeout: float, limit: int, gather: float = 0.0) -> list[Event]:
         """What happened, in order, at most ``limit`` events.
 
-        Waits up to ``timeout`` seconds for the first, and ``gather`` seconds more when there are few.
+        Waits up to ``timeout`` seconds for the first. While messages are few they may be held back for ``gather``
+        seconds, so that others join them.
         """
 
     def acknowledge(self, tokens: Iterable[object]) -> None:

@@ -3,7 +3,6 @@
 What lies in the socket at once is one batch: the other thread is woken once for it, not for each message.
 """
 
-import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,8 +20,6 @@ MESSAGE_BYTES: Final = 300
 TAKEN_BYTES: Final = 2**19
 """`Handover.take` gives no more at once, which is 1,000 messages of usual size: what is decoded takes several times as
 much memory as its bytes."""
-MANY: Final = 100
-"""With so many events at hand, `Handover.take` does not wait for more."""
 
 
 class Handover:
@@ -56,15 +53,13 @@ class Handover:
         self._put_bytes += sum(map(_weight, events))
         self._batches.put(events)
 
-    def take(self, timeout: float, limit: int, gather: float) -> list[Event]:
-        """At most ``limit`` events; waits up to ``timeout`` seconds for the first, and ``gather`` more for others."""
+    def take(self, timeout: float, limit: int) -> list[Event]:
+        """At most ``limit`` events; waits up to ``timeout`` seconds for the first."""
         events: list[Event] = []
         size, opened = 0, self._opened
         with suppress(Empty):
             if not opened:
                 opened.extend(self._batches.get(timeout=timeout) if timeout > 0 else self._batches.get_nowait())
-            if gather and self.waiting < MANY:
-                time.sleep(gather)
             while len(events) < limit and size < TAKEN_BYTES:
                 if not opened:
                     opened.extend(self._batches.get_nowait())

@@ -48,6 +48,10 @@ from tickover.transports.mqtt.window import SLOW_S, Window
 
 FULL_S: Final = 0.01
 """How long the thread leaves the socket alone while the queue is full."""
+MANY: Final = 100
+"""Messages that lie in the socket at once are not few any more: none is waited for."""
+PART: Final = 8
+"""Nor is so much of what may be unacknowledged: a broker that may send no more waits for us."""
 TURN_S: Final = 1.0
 """The thread goes round at least this often."""
 TAKEN_OVER: Final = 0x8E
@@ -83,6 +87,8 @@ class Link:
         self._place = 0
         self._failure = Failure.OTHER
         self._window = Window(broker.receive_maximum)
+        self._few = min(MANY, broker.receive_maximum // PART)
+        self._gather = self._rests_until = 0.0
         self._client: FastClient | None = None
         self._handed = self._passed = self._unwritten = 0
         self._subscribed_at: float | None = None
@@ -115,8 +121,13 @@ class Link:
         self._thread.join(timeout)
 
     def receive(self, timeout: float, limit: int, gather: float = 0.0) -> list[Event]:
-        """What happened, in order; waits up to ``timeout`` seconds for the first, and ``gather`` more for others."""
-        return self._events.take(timeout, limit, gather)
+        """What happened, in order; waits up to ``timeout`` seconds for the first.
+
+        From now on few messages lie in the socket for ``gather`` seconds before they are read, so that others join
+        them: one wake-up of the thread, and one of the caller, for all of them.
+        """
+        self._gather = gather
+        return self._events.take(timeout, limit)
 
     def acknowledge(self, tokens: Iterable[object]) -> None:
         """Send PUBACK for these, in order of arrival: each when all that came before it are given (`Receipts`).
@@ -240,16 +251,17 @@ class Link:
         """Wait for the socket or a command, but not longer than ``until``; read, obey, write."""
         # A full queue means that the daemon does not keep up. When nothing is read, TCP stops the broker, and the
         # broker's own queue, which is on its disk, takes what comes.
-        reads = self._events.has_room
+        reads, rest = self._events.has_room, self._rests_until - time.monotonic()
+        is_idle = rest > 0 or not reads
         poll = select.poll()
         poll.register(self._awake, select.POLLIN)
-        poll.register(sock, (select.POLLIN if reads else 0) | (select.POLLOUT if client.want_write() else 0))
-        wait = min(TURN_S, max(0.0, until - time.monotonic())) if reads else FULL_S
+        poll.register(sock, (0 if is_idle else select.POLLIN) | (select.POLLOUT if client.want_write() else 0))
+        wait = min(TURN_S, max(0.0, until - time.monotonic()), max(rest, FULL_S) if is_idle else TURN_S)
         # Rounded up: with 0 ms for the last fraction of a millisecond the thread would spin.
-        ready = {number for number, _ in poll.poll(0 if reads and client.buffered() else math.ceil(wait * 1000))}
+        ready = {number for number, _ in poll.poll(0 if not is_idle and client.buffered() else math.ceil(wait * 1000))}
         if self._awake.fileno() in ready:
             self._obey(client)
-        if reads and (sock.fileno() in ready or client.buffered()):
+        if not is_idle and (sock.fileno() in ready or client.buffered()):
             self._read(client)
             self.heard = max(self.heard, client.heard)
         while client.want_write() and self._lost is None:
@@ -370,6 +382,8 @@ class Link:
                 topic = topic[: LONGEST_TOPIC + 1]
             sender = sender_of(properties[place]) if place in properties else ""
             messages.append(Received(topic, payload, arrival, token, sender))
+        if len(publishes) < self._few:
+            self._rests_until = time.monotonic() + self._gather
         if messages:
             self._events.put(*messages)
         if left_out:
