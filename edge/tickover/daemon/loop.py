@@ -93,7 +93,8 @@ class Daemon:
         """Once round: take what was received, run it, commit when due, send what may be sent."""
         if not self._events:
             gather = self._pace.gather_s(len(self.engine.heard))
-            self._events = deque(self.source.receive(wait, BATCH, gather))
+            # What gathers comes after ``gather``: to look before is in vain.
+            self._events = deque(self.source.receive(wait and wait + gather, BATCH, gather))
             self._pace.came(len(self._events))
         self._handle()
         for bus in self.buses:

@@ -16,7 +16,7 @@ FAST: Final = 20.0
 """Messages a second from which on they gather though there are few vehicles."""
 SHARE: Final = 0.05
 """Of the time from a reading to the end of its tick's lateness, which alerts take anyway, messages may gather for."""
-LONGEST_S: Final = 0.05
+LONGEST_S: Final = 0.1
 LEAST_S: Final = 0.005
 """Less than this spares no wake-up."""
 WINDOW_S: Final = 1.0

@@ -48,7 +48,7 @@ from tickover.transports.mqtt.window import SLOW_S, Window
 
 FULL_S: Final = 0.01
 """How long the thread leaves the socket alone while the queue is full."""
-MANY: Final = 100
+MANY: Final = 200
 """Messages that lie in the socket at once are not few any more: none is waited for."""
 PART: Final = 8
 """Nor is so much of what may be unacknowledged: a broker that may send no more waits for us."""

@@ -76,6 +76,29 @@ def test_messages_arrive_in_order_with_topic_and_time(tap: Tap, broker: Mosquitt
     assert abs(message.arrival / 1e6 - time.time()) < 10
 
 
+@pytest.mark.parametrize(("gather", "batches"), [(0.0, range(15, 31)), (0.3, range(1, 12))])
+def test_few_messages_gather_before_they_are_read(tap: Tap, broker: Mosquitto, gather: float, batches: range) -> None:
+    """Thirty messages, a hundredth of a second apart."""
+    client, lengths = broker.client(), list[int]()
+    tap.link.receive(0.0, 1, gather)
+
+    def publish() -> None:
+        for number in range(30):
+            client.publish(f"in/{number}", str(number), qos=1)
+            time.sleep(0.01)
+
+    sender = threading.Thread(target=publish)
+    sender.start()
+    while sum(lengths) < 30:
+        events = tap.link.receive(5, 1000, gather)
+        assert events, "nothing came for 5 s"
+        lengths.append(len([event for event in events if isinstance(event, Received)]))
+    sender.join()
+    client.disconnect()
+    client.loop_stop()
+    assert len(lengths) in batches, lengths
+
+
 def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(broker: Mosquitto) -> None:
     first = Tap(settings_of(broker)).ready()
     send(broker, 10)
