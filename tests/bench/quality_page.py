@@ -40,7 +40,7 @@ KEPT: Final = """
 Kept: the interval of the realised rate includes the budget and ends at three times it, at most; *not supported*: the
 judged hours are too few to show it.
 """
-IDEAS: Final = """The slow level chart alone, with each further default chart, and all; on the training trips of the
+IDEAS: Final = """The level chart alone, with each further default chart, and all; on the training trips of the
 mixed split, first seed.
 """
 

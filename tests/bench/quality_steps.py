@@ -273,7 +273,7 @@ def counted_from(span: Span, first: int) -> Span:
 
 
 def ideas(work: Work) -> list[Row]:
-    """The slow level chart, with each of the other default banks alone, and with all: on the training trips, each
+    """The level chart, with each of the other default banks alone, and with all: on the training trips, each
     judged by the network that has not seen it.
     """
     first, *others = DEFAULT_BANKS

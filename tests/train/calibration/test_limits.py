@@ -33,6 +33,36 @@ def test_limits_realise_their_budget_on_trips_that_were_not_there():
     assert 0.5 < np.mean(rates) < 1.7, rates
 
 
+@pytest.mark.parametrize("number", [3, 4, 5])
+def test_few_trips_give_limits_that_do_not_break_the_budget(number):
+    """Four trips once realised 3 an hour: three at a time were treated otherwise than the four."""
+    bounds, rates = np.full(12, 100.0, np.float32), []
+    fresh = noisy_trips(100, 40)
+    for seed in range(6):
+        limits = calibrate(noisy_trips(seed, number), HOURLY, POLICY, bounds, 1.0).limits
+        rates.append(sum(count_episodes(score(trip.charts, limits), POLICY, 1.0) for trip in fresh) / 40.0)
+    assert 0.3 < np.mean(rates) < 1.7, rates
+
+
+def test_a_lone_trip_is_judged_by_its_parts():
+    """Limits of the very ticks that they are counted on keep the budget there by construction, and nowhere else."""
+    bounds, rates = np.full(12, 100.0, np.float32), []
+    fresh = noisy_trips(100, 20)
+    for seed in range(6):
+        (lone,) = noisy_trips(seed, 1)
+        found = calibrate([lone], HOURLY, POLICY, bounds, 1.0)
+        assert [len(one) for one in found.scores] == [len(lone.charts)]
+        assert found.influence is None
+        rates.append(sum(count_episodes(score(trip.charts, found.limits), POLICY, 1.0) for trip in fresh) / 20.0)
+    assert np.median(rates) < 6.0, rates
+
+
+@pytest.mark.parametrize("ticks", [1, 3])
+def test_a_lone_trip_of_a_few_ticks_has_limits(ticks):
+    lone = ScoredTrip("lone", noisy_trips(0, 1, ticks=60)[0].charts[:ticks])
+    assert len(calibrate([lone], HOURLY, POLICY, np.full(12, 100.0, np.float32), 1.0).scores[0]) == ticks
+
+
 def test_a_budget_rarer_than_the_trips_are_long_is_extrapolated():
     trips, bounds = noisy_trips(0, 6), np.full(12, 100.0, np.float32)
     hourly = calibrate(trips, HOURLY, POLICY, bounds, 1.0)

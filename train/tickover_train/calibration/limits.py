@@ -26,6 +26,7 @@ episodes of that group are counted under the limits so set.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -107,14 +108,33 @@ def calibrate(
     share of the budget, how much each chart takes (default: 1 each).
     """
     given = np.ones(len(bounds)) if parts is None else parts.astype(np.float64)
-    rule = _Rule(budget.per_hour, policy, bounds, period_s, floor, given / given.sum())
-    known = [_Known.of(trip, period_s) for trip in trips]
+    hours = sum(len(trip.charts) for trip in trips) * period_s / 3600.0
+    # Decided once: a part of the trips must be treated as all of them are, or the factor that keeps the budget out of
+    # group would belong to other shares than the final ones (four trips, of which three at a time: 3 an hour for 1).
+    robust = len(trips) >= ROBUST_FROM and hours >= ROBUST_HOURS
+    rule = _Rule(budget.per_hour, policy, bounds, period_s, floor, given / given.sum(), robust)
+    known = [_Known.of(trip, period_s) for trip in (trips if len(trips) > 1 else _cut(trips[0]))]
     whole, legs = _out_of_group(known, rule.limits)
     stated = realised(budget, rule.count(whole), rule.hours(whole))
     if any(legs):
         stated = with_legs(stated, rule.count(legs), rule.hours(legs))
     influence = rule.influence(known, [trip.source for trip in trips])
-    return Limits(rule.limits(known), stated, tuple(one for (one,) in whole), influence)
+    scores = tuple(one for (one,) in whole)
+    return Limits(rule.limits(known), stated, scores if len(trips) > 1 else (np.concatenate(scores),), influence)
+
+
+def _cut(trip: ScoredTrip) -> list[ScoredTrip]:
+    """A lone trip in ``GROUPS`` parts, its legs dealt out in order.
+
+    Limits that were set on the very ticks that they are counted on realised 4 to 6 an hour for a budget of 1 on other
+    trips (``kit-obd``), those of its parts 0.8 and 1.8.
+    """
+    edges = np.linspace(0, len(trip.legs), GROUPS + 1).astype(int).tolist()
+    return [
+        ScoredTrip(trip.source, charts, trip.legs[first:last])
+        for charts, (first, last) in zip(np.array_split(trip.charts, GROUPS), pairwise(edges), strict=True)
+        if len(charts)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +162,8 @@ class _Rule:
     floor: float
     parts: DoubleArray
     """How much of the budget each chart takes, ``[C]``; in all 1."""
+    robust: bool
+    """Whether the worst trip is told from what trips are like."""
 
     def limits(self, trips: Sequence[_Known]) -> FloatArray:
         """All three steps."""
@@ -159,7 +181,7 @@ class _Rule:
 
     def shares_without(self, trips: Sequence[_Known]) -> FloatArray:
         """Each chart's limit without each of the trips, ``[trips, C]``; no rows where they are too few."""
-        if not self.tells_worst([(trip.whole,) for trip in trips]):
+        if not self.robust or len(trips) < 2:
             return np.empty((0, len(self.bounds)), np.float32)
         return np.stack([self.plain_shares([*trips[:i], *trips[i + 1 :]]) for i in range(len(trips))])
 
@@ -188,7 +210,7 @@ class _Rule:
         if allowed >= ENOUGH:
             peak = max(_peak(trip) for trip in scores)
             return _descend(lambda level: self.robust_count(scores, level) <= allowed, peak)
-        rest = sorted(scores, key=_peak)[: -1 if self.tells_worst(scores) else None]
+        rest = sorted(scores, key=_peak)[: -1 if self.robust and len(scores) > 1 else None]
         pieces = [one for trip in rest for one in trip]
         peaks = np.concatenate([block_peaks(one[:, None], self.period_s)[:, 0] for one in pieces])
         return max(fit_tail(peaks, self.hours(rest), shaped=True).level(self.rate), LEAST_FACTOR)
@@ -200,11 +222,7 @@ class _Rule:
     def robust_count(self, scores: Pieces, level: float) -> int:
         """Episodes at a level; the trip with the most counts as the next one does."""
         counts = sorted(self.counts(scores, level))
-        return sum(counts) - (counts[-1] - counts[-2] if self.tells_worst(scores) else 0)
-
-    def tells_worst(self, trips: Pieces) -> bool:
-        """Whether there are trips and hours enough to tell a bad trip from what trips are like."""
-        return len(trips) >= ROBUST_FROM and self.hours(trips) >= ROBUST_HOURS
+        return sum(counts) - (counts[-1] - counts[-2] if self.robust and len(counts) > 1 else 0)
 
     def counts(self, scores: Pieces, level: float) -> list[int]:
         """Episodes of each trip at a level."""
@@ -226,7 +244,7 @@ def _out_of_group(
     trips: Sequence[_Known], setter: Callable[[Sequence[_Known]], FloatArray]
 ) -> tuple[list[list[FloatArray]], list[list[FloatArray]]]:
     """Scores of the whole trips, and of their legs, in order, under the limits that ``setter`` gives for the other
-    groups' trips; a lone trip's own.
+    groups' trips; a lone part's own.
     """
     whole: list[list[FloatArray]] = [[] for _ in trips]
     legs: list[list[FloatArray]] = [[] for _ in trips]
