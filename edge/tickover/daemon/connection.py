@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from tickover.daemon.engine import Engine
 from tickover.daemon.outbox import Outbox
 from tickover.daemon.presence import Presence, info
@@ -17,6 +19,9 @@ from tickover.transports.base import Connected, Disconnected, Received, Session,
 
 logger: Final = logging.getLogger("tickover")
 
+META_INSTANCES: Final = "instances"
+INSTANCES: Final = 8
+"""The newest runs that are remembered."""
 DOUBLE_WAITS: Final = 2
 """A double that has not come back for so many times the span that it stays away is gone."""
 FORGOTTEN: Final = (
@@ -25,12 +30,22 @@ FORGOTTEN: Final = (
 )
 
 
+def _instances(saved: bytes | None) -> list[str]:
+    """The earlier runs in a store."""
+    try:
+        return msgspec.json.decode(saved or b"[]", type=list[str])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return []
+
+
 class Connection:
     """``up``: whether there is a connection. ``presence`` announces the daemon on it."""
 
     def __init__(self, transport: Transport, instance: str, engine: Engine, outbox: Outbox) -> None:
         self.up = False
-        self.presence = Presence(engine.topics, instance)
+        earlier = _instances(engine.store.meta(META_INSTANCES))
+        self.presence = Presence(engine.topics, instance, earlier)
+        engine.committer.change.meta[META_INSTANCES] = msgspec.json.encode([*earlier, instance][-INSTANCES:])
         self._source, self._sink = transport
         self._engine, self._outbox = engine, outbox
         self._topics = (*engine.intake.filters, engine.topics.requests)
@@ -41,7 +56,8 @@ class Connection:
         self._noted = {""}
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Begin to connect, once the next run can know this one's status."""
+        self._engine.commit()
         status = self._engine.topics.status
         self._source.start(Session(self._topics, retained=(status,), will=self.presence.will))
 
@@ -63,6 +79,7 @@ class Connection:
             self._source.deduplication.forget()
         self._outbox.connected()
         self.presence.connected(event.resumed)
+        self._give_way()
 
     def subscribed(self, event: Subscribed) -> None:
         """The subscriptions are in force; those refused raise a notice."""
@@ -80,19 +97,27 @@ class Connection:
         log: Callable[..., None] = logger.warning if self.up or event.reason != self._reason else logger.debug
         why = {"fix": fix} if (fix := remedies.for_connection(event.reason)) else {}
         log("no connection %s", fields(broker=event.address or about.address, reason=event.reason, **why))
+        self.presence.disconnected(cut=self.up and not event.taken_over)
         self.up, self._reason = False, event.reason
-        self.presence.disconnected()
         self._outbox.disconnected()
         if event.taken_over:
             text = f"another client uses this client ID: this daemon stays disconnected for {about.away_s:g} s"
             self._announce_double(True, text)
 
     def hear_status(self, message: Received) -> None:
-        """A message on the daemon's own status topic, which is committed: another daemon may use the same name."""
-        if self.presence.has_double(message.payload):
+        """A message on the daemon's own status topic: another daemon may use the same name."""
+        self.presence.hear(message.payload)
+        self._give_way()
+
+    def _give_way(self) -> None:
+        """Stay away for a while when another daemon has this name. A status is handed over before what happened
+        earlier: what to make of it may turn out with the connection's next event."""
+        if self.up and self.presence.has_double:
+            # The two share a session: what is not acknowledged the other takes as well.
+            self._engine.commit()
             topic, farewell = self._engine.topics.status, self.presence.status("stopped", now_us())
             self._sink.send(topic, farewell, retain=True)
-            self.presence.disconnected()
+            self.presence.gives_way()
             self._source.back_off("another daemon with this client ID is connected")
 
     def announce_when_due(self) -> bool:

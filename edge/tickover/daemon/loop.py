@@ -140,9 +140,6 @@ class Daemon:
         """One message: an input, a command, or a status under the daemon's name."""
         self.engine.committer.received(message.token)
         if message.topic == self.engine.topics.status:
-            # Acknowledged at once, with all before it. Two daemons of one name share a session: the other would get it
-            # from there once more, and take it for a new one.
-            self.engine.commit()
             self.connection.hear_status(message)
         elif command := self.engine.topics.command(message.topic):
             if is_for(command[0], self._node, self._fleet):

@@ -1,16 +1,17 @@
 """The daemon's status, info and will at the broker; and whether another daemon uses the same client id (a *double*).
 
 Brokers report in different ways that a session was taken over, and Mosquitto 2.0.11 does not at all. So the status
-topic carries an instance number: a daemon that was online, lost its connection and now reads the status of another
-instance has a double. It publishes ``stopped``, by which the other knows too, and stays away for a while.
+topic carries an instance number: a daemon that was cut off, or has read its own ``online``, and reads ``online`` of
+another instance has a double. It publishes ``stopped``, by which the other knows too, and stays away for a while.
 
-Our own ``online`` comes back to us, behind all that the broker has for us. Until this run has read it, a status of
-another instance may be of our own earlier run: its retained ``stopped`` stands behind the readings that were queued
-while we were away, however many. What comes after it is of now. No clock is compared.
+Which instances were earlier runs of this daemon the store knows: the status of one that had no time for a goodbye may
+be retained. The topic is one of `tickover.transports.base.Session.retained`: however much the broker has queued for us,
+a status does not wait behind it. No clock is compared.
 """
 
 import math
 import time
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -30,21 +31,23 @@ from tickover.transports.base import Will
 LISTEN_S: Final = 0.5
 """After subscribing: how long to wait for the status of a double, which is retained, before ours replaces it."""
 PATIENCE_S: Final = 3.0
-"""How long to wait for that answer behind a backlog."""
+"""How long to wait for the answer to the subscription."""
 
 ONLINE: Final = "online"
 STOPPED: Final = "stopped"
 
 
 class Presence:
-    """Publishes through the outbox; ``instance`` is different for each run of the daemon."""
+    """Publishes through the outbox; ``instance`` is different for each run of the daemon, ``earlier``: those before."""
 
-    def __init__(self, topics: Topics, instance: str) -> None:
+    def __init__(self, topics: Topics, instance: str, earlier: Collection[str] = ()) -> None:
         self.online = False
         """Whether the daemon was announced on this connection."""
-        self._topics, self._instance = topics, instance
-        self._was_heard = False
-        """Whether this run has read its own ``online``."""
+        self._topics, self._instance, self._earlier = topics, instance, frozenset(earlier)
+        self._was_heard = self._was_cut = False
+        """Whether this run has read its own ``online``, and whether it has lost a connection."""
+        self._other = False
+        """Whether the newest status is ``online`` of another instance."""
         self._announce_at: float | None = None
         self._met_at: float | None = None
 
@@ -58,9 +61,9 @@ class Presence:
         return msgspec.json.encode(Status(state=state, instance=self._instance, time=now))
 
     def connected(self, resumed: bool) -> None:
-        """A connection begins. Where the broker kept our session, its answer to the subscription stands behind the
-        backlog: a run that begins is announced at once, one that was online before waits `PATIENCE_S` for the answer,
-        since a double may have taken its place."""
+        """A connection begins. Where the broker kept our session, its answer to the subscription may stand behind much:
+        a run that begins is announced at once, one that was online before waits `PATIENCE_S` for the answer, since a
+        double may have taken its place."""
         if resumed:
             self._announce_at = time.monotonic() + (PATIENCE_S if self._was_heard else 0.0)
 
@@ -69,24 +72,38 @@ class Presence:
         if not self.online:
             self._announce_at = min(self._announce_at or math.inf, time.monotonic() + LISTEN_S)
 
-    def disconnected(self) -> None:
-        """The connection ended: what was to be announced waits for the next."""
+    def disconnected(self, cut: bool = False) -> None:
+        """The connection ended, or could not be made; ``cut``: one that the broker had accepted. What was to be
+        announced waits for the next."""
+        self._was_cut |= cut
         self._announce_at, self.online = None, False
 
-    def has_double(self, body: bytes) -> bool:
-        """Whether this status is of another instance that came after this one; one that left is noted."""
+    def hear(self, body: bytes) -> None:
+        """A status; one of another instance that left is noted."""
         try:
             status = msgspec.json.decode(body, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return False
+            return
         instance, state = status.get("instance"), status.get("state")
+        if type(instance) is not str or instance in self._earlier:
+            return
         if instance == self._instance:
             self._was_heard |= state == ONLINE
-            return False
-        other = self._was_heard and instance is not None
-        if other and state == STOPPED:
+            self._other &= state != ONLINE
+            return
+        self._other = state == ONLINE
+        if state == STOPPED and (self._was_heard or self._was_cut):
             self._met_at = time.monotonic()
-        return other and state == ONLINE
+
+    @property
+    def has_double(self) -> bool:
+        """Whether another daemon is online under this name."""
+        return self._other and (self._was_heard or self._was_cut)
+
+    def gives_way(self) -> None:
+        """The double has the field; what is heard after this counts anew."""
+        self.disconnected()
+        self._other = False
 
     def met_within(self, seconds: float) -> bool:
         """Whether a double disconnected in favour of this daemon within the last ``seconds``."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,10 @@ from tickover.transports.mqtt.client import RECEIVE_MAXIMUM, Message, MqttClient
 
 COMMIT_MESSAGES: Final = RECEIVE_MAXIMUM // 2
 COMMIT_EVERY_S: Final = 10.0
-"""Files are written, and messages acknowledged, this often; sooner when many wait."""
+"""Files are written, and messages acknowledged, this often; sooner when many wait, or …"""
+COMMIT_BYTES: Final = 2 * 2**20
+"""… so many bytes of them: decoded they take ten times as much memory. A crash loses no more of what was sent at QoS 0;
+what was sent at QoS 1 the broker sends again."""
 WAIT_S: Final = 0.5
 """How long to wait for a message before other things are looked after."""
 LAST_WAIT_S: Final = 0.3
@@ -42,6 +46,7 @@ class Session:
         self._tell = tell
         self._removed = removed
         self._waiting: list[Message] = []
+        self._bytes = 0
         self._committed = time.monotonic()
         self._stopped = False
 
@@ -59,14 +64,16 @@ class Session:
                 break
             if message is not None:
                 self._take(message)
-            if len(self._waiting) >= COMMIT_MESSAGES or now - self._committed >= COMMIT_EVERY_S:
+            many = len(self._waiting) >= COMMIT_MESSAGES or self._bytes >= COMMIT_BYTES
+            if many or now - self._committed >= COMMIT_EVERY_S:
                 self._commit()
             self._tell()
         self._commit()
 
     def _take(self, message: Message) -> None:
         """A retained message is an old one, which the broker sends to every new subscriber: no new reading."""
-        self._waiting.append(message)
+        self._waiting.append(replace(message, payload=b""))  # its acknowledgement needs no more
+        self._bytes += len(message.topic) + len(message.payload)
         if not message.retained:
             for row in self._listener.rows(message.topic, message.payload, round(time.time() * SECOND)):
                 self._recorder.add(row)
@@ -82,4 +89,5 @@ class Session:
         for message in self._waiting:
             self._client.ack(message)
         self._waiting.clear()
+        self._bytes = 0
         self._committed = time.monotonic()

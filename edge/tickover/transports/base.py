@@ -80,7 +80,7 @@ class Session:
     """What the daemon wants of a source.
 
     ``filters``: the topics to receive, without messages retained from before. ``retained``: the topics to receive with
-    them.
+    them, before what waits, and with nothing kept of them while there is no connection: news of now.
     """
 
     filters: tuple[str, ...]

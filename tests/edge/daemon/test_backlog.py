@@ -34,19 +34,62 @@ def status(state: str, instance: str) -> bytes:
     return json.dumps({"state": state, "instance": instance, "time": 1}).encode()
 
 
-def test_a_status_counts_once_our_own_has_come_back() -> None:
-    presence = Presence(Topics("tickover", "gateway"), "me")
+@pytest.fixture
+def presence() -> Presence:
+    return Presence(Topics("tickover", "gateway"), "me", earlier=["before"])
+
+
+def test_a_status_counts_once_our_own_has_come_back(presence: Presence) -> None:
     for state in ("stopped", "online", "offline"):
-        assert not presence.has_double(status(state, "before"))
+        presence.hear(status(state, "unknown"))
+        assert not presence.has_double
     assert not presence.met_within(60)
-    assert not presence.has_double(status("online", "me"))
-    assert presence.has_double(status("online", "other"))
-    assert not presence.has_double(status("stopped", "other"))
+    presence.hear(status("online", "me"))
+    presence.hear(status("online", "other"))
+    assert presence.has_double
+    presence.hear(status("stopped", "other"))
+    assert not presence.has_double
     assert presence.met_within(60)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"state":"online"}', b"\xff"])
-def test_what_is_no_status_is_nobodys(body: bytes) -> None:
-    presence = Presence(Topics("tickover", "gateway"), "me")
-    presence.has_double(status("online", "me"))
-    assert not presence.has_double(body)
+def test_a_status_counts_once_a_connection_was_cut(presence: Presence) -> None:
+    presence.hear(status("online", "other"))
+    presence.disconnected()
+    assert not presence.has_double, "the broker was not there"
+    presence.disconnected(cut=True)
+    assert presence.has_double, "whichever of the two is handed over first"
+    presence.gives_way()
+    assert not presence.has_double
+    presence.hear(status("online", "other"))
+    assert presence.has_double, "it is still there after the wait"
+
+
+def test_an_earlier_run_is_no_double(presence: Presence) -> None:
+    presence.disconnected(cut=True)
+    presence.hear(status("online", "before"))
+    presence.hear(status("online", "me"))
+    presence.hear(status("online", "before"))
+    assert not presence.has_double
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"state":"online"}', b'{"state":"online","instance":5}', b"\xff"])
+def test_what_is_no_status_is_nobodys(presence: Presence, body: bytes) -> None:
+    presence.hear(status("online", "me"))
+    presence.hear(body)
+    assert not presence.has_double
+
+
+@pytest.mark.slow
+def test_a_double_is_found_before_the_backlog(broker: Broker, tmp_path: Path) -> None:
+    """Two daemons of one name begin on a long queue, and one of them leaves while most of it still waits."""
+    more = {"taken_over_wait_s": 60.0, "keepalive_s": 5}
+    with Truck(broker) as truck, Daemon(tmp_path / "one", broker.port, broker=more) as one:
+        other = Daemon(tmp_path / "other", broker.port, broker=more)
+        one.stop()
+        truck.send((START + n, {"rpm": 1.0}) for n in range(QUEUED))
+        one.start(ready=False)
+        other.start(ready=False)
+        with other:
+            told = "another daemon with this client ID is connected"
+            wait_until(lambda: told in one.text() + other.text(), 30, "one gives way")
+            assert (told in one.text()) != (told in other.text())

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from broker import Broker, broker
 from tickover.core.values import SECOND, Readings
 from tickover.jobs.record import Kind, Recorder
+from tickover.jobs.recording import COMMIT_BYTES, Session
 from tickover.logs.mapping import parse_mapping
 from tickover.logs.reading import read_log
 from tickover.logs.trip_files import TripFiles
 from tickover.payloads.base import Input
 from tickover.payloads.listener import MOST_NAMES, Listener, NamedRow
 from tickover.payloads.sparkplug import Payload
-from tickover.transports.mqtt.client import MqttClient
+from tickover.transports.mqtt.client import Message, MqttClient
 from tickover.transports.mqtt.connection import Connection
 
 __all__ = ["broker"]
@@ -104,6 +105,38 @@ def test_an_ended_session_is_forgotten_and_what_was_acknowledged_does_not_come_a
 
 
 @pytest.mark.slow
+class Source:
+    """Gives messages to a session, and remembers when each was acknowledged."""
+
+    def __init__(self, messages: list[Message]) -> None:
+        self.messages, self.given, self.acknowledged = messages, 0, dict[int, int]()
+        self.session: Session | None = None
+
+    def receive(self, timeout_s: float) -> Message | None:
+        if self.given == len(self.messages):
+            assert self.session
+            self.session.stop(0, None)
+            return None
+        self.given += 1
+        return self.messages[self.given - 1]
+
+    def ack(self, message: Message) -> None:
+        self.acknowledged[message.number] = self.given
+
+
+def test_large_messages_are_on_disk_soon(tmp_path: Path) -> None:
+    """Not 5,000 of them later: what a crash may lose, and memory, are bounded in bytes."""
+    body = json.dumps({"time": 1_700_000_000, "rpm": 1, "x": "y" * 60_000}).encode()
+    source = Source([Message("trucks/t1/signals", body, False, 1, number) for number in range(200)])
+    listener = Listener([Input(topic="trucks/{vehicle}/signals", time="time")])
+    recorder = Recorder(TripFiles(tmp_path, LARGE), "jsonl", 60, LARGE)
+    source.session = Session(source, listener, recorder, tell=lambda: None, removed=print)
+    source.session.run()
+    late = {number: at - number for number, at in source.acknowledged.items()}
+    assert sorted(late) == [*range(200)]
+    assert max(late.values()) <= COMMIT_BYTES // len(body) + 2
+
+
 def test_a_killed_recorder_leaves_readable_files_and_the_next_one_gets_the_rest(broker: Broker, tmp_path: Path) -> None:
     """SIGKILL three times while 16,000 messages come: every reading is on disk at the end, some perhaps twice."""
     out, number = tmp_path / "out", 16_000

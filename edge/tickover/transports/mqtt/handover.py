@@ -4,7 +4,7 @@ What lies in the socket at once is one batch: the other thread is woken once for
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -29,6 +29,7 @@ class Handover:
         self._batches: SimpleQueue[Sequence[Event]] = SimpleQueue()
         self._opened: deque[Event] = deque()
         """Of batches that `take` has begun."""
+        self._first: deque[Event] = deque()
         self._put = self._put_bytes = 0
         self._taken = self._taken_bytes = 0
 
@@ -53,6 +54,11 @@ class Handover:
         self._put_bytes += sum(map(_weight, events))
         self._batches.put(events)
 
+    def put_first(self, event: Event) -> None:
+        """Hand over one that is taken before all that wait."""
+        self._first.append(event)
+        self.put()  # an empty batch wakes the other thread
+
     def take(self, timeout: float, limit: int) -> list[Event]:
         """At most ``limit`` events; waits up to ``timeout`` seconds for the first."""
         events: list[Event] = []
@@ -61,13 +67,17 @@ class Handover:
             if not opened:
                 opened.extend(self._batches.get(timeout=timeout) if timeout > 0 else self._batches.get_nowait())
             while len(events) < limit and size < TAKEN_BYTES:
-                if not opened:
+                while not opened:
                     opened.extend(self._batches.get_nowait())
                 events.append(event := opened.popleft())
                 size += _weight(event)
         self._taken += len(events)
         self._taken_bytes += size
-        return events
+        return [*self._ahead(), *events]
+
+    def _ahead(self) -> Iterator[Event]:
+        while self._first:
+            yield self._first.popleft()
 
 
 def _weight(event: Event) -> int:

@@ -67,7 +67,8 @@ HEAD_BYTES: Final = 7
 class Link:
     """A connection that is kept up. All methods may be called from one other thread.
 
-    Retained messages are news of before and left out, but for the topics ``Session.retained``.
+    Retained messages are news of before and left out, but for the topics ``Session.retained``. Those are subscribed to
+    at QoS 0, which a broker sends at once and does not queue: at QoS 1 they would stand behind its whole backlog.
     """
 
     def __init__(self, broker: Broker) -> None:
@@ -359,7 +360,9 @@ class Link:
         if message.qos == QOS:
             packed = {0: properties.pack()} if properties is not None and not properties.isEmpty() else {}
             self._hand_over(client, [Publish(message.mid, topic, payload, message.dup, message.retain)], packed)
-        elif topic and (not message.retain or topic in self._session.retained):
+        elif topic in self._session.retained:
+            self._events.put_first(Received(topic, payload, now_us(), Delivery(self._connection, 0, 0, 0)))
+        elif topic and not message.retain:
             self._events.put(
                 Received(topic[: LONGEST_TOPIC + 1], payload, now_us(), Delivery(self._connection, 0, 0, 0))
             )
@@ -374,7 +377,8 @@ class Link:
         left_out: list[Delivery] = []
         for place, (packet_id, topic, payload, dup, retain) in enumerate(publishes):
             token = Delivery(connection, first + place, packet_id, QOS, dup)
-            if not topic or (retain and topic not in retained):
+            # At QoS 1 a topic of now comes only from the queue of a version before, which subscribed to it at QoS 1.
+            if not topic or retain or topic in retained:
                 left_out.append(token)
                 continue
             if len(topic) > LONGEST_TOPIC:
@@ -431,7 +435,8 @@ def _connect(client: FastClient, broker: Broker, where: Connection, window: int)
 
 
 def _subscription(five: bool, topic: str, retained: bool) -> Any:
+    qos = 0 if retained else QOS
     if not five:
-        return (topic, QOS)
+        return (topic, qos)
     handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
-    return (topic, SubscribeOptions(qos=QOS, retainHandling=handling))
+    return (topic, SubscribeOptions(qos=qos, retainHandling=handling))
