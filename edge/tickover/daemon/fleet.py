@@ -406,6 +406,8 @@ class Fleet:
         pending, self._pending = self._pending, {}
         self._touched.update(pending)
         left = self._side_by_side.take(pending)
+        if not left:
+            return
         self._alone(left)
         for vehicle, taken in left.items():
             self._read(pending[vehicle], taken)
