@@ -104,7 +104,9 @@ class Watch:
         self._ring.keep()
         if judged.level is not None and judged.open is not None:
             # A sensor that is over its limit is over the alarm limit, whatever the charts say or cannot say.
-            scores = Scores(np.fmax(scores.score, judged.level), scores.chart, scores.expected)
+            # Of two NaN it is the graph's: which one `fmax` takes depends on where in memory they lie.
+            worse = np.where(np.isnan(judged.level), scores.score, np.fmax(scores.score, judged.level))
+            scores = Scores(worse, scores.chart, scores.expected)
             open_ = open_ | judged.open
         if judged.told:
             # By the tick that caused them, so that it does not matter how ticks are cut into blocks.
