@@ -16,6 +16,7 @@ from tickover.core.pipeline import Pipeline
 from tickover.errors import LogError, TickoverError
 from tickover.jobs.backfill.results import hold
 from tickover.jobs.replay_state import load_state
+from tickover.messages.alerts import decode_alert
 from tickover.model.detector import Detector
 
 MODEL = paths.MODELS / "gru_autoencoder.onnx"
@@ -52,6 +53,12 @@ def test_each_vehicle_has_the_alerts_of_a_replay_byte_for_byte(run, replayed, tm
     for place in range(3):
         logs = [archive / f"truck-{place}" / f"trip {day}.csv" for day in (8, 9, 10)]  # by time, not by text
         assert events_of(out, f"truck-{place}") == replayed(f"truck-{place}", *logs) != b""
+    for row in alerts_of(out):
+        alert = decode_alert(row["event"].encode())
+        assert (row["alert_id"], row["phase"], row["peak"]) == (alert.alert_id, alert.phase.value, alert.peak)
+        assert round(row["time"].timestamp() * 1e6) == alert.time
+        assert row["signals"] == [part.signal for part in alert.signals]
+        assert row["reason"] == (alert.reason.value if alert.reason else None)
     assert "9 logs: whose they are is told 9 by their folder" in result.stderr
     assert "3 vehicles, 0.8 h: 3 episodes" in result.stderr
 

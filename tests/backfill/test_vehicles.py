@@ -2,7 +2,7 @@
 
 import pytest
 
-from tickover.jobs.backfill.archive import natural
+from tickover.jobs.backfill.archive import dated, natural
 from tickover.jobs.backfill.archive_file import ArchiveFile
 from tickover.jobs.backfill.task import file_id
 from tickover.jobs.backfill.vehicles import owner_of
@@ -57,3 +57,17 @@ def test_any_name_gives_a_file_name_of_its_own():
     ids = [file_id(name) for name in names]
     assert len(set(map(str.lower, ids))) == len(names)
     assert all(len(one) < 64 and one.isascii() and "/" not in one and not one.startswith(".") for one in ids)
+
+
+@pytest.mark.parametrize(
+    ("where", "date"),
+    [
+        ("/a/date=2024-05-06/part-0.parquet", "2024-05-06"),
+        ("/2023/a/truck_20240506_060000.csv", "20240506_060000"),
+        ("/a/2024-05-06T06-00-00.csv", "2024-05-06T06-00-00"),
+        ("/a/trip 12.csv", ""),
+        ("/a/06-05-2024.csv", ""),
+    ],
+)
+def test_dates_in_paths_are_those_with_the_year_first(where, date):
+    assert dated(where) == date

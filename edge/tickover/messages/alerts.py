@@ -4,7 +4,7 @@ docs/alerts.md explains every key; docs/alert.schema.json is :func:`schema`. Dec
 this module did not write.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -111,6 +111,27 @@ class AlertError(TickoverError):
     """The bytes are not an alert."""
 
 
+class Outline(NamedTuple):
+    """An alert without its freeze-frame; ``signals``: the names of its top signals. The rest as in ``values.Alert``."""
+
+    alert_id: str
+    episode_id: str
+    vehicle: str
+    detector: str
+    phase: Phase
+    sequence: int
+    severity: Severity
+    reason: EndReason | None
+    start: int
+    time: int
+    end: int | None
+    score: float | None
+    peak: float
+    signals: tuple[str, ...]
+    missing: float
+    model_digest: str
+
+
 def encode_alert(alert: Alert) -> bytes:
     """One alert as a JSON object without line breaks."""
     frame = alert.freeze_frame
@@ -157,6 +178,60 @@ def decode_alert(data: bytes) -> Alert:
     try:
         event = msgspec.json.decode(data, type=AlertEvent)
         return _alert(event)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+        raise AlertError(f"alert: {error}") from error
+
+
+class _Part(Struct, frozen=True):
+    signal: str
+
+
+class _Outline(Struct, frozen=True):
+    episode_id: str
+    vehicle: str
+    detector: str
+    phase: Phase
+    sequence: int
+    severity: Severity
+    reason: EndReason | None
+    start: str
+    end: str | None
+    score: float | None
+    peak: float
+    signals: tuple[_Part, ...]
+    model_digest: str
+    data_quality: QualityData
+
+
+class _OutlineEvent(Struct, frozen=True):
+    id: str
+    time: str
+    data: _Outline
+
+
+def decode_outline(data: bytes) -> Outline:
+    """As `decode_alert`, without the freeze-frame and the signals' numbers, in a tenth of the time."""
+    try:
+        event = msgspec.json.decode(data, type=_OutlineEvent)
+        found = event.data
+        return Outline(
+            alert_id=event.id,
+            episode_id=found.episode_id,
+            vehicle=found.vehicle,
+            detector=found.detector,
+            phase=found.phase,
+            sequence=found.sequence,
+            severity=found.severity,
+            reason=found.reason,
+            start=parse_iso(found.start),
+            time=parse_iso(event.time),
+            end=None if found.end is None else parse_iso(found.end),
+            score=found.score,
+            peak=found.peak,
+            signals=tuple(part.signal for part in found.signals),
+            missing=found.data_quality.missing,
+            model_digest=found.model_digest,
+        )
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
         raise AlertError(f"alert: {error}") from error
 

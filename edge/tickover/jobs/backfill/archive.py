@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tickover.errors import LogError
 from tickover.jobs.backfill import remote
-from tickover.jobs.backfill.archive_file import HIDDEN, MAGIC, ArchiveFile
+from tickover.jobs.backfill.archive_file import HIDDEN, MAGIC, STAMP, ArchiveFile
 from tickover.logs.formats.registry import log_suffixes
 from tickover.logs.packed import PACKED
 
@@ -62,6 +62,12 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
             parts.append("")
         parts[-1] += mark
     return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)
+
+
+def dated(where: str) -> str:
+    """The last date, with a time or without, in a path, as it is written (year first); empty for none."""
+    found = STAMP.findall(where)
+    return found[-1] if found else ""
 
 
 def _is_log(where: str, suffixes: Iterable[str]) -> bool:

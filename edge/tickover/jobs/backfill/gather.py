@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tickover.core.manifest import Manifest
-from tickover.core.values import Alert, Phase
+from tickover.core.values import Phase
 from tickover.jobs.backfill import results
 from tickover.jobs.backfill.labels import Repair
 from tickover.jobs.backfill.summary import Episode, FleetSummary, VehicleSummary
 from tickover.jobs.backfill.tables import AlertTable, alert_table, write_tables
 from tickover.jobs.backfill.task import Result, Split, file_id
-from tickover.messages.alerts import decode_alert
+from tickover.messages.alerts import Outline, decode_outline
 
 
 def gather(
@@ -54,13 +54,13 @@ def _episodes(path: Path, table: AlertTable) -> list[Episode]:
     with path.open("rb") as lines:
         for line in lines:
             event = line.rstrip(b"\n")
-            alert = decode_alert(event)
+            alert = decode_outline(event)
             table.add(alert, event.decode())
             _note(found, alert)
     return list(found.values())
 
 
-def _note(found: dict[str, Episode], alert: Alert) -> None:
+def _note(found: dict[str, Episode], alert: Outline) -> None:
     """Severities only rise, so the last alert's is the episode's. One that was open before the logs begin is none."""
     before = found.get(alert.episode_id)
     if before is None and alert.phase is not Phase.START:
@@ -69,8 +69,8 @@ def _note(found: dict[str, Episode], alert: Alert) -> None:
     found[alert.episode_id] = Episode(alert.start, alert.end or alert.time, alert.severity, cause)
 
 
-def _cause(alert: Alert) -> str:
+def _cause(alert: Outline) -> str:
     """The signal that an episode is about; that of a sensor with what is wrong with it."""
     if alert.detector.startswith("sensor."):
         return alert.detector
-    return alert.signals[0].signal if alert.signals else alert.detector
+    return alert.signals[0] if alert.signals else alert.detector

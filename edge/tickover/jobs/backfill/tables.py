@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final
 
-from tickover.core.values import Alert
 from tickover.jobs.backfill.summary import FleetSummary, day_text, dropped_rows
+from tickover.messages.alerts import Outline
 from tickover.storage.files import replace_file
 
 ALERTS: Final = "alerts.parquet"
@@ -61,17 +61,9 @@ class AlertTable:
             self._write()
         self._writer.close()
 
-    def add(self, alert: Alert, event: str) -> None:
+    def add(self, alert: Outline, event: str) -> None:
         """One alert; ``event`` is the JSON that the truck publishes."""
-        row: dict[str, Any] = {name: getattr(alert, name, None) for name in self._schema.names}
-        row |= {
-            "phase": alert.phase.value,
-            "severity": alert.severity.value,
-            "reason": alert.reason.value if alert.reason else None,
-            "signals": [part.signal for part in alert.signals],
-            "event": event,
-        }
-        self._rows.append(row)
+        self._rows.append({**alert._asdict(), "event": event})
         if len(self._rows) >= GROUP_ROWS:
             self._write()
 

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Final, Literal, NamedTuple, get_args
 from urllib.parse import unquote
 
-from tickover.jobs.backfill.archive_file import ArchiveFile
+from tickover.jobs.backfill.archive_file import DATE, STAMP, YEAR, ArchiveFile
 from tickover.logs.formats.header import clean_column
 from tickover.logs.packed import PACKED
 from tickover.logs.vehicle_column import is_named
@@ -19,12 +19,8 @@ NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 """What Hive and Spark write for an empty key."""
 LONGEST_NAME: Final = 200
 
-_YEAR: Final = r"(?:19|20)\d\d"
-_DATE: Final = rf"{_YEAR}[-_.]?(?:0?[1-9]|1[0-2])(?:[-_.]?(?:0?[1-9]|[12]\d|3[01]))?"
-_TIME: Final = r"(?:[T_ -]*\d{1,2}[-_.:h]?\d{2}(?:[-_.:m]?\d{2})?(?:[.,]\d+)?Z?)?"
-_STAMP: Final = re.compile(rf"(?<!\d){_DATE}{_TIME}(?!\d)", re.ASCII)
-_DATED: Final = re.compile(rf"{_YEAR}|{_DATE}|(?:w|kw|week|q|month)?[-_ ]?\d{{1,2}}", re.ASCII | re.IGNORECASE)
-_ONLY_YEAR: Final = re.compile(rf"{_YEAR}|{_DATE}", re.ASCII)
+_DATED: Final = re.compile(rf"{YEAR}|{DATE}|(?:w|kw|week|q|month)?[-_ ]?\d{{1,2}}", re.ASCII | re.IGNORECASE)
+_ONLY_YEAR: Final = re.compile(rf"{YEAR}|{DATE}", re.ASCII)
 _PIECE: Final = re.compile(r"part-\d+.*|[0-9a-f]{8}-?[0-9a-f]{4}-.*|[0-9a-f]{32,}", re.ASCII | re.IGNORECASE)
 """What Spark, Dask and others call the parts of a table."""
 _COUNTED: Final = re.compile(
@@ -101,7 +97,7 @@ def by_name(file: ArchiveFile) -> str:
     stem = path.stem
     if _PIECE.fullmatch(stem):
         return ""
-    before, *after = _STAMP.split(stem)
+    before, *after = STAMP.split(stem)
     for part in (before, *after):
         name = _COUNTED.sub("", part.strip(" -_.,+")).strip(" -_.,+")
         if name and not name.isdecimal():
