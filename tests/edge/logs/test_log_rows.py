@@ -139,6 +139,25 @@ def test_a_parquet_row_without_a_time_is_bad(tmp_path: Path) -> None:
         assert told[0].startswith(f"{tmp_path / 'log.parquet'}:2: column 't_s': expected ")
 
 
+@pytest.mark.parametrize("kind", ["string", "int64", "dictionary", "with a gap"])
+def test_a_parquet_file_of_several_vehicles_is_split_by_its_column(kind: str, tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    names = [7, 8, 7, 9, 8]
+    texts = [None if kind == "with a gap" and place == 3 else f" {name} " for place, name in enumerate(names)]
+    whose = pa.array(names) if kind == "int64" else pa.array(texts)
+    whose = whose.dictionary_encode() if kind == "dictionary" else whose
+    table = pa.table({"truck": whose, "t_s": [0, 0, 1, 1, 2], "v": [1.0, 2.0, 3.0, None, 5.0]})
+    pq.write_table(table, tmp_path / "log.parquet")
+    mapping = Mapping(signals={"v": SignalColumn()}, log=LogLayout(vehicle_column="truck"))
+    blocks, counts, told = read(tmp_path / "log.parquet", mapping)
+    found = {block.vehicle: (block.time.tolist(), block.values[:, 0].tolist()) for block in blocks}
+    assert found["7"] == ([0, 1_000_000], [1.0, 3.0])
+    assert found["8"] == ([0, 2_000_000], [2.0, 5.0])
+    assert ("9" in found) == (kind != "with a gap") == (not told)
+    assert counts["rows"] == 5 - len(told)
+
+
 # Hostile rows
 
 HOSTILE_ROWS = 100_000

@@ -43,19 +43,21 @@ def read(stream: BinaryIO, job: Job) -> Iterator[Readings]:
     reader = RowReader(job, keys, collector)
     wanted = list(dict.fromkeys(_flat(keys)))
     roots = _roots(file, wanted)
-    plain = job.mapping.log.layout == "wide" and keys.vehicle is None and keys.date is None
+    plain = job.mapping.log.layout == "wide" and keys.date is None
     row = 0
     for batch in _batches(file, roots, BLOCK_ROWS, job.name):
         whole = _flat_batch(batch)
         column = {clean_column(name): name for name in whole.schema.names}
         table = whole.select([column[key] for key in wanted]).rename_columns(wanted)
         fast = _columns(table, keys, job, row) if plain else None
-        if fast is None:
+        whose = None if fast is None else _whose(table, keys, job)
+        if fast is None or whose is None:
             cells = {name: _values(table.column(name)) for name in wanted}
             places = range(row + 1, row + 1 + table.num_rows)
             yield from reader.rows(lambda key, cells=cells: cells[str(key)], places, row)  # type: ignore[misc]
         else:
-            yield from collector.block(job.vehicle, *fast)
+            for name, mine in whose:
+                yield from collector.block(name, fast[0][mine], fast[1][mine])
         row += batch.num_rows
     yield from reader.end()
 
@@ -92,6 +94,26 @@ def _columns(table: Any, keys: Keys, job: Job, row: int) -> tuple[TimeArray, Dou
         return None
     stamps = _stamps(None if keys.time is None else table.column(str(keys.time)), table.num_rows, job, row)
     return None if stamps is None else (stamps, values)
+
+
+def _whose(table: Any, keys: Keys, job: Job) -> list[tuple[str, Any]] | None:
+    """The vehicles of a table, in order of their first rows, and which rows are theirs; None when a row has to be
+    looked at by itself."""
+    if keys.vehicle is None:
+        return [(job.vehicle, np.s_[:])]
+    column = table.column(str(keys.vehicle)).combine_chunks()
+    if column.null_count or not (_is_text(column.type) or pa.types.is_integer(column.type)):
+        return None
+    codes = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes
+    names = [str(name).strip() for name in codes.dictionary.to_pylist()]
+    if not all(names):
+        return None
+    place = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    which = np.array([place[name] for name in names], np.int64)[codes.indices.to_numpy(zero_copy_only=False)]
+    found, first = np.unique(which, return_index=True)
+    known = list(place)
+    return [(known[number], np.flatnonzero(which == number)) for number in found[np.argsort(first)].tolist()]
 
 
 def _stamps(column: Any, rows: int, job: Job, row: int) -> TimeArray | None:
