@@ -22,8 +22,10 @@ MOST_ROWS: Final = 64
 """Of a vehicle at once; more are taken faster alone."""
 KEYS: Final = 32
 """Keys of rows that are gathered before they are put to what was seen."""
+KEPT: Final = 128
+"""The most rows of a vehicle that are kept until their keys are made."""
 UNKEYED: Final = 16
-"""The most vehicles of which rows are kept whose keys are not made."""
+"""The most vehicles of which rows are kept."""
 RESTS: Final = 2
 """Events of a vehicle after it was given back until it may be lent again: some need the slow way all the time."""
 
@@ -186,7 +188,7 @@ class SideBySide:
         """Keep a row, whose key is made with those of others: of one alone it costs ten times as much."""
         lent.unkeyed.append(event)
         self._unkeyed[lent.row] = lent
-        if len(lent.unkeyed) == KEYS:
+        if len(lent.unkeyed) == KEPT:
             self._settle(lent)
         elif len(self._unkeyed) > UNKEYED:
             self._settle_unkeyed()

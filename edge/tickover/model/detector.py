@@ -35,6 +35,7 @@ class Detector:
         self._columns = {name: place for place, name in enumerate(self.manifest.names)}
         self._own = BatchRows(model, 1)
         self._batch: BatchRows | None = None
+        self._single: BatchRows | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> "Detector":
@@ -126,6 +127,10 @@ class Detector:
         return rows.flat[None].copy(), scores
 
     def _rows(self, width: int) -> BatchRows:
+        """Buffers of that width; those of the last call are kept, and those of one vehicle always."""
+        if width == 1:
+            self._single = self._single or BatchRows(self.model, 1)
+            return self._single
         if self._batch is None or self._batch.width != width:
             self._batch = BatchRows(self.model, width)
         return self._batch

@@ -6,7 +6,7 @@ import pytest
 import fleet_histories as histories
 from tickover.core import pipeline
 from tickover.core.watch_columns import WatchColumns
-from tickover.daemon import fleet
+from tickover.daemon import fleet, side_by_side
 from tickover.daemon.side_by_side import SideBySide
 
 LONG, SHORT = 120, 60
@@ -30,6 +30,14 @@ def test_side_by_side_equals_alone(seed: int, seconds: int, monkeypatch: pytest.
     expected = alone(seed, seconds, monkeypatch)
     for place, (one, other) in enumerate(zip(together, expected, strict=True)):
         assert one == other, f"seed {seed}, place {place}"
+
+
+@pytest.mark.parametrize("seed", [1, 6, 9])
+def test_keys_that_are_made_later_equal_those_made_at_once(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "KEPT", 5)
+    monkeypatch.setattr(side_by_side, "UNKEYED", 1)
+    kept = histories.made_of(histories.history(seed, SHORT), histories.new_fleet(seed))
+    assert kept == alone(seed, SHORT, monkeypatch)
 
 
 def test_most_rows_and_ticks_are_taken_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
