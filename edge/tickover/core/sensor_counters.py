@@ -27,6 +27,9 @@ MOVES_TO_BE_LIVELY: Final = 3
 """A signal that moved in fewer bins of the vehicle's life shows nothing by standing still."""
 OUTWEIGH: Final = 9
 """So many sound readings outweigh a faulty one: a loose contact, or a lamp that flashes, is faulty some of the time."""
+UNSTEADY: Final = 5
+"""A bin that has both counts one part in so many more as faulty: a sound signal does not change sides, and a loose
+contact that is faulty two times in ten is found within a minute."""
 NEVER: Final = 2**40
 """Microseconds since a movement that never was: longer than RECENT_S, small enough to be added to."""
 NOT_YET: Final = -(2**62)
@@ -240,8 +243,10 @@ def _fresh(signals: int) -> dict[str, IntArray]:
 
 
 def up_or_down(width: int, bad: IntArray, good: IntArray) -> IntArray:
-    """A bin's step, its width times ``(bad - good / OUTWEIGH) / (bad + good)``: readings that are faulty, and sound."""
+    """A bin's step: its width times ``(bad - good / OUTWEIGH) / (bad + good)``, by readings that are faulty and sound,
+    and ``1 / UNSTEADY`` of it more where it has both."""
     step: IntArray = width * (OUTWEIGH * bad - good) // (OUTWEIGH * np.maximum(bad + good, 1))
+    step += width // UNSTEADY * ((bad > 0) & (good > 0))
     return step
 
 
