@@ -1,0 +1,79 @@
+"""What a vehicle takes in memory, by how many rows it sent: little before its first tick, and flat from then on.
+
+Allocations as Python and numpy make them, of a model with 18 signals; what the process holds is in docs/daemon.md
+(`tests/bench/bench_live.py --vehicles`).
+"""
+
+import gc
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from fleet_histories import START, detector, trip
+from tickover.core.columns import Columns
+from tickover.core.pipeline import Pipeline
+from tickover.core.values import SECOND
+from tickover.daemon.events import rows_of
+from tickover.daemon.fleet import Fleet
+
+VEHICLES = 28
+"""A little below a power of two: columns grow by doubling."""
+FIRST, LATER, LONG = 1, 60, 400
+NEW_BYTES, LIVE_BYTES = 8_000, 20_000
+"""At most, of a vehicle that has no tick yet, and of one that drives."""
+GROWTH_BYTES = 3_000
+"""From row 60 to row 400: keys of rows that no full page holds yet, 8 bytes each, and room for as many."""
+
+
+def fleet_of(stored: dict[tuple[str, int], bytes]) -> Fleet:
+    fleet = Fleet({"anomaly": Pipeline(detector())}, detector().manifest.names, None, 0, 3600 * SECOND)
+    fleet.reads_pages(lambda vehicle, number: stored.get((vehicle, number)))
+    return fleet
+
+
+def send(fleet: Fleet, vehicles: int, first: int, last: int) -> None:
+    """Rows of these seconds, of all vehicles side by side; full pages are stored elsewhere."""
+    for second in range(first, last):
+        values = trip()[second].tolist()
+        for number in range(vehicles):
+            fleet.apply(rows_of(f"v{number}", [(START + second) * SECOND], [values]))
+        fleet.pump()
+    for number in range(vehicles):
+        fleet.state(f"v{number}")
+        fleet.pages(f"v{number}", everything=False)
+
+
+def test_memory_of_a_vehicle_is_small_and_flat() -> None:
+    warm = fleet_of({})
+    send(warm, 2, 0, LATER)
+    fleet, taken = fleet_of({}), {}
+    tracemalloc.start()
+    try:
+        gc.collect()
+        before, done = tracemalloc.get_traced_memory()[0], 0
+        for rows in (FIRST, LATER, LONG):
+            send(fleet, VEHICLES, done, rows)
+            done = rows
+            gc.collect()
+            taken[rows] = (tracemalloc.get_traced_memory()[0] - before) / VEHICLES
+    finally:
+        tracemalloc.stop()
+    assert taken[FIRST] < NEW_BYTES, taken
+    assert taken[LATER] < LIVE_BYTES, taken
+    assert taken[LONG] - taken[LATER] < GROWTH_BYTES, taken
+
+
+@pytest.mark.parametrize("rows", [1, 100, 20_000])
+def test_columns_keep_what_they_hold_as_they_grow(rows: int) -> None:
+    columns = Columns({"number": (np.int64, ()), "values": (np.float32, (5,))})
+    taken = [columns.take() for _ in range(rows)]
+    assert sorted(taken) == list(range(rows))
+    for row in taken:
+        columns["number"][row], columns["values"][row] = row, row / 2
+    more = columns.take()
+    columns.reach(8 * rows)
+    assert more not in taken
+    assert columns["number"][taken].tolist() == taken
+    assert (columns["values"][taken] == np.array(taken, np.float32)[:, None] / 2).all()
+    assert not columns["values"][more].any()
