@@ -81,6 +81,43 @@ def commands(count: int) -> Iterator[Message]:
     return ((f"tickover/v1/none{number}/cmd/shelve/request", body) for number in range(count))
 
 
+def aliases(count: int) -> Iterator[Message]:
+    """Sparkplug data of nodes that no birth names, with thousands of aliases: each is asked for its births."""
+    message = Payload(timestamp=START * 1000, seq=5)
+    for alias in range(3000):
+        message.metrics.add(alias=alias, datatype=9, timestamp=START * 1000).float_value = 1.0
+    body = message.SerializeToString()
+    return ((f"spBv1.0/plant/DDATA/node{number}/device", body) for number in range(count))
+
+
+def unread(count: int) -> Iterator[Message]:
+    """What cannot be read, little of it, on ever new topics of few vehicles."""
+    return ((f"any/t{number % 9}/{number}/{'u' * 200}", b'{"t": "never", "rpm": 1}') for number in range(count))
+
+
+def strangers(count: int) -> Iterator[Message]:
+    """Plain objects with a few names that are new each time."""
+    for number in range(count):
+        names = ", ".join(f'"{number}-{place}-{"n" * 100}": 1' for place in range(8))
+        yield "any/t1/x", f'{{"t": {START + number}, "rpm": 1, {names}}}'.encode()
+
+
+def shelving(count: int) -> Iterator[Message]:
+    """Vehicles that report once and are shelved for a year, one after the other."""
+    for number in range(count):
+        yield f"any/s{number}/x", b'{"t": 1700000000, "rpm": 1}'
+        yield f"tickover/v1/s{number}/cmd/shelve/request", b'{"for_s": 31536000, "id": "%d"}' % number
+
+
+def leaps(count: int) -> Iterator[Message]:
+    """Rows of one truck that leap through the years, so that each may be one of before, held until that is known."""
+    for number in range(count):
+        rows = ",".join(
+            f'{{"t":{START + (number * 50 + place) * 7919_003 % 400_000_000},"rpm":1}}' for place in range(50)
+        )
+        yield f"batch/t{number % 5}", f"[{rows}]".encode()
+
+
 ATTACKS: Final[dict[str, tuple[Callable[[int], Iterator[Message]], int]]] = {
     "births": (births, 1500),
     "topics": (topics, 4000),
@@ -90,6 +127,11 @@ ATTACKS: Final[dict[str, tuple[Callable[[int], Iterator[Message]], int]]] = {
     "batches": (batches, 100),
     "vehicles": (vehicles, 5000),
     "commands": (commands, 3000),
+    "aliases": (aliases, 2000),
+    "unread": (unread, 30_000),
+    "strangers": (strangers, 8000),
+    "shelving": (shelving, 900),
+    "leaps": (leaps, 2000),
 }
 """What is sent, and how many messages of it."""
 
