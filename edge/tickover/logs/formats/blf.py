@@ -97,11 +97,17 @@ class Blf:
             waiting.append(piece)
             size += len(piece)
             if size >= EMIT_BYTES:
-                yield from objects.take(b"".join(waiting))
+                yield from _in_parts(b"".join(waiting), objects)
                 waiting, size = [], 0
         yield from objects.take(b"".join(waiting))
         if whole > stream.tell() and not job.counts["bad_rows"]:
             job.bad(f"byte {stream.tell()}", f"the recording is cut short: its header speaks of {whole} bytes")
+
+
+def _in_parts(data: bytes, objects: "_Objects") -> Iterator[Frames]:
+    """The messages of content at hand, in blocks of ``EMIT_BYTES``: a container may hold 64 MB, a block may not."""
+    for begin in range(0, len(data), EMIT_BYTES):
+        yield from objects.take(data[begin : begin + EMIT_BYTES])
 
 
 def _said_size(stream: BinaryIO) -> int:

@@ -188,14 +188,23 @@ class File:
             job.bad(f"byte {at}", f"a compressed block of {size} bytes is lost: it is cut short or damaged")
             yield Lost(size)
             return
-        yield _transposed_back(data, columns) if zip_type == _TRANSPOSED and columns else data
+        # What is made of a piece takes many times its bytes: a block of 4 MB, let alone 64, is not passed on as one.
+        if zip_type == _TRANSPOSED and columns:
+            yield from _transposed_back(data, columns)
+            return
+        for begin in range(0, len(data), READ_BYTES):
+            yield data[begin : begin + READ_BYTES]
 
 
-def _transposed_back(data: bytes, columns: int) -> bytes:
-    """Records again from their columns; what does not fill a record stands at the end as it is."""
+def _transposed_back(data: bytes, columns: int) -> Iterator[bytes]:
+    """Records again from their columns, piece by piece; what does not fill a record stands at the end as it is."""
     rows = len(data) // columns
-    whole = np.frombuffer(data[: rows * columns], np.uint8).reshape(columns, rows)
-    return whole.T.tobytes() + data[rows * columns :]
+    whole = np.frombuffer(data, np.uint8, rows * columns).reshape(columns, rows).T
+    step = max(1, READ_BYTES // columns)
+    for begin in range(0, rows, step):
+        yield whole[begin : begin + step].tobytes()
+    if rest := data[rows * columns :]:
+        yield rest
 
 
 def open_file(stream: BinaryIO, name: str) -> File:
