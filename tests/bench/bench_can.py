@@ -1,7 +1,7 @@
 """How fast recordings of a bus become ticks, against python-can's bare reader, and how much memory they take.
 
-``python -m pytest tests/bench/bench_can.py -m bench -s`` prints the tables of docs/can.md. ``CAN_FRAMES`` and ``CAN_MB`` set
-the sizes; ``CAN_MB=250`` writes 5 GB, one file at a time, into the folder of ``--basetemp``.
+``python -m pytest tests/bench/bench_can.py -m bench -s`` prints the tables of docs/can.md. ``CAN_FRAMES`` and
+``CAN_MB`` set the sizes; ``CAN_MB=250`` writes 5 GB, one file at a time, into the folder of ``--basetemp``.
 """
 
 import os
@@ -11,10 +11,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import can_streams
-import can_traffic
 import pytest
 
+import can_streams
+import can_traffic
 from tickover.core.resample import Ticks
 from tickover.core.values import SECOND
 from tickover.logs.mapping import Mapping, SignalColumn
@@ -90,7 +90,9 @@ def test_memory_is_the_same_for_twenty_times_the_size(kind: str, tmp_path: Path)
     for size in (MEGABYTES, 20 * MEGABYTES):
         frames = can_streams.write(path, kind, size << 20)
         peaks.append(peak_of(path, frames))
-        print(f"\n{kind}: {path.stat().st_size >> 20} MB, {frames:,} frames: peak {peaks[-1] / 1024:.0f} MB", flush=True)
+        print(
+            f"\n{kind}: {path.stat().st_size >> 20} MB, {frames:,} frames: peak {peaks[-1] / 1024:.0f} MB", flush=True
+        )
         path.unlink()
     assert abs(peaks[1] - peaks[0]) < MEMORY_MARGIN_KB
     assert max(peaks) < MAX_PEAK_KB
@@ -98,7 +100,7 @@ def test_memory_is_the_same_for_twenty_times_the_size(kind: str, tmp_path: Path)
 
 def peak_of(path: Path, frames: int) -> int:
     """The peak memory of a process that makes ticks of a recording, kB."""
-    folders = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+    folders = [str(Path(__file__).parent), str(Path(can_traffic.__file__).parent)]
     done = subprocess.run([sys.executable, "-c", PEAK, str(path), *folders], check=True, capture_output=True, text=True)
     ticks, peak = map(int, done.stdout.split())
     assert ticks == pytest.approx(frames * can_traffic.STEP_S, abs=2)

@@ -9,9 +9,9 @@ import resource
 import socket
 import time
 
-import can_traffic
 import pytest
 
+import can_traffic
 from tickover.daemon.bus import LiveBus
 from tickover.daemon.config import Vehicles
 from tickover.daemon.health import resident_mb

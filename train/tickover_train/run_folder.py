@@ -15,6 +15,7 @@ from tickover import __version__
 from tickover.core.manifest import Rung, Training
 from tickover.core.values import FloatArray
 from tickover.logs.mapping import to_carry
+from tickover.logs.reading import dbc_marks
 from tickover.storage.files import replace_file
 from tickover_export.run import ParityTicks, Run, RunFile, limits_tuple, write_run
 from tickover_export.spec import GraphSpec
@@ -73,7 +74,7 @@ def write(folder: Path, job: Job, product: Product, horizons: Horizons, ladder: 
         versions={"tickover": __version__, "torch": str(torch.__version__), "numpy": np.__version__}
         | {"python": platform.python_version()},
         parity_tiled=tiled,
-        log_mapping=to_carry(job.mapping),
+        log_mapping=to_carry(job.mapping, dbc_marks(job.mapping.log)),
     )
     write_run(
         folder, Run(file, product.weights, ParityTicks(x, starts, answers.score, answers.chart, answers.expected))

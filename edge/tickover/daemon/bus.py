@@ -4,18 +4,20 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 
+from tickover.core.manifest import Manifest
 from tickover.core.values import DoubleArray, TimeArray
 from tickover.daemon.intake import Intake
 from tickover.daemon.sources import open_port
 from tickover.errors import ConfigError
 from tickover.logs.formats.can_log import wanted_of
-from tickover.logs.mapping import LogLayout, Mapping, SignalColumn
-from tickover.logs.reading import load_catalogue, load_mapping
+from tickover.logs.mapping import LogLayout, Mapping, SignalColumn, mapping_of
+from tickover.logs.reading import load_catalogue, load_mapping, other_dbc
+from tickover.payloads.can.decoder import split_column
 from tickover.payloads.can.filters import filters_of
 from tickover.payloads.can.frames import of_payloads
 from tickover.payloads.can.interpreter import Interpreter
@@ -30,8 +32,11 @@ GATHER_S: Final = 0.2
 """Frames are decoded so often: a block of them costs hardly more than one."""
 
 
-def read_mapping(bus: Bus, columns: Sequence[str]) -> Mapping:
-    """The mapping of the bus for these signals, DBC files read once; ConfigError when it has none of them."""
+def read_mapping(bus: Bus, columns: Sequence[str], manifests: Iterable[Manifest] = ()) -> Mapping:
+    """The mapping of the bus for these signals, DBC files read once; ConfigError when it has none of them.
+
+    Without a mapping of its own it is that of the models' recordings, as `replay` reads them.
+    """
     if bus.map:
         mapping = load_mapping(bus.map)
         signals = {name: rules for name, rules in mapping.signals.items() if name in columns}
@@ -42,8 +47,7 @@ def read_mapping(bus: Bus, columns: Sequence[str]) -> Mapping:
             )
         mapping = Mapping(signals=signals, log=mapping.log)
     else:
-        layout = LogLayout(dbc=bus.dbc, j1939=bus.j1939, names=bus.names)
-        mapping = Mapping(signals={name: SignalColumn() for name in columns}, log=layout)
+        mapping = _carried(bus, columns, [mapping_of(manifest) for manifest in manifests])
     known = set(load_catalogue(mapping.log).columns)
     if not known & {one.name for one in wanted_of(mapping)}:
         raise ConfigError(
@@ -52,11 +56,43 @@ def read_mapping(bus: Bus, columns: Sequence[str]) -> Mapping:
     return mapping
 
 
+def _carried(bus: Bus, columns: Sequence[str], models: Sequence[Mapping]) -> Mapping:
+    """The signals where the models' recordings had them, else by their names."""
+    own = next((mapping.log for mapping in models), LogLayout())
+    layout = LogLayout(
+        dbc=bus.dbc,
+        j1939=own.j1939 if bus.j1939 == "auto" else bus.j1939,
+        names=own.names if bus.names == "dbc" else bus.names,
+    )
+    catalogue = set(load_catalogue(layout).columns)
+    signals = dict.fromkeys(columns, SignalColumn())
+    for mapping in models:
+        for (name, rules), column in zip(mapping.signals.items(), mapping.columns, strict=True):
+            if split_column(column)[0] in catalogue:
+                signals[name] = rules
+    return Mapping(signals={name: signals[name] for name in columns}, log=layout)
+
+
+def other_files(mapping: Mapping, manifests: Iterable[Manifest]) -> str:
+    """What to know where a model was trained with other DBC files than these; empty where none was."""
+    told = (other_dbc(mapping.log, mapping_of(manifest).log.trained_with) for manifest in manifests)
+    return next(filter(None, told), "")
+
+
 class LiveBus:
     """Listens from `start` on; `turn` brings what has come to the intake."""
 
-    def __init__(self, bus: Bus, columns: Sequence[str], intake: Intake, listener: Listener | None = None) -> None:
-        mapping = read_mapping(bus, columns)
+    def __init__(
+        self,
+        bus: Bus,
+        columns: Sequence[str],
+        intake: Intake,
+        listener: Listener | None = None,
+        manifests: Collection[Manifest] = (),
+    ) -> None:
+        mapping = read_mapping(bus, columns, manifests)
+        if other := other_files(mapping, manifests):
+            logger.warning("bus %s: %s", bus.channel, other)
         catalogue = load_catalogue(mapping.log)
         self._bus, self._intake = bus, intake
         self._selection = Selection(wanted_of(mapping), intake.counts, lambda text: logger.warning("%s", text))

@@ -47,7 +47,8 @@ def open_buses(config: Config, engine: Engine) -> "list[LiveBus]":
         return []
     from tickover.daemon.bus import LiveBus  # a daemon without a bus loads none of its decoding
 
-    return [LiveBus(bus, engine.fleet.columns, engine.intake) for bus in config.buses]
+    manifests = engine.opened.manifests.values()
+    return [LiveBus(bus, engine.fleet.columns, engine.intake, manifests=manifests) for bus in config.buses]
 
 
 class Daemon:

@@ -97,7 +97,7 @@ class Runner:
         for bus in config.buses:
             from tickover.daemon.bus import read_mapping
 
-            read_mapping(bus, opened.fleet.columns)
+            read_mapping(bus, opened.fleet.columns, opened.manifests.values())
         return config, opened
 
     def _reloaded(self, reload: Reload, present: Path) -> tuple[Config, Opened] | None:

@@ -48,10 +48,11 @@ def propose(found: Survey, notes: list[str]) -> tuple[Mapping, dict[str, SignalS
         elif track.constant:
             constant.append(f"{name} ({track.low:g})")
         else:
-            signals[name] = _column("" if name == column else column, track, seen)
+            signals[name] = _column("" if name == column else column, track, seen, alone=column == track.column)
             figures[name] = profile.with_range(seen, signals[name].low, signals[name].high)
     if constant:
         notes.append(f"left out, constant in these logs: {', '.join(constant)}")
+    notes += _split(found)
     empty = sorted({f"{track.column}@{track.origin}".rstrip("@") for track in found.without_values()})
     if empty:
         notes.append(f"left out, sent but never with a value: {listed(empty)}")
@@ -103,11 +104,34 @@ def is_counter(track: Track) -> bool:
     return wide and not track.constant and not track.falls and signal.unit.lower() in COUNTER_UNITS
 
 
-def _column(column: str, track: Track, seen: SignalStatistics) -> SignalColumn:
+def _split(found: Survey) -> list[str]:
+    """Signals that no log has from more than one source, and several logs from different ones."""
+    notes = []
+    by_column: dict[str, list[Track]] = {}
+    for track in found.tracks.values():
+        if track.readings:
+            by_column.setdefault(track.column, []).append(track)
+    for column, tracks in by_column.items():
+        sources = {track.origin.source for track in tracks}
+        logs = [log for track in tracks for log in track.logs]
+        if len(sources) > 1 and len(set(logs)) == len(logs):
+            shown = ", ".join(f"{track.origin.with_bus} in {len(track.logs)}" for track in tracks)
+            notes.append(
+                f"signal '{column}': no log has it from more than one source ({shown} logs): as many signals; to read "
+                f"it as one, map {column} without a source"
+            )
+    return notes
+
+
+def _column(column: str, track: Track, seen: SignalStatistics, *, alone: bool) -> SignalColumn:
+    """The signal of a mapping; ``alone``: no other source has values of it, and its name does not say which it is."""
     signal = track.signal
     low, high = _range(signal, seen, from_table=track.message.is_obd)
     return SignalColumn(
         column=column,
+        # Which source sends first is chance: without the address, another recording, or the live bus after a start,
+        # might take another.
+        source=track.origin.source if alone else None,
         unit=signal.unit,
         low=low,
         high=high,

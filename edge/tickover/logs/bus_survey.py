@@ -18,7 +18,7 @@ from tickover.logs.profile import Series, SignalStatistics
 from tickover.logs.reading import open_log
 from tickover.payloads.can import j1939
 from tickover.payloads.can.catalogue import MessageLayout
-from tickover.payloads.can.decoder import QUALIFIER, SHORT, Decoded, Origin
+from tickover.payloads.can.decoder import QUALIFIER, SHORT, Decoded, Origin, split_column
 from tickover.payloads.can.frames import EXTENDED
 from tickover.payloads.can.interpreter import Interpreter
 from tickover.payloads.can.layouts import SignalLayout
@@ -73,6 +73,8 @@ class Track:
     spans_s: float = 0.0
     last: int | None = None
     samples: list[Sample] = field(default_factory=list)
+    logs: set[str] = field(default_factory=set)
+    """The logs in which it has values."""
     falls: bool = False
     _previous: float = -math.inf
 
@@ -181,6 +183,15 @@ class Survey:
                 named[column if len(tracks) == 1 else f"{column}{QUALIFIER}{where}"] = track
         return named
 
+    def track_of(self, column: str, source: int | None = None, bus: str = "") -> Track | None:
+        """The signal that a mapped column stands for; of several origins that fit, the first of their names."""
+        name, origin = split_column(column)
+        wanted = Origin(origin.source if source is None else source, origin.location, bus or origin.bus)
+        fits = (
+            one for one in self.tracks.values() if one.column == name and one.readings and wanted.covers(one.origin)
+        )
+        return min(fits, key=lambda one: one.origin.with_bus, default=None)
+
     def without_values(self) -> list[Track]:
         """The signals that were sent and never had a value."""
         return [track for track in self.tracks.values() if not track.readings]
@@ -223,7 +234,7 @@ def _read(path: Path, found: Survey, limit: int, tell: Callable[[int, str], None
                 found.codes.take(message)
                 found.take_lamps(message)
             for one in block.decoded:
-                _add(found, interpreter, one, block.time, limit)
+                _add(found, interpreter, one, block.time, limit, str(path))
             del found.bad[SHOWN_BAD:]
             found.frames += len(frames)
             tell(found.frames, path.name)
@@ -239,7 +250,7 @@ def _read(path: Path, found: Survey, limit: int, tell: Callable[[int, str], None
     _unknown(found, interpreter)
 
 
-def _add(found: Survey, interpreter: Interpreter, one: Decoded, time: TimeArray, limit: int) -> None:
+def _add(found: Survey, interpreter: Interpreter, one: Decoded, time: TimeArray, limit: int, log: str) -> None:
     column = interpreter.column_of(one)
     track = found.tracks.get((column, one.origin))
     if track is None:
@@ -248,7 +259,10 @@ def _add(found: Survey, interpreter: Interpreter, one: Decoded, time: TimeArray,
             return
         track = Track(column, one.message, one.signal, one.origin, samples=[Sample(limit)])
         found.tracks[column, one.origin] = track
+    before = track.readings
     track.add(time[one.rows], one.values, one.why)
+    if track.readings > before:
+        track.logs.add(log)
 
 
 def _unknown(found: Survey, interpreter: Interpreter) -> None:

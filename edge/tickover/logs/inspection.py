@@ -86,11 +86,10 @@ def _look_at_bus(
 ) -> tuple[Mapping, Findings]:
     mapping, bus, figures, notes = bus_proposal.mapping_of_bus(paths, layout, tell)
     if given and given.signals:
-        columns = bus.columns()
         figures = {
-            name: profile.with_range(columns[column].statistics(), rules.low, rules.high)
+            name: profile.with_range(track.statistics(), rules.low, rules.high)
             for (name, rules), column in zip(given.signals.items(), given.columns, strict=True)
-            if column in columns
+            if (track := bus.track_of(column, rules.source, rules.channel))
         }
         notes += [f"signal '{name}': holds no reading" for name in given.names if name not in figures]
     period = bus.seconds / bus.frames if bus.frames else 0.0

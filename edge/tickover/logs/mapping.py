@@ -85,7 +85,8 @@ class LogLayout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, o
     none = the shipped J1939 and OBD signals. ``j1939``: whether 29-bit messages are told by their PGN; ``auto`` asks
     the DBC. ``names``: what signals are called. ``zone``: that of ``time``, whose old name it is in a file. ``times``:
     what a candump's times count from, where it does not say; ``delta`` sums them. ``spn_method``: how the SPN of
-    trouble codes of conversion method 1 is read; 0 leaves it open.
+    trouble codes of conversion method 1 is read; 0 leaves it open. ``trained_with``: in the mapping that a model
+    carries, the DBC files it was trained with, by name and digest (`reading.dbc_marks`): which of them are to be given.
     """
 
     layout: Literal["wide", "long"] = "wide"
@@ -103,6 +104,7 @@ class LogLayout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, o
     spn_method: SpnMethod = 0
     missing: Annotated[tuple[str, ...], Meta(max_length=100)] = ()
     by_name: bool = False
+    trained_with: Annotated[tuple[Annotated[str, Meta(max_length=400)], ...], Meta(max_length=100)] = ()
 
 
 class TickRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -214,9 +216,12 @@ def mapping_of(manifest: Manifest) -> Mapping:
     return Mapping(signals=signals, time=carried.time, log=carried.log, ticks=ticks)
 
 
-def to_carry(mapping: Mapping) -> str:
-    """The mapping as a model carries it: TOML text, read by names too where a log has other columns."""
-    log = msgspec.structs.replace(mapping.log, by_name=True, dbc=())
+def to_carry(mapping: Mapping, trained_with: tuple[str, ...] = ()) -> str:
+    """The mapping as a model carries it: TOML text, read by names too where a log has other columns.
+
+    ``trained_with``: which DBC files it names. They stay where they are, being larger than models, and often secret.
+    """
+    log = msgspec.structs.replace(mapping.log, by_name=True, dbc=(), trained_with=trained_with)
     return Mapping(signals=mapping.signals, time=mapping.time, log=log, ticks=mapping.ticks).to_toml()
 
 
@@ -241,7 +246,16 @@ def _plain(table: Struct) -> dict[str, toml.Scalar]:
 
 def _cell_first(table: dict[str, toml.Scalar]) -> dict[str, toml.Scalar]:
     """A signal's table with the keys in the order of docs/logs.md: first how its cell is read."""
-    return {key: table[key] for key in (*CELL_KEYS, *table) if key in table}
+    ordered = {key: table[key] for key in (*CELL_KEYS, *table) if key in table}
+    source = ordered.get("source")
+    return ordered | {"source": _Address(source)} if isinstance(source, int) else ordered
+
+
+class _Address(int):
+    """A source address, which people write as two hexadecimal digits."""
+
+    def __repr__(self) -> str:
+        return f"0x{self:02X}"
 
 
 def check_mapping(mapping: Mapping, name: str, *, partial: bool = False) -> None:

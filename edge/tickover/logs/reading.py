@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, pairwise
@@ -45,6 +46,9 @@ LEAST_STEPS: Final = 8
 FALLING_SHARE: Final = 0.9
 """A log is from newest to oldest when so many of the first rows' steps are back in time."""
 MAX_MAPPING_BYTES: Final = 4 << 20
+DIGEST: Final = " sha256:"
+"""What stands between the name of a DBC and its digest where a model names it."""
+MAX_MARK_NAME, SHOWN_DIGITS = 200, 12
 
 
 class LogFile(Protocol):
@@ -239,9 +243,14 @@ def open_log(path: LogFile, layout: LogLayout | None = None) -> Iterator[tuple[B
 
 def _with_messages(format_: LogFormat, layout: LogLayout | None, name: str) -> LogFormat:
     """The format with the messages of the layout's DBC files; LogError when it is not one of a CAN bus."""
-    if layout is None or not layout.dbc:
-        return format_
     using: Callable[[Catalogue], LogFormat] | None = getattr(format_, "using", None)
+    if layout is None or not layout.dbc:
+        if layout is not None and layout.trained_with and using is not None:
+            raise LogError(
+                f"{name}: expected the DBC that the model was trained with, {shown_marks(layout.trained_with)}: "
+                "name it with --dbc"
+            )
+        return format_
     if using is None:
         raise LogError(f"{name}: expected a recording of a CAN bus, since a DBC is given; got rows, such as CSV")
     return using(load_catalogue(layout))
@@ -267,6 +276,40 @@ def _parsed(paths: tuple[str, ...], stamps: tuple[int, ...], j1939: J1939Mode, n
             raise ConfigError(f"{path}: cannot read the DBC: {error.strerror or error}") from error
     loaded = dbc.load(texts, j1939)
     return catalogue_of(renamed(loaded.messages, names), loaded.warnings)
+
+
+def dbc_marks(layout: LogLayout) -> tuple[str, ...]:
+    """The layout's DBC files as a model names them: ``truck.dbc sha256:`` and the digest; the name alone of one that
+    cannot be read."""
+    return tuple(_mark(Path(path)) for path in layout.dbc)
+
+
+def _mark(path: Path) -> str:
+    name = "".join(filter(str.isprintable, path.name))[:MAX_MARK_NAME]
+    try:
+        with path.open("rb") as file:
+            return f"{name}{DIGEST}{hashlib.sha256(file.read(dbc.MAX_BYTES)).hexdigest()}"
+    except OSError:
+        return name
+
+
+def shown_marks(marks: Sequence[str]) -> str:
+    """DBC files for a message, with the first digits of their digests."""
+    pairs = (mark.partition(DIGEST) for mark in marks)
+    return ", ".join(f"{name} (sha256 {digest[:SHOWN_DIGITS]})" if digest else name for name, _, digest in pairs)
+
+
+def other_dbc(layout: LogLayout, trained_with: Sequence[str]) -> str:
+    """What to know where the DBC files given are not those that a model was trained with; empty where they are."""
+    if not (layout.dbc and trained_with):
+        return ""
+    given, wanted = ({mark.partition(DIGEST)[2] for mark in marks} for marks in (dbc_marks(layout), trained_with))
+    if given == wanted:
+        return ""
+    return (
+        f"the model was trained with the DBC {shown_marks(trained_with)}, and is given "
+        f"{shown_marks(dbc_marks(layout))}: a signal of the same name may be another"
+    )
 
 
 def _stamp(path: str) -> int:

@@ -13,7 +13,7 @@ import msgspec
 from tickover.core.manifest import Manifest
 from tickover.errors import TickoverError
 from tickover.logs.mapping import LogLayout, Mapping, check_mapping, check_zone, completed, mapping_of
-from tickover.logs.reading import load_mapping
+from tickover.logs.reading import load_mapping, other_dbc
 from tickover.payloads.can.catalogue import J1939Mode
 from tickover.payloads.can.shipped import Names
 
@@ -146,7 +146,11 @@ def mapping_for(manifest: Manifest, map_file: Path | None, **bus: Any) -> Mappin
     own = mapping_of(manifest)
     given = load_mapping(map_file, partial=True) if map_file else None
     chosen = own if given is None else given if given.signals else completed(given, own)
-    return with_bus(chosen, **bus)
+    mapping = with_bus(chosen, **bus)
+    other = other_dbc(mapping.log, own.log.trained_with)
+    if other:
+        click.echo(f"note: {other}", err=True)
+    return mapping
 
 
 def speed_of(ctx: click.Context, param: click.Parameter, value: str) -> float:

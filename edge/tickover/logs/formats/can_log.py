@@ -73,6 +73,7 @@ class CanLog:
             last = int(frames.time[-1]) if len(frames) else last
             yield from collector.block(job.vehicle, time, values)
         interpreter.finish()
+        selection.finish()
         codes.finish(last)
         job.on_codes(told_codes(codes.spans, interpreter.obd.stored if interpreter.obd else (), _shift(job)))
         if not rows:

@@ -43,6 +43,10 @@ class Origin(NamedTuple):
         source = "" if self.source is None else f"{self.source:02X}"
         return source if self.location is None else f"{source}.{self.location:02X}"
 
+    def covers(self, origin: "Origin") -> bool:
+        """Whether what comes from ``origin`` comes from here, as far as this one is settled."""
+        return all(mine in (None, its) for mine, its in zip(self, origin, strict=True))
+
     @property
     def with_bus(self) -> str:
         """The same with the bus's name: ``00-can1``, or ``can1`` alone."""

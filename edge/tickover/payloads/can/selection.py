@@ -12,6 +12,8 @@ from tickover.payloads.can.decoder import REASONS, Decoded, Origin
 from tickover.payloads.can.interpreter import Interpreted, Interpreter
 
 OTHER: Final = "other source"
+SILENT_AFTER: Final = 200
+"""Values of another source after which the mapped one is said to be silent: it may only begin a little later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Wanted:
 
     def fits(self, origin: Origin) -> bool:
         """Whether a reading from there may be its reading."""
-        return all(mine in (None, its) for mine, its in zip(self.origin, origin, strict=True))
+        return self.origin.covers(origin)
 
 
 class Selection:
@@ -39,7 +41,8 @@ class Selection:
         for place, one in enumerate(self._wanted):
             self._places.setdefault(one.name, []).append(place)
         self._owner: dict[int, Origin] = {}
-        self._told: set[tuple[int, Origin]] = set()
+        self._told: set[tuple[str, Origin]] = set()
+        self._others: Counter[tuple[str, Origin]] = Counter()
         self._counts, self._tell = counts, tell
 
     @property
@@ -85,29 +88,60 @@ class Selection:
         """The decoded signals with their places in a row; the rest, and what is no reading, is counted."""
         for one in decoded:
             name = interpreter.column_of(one)
-            for place in self._places.get(name, ()):
-                if self._owns(place, one, name):
-                    self._count(name, one)
-                    yield place, one
+            taken = [place for place in self._places.get(name, ()) if self._owns(place, one)]
+            for place in taken:
+                self._count(name, one)
+                yield place, one
+            if not taken and name in self._places:
+                self._leave(name, one)
 
-    def _owns(self, place: int, one: Decoded, name: str) -> bool:
-        if not self._wanted[place].fits(one.origin):
-            return False
-        if self._owner.get(place, one.origin) == one.origin:
-            return True
+    def _owns(self, place: int, one: Decoded) -> bool:
+        return self._wanted[place].fits(one.origin) and self._owner.get(place, one.origin) == one.origin
+
+    def _leave(self, name: str, one: Decoded) -> None:
+        """Count values of an origin that no wanted signal takes, and tell of it once."""
         number = int(np.count_nonzero(one.why == 0))
-        if number:
-            self._counts[f"{name} of {OTHER}"] += number
-            if (place, one.origin) not in self._told:
-                self._told.add((place, one.origin))
-                owner, other = self._owner[place], one.origin
-                told = (str(owner), str(other)) if owner.bus == other.bus else (owner.with_bus, other.with_bus)
-                self._tell(
-                    f"signal {name}: source {told[0]} is read; source {told[1]} has values of its own, "
-                    f"left out: map {name}@{told[1]} to a signal to read it"
-                )
-        return False
+        if not number:
+            return
+        self._counts[f"{name} of {OTHER}"] += number
+        self._others[name, one.origin] += number
+        owner = next((self._owner[place] for place in self._places[name] if place in self._owner), None)
+        if owner is None:
+            if self._others[name, one.origin] >= SILENT_AFTER:
+                self._tell_silent(name, one.origin)
+        elif any(self._wanted[place].fits(one.origin) for place in self._places[name]):
+            self._tell_once(
+                name,
+                one.origin,
+                f"signal {name}: source {_told(owner, one.origin)} is read; source {_told(one.origin, owner)} has "
+                f"values of its own, left out: map {name}@{_told(one.origin, owner)} to a signal to read it",
+            )
+
+    def finish(self) -> None:
+        """The recording ends: tell of signals whose own source had no value while others had."""
+        for name, origin in list(self._others):
+            if not any(place in self._owner for place in self._places[name]):
+                self._tell_silent(name, origin)
+
+    def _tell_silent(self, name: str, other: Origin) -> None:
+        mapped = self._wanted[self._places[name][0]].origin
+        self._tell_once(
+            name,
+            other,
+            f"signal {name}: source {_told(mapped, other)}, which is mapped, has no value; source "
+            f"{_told(other, mapped)} has: map {name}@{_told(other, mapped)} to read it",
+        )
+
+    def _tell_once(self, name: str, origin: Origin, text: str) -> None:
+        if (name, origin) not in self._told:
+            self._told.add((name, origin))
+            self._tell(text)
 
     def _count(self, name: str, one: Decoded) -> None:
         for why in np.unique(one.why[one.why != 0]).tolist():
             self._counts[f"{name} {REASONS[why]}"] += int(np.count_nonzero(one.why == why))
+
+
+def _told(origin: Origin, beside: Origin) -> str:
+    """An origin for a message, with its bus where that differs from the other one's."""
+    return str(origin) if beside.bus in (None, origin.bus) or origin.bus is None else origin.with_bus

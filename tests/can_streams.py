@@ -9,10 +9,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
 
 import can_traffic
 import mf4_files
-import numpy as np
 
 START_US = int(can_traffic.START * 1_000_000)
 STEP_US = int(can_traffic.STEP_S * 1_000_000)
@@ -172,7 +174,7 @@ def _mf4(layout: str) -> Callable[[Path, int], int]:
     return write_mf4
 
 
-def _listed(file, layout: str, size: int) -> tuple[int, int]:  # noqa: ANN001
+def _listed(file: BinaryIO, layout: str, size: int) -> tuple[int, int]:
     """Data blocks and the lists that lead to them; the first list's place, and how many frames."""
     places, frames, written = [], 0, 0
     for records in _records(MF4_BLOCK, 0):
