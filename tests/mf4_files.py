@@ -56,3 +56,31 @@ def vlsd(path: Path, places: list[int], payload_block: bytes, kind: bytes = b"##
     else:
         blocks["DT"] = (b"##DT", [], records)
     return write(path, blocks)
+
+
+def unfinalized(path: Path, frames: list[tuple[float, int, bytes]], start_ns: int) -> Path:
+    """CAN frames (seconds since the start, identifier, bytes) as a logger leaves them whose power was cut: records with
+    identifiers in one data block that does not know its length."""
+    group = struct.pack("<QQHH4xLL", 1, 0, 0, 0, 21, 0)
+    blocks: Blocks = {
+        "HD": (b"##HD", ["DG", "", "", "", "", ""], struct.pack("<QhhB", start_ns, 0, 0, 2).ljust(32, b"\0")),
+        "DG": (b"##DG", ["", "CG", "DT", ""], b"\1" + bytes(7)),
+        "CG": (b"##CG", ["", "time", "", "", "", ""], group),
+        "time": channel("id", "time name", "", 2, (4, 0, 64)),
+        "id": channel("length", "id name", "", 0, (0, 8, 32)),
+        "length": channel("bytes", "length name", "", 0, (0, 12, 8)),
+        "bytes": channel("", "bytes name", "", 0, (10, 13, 64)),
+        "time name": text("Timestamp"),
+        "id name": text("CAN_DataFrame.ID"),
+        "length name": text("CAN_DataFrame.DataLength"),
+        "bytes name": text("CAN_DataFrame.DataBytes"),
+        "DT": (b"##DT", [], b""),
+    }
+    write(path, blocks)
+    with path.open("r+b") as file:
+        file.write(b"UnFinMF ")
+        file.seek(0, 2)
+        for t, key, data in frames:
+            extended = key > 0x7FF
+            file.write(struct.pack("<BdLB8s", 1, t, key | extended << 31, len(data), data))
+    return path

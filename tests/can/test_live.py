@@ -9,12 +9,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 import paths
 from daemon_process import MODEL, SIGNALS, alerts_in, drive
 from faults.scripted import ScriptedLink, write_config
+from tickover.core.manifest import Manifest
 from tickover.core.pipeline import Pipeline
 from tickover.core.policy import Settings
 from tickover.daemon import bus as live
@@ -358,3 +360,46 @@ def test_rows_have_the_models_columns_in_their_order() -> None:
     (rows,) = intake.drain()
     assert rows.vehicle == "t1"
     assert json.dumps(rows.arrays(3)[0].tolist()) == "[5, 6]"
+
+
+def manifest_with(mapping: str, *names: str) -> Manifest:
+    """The manifest of a model of these signals that carries this mapping."""
+    own = Detector.load(MODEL).manifest
+    signals = tuple(msgspec.structs.replace(own.signals[0], name=name) for name in names)
+    return msgspec.structs.replace(own, signals=signals, log_mapping=mapping)
+
+
+def test_without_a_mapping_of_its_own_the_bus_is_read_as_the_models_recordings() -> None:
+    text = (
+        '[log]\nby_name = true\nnames = "vss"\n[signals.road]\ncolumn = "Vehicle.Speed"\nsource = 0x0B\nscale = 2.0\n'
+        '[signals.vehicle_load]\ncolumn = "Motorlast [%]"\n'
+    )
+    manifest = manifest_with(text, "road", "vehicle_load")
+    columns = ("vehicle_load", "road")
+    mapping = live.read_mapping(Bus(channel="can0", vehicle="t1"), columns, [manifest])
+    assert mapping.names == columns
+    assert [one.source for one in mapping.signals.values()] == [None, 0x0B]
+    intake = Intake((), columns, Vehicles(), lambda vehicle: False)
+    bus = live.LiveBus(
+        Bus(channel="can0", vehicle="t1"),
+        columns,
+        intake,
+        Listener("x", Script),
+        [manifest],  # type: ignore[arg-type]
+    )
+    payload = bytes((0xFF, 0, 50, 255, 255, 255, 255, 255))
+    # The source of the training is read although the other one begins, and goes on an hour later.
+    sources = [0x00, 0x0B, 0x00, 0x0B]
+    frames = [Frame(k * 3600_000_000, EXTENDED | 0x18FEF100 | source, payload) for k, source in enumerate(sources)]
+    time_, values = bus.rows(frames)
+    assert time_.tolist() == [3600_000_000, 3 * 3600_000_000]
+    np.testing.assert_array_equal(values[:, 1], [100.0, 100.0])
+    assert intake.counts["Vehicle.Speed of other source"] == 2
+
+
+def test_a_bus_with_another_dbc_than_the_models_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    text = f'[log]\ntrained_with = ["truck.dbc sha256:{"0" * 64}"]\n[signals.rpm]\n'
+    intake = Intake((), ("rpm",), Vehicles(), lambda vehicle: False)
+    bus = Bus(channel="can0", vehicle="t1", dbc=(str(DBC),))
+    live.LiveBus(bus, ("rpm",), intake, Listener("x", Script), [manifest_with(text, "rpm")])  # type: ignore[arg-type]
+    assert "the model was trained with the DBC truck.dbc (sha256 000000000000), and is given live.dbc" in caplog.text

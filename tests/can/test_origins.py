@@ -7,7 +7,7 @@ import pytest
 
 import can_files
 from tickover.logs.bus_survey import survey
-from tickover.logs.inspection import propose_mapping
+from tickover.logs.inspection import look, propose_mapping
 from tickover.logs.mapping import parse_mapping
 from tickover.logs.reading import read_log
 from tickover.payloads.can.decoder import Origin, split_column
@@ -134,3 +134,68 @@ def test_the_first_source_with_a_value_is_read_however_frames_come(size: int) ->
     assert len(values) == 25
     assert counts["vehicle_speed of other source"] == 50
     assert len(told) == 2
+
+
+def trip(path: Path, *senders: tuple[str, int], first: int = 0) -> Path:
+    """A minute of speed from these buses and sources; each sends values of its own."""
+    lines = [
+        speed(first + k + 0.1 * n, bus, source, 256 * (10 * n + k % 7 + source % 5))
+        for k in range(60)
+        for n, (bus, source) in enumerate(senders)
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_buses_with_other_names_in_other_logs_are_one_signal(tmp_path: Path) -> None:
+    logs = [trip(tmp_path / "a.log", ("can0", 0)), trip(tmp_path / "b.log", ("can1", 0), first=600)]
+    (track,) = survey(logs, can_files.layout()).columns().values()
+    assert track.readings == 120
+    mapping, _ = propose_mapping(logs)
+    assert {name: one.source for name, one in mapping.signals.items()} == {"vehicle_speed": 0}
+    for log in logs:
+        found, _, _ = can_files.readings(log, list(mapping.columns), mapping.log)
+        assert len(found["vehicle_speed"]) == 60
+
+
+def test_a_signal_is_of_the_source_of_its_training_whoever_sends_first(tmp_path: Path) -> None:
+    mapping, _ = propose_mapping([trip(tmp_path / "a.log", ("can0", 0x0B))])
+    assert "source = 0x0B" in mapping.to_toml()
+    both = trip(tmp_path / "b.log", ("can0", 0), ("can0", 0x0B))
+    counts: Counter[str] = Counter()
+    notes: list[str] = []
+    blocks = read_log(both, mapping, vehicle="v", counts=counts, on_bad=print, on_note=notes.append)
+    values = [float(value) for block in blocks for value in block.values[:, 0]]
+    assert sorted(values) == sorted(10 + k % 7 + 1 for k in range(60))
+    assert counts["vehicle_speed of other source"] == 60
+    assert notes == []
+
+
+def test_a_log_without_the_source_of_the_mapping_says_which_it_has(tmp_path: Path) -> None:
+    mapping, _ = propose_mapping([trip(tmp_path / "a.log", ("can0", 0x0B))])
+    other = trip(tmp_path / "b.log", ("can0", 0x03))
+    notes: list[str] = []
+    blocks = list(read_log(other, mapping, vehicle="v", counts=Counter(), on_bad=print, on_note=notes.append))
+    assert sum(len(block.time) for block in blocks) == 0
+    assert notes[0] == (
+        f"{other}: signal vehicle_speed: source 0B, which is mapped, has no value; source 03 has: "
+        "map vehicle_speed@03 to read it"
+    )
+
+
+def test_logs_with_one_source_each_are_as_many_signals_and_said(tmp_path: Path) -> None:
+    logs = [
+        trip(tmp_path / "a.log", ("can0", 0)),
+        trip(tmp_path / "b.log", ("can0", 0), first=600),
+        trip(tmp_path / "c.log", ("can0", 0x0B), first=1200),
+    ]
+    mapping, findings = propose_mapping(logs)
+    assert set(mapping.signals) == {"vehicle_speed@00", "vehicle_speed@0B"}
+    assert (
+        "signal 'vehicle_speed': no log has it from more than one source (00 in 2, 0B in 1 logs): as many signals; "
+        "to read it as one, map vehicle_speed without a source"
+    ) in findings.notes
+    _, again = look(logs, mapping)
+    assert again.signals["vehicle_speed@00"].readings == 120
+    _, again = look(logs, parse_mapping('[signals.speed]\ncolumn = "vehicle_speed"\nsource = 0x0B\n'))
+    assert again.signals["speed"].readings == 60

@@ -108,14 +108,13 @@ def _split(found: Survey) -> list[str]:
     """Signals that no log has from more than one source, and several logs from different ones."""
     notes = []
     by_column: dict[str, list[Track]] = {}
-    for track in found.tracks.values():
-        if track.readings:
-            by_column.setdefault(track.column, []).append(track)
+    for track in found.valued():
+        by_column.setdefault(track.column, []).append(track)
     for column, tracks in by_column.items():
         sources = {track.origin.source for track in tracks}
         logs = [log for track in tracks for log in track.logs]
         if len(sources) > 1 and len(set(logs)) == len(logs):
-            shown = ", ".join(f"{track.origin.with_bus} in {len(track.logs)}" for track in tracks)
+            shown = ", ".join(f"{track.origin} in {len(track.logs)}" for track in tracks)
             notes.append(
                 f"signal '{column}': no log has it from more than one source ({shown} logs): as many signals; to read "
                 f"it as one, map {column} without a source"

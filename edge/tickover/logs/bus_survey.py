@@ -58,8 +58,8 @@ class Sample:
 
 @dataclass(slots=True)
 class Track:
-    """One signal from one origin, over all logs. ``intervals``, ``spans_s``: readings that follow one, and the time
-    between them, seconds."""
+    """One signal from one origin, over all logs. ``intervals``, ``spans``: readings that follow one, and the time
+    between them, microseconds: as whole numbers, so that the size of blocks does not show."""
 
     column: str
     message: MessageLayout
@@ -70,7 +70,7 @@ class Track:
     low: float = math.inf
     high: float = -math.inf
     intervals: int = 0
-    spans_s: float = 0.0
+    spans: int = 0
     last: int | None = None
     samples: list[Sample] = field(default_factory=list)
     logs: set[str] = field(default_factory=set)
@@ -86,7 +86,7 @@ class Track:
     @property
     def interval_s(self) -> float:
         """The mean time between readings, seconds; NaN when there are no two."""
-        return self.spans_s / self.intervals if self.intervals else math.nan
+        return self.spans / SECOND / self.intervals if self.intervals else math.nan
 
     @property
     def frames(self) -> int:
@@ -115,7 +115,7 @@ class Track:
         steps = np.diff(time) if self.last is None else np.diff(time, prepend=self.last)
         steps = steps[(steps > 0) & (steps < GAP)]
         self.intervals += len(steps)
-        self.spans_s += float(steps.sum()) / SECOND
+        self.spans += int(steps.sum())
         self.last = int(time[-1])
         self.samples[-1].add(time, values)
 
@@ -171,9 +171,8 @@ class Survey:
     def columns(self) -> dict[str, Track]:
         """The signals that have values, by the name that tells each from the others."""
         valued: dict[str, list[Track]] = {}
-        for track in self.tracks.values():
-            if track.readings:
-                valued.setdefault(track.column, []).append(track)
+        for track in self.valued():
+            valued.setdefault(track.column, []).append(track)
         named: dict[str, Track] = {}
         for column, tracks in valued.items():
             several = Counter(str(track.origin) for track in tracks)
@@ -183,18 +182,52 @@ class Survey:
                 named[column if len(tracks) == 1 else f"{column}{QUALIFIER}{where}"] = track
         return named
 
+    def valued(self) -> list[Track]:
+        """The signals that have values. Buses tell them apart only where one log has a signal on several: in another
+        log, or another recorder's, the same bus may have another name."""
+        places: dict[tuple[str, int | None, int | None], list[Track]] = {}
+        for track in self.tracks.values():
+            if track.readings:
+                places.setdefault((track.column, *track.origin[:2]), []).append(track)
+        found: list[Track] = []
+        for tracks in places.values():
+            alone = len(set().union(*(track.logs for track in tracks))) == sum(len(track.logs) for track in tracks)
+            found += [together(tracks)] if alone else tracks
+        return found
+
     def track_of(self, column: str, source: int | None = None, bus: str = "") -> Track | None:
-        """The signal that a mapped column stands for; of several origins that fit, the first of their names."""
+        """The signal that a mapped column stands for; of several sources that fit, the one of the lowest address."""
         name, origin = split_column(column)
         wanted = Origin(origin.source if source is None else source, origin.location, bus or origin.bus)
-        fits = (
+        fits = [
             one for one in self.tracks.values() if one.column == name and one.readings and wanted.covers(one.origin)
-        )
-        return min(fits, key=lambda one: one.origin.with_bus, default=None)
+        ]
+        first = min((str(one.origin) for one in fits), default="")
+        return together([one for one in fits if str(one.origin) == first]) if fits else None
 
     def without_values(self) -> list[Track]:
         """The signals that were sent and never had a value."""
         return [track for track in self.tracks.values() if not track.readings]
+
+
+def together(tracks: Sequence[Track]) -> Track:
+    """One signal of several that are in different logs, under the name of the first one's bus."""
+    first, *others = tracks
+    if not others:
+        return first
+    missing: Counter[int] = sum((track.missing for track in tracks), Counter())
+    return replace(
+        first,
+        readings=sum(track.readings for track in tracks),
+        missing=missing,
+        low=min(track.low for track in tracks),
+        high=max(track.high for track in tracks),
+        intervals=sum(track.intervals for track in tracks),
+        spans=sum(track.spans for track in tracks),
+        samples=[sample for track in tracks for sample in track.samples],
+        logs=set().union(*(track.logs for track in tracks)),
+        falls=any(track.falls for track in tracks),
+    )
 
 
 def survey(
