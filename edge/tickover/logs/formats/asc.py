@@ -12,6 +12,7 @@ from tickover.logs.formats.base import Job, LogFormat
 from tickover.logs.formats.can_log import CanLog, FrameReader, TimeBase
 from tickover.logs.formats.can_text import Keys, Row, shown
 from tickover.logs.formats.rows import BadRowError
+from tickover.logs.formats.text import decode
 from tickover.logs.mapping import LogLayout
 from tickover.payloads.can.frames import CLASSIC_BYTES, FD_BYTES, NO_NAMES, Frames
 
@@ -78,7 +79,7 @@ def _date(lines: Sequence[bytes], layout: LogLayout) -> int | None:
     zone = wall_clock.zone_of(layout.zone)
     for line in lines:
         if line.lower().lstrip().startswith((b"date ", b"begin trig")):
-            found = wall_clock.parse(line.decode("utf-8", "replace"), zone)
+            found = wall_clock.parse(decode(line), zone)
             if found is not None:
                 return found
     return None
@@ -184,7 +185,7 @@ class _Lines:
             return
         if text.startswith(b"begin trig"):
             self._now = 0
-        found = wall_clock.parse(line.decode("utf-8", "replace"), self._zone)
+        found = wall_clock.parse(decode(line), self._zone)
         if found is not None and self._dated:
             self._start = found
         elif found is None and self._dated and b"date " in text:

@@ -12,27 +12,34 @@ _MONTHS: Final = {
     name: month
     for month, names in enumerate(
         (
-            "jan janv ene gen",
-            "feb fév fev fevr févr",
-            "mar mär mrz mars",
-            "apr avr abr",
-            "may mai mag mayo maj",
-            "jun juin giu",
-            "jul juil lug",
-            "aug août aout ago",
-            "sep sept set",
-            "oct okt ott",
-            "nov",
-            "dec dez déc dic",
+            "jan janv ene gen sty oca янв",
+            "feb fév fev fevr févr lut şub фев",
+            "mar mär mrz mars mrt мар",
+            "apr avr abr kwi nis апр",
+            "may mai mag mayo maj mei май мая",
+            "jun juin giu cze haz июн",
+            "jul juil lug lip tem июл",
+            "aug août aout ago sie ağu авг",
+            "sep sept set wrz eyl сен",
+            "oct okt ott out paź eki окт",
+            "nov lis kas ноя",
+            "dec dez déc dic gru ara дек",
         ),
         start=1,
     )
     for name in names.split()
 }
-"""Months as English, German, French, Spanish and Italian Windows abbreviates them."""
+"""Months as Windows abbreviates them in English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Turkish,
+Russian and the Scandinavian languages; Chinese, Japanese and Korean number them."""
+_HALF: Final = r"(?:[ap]\.?\s?m\.?|[上下]午|午[前後]|오[전후])"
+_AFTERNOON: Final = ("p", "下", "午後", "오후")
+_INTRODUCTION: Final = re.compile(r"^\s*(?:date|begin\s+trigger\s*block)\s+", re.IGNORECASE)
 _NAMED: Final = re.compile(
-    r"(?:[^\W\d]+\.?,?\s+)?(?P<month>[^\W\d]+)\.?\s+(?P<day>\d{1,2})\s+(?P<hour>\d{1,2}):(?P<minute>\d\d):(?P<second>\d\d)"
-    r"(?:[.,](?P<fraction>\d{1,9}))?(?:\s+(?P<half>[ap]m))?\s+(?P<year>\d{4})",
+    r"(?:[^\W\d]+\.?,?\s+)?(?P<month>[^\W\d]+|\d{1,2}\s?[月월])\.?\s+(?P<day>\d{1,2})[日일]?\s+(?P<before>"
+    + _HALF
+    + r"\s+)?"
+    r"(?P<hour>\d{1,2}):(?P<minute>\d\d):(?P<second>\d\d)"
+    r"(?:[.,](?P<fraction>\d{1,9}))?(?:\s+(?P<half>" + _HALF + r"))?\s+(?P<year>\d{4})",
     re.IGNORECASE,
 )
 _NUMBERED: Final = re.compile(
@@ -65,17 +72,17 @@ def parse(text: str, zone: tzinfo) -> int | None:
     """A date such as ``Sun Nov 30 05:20:00.000 am 2025`` or ``30.11.2025 05:20:00``; None when it is none."""
     match = _NAMED.search(text) or _NUMBERED.search(text)
     if match is None:
-        return None
-    month = match["month"]
+        return _other(_INTRODUCTION.sub("", text), zone)
+    month = match["month"].rstrip("月월 ")
     number = int(month) if month.isdigit() else _MONTHS.get(month.lower()) or _MONTHS.get(month.lower()[:3])
     if number is None:
         return None
     hour = int(match["hour"])
     # Vector writes am and pm beside hours that count to 12; other tools write am beside hours that count to 24.
-    half = (match["half"] or "").lower()
-    if half == "pm" and hour < _NOON:
-        hour += _NOON
-    elif half == "am" and hour == _NOON:
+    half = (match["half"] or match.groupdict().get("before") or "").lower()
+    if half.startswith(_AFTERNOON):
+        hour += _NOON if hour < _NOON else 0
+    elif half and hour == _NOON:
         hour = 0
     fraction = int((match["fraction"] or "0").ljust(6, "0")[:6])
     try:
@@ -85,6 +92,16 @@ def parse(text: str, zone: tzinfo) -> int | None:
     except ValueError:
         return None
     return micros(moment, zone)
+
+
+def _other(text: str, zone: tzinfo) -> int | None:
+    """A date of another shape, such as ISO 8601, as rows of logs have them."""
+    moment = dates.parse_date(text.strip())
+    if moment is None:
+        return None
+    if moment.offset is not None:
+        return moment.clock - moment.offset
+    return micros(_EPOCH.replace(tzinfo=None) + timedelta(microseconds=moment.clock), zone)
 
 
 def of_ole_days(days: float, zone: tzinfo) -> int | None:
