@@ -122,6 +122,12 @@ def tell_memory(folder: Path, model: Path, readings: int) -> dict[str, float]:
     return curve
 
 
+def unsaved(broker: Broker) -> Broker:
+    """The broker keeps its queue in memory: to save it each second, as in other tests, takes more than to fill it."""
+    broker.config.write_text(broker.config.read_text().replace("persistence true", "persistence false"))
+    return broker
+
+
 def apart(pid: int, broker: int) -> None:
     """Give the daemon one core and the broker the others, as far as there are others."""
     cores = sorted(os.sched_getaffinity(0))
@@ -132,7 +138,7 @@ def apart(pid: int, broker: int) -> None:
 def fleet(folder: Path, model: Path, seconds: int, vehicles: int = FLEET) -> dict[str, float]:
     """Shares and lags while the fleet drives."""
     tables = {"broker": {"receive_maximum": RECEIVE_MAXIMUM}, "vehicles": {"max": max(FLEET, vehicles)}}
-    with Broker(folder / "broker2") as broker, Watcher(broker) as watcher:
+    with unsaved(Broker(folder / "broker2")) as broker, Watcher(broker) as watcher:
         daemon = Daemon(folder / "fleet", broker.port, model, **tables)
         with daemon:
             assert daemon.process
