@@ -65,6 +65,10 @@ def missing_extra(error: ImportError) -> str | None:
     return f"pip install 'tickover[{extra}]'" if extra else None
 
 
+INTERRUPTED: Final = 130
+"""The exit code of a command that Ctrl-C ended, as shells have it: 128 and the signal's number."""
+
+
 class LazyGroup(click.Group):
     """A click group that imports a command's module only when that command is chosen."""
 
@@ -82,6 +86,14 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(module), function)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Ctrl-C, where a command does not take it itself, is one sentence and exit code 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo(f"tickover: {ctx.invoked_subcommand or 'the command'} was interrupted", err=True)
+            sys.exit(INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with their lines, importing none of them."""

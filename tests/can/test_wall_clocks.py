@@ -56,3 +56,11 @@ def test_an_asc_log_of_a_german_march_begins_when_it_says(encoding: str, tmp_pat
     frames, _, told = can_files.frames_of(path)
     assert told == []
     assert frames.time.tolist() == [moment(2025, 3, 14, 5, 20) + 500_000]
+
+
+@pytest.mark.parametrize("mark", [".", ","])
+def test_a_trc_log_begins_at_its_day_with_either_decimal_mark(mark: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.trc"
+    path.write_text(f";$FILEVERSION=1.1\n;$STARTTIME=45991{mark}5\n;---\n     1)       250.0  Rx         0100  1  07\n")
+    frames, _, _ = can_files.frames_of(path)
+    assert frames.time.tolist() == [moment(2025, 11, 30, 12) + 250_000]

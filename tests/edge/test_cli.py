@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -112,3 +113,13 @@ def test_the_module_is_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "tickover", "--version"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert done.stdout.startswith("tickover, version ")
+
+
+def test_ctrl_c_in_any_command_is_one_sentence_and_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(root, "get_command", lambda ctx, name: click.Command(name, callback=interrupted))
+    done = CliRunner().invoke(root, ["evaluate"])
+    assert done.exit_code == 130
+    assert done.stderr == "tickover: evaluate was interrupted\n"

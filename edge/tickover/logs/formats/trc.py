@@ -75,7 +75,7 @@ class _Header:
 
 def _ole(text: str, zone: tzinfo) -> int | None:
     try:
-        return wall_clock.of_ole_days(float(text), zone)
+        return wall_clock.of_ole_days(float(text.replace(",", ".")), zone)
     except ValueError:
         return None
 
