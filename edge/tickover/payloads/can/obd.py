@@ -19,6 +19,10 @@ from tickover.payloads.can.layouts import SignalLayout
 TIMEOUT: Final = 1_000_000
 """N_Cr, microseconds: the longest time between consecutive frames."""
 MAX_SESSIONS: Final = 1_024
+MAX_MESSAGE: Final = 65_536
+"""Bytes of a message, at most: answers of OBD-II have less than a tenth of it."""
+LONG_HEAD: Final = 6
+"""Bytes in front of the data in the first frame of a long message."""
 
 _ANSWERS: Final = (0x7E8, 0x7EF)
 _REQUESTS: Final = frozenset((0x7DF, *range(0x7E0, 0x7E8)))
@@ -180,7 +184,13 @@ class Obd:
             self._forget(place)
             if len(self._open) >= MAX_SESSIONS:
                 self._open.clear()
-            self._open[place] = _Session(low << 8 | data[1], data[2:], 1, time)
+            size, begin = low << 8 | data[1], 2
+            if size == 0 and len(data) > LONG_HEAD:
+                # A message of more than 4,095 bytes has its length in the next four.
+                size, begin = int.from_bytes(data[2:LONG_HEAD], "big"), LONG_HEAD
+            if not len(data) - begin < size <= MAX_MESSAGE:
+                return self._lose()
+            self._open[place] = _Session(size, data[begin:], 1, time)
             return None
         if kind == 2:
             return self._consecutive(place, low, data, time)
