@@ -2,8 +2,9 @@
 
 A chart of changes sees a step for seconds: afterwards it clears, though the signal stays where the step took it. So
 while an episode is open each signal's *deviation* is followed: observed less expected, less what that was on average
-over the ticks ahead of the episode (the freeze-frame), in spreads of the signal's residual, as a running mean over
-``SPAN_S``. What the model follows slowly holds meanwhile, so this is the deviation before any slow adaptation.
+over the older half of the ticks ahead of the episode (the freeze-frame), in spreads of the signal's residual, as a
+running mean over ``SPAN_S``. What the model follows slowly holds meanwhile, so this is the deviation before any slow
+adaptation.
 
 A signal that was over a limit *stands* while its deviation is more than ``FLOOR`` and than ``BACK`` of the largest that
 it had, and as long as it repeats the value that it had ahead of the episode: a sensor that is stuck comes near to what
@@ -70,7 +71,9 @@ class Standing:
     def __init__(self, model: Spreads, ahead: Rows, first: Tick) -> None:
         assert model.spread is not None
         self._model, self._spread = model, model.spread
-        off = (ahead.observed.astype(np.float64) - ahead.expected) / self._spread
+        # The older half: the newest ticks may show what opens the episode.
+        older = ahead.part(0, (len(ahead.time) + 1) // 2)
+        off = (older.observed.astype(np.float64) - older.expected) / self._spread
         known = np.isfinite(off)
         count, total = known.sum(axis=0), np.where(known, np.clip(off, -CLIP, CLIP), 0.0).sum(axis=0)
         nothing = np.zeros(len(self._spread))

@@ -184,3 +184,15 @@ def test_a_sensor_that_is_back_in_its_range_has_not_recovered_while_the_signal_d
     assert reasons(after=0.0)["sensor.out_of_range.coolant"][0] is EndReason.RECOVERED
     reason, when = reasons(after=12.0)["sensor.out_of_range.coolant"]
     assert reason is not EndReason.RECOVERED or when > BEGIN + 600
+
+
+@pytest.mark.parametrize(("kind", "holds"), [("change", True), ("level", False)])
+def test_in_a_vehicles_first_minutes_a_step_holds_what_is_slow_and_a_level_does_not(kind, holds):
+    """A level may be the season's; a step is something that happened."""
+    high = range(BEGIN, 200) if kind == "change" else ()
+    level = np.where(np.arange(TICKS) >= BEGIN, 1.5, 0.0) if kind == "level" else None
+    block, scores = drive(step(12.0), high, level=level)
+    watch = Watch(manifest(), "ab" * 32, "truck")
+    watch.feed(block.part(slice(0, 150)), scores.at(np.s_[:150]))
+    assert watch.is_open
+    assert watch.holds is holds
