@@ -36,6 +36,7 @@ from daemon_process import Daemon, Truck, Watcher, drive  # noqa: E402
 
 FLEET = 1000
 WARM_S = 5
+MOST_UNACKNOWLEDGED = 65_535
 LAG_S, CATCH_UP_S = 5, 120
 """A fleet that starts as one has first rows, which cost most: how far behind it may be, and for how long."""
 DRIVING = 100_000
@@ -137,7 +138,9 @@ def apart(pid: int, broker: int) -> None:
 
 def fleet(folder: Path, model: Path, seconds: int, vehicles: int = FLEET) -> dict[str, float]:
     """Shares and lags while the fleet drives."""
-    tables = {"broker": {"receive_maximum": RECEIVE_MAXIMUM}, "vehicles": {"max": max(FLEET, vehicles)}}
+    # Half of it is a commit, and a commit waits for the disk: two seconds of messages may wait with it.
+    window = min(max(RECEIVE_MAXIMUM, 2 * vehicles), MOST_UNACKNOWLEDGED)
+    tables = {"broker": {"receive_maximum": window}, "vehicles": {"max": max(FLEET, vehicles)}}
     with unsaved(Broker(folder / "broker2")) as broker, Watcher(broker) as watcher:
         daemon = Daemon(folder / "fleet", broker.port, model, **tables)
         with daemon:
