@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from tickover.core.values import SECOND
@@ -30,6 +31,11 @@ def iso_seconds(time: int) -> str:
     return _utc(time).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def iso_day(time: int) -> str:
+    """``2026-03-02`` (UTC); a time before the year 1 or after 9999 as the nearest day."""
+    return iso(min(max(time, EARLIEST), LATEST))[:10]
+
+
 def iso_local(time: int, zone: tzinfo) -> str:
     """``2026-03-02T07:15:00+01:00``: the clock of a zone, whole seconds, with its offset."""
     return _utc(time).astimezone(zone).isoformat(timespec="seconds")
@@ -45,8 +51,12 @@ def parse_iso(text: str) -> int:
 
     The arithmetic is in whole microseconds: a float of seconds since the epoch cannot hold them all.
     """
-    moment = datetime.fromisoformat(text)
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // _MICROSECOND
+    return _since_epoch(datetime.fromisoformat(text))
+
+
+def parse_mail(text: str) -> int:
+    """Microseconds of a date of e-mail or HTTP (RFC 5322), as ``Tue, 14 Nov 2023 22:13:20 GMT``; ValueError if not."""
+    return _since_epoch(parsedate_to_datetime(text))
 
 
 def parse_time(text: str) -> int:
@@ -111,6 +121,10 @@ def span(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds:.3g} s"
+
+
+def _since_epoch(moment: datetime) -> int:
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // _MICROSECOND
 
 
 def _utc(time: int) -> datetime:

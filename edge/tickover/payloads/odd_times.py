@@ -9,10 +9,9 @@
 
 import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from tickover.core.time_format import parse_iso
+from tickover.core.time_format import parse_iso, parse_mail
 from tickover.core.values import SECOND
 
 WHOLE: Final = ("seconds", "sec", "secs", "epochSecond")
@@ -50,7 +49,7 @@ def in_text(text: str) -> int | None:
     if found := _SLASHES.fullmatch(text):
         return parse_iso("-".join(found.groups()[:3]) + found[4])
     if _WEEKDAY.match(text):
-        return parse_iso(parsedate_to_datetime(text).isoformat())
+        return parse_mail(text)
     return parse_iso(text.upper()) if text != text.upper() else None
 
 

@@ -4,21 +4,18 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from typing import Final, NamedTuple
 
 from tickover.core.manifest import Budget
 from tickover.core.poisson import interval
+from tickover.core.time_format import iso_day
 from tickover.core.values import SECOND, Severity
 from tickover.jobs.backfill.labels import Repair
 from tickover.jobs.backfill.task import Dropped, Result
 
-EPOCH_DAY: Final = date(1970, 1, 1)
 DAY_S: Final = 86_400
 Z: Final = 1.959964
 """The normal quantile of a 95 % interval, two-sided."""
-FARTHEST: Final = 2_932_896
-"""Day 9999-12-31, counted from 1970."""
 CAUSES: Final = 1_000
 """Different charts and sensors that episodes are counted by, of one vehicle."""
 
@@ -191,5 +188,4 @@ def month_of(day: int) -> str:
 
 def day_text(day: int) -> str:
     """``2024-05-17`` of a day since 1970; a day before the year 1 or beyond 9999 by the nearest one."""
-    first = (date.min - EPOCH_DAY).days
-    return (EPOCH_DAY + timedelta(days=min(max(day, first), FARTHEST))).isoformat()
+    return iso_day(day * DAY_S * SECOND)
