@@ -24,8 +24,8 @@ def new_s(request, monkeypatch):
     return request.param
 
 
-APART_S = 31
-"""Between two trips: just over the gap limit, as the judge places them. Sensors count in bins of absolute time."""
+APART_S = 121
+"""Between two trips: just over `no_data_s`, as the judge places them. Sensors count in bins of absolute time."""
 
 
 def slow_detector(policy: EpisodePolicy) -> Detector:
