@@ -133,6 +133,12 @@ class Episodes:
         return self._current is not None and self._current.told is not None
 
     @property
+    def about(self) -> BoolArray:
+        """The signals that were over a limit since the episode opened ``[F]``; all where the model does not tell."""
+        over = self._standing.over if self._standing is not None else self._spreads.all
+        return over if over.any() else self._spreads.all
+
+    @property
     def is_near(self) -> bool:
         """Whether an episode is open or waits for ``open_after_s``."""
         return self._current is not None

@@ -119,7 +119,8 @@ class Alone:
                 job.most = max(over, 1)
                 if upto - job.done > job.most:
                     return
-            after = self._slow.held(job.vehicle.state, after) if self._slow.any and watch.holds else after
+            if self._slow.any and watch.holds:
+                after = self._slow.held(job.vehicle.state, after, watch.held_signals)
             job.parts.append(watch.feed(job.ticks.part(slice(job.done, upto)), scores))
             job.most = self._slow.most(watch, job.most)
         else:

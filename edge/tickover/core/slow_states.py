@@ -4,12 +4,17 @@ A slow mean (``Manifest.slow_states``) that went on while a fault lasts would co
 would end as recovered with the fault still there. The graph does not know of episodes, so the host puts such states
 back after each tick at whose beginning one was open. That asks for one tick at a time while an episode is near, and for
 no more than that: ticks, chunks and batches give the same.
+
+What holds is what the episode is about: the means of the signals that were over a limit in it. Held for all signals, an
+episode about the throttle in the first drive of a winter would keep the model from following the cold, come to be about
+the ambient temperature, and stay open for as long as it is cold.
 """
 
 from typing import Final
 
 import numpy as np
 
+from tickover.core.chart_signals import BoolArray
 from tickover.core.manifest import EpisodePolicy, Manifest
 from tickover.core.values import FloatArray
 from tickover.core.watch import Watch
@@ -30,15 +35,16 @@ class SlowStates:
 
     def __init__(self, manifest: Manifest, policy: EpisodePolicy) -> None:
         slow = set(manifest.slow_states) if policy.hold_slow_means else set()
-        self._places = np.repeat(
-            [state.name in slow for state in manifest.states], [state.size for state in manifest.states]
-        ).astype(bool)
+        sizes = [state.size for state in manifest.states]
+        self._places = np.repeat([state.name in slow for state in manifest.states], sizes).astype(bool)
+        # A slow state is a row, or several, of a number for each signal.
+        self._signal = np.concatenate([np.arange(size) for size in sizes]) % max(len(manifest.signals), 1)
         self.any = bool(self._places.any())
         self.steps = self.any or policy.adapt_limits
 
-    def held(self, before: FloatArray, after: FloatArray) -> FloatArray:
-        """The state after a tick, with the slow states as before it."""
-        return np.where(self._places, before, after)
+    def held(self, before: FloatArray, after: FloatArray, signals: BoolArray) -> FloatArray:
+        """The states ``[..., S]`` after a tick, with the slow means of ``signals`` ``[..., F]`` as before it."""
+        return np.where(self._places & signals[..., self._signal], before, after)
 
     def most(self, watch: Watch, before: int = ALL) -> int:
         """How many ticks may be run at once, given how many were before."""

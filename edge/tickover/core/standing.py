@@ -42,11 +42,12 @@ PARTS: Final = 7
 class Spreads:
     """What is the same for all vehicles of a model: each signal's ``spread`` ``[F]`` (None: not known), the ``share``
     of a tick in the running mean, and for each chart that looks at one signal its place, its signal, and whether a
-    residual that stays off keeps it up.
+    residual that stays off keeps it up. ``all`` ``[F]`` names every signal.
     """
 
     def __init__(self, manifest: Manifest) -> None:
         self.spread: DoubleArray | None = np.array(manifest.spreads, np.float64) if manifest.spreads else None
+        self.all: BoolArray = np.ones(len(manifest.names), np.bool_)
         self.share = min(1.0, 2.0 / (SPAN_S / manifest.tick_period_s + 1.0))
         alone = [(at, chart) for at, chart in enumerate(manifest.charts) if len(chart.signals) == 1]
         self.charts = np.array([at for at, _ in alone], np.int64)

@@ -86,6 +86,11 @@ class Watch:
         """Whether the charts have an episode that is open or may open: each tick can then change :attr:`holds`."""
         return self._episodes.is_near
 
+    @property
+    def held_signals(self) -> BoolArray:
+        """The signals ``[F]`` whose slow means stay as they are while :attr:`holds`. They only grow in number."""
+        return self._episodes.about
+
     def weigh(self, scores: Scores) -> Scores:
         """Scores ``[..., C]`` with each signal's sensitivity applied."""
         return self._episodes.weigh(scores)

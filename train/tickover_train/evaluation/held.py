@@ -121,29 +121,33 @@ class HeldRun:
         rows = [piece.ticks.values[piece.done : piece.done + SPAN] for piece in pieces]
         x = side_by_side(rows)
         states = [np.stack([piece.state for piece in pieces])]
+        about = np.stack([piece.watch.held_signals for piece in pieces])
         said = []
         for tick in x:
             after, scores = self._detector.run_batch(states[-1], tick[None])
-            states.append(self._slow.held(states[-1], after))
+            states.append(self._slow.held(states[-1], after, about))
             said.append(scores)
         joined = Scores(
             *(np.concatenate([getattr(one, name) for one in said]) for name in ("score", "chart", "expected"))
         )
         for place, (piece, row) in enumerate(zip(pieces, rows, strict=True)):
-            self._judge(piece, joined.at(np.s_[: len(row), place]), [state[place] for state in states[: len(row) + 1]])
+            own = [state[place] for state in states[: len(row) + 1]]
+            self._judge(piece, joined.at(np.s_[: len(row), place]), own, about[place])
 
-    def _judge(self, piece: Piece, scores: Scores, states: Sequence[FloatArray]) -> None:
-        """Keep what ``_hold`` ran as far as the episode went; ``states``: before each tick, and behind the last."""
+    def _judge(self, piece: Piece, scores: Scores, states: Sequence[FloatArray], about: BoolArray) -> None:
+        """Keep what ``_hold`` ran as far as the episode went and was about the same signals; ``states``: before each
+        tick, and behind the last.
+        """
         number, saved = len(scores.score), piece.watch.state()
         watched = piece.watch.feed(piece.ticks.part(slice(piece.done, piece.done + number)), scores)
-        if piece.watch.holds and not _ended(watched):
+        if piece.watch.holds and not _ended(watched) and np.array_equal(piece.watch.held_signals, about):
             piece.parts.append(watched)
             piece.done += number
             piece.state = states[-1].copy()
             return
         piece.watch.restore(*saved)
         for tick in range(number):
-            if not piece.watch.holds:
+            if not (piece.watch.holds and np.array_equal(piece.watch.held_signals, about)):
                 return
             piece.take(1, scores.at(np.s_[tick : tick + 1]), states[tick + 1].copy())
 
