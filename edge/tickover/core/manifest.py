@@ -226,9 +226,9 @@ class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ``update_on_signal``, when another signal passes its limit. While the charts have cleared but a signal's level is
     not back where it was before (``core.standing``), the episode stays open; after ``persist_s`` of that it ends as
     ``adapted``. With ``hold_slow_means`` what follows the vehicle slowly (``Manifest.slow_states``) stays as it is
-    while an episode is open: a fault that lasts is not taken for usual. With ``skip_carried`` a chart that a trip
-    begins with over its limit opens no episode (``core.carried``). With ``adapt_limits`` limits follow a vehicle that
-    keeps raising episodes (``core.adaptation``).
+    while an episode is open, for the signals that were over a limit in it: a fault that lasts is not taken for
+    usual. With ``skip_carried`` a chart that a trip begins with over its limit opens no episode (``core.carried``).
+    With ``adapt_limits`` limits follow a vehicle that keeps raising episodes (``core.adaptation``).
     """
 
     OLD_KEYS: ClassVar[dict[str, str]] = {"cool_down_s": "hold_off_s"}

@@ -4,17 +4,21 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 import paths
 from tickover.core import record
 from tickover.core.pipeline import Pipeline
 from tickover.core.policy import EpisodeOverrides, Settings
+from tickover.core.slow_states import SlowStates
 from tickover.core.values import SECOND, EndReason, Phase, Readings
 from tickover.model.detector import Detector
 from today import of_today
 
 DETECTOR = of_today(Detector.load(paths.MODELS / "lstm_forecaster.onnx"))  # with a baseline of 600 s
 NAMES = DETECTOR.manifest.names
+SPREADING = of_today(Detector.load(paths.MODELS / "lstm_forecaster.onnx"))  # the same, and it knows its residuals
+SPREADING.manifest = structs.replace(SPREADING.manifest, spreads=(10.0,) * len(NAMES))
 BASELINE = DETECTOR.model.spans["baseline"]
 
 
@@ -36,10 +40,10 @@ def drive(seconds, fault=None, size=0.0, seed=0):
     return table
 
 
-def run(table, sizes, vehicles=("a",), resume=False, **overrides):
+def run(table, sizes, vehicles=("a",), resume=False, detector=DETECTOR, **overrides):
     """Outputs by vehicle as plain values, and the last state of each; readings in blocks."""
     options = Settings(episodes=EpisodeOverrides(**overrides))
-    pipeline, told, at = Pipeline(DETECTOR, options), {name: ([], [], []) for name in vehicles}, 0
+    pipeline, told, at = Pipeline(detector, options), {name: ([], [], []) for name in vehicles}, 0
 
     def take(outputs):
         for output in outputs:
@@ -56,7 +60,7 @@ def run(table, sizes, vehicles=("a",), resume=False, **overrides):
         at += size
         take(pipeline.pump())
         if resume:
-            saved, pipeline = {name: pipeline.state(name) for name in vehicles}, Pipeline(DETECTOR, options)
+            saved, pipeline = {name: pipeline.state(name) for name in vehicles}, Pipeline(detector, options)
             for name, state in saved.items():
                 pipeline.restore(name, state)
     states = {name: pipeline._vehicles[name].state.copy() for name in vehicles}
@@ -81,17 +85,20 @@ def test_a_fault_that_lasts_keeps_its_episode_open_and_the_baseline_where_it_was
     assert free["a"][0] != told["a"][0]
 
 
-@given(st.data(), st.integers(0, 3), st.sampled_from([0.0, 20.0, 60.0]), st.booleans(), st.booleans())
+@given(
+    *(st.data(), st.integers(0, 3), st.sampled_from([0.0, 20.0, 60.0]), st.booleans(), st.booleans()),
+    st.sampled_from([DETECTOR, SPREADING]),
+)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_ticks_chunks_and_batches_are_the_same_to_the_bit(data, seed, size, resume, fleet):
+def test_ticks_chunks_and_batches_are_the_same_to_the_bit(data, seed, size, resume, fleet, detector):
     begin = data.draw(st.integers(20, 150))
     table = drive(220, (begin, begin + data.draw(st.integers(1, 100))), size, seed)
     sizes, left = [], len(table)
     while left:
         sizes.append(data.draw(st.integers(1, left)))
         left -= sizes[-1]
-    whole, state = run(table, [len(table)])
-    parts, states = run(table, sizes, ("a", "b") if fleet else ("a",), resume)
+    whole, state = run(table, [len(table)], detector=detector)
+    parts, states = run(table, sizes, ("a", "b") if fleet else ("a",), resume, detector)
     np.testing.assert_equal(parts["a"], whole["a"])
     np.testing.assert_equal(states["a"], state["a"])
 
@@ -115,3 +122,12 @@ def test_an_episode_that_opens_while_the_vehicle_is_new_holds_nothing(monkeypatc
         assert (starts[-1] < 600) is (begin < 600), "this model alarms while it is cold, and then at the fault"
         opened[begin] = np.abs(after["a"][BASELINE] - before["a"][BASELINE]).max()
     assert opened[100] > 5 * opened[900]
+
+
+def test_only_the_means_of_the_named_signals_are_held():
+    slow = SlowStates(DETECTOR.manifest, DETECTOR.manifest.episodes)
+    size = sum(state.size for state in DETECTOR.manifest.states)
+    before, after = np.zeros((2, size), np.float32), np.ones((2, size), np.float32)
+    held = slow.held(before, after, np.array([[True, False, False], [False, True, True]]))
+    np.testing.assert_array_equal(held[:, BASELINE], [[0, 1, 1], [1, 0, 0]])
+    assert held.sum() == 2 * size - 3, "nothing else is"

@@ -196,3 +196,20 @@ def test_in_a_vehicles_first_minutes_a_step_holds_what_is_slow_and_a_level_does_
     watch.feed(block.part(slice(0, 150)), scores.at(np.s_[:150]))
     assert watch.is_open
     assert watch.holds is holds
+
+
+def test_an_episode_is_about_the_signals_that_were_over_a_limit_in_it():
+    """What follows the vehicle slowly goes on for the others: an episode of the throttle keeps no cold day."""
+    block, scores = drive(step(12.0), range(BEGIN, BEGIN + 20))
+    scores.chart[BEGIN + 40, 3] = 1.5  # the oil's level, for one tick
+    knowing, unknowing = (Episodes(manifest(spreads=spreads), "ab" * 32, "truck") for spreads in (SPREADS, ()))
+    about = []
+    for tick in range(BEGIN + 50):
+        rows = slice(tick, tick + 1)
+        for episodes in (knowing, unknowing):
+            episodes.feed(block.part(rows), scores.at(np.s_[rows]))
+        about.append(knowing.about.tolist())
+        assert unknowing.about.all(), "a model that knows no spreads holds all, as it always did"
+    assert about[BEGIN - 1] == [True, True], "no episode, nobody asks"
+    assert about[BEGIN : BEGIN + 40] == [[True, False]] * 40
+    assert about[BEGIN + 40 :] == [[True, True]] * 10
