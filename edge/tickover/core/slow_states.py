@@ -38,7 +38,8 @@ class SlowStates:
         sizes = [state.size for state in manifest.states]
         self._places = np.repeat([state.name in slow for state in manifest.states], sizes).astype(bool)
         # A slow state is a row, or several, of a number for each signal.
-        self._signal = np.concatenate([np.arange(size) for size in sizes]) % max(len(manifest.signals), 1)
+        places = [place % len(manifest.signals) for size in sizes for place in range(size)]
+        self._signal = np.array(places, np.int64)
         self.any = bool(self._places.any())
         self.steps = self.any or policy.adapt_limits
 
