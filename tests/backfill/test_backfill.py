@@ -229,6 +229,7 @@ def test_known_repairs_are_recalled_beside_chance(run, tmp_path):
     ("text", "said"),
     [
         ("truck,when\n1,2\n", "expected the columns vehicle (or log), start, end, got truck, when"),
+        ("", "expected the columns vehicle (or log), start, end, got an empty file"),
         ("vehicle,start,end\nt,yesterday,2024-01-01\n", "expected ISO 8601 times or seconds, got 'yesterday'"),
         ("vehicle,start,end\nt,2024-01-02,2024-01-01\n", "expected an end at or after the start"),
         ("vehicle,start,end\n", "expected rows with repairs, got none"),

@@ -11,8 +11,16 @@ from typing import Any, Final
 import click
 import msgspec
 
-from tickover.commands.replay import settings_of, start_of
-from tickover.commands.ui.options import FILE, VEHICLE, bus_options, mapping_for, write_errors_named
+from tickover.commands.ui.options import (
+    FILE,
+    VEHICLE,
+    bus_options,
+    map_option,
+    mapping_for,
+    settings_of,
+    start_option,
+    write_errors_named,
+)
 from tickover.commands.ui.terminal import INTERRUPTED, CtrlC, Progress
 from tickover.commands.ui.words import many
 from tickover.errors import TickoverError
@@ -90,17 +98,9 @@ RULES: Final[dict[Rule, str]] = {
     metavar="FILE.csv",
     help="Known repairs, with columns vehicle (or log), start, end, what: how many had an episode.",
 )
-@click.option(
-    "--map",
-    "map_file",
-    type=FILE,
-    metavar="FILE",
-    help="Mapping of columns to signals. Default: the one in the model, or by name.",
-)
+@map_option
 @bus_options
-@click.option(
-    "--start", callback=start_of, metavar="TIME", help="Start of logs that count seconds. Default: 1970-01-01."
-)
+@start_option
 @click.option("--strict", is_flag=True, help="A vehicle fails at its first bad row.")
 @click.option("--plan", "only_plan", is_flag=True, help="Show which vehicles were found, and run nothing.")
 def backfill(
@@ -138,9 +138,9 @@ def backfill(
     _need_extras()
     detector = Detector.load(model)
     rules, column = _rules(detector, model, out, map_file, vehicle_column, start, strict, states is not None, bus)
-    for path in (states, events, labels):
+    for option, path in (("state", states), ("events", events), ("labels", labels)):
         if path is not None and not path.exists():
-            raise TickoverError(f"{path}: expected a file or a folder, got nothing there")
+            raise TickoverError(f"--{option} {path}: expected a file or a folder, got nothing there")
     with write_errors_named(), CtrlC() as ctrl_c, contextlib.ExitStack() as held:
         if not only_plan:
             held.enter_context(results.hold(out))
@@ -319,7 +319,7 @@ def _summary(fleet: FleetSummary, out: Path, repairs: Sequence[Repair], unknown:
     if rate.hours:
         spread = f"95 % interval {rate.low:.2g} to {rate.high:.2g}"
         yield f"{rate.per_hour:.2g} episodes an hour ({spread}); the budget of false ones is {budget.per_hour:.2g}"
-    else:
+    elif not fleet.failed:
         yield "no tick was run: look at drops.csv; a mapping of columns to signals may be missing (tickover inspect)"
     if repairs:
         judged = [one for _, one in fleet.repairs if one.hours]

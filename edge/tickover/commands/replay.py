@@ -15,8 +15,11 @@ from tickover.commands.ui.options import (
     VEHICLE,
     WRITABLE,
     bus_options,
+    map_option,
     mapping_for,
+    settings_of,
     speed_of,
+    start_option,
     write_errors_named,
 )
 from tickover.commands.ui.terminal import INTERRUPTED, CtrlC, Progress
@@ -25,16 +28,13 @@ from tickover.core.arrivals import DEFAULT_WINDOW
 from tickover.core.coverage import gaps, unusable
 from tickover.core.manifest import Manifest
 from tickover.core.pipeline import Pipeline
-from tickover.core.policy import Settings
-from tickover.core.time_format import clock, is_relative, parse_time
+from tickover.core.time_format import clock, is_relative
 from tickover.core.values import Output
-from tickover.errors import ConfigError
 from tickover.jobs.replay import Source, Tally, finish
 from tickover.jobs.replay import replay as run_logs
 from tickover.jobs.replay_outputs import Outputs
 from tickover.jobs.replay_state import load_state, save_state
 from tickover.jobs.replay_verdicts import Verdicts
-from tickover.logs.mapping import Mapping
 from tickover.logs.reading import log_is_relative
 from tickover.logs.score_writer import FORMATS, open_scores
 from tickover.model.detector import Detector
@@ -48,14 +48,6 @@ if TYPE_CHECKING:
 BAD_ROWS_SHOWN: Final = 10
 CODES_SHOWN: Final = 10
 SHOWN_TEXTS: Final = 3
-
-
-def start_of(ctx: click.Context, param: click.Parameter, value: str | None) -> int:
-    """The time given to --start, microseconds; 0 for none."""
-    try:
-        return parse_time(value) if value else 0
-    except ValueError:
-        raise click.BadParameter(f"expected an ISO 8601 time or epoch seconds, got {value!r}") from None
 
 
 def _scores_of(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
@@ -94,13 +86,7 @@ def _scores_of(ctx: click.Context, param: click.Parameter, value: Path | None) -
     metavar="FILE.jsonl",
     help="Give these verdicts of people where they were given live (`tickover state --verdicts` writes them).",
 )
-@click.option(
-    "--map",
-    "map_file",
-    type=FILE,
-    metavar="FILE",
-    help="Mapping of columns to signals. Default: the one in the model, or by name.",
-)
+@map_option
 @bus_options
 @click.option(
     "--vehicle",
@@ -109,9 +95,7 @@ def _scores_of(ctx: click.Context, param: click.Parameter, value: Path | None) -
     metavar="NAME",
     help="Vehicle of the logs, unless a column names it.",
 )
-@click.option(
-    "--start", callback=start_of, metavar="TIME", help="Start of logs that count seconds. Default: 1970-01-01."
-)
+@start_option
 @click.option(
     "--speed",
     callback=speed_of,
@@ -264,22 +248,6 @@ class _Codes:
             yield f"code at {when} of {code.sender}: {code.code}{words}, {many(code.messages, 'message')}"
         if len(codes) > CODES_SHOWN:
             yield f"and {many(len(codes) - CODES_SHOWN, 'further code')}; --report lists them"
-
-
-def settings_of(mapping: Mapping, manifest: Manifest, map_file: Path | None) -> Settings:
-    """The mapping file's own ``[episodes]`` and ``[sensitivity]``; ConfigError when nothing in it fits the model."""
-    name = str(map_file or "mapping")
-    settings = Settings(episodes=mapping.episodes, sensors=mapping.sensors, sensitivity=mapping.sensitivity)
-    settings.check(manifest, name)
-    missing = [signal for signal in manifest.names if signal not in mapping.names]
-    if len(missing) == len(manifest.names):
-        raise ConfigError(
-            f"{name}: key 'signals': expected signals of the model ({', '.join(manifest.names)}), "
-            f"got {', '.join(mapping.names)}"
-        )
-    if missing:
-        click.echo(f"{name}: not mapped, so always missing: {', '.join(missing)}", err=True)
-    return settings
 
 
 def _followed(pipeline: Pipeline, verdicts: Verdicts | None) -> Iterator[str]:

@@ -7,7 +7,7 @@ with the same verdicts gives the same alerts. The file is what ``tickover state 
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,10 +16,7 @@ from tickover.core.ledger import Verdict
 from tickover.core.manifest import Manifest
 from tickover.core.pipeline import Pipeline
 from tickover.core.values import SECOND, Readings
-from tickover.errors import LogError
-from tickover.storage.files import read_bytes
-
-MAX_BYTES: Final = 64 * 2**20
+from tickover.logs.verdict_file import verdict_lines
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -47,7 +44,7 @@ class Verdicts:
         self._reached: dict[str, int] = {}
         # The tick behind the newest one closes when the watermark reaches its end and the lateness.
         ahead = 2 * manifest.period + round(manifest.lateness_s * SECOND)
-        for line in _lines(path):
+        for _, line in verdict_lines(path, _Line):
             self._waiting.setdefault(line.vehicle, []).append(Given(line, line.at + ahead))
 
     def cut(self, block: Readings, pipeline: Pipeline) -> Iterator[Readings]:
@@ -89,16 +86,3 @@ class Verdicts:
 
 def _part(block: Readings, start: int, end: int) -> Readings:
     return Readings(block.vehicle, block.signals, block.time[start:end], block.values[start:end])
-
-
-def _lines(path: Path) -> Iterator[_Line]:
-    """LogError names the line."""
-    for number, text in enumerate(read_bytes(path, MAX_BYTES).splitlines(), 1):
-        if not text.strip():
-            continue
-        try:
-            yield msgspec.json.decode(text, type=_Line)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise LogError(
-                f"{path}, line {number}: expected a verdict as `tickover state --verdicts` writes it: {error}"
-            ) from error

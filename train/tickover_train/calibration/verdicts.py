@@ -10,10 +10,8 @@ import numpy as np
 from tickover.core.ledger import Verdict
 from tickover.core.manifest import Chart
 from tickover.core.values import FloatArray
-from tickover.errors import LogError
-from tickover.storage.files import read_bytes
+from tickover.logs.verdict_file import verdict_lines
 
-MAX_BYTES: Final = 64 * 2**20
 MARGIN: Final = 1.05
 """A limit goes so far above the peak of a false episode, and stays so far below that of a real one."""
 MOST: Final = 2.0
@@ -43,15 +41,7 @@ def read_verdicts(path: Path, digest: str) -> tuple[list[Said], int]:
     line that is none."""
     newest: dict[str, Said] = {}
     others = set()
-    for number, text in enumerate(read_bytes(path, MAX_BYTES).splitlines(), 1):
-        if not text.strip():
-            continue
-        try:
-            said = msgspec.json.decode(text, type=Said)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise LogError(
-                f"{path}, line {number}: expected a verdict as `tickover state --verdicts` writes it: {error}"
-            ) from error
+    for _, said in verdict_lines(path, Said):
         if said.model == digest:
             newest[said.episode] = said
         else:

@@ -13,13 +13,12 @@ from tickover.core.time_format import parse_time
 from tickover.core.values import SECOND
 from tickover.errors import ConfigError, LogError
 from tickover.logs.mapping import Mapping
-from tickover.storage.files import read_bytes
+from tickover.logs.verdict_file import verdict_lines
 from tickover_train.data import trips_of_log
 from tickover_train.evaluation.labels import LabelledTrip, Range
 
 ENDINGS: Final = (".jsonl", ".ndjson")
 """How the name of a file of verdicts ends."""
-MAX_BYTES: Final = 64 * 2**20
 TRUE: Final = (Verdict.REAL, Verdict.KNOWN)
 
 
@@ -46,21 +45,15 @@ def read_ranges(paths: Iterable[Path]) -> dict[str, list[Range]]:
     """
     newest: dict[str, tuple[Line, str]] = {}
     for path in paths:
+
+        def refusal(number: int, why: str, path: Path = path) -> ConfigError:
+            return ConfigError(f"{path}:{number}: {why}")
+
         try:
-            lines = read_bytes(path, MAX_BYTES).splitlines()
+            for number, line in verdict_lines(path, Line, refusal):
+                newest[line.episode] = line, f"{path}:{number}"
         except LogError as error:
             raise ConfigError(str(error)) from error
-        for number, text in enumerate(lines, 1):
-            where = f"{path}:{number}"
-            if not text.strip():
-                continue
-            try:
-                line = msgspec.json.decode(text, type=Line)
-            except (msgspec.DecodeError, RecursionError) as error:
-                raise ConfigError(
-                    f"{where}: expected a verdict as `tickover state --verdicts` writes it: {error}"
-                ) from error
-            newest[line.episode] = line, where
     ranges: dict[str, list[Range]] = {}
     for line, where in newest.values():
         if line.verdict in TRUE:

@@ -11,7 +11,9 @@ import click
 import msgspec
 
 from tickover.core.manifest import Manifest
-from tickover.errors import TickoverError
+from tickover.core.policy import Settings
+from tickover.core.time_format import parse_time
+from tickover.errors import ConfigError, TickoverError
 from tickover.logs.mapping import LogLayout, Mapping, check_mapping, check_zone, completed, mapping_of
 from tickover.logs.reading import load_mapping, other_dbc
 from tickover.payloads.can.catalogue import J1939Mode
@@ -162,6 +164,42 @@ def speed_of(ctx: click.Context, param: click.Parameter, value: str) -> float:
     if not speed > 0:
         raise click.BadParameter(f"expected a number above 0, or max, got {value!r}")
     return speed
+
+
+def settings_of(mapping: Mapping, manifest: Manifest, map_file: Path | None) -> Settings:
+    """The mapping file's own ``[episodes]`` and ``[sensitivity]``; ConfigError when nothing in it fits the model."""
+    name = str(map_file or "mapping")
+    settings = Settings(episodes=mapping.episodes, sensors=mapping.sensors, sensitivity=mapping.sensitivity)
+    settings.check(manifest, name)
+    missing = [signal for signal in manifest.names if signal not in mapping.names]
+    if len(missing) == len(manifest.names):
+        raise ConfigError(
+            f"{name}: key 'signals': expected signals of the model ({', '.join(manifest.names)}), "
+            f"got {', '.join(mapping.names)}"
+        )
+    if missing:
+        click.echo(f"{name}: not mapped, so always missing: {', '.join(missing)}", err=True)
+    return settings
+
+
+def start_of(ctx: click.Context, param: click.Parameter, value: str | None) -> int:
+    """The time given to --start, microseconds; 0 for none."""
+    try:
+        return parse_time(value) if value else 0
+    except ValueError:
+        raise click.BadParameter(f"expected an ISO 8601 time or epoch seconds, got {value!r}") from None
+
+
+map_option: Final = click.option(
+    "--map",
+    "map_file",
+    type=FILE,
+    metavar="FILE",
+    help="Mapping of columns to signals. Default: the one in the model, or by name.",
+)
+start_option: Final = click.option(
+    "--start", callback=start_of, metavar="TIME", help="Start of logs that count seconds. Default: 1970-01-01."
+)
 
 
 @contextlib.contextmanager

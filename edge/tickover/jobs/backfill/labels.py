@@ -43,9 +43,8 @@ def load_repairs(path: Path, logs: Iterable[tuple[str, str]]) -> list[Repair]:
     rows = csv.DictReader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
     columns = rows.fieldnames = [name.strip().lower() for name in rows.fieldnames or ()]
     if "end" not in columns or not {"vehicle", "log"} & set(columns):
-        raise ConfigError(
-            f"--labels {path}: expected the columns vehicle (or log), start, end, got {', '.join(columns)}"
-        )
+        got = ", ".join(columns) or "an empty file"
+        raise ConfigError(f"--labels {path}: expected the columns vehicle (or log), start, end, got {got}")
     known = list(logs) if "vehicle" not in columns else []
     try:
         found = [_repair(row, known, f"--labels {path}:{rows.line_num}") for row in rows]
