@@ -9,6 +9,7 @@ It uses private attributes of paho; ``tests/edge/transports/mqtt/test_paho_priva
 
 import fcntl
 import os
+import select
 import socket
 import termios
 import time
@@ -107,6 +108,17 @@ class FastClient(paho.Client):
         sock = self.socket()
         # TLS holds decrypted bytes; paho's WebSocket passes the question on.
         return self.has_read or (sock is not None and hasattr(sock, "pending") and sock.pending() > 0)
+
+    def has_more(self) -> bool:
+        """Whether bytes wait to be read, in the buffer or in the socket."""
+        if self.buffered():
+            return True
+        sock = self.socket()
+        if sock is None:
+            return False
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        return bool(poll.poll(0))
 
     def waiting(self) -> int:
         """Packets not written yet."""

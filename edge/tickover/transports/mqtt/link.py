@@ -275,12 +275,19 @@ class Link:
         client.loop_misc()
 
     def _read(self, client: FastClient) -> None:
-        """All publishes that lie whole in the buffer, and one packet of another kind, or a part of one, by paho."""
+        """All publishes that lie whole in the buffer, and one packet of another kind, or a part of one, by paho.
+
+        When these were few, and nothing more lies in the socket, the next ones gather before they are read.
+        """
+        before = self._receipts.count
         if client.fill():
             self._hand_over(client, *client.whole_publishes())
-            if not client.has_read:
-                return
-        client.loop_read()
+        if client.has_read or self._receipts.count == before:
+            client.loop_read()
+        # A publish that paho reads alone began in a buffer full of others, and large messages are few in a full buffer:
+        # only a socket with nothing left says that the broker has no more.
+        if 0 < self._receipts.count - before < self._few and not client.has_more():
+            self._rests_until = time.monotonic() + self._gather
 
     def _obey(self, client: FastClient) -> None:
         try:
@@ -386,8 +393,6 @@ class Link:
                 topic = topic[: LONGEST_TOPIC + 1]
             sender = sender_of(properties[place]) if place in properties else ""
             messages.append(Received(topic, payload, arrival, token, sender))
-        if len(publishes) < self._few:
-            self._rests_until = time.monotonic() + self._gather
         if messages:
             self._events.put(*messages)
         if left_out:

@@ -1,6 +1,7 @@
 """The door to the broker, against a real Mosquitto."""
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -97,6 +98,45 @@ def test_few_messages_gather_before_they_are_read(tap: Tap, broker: Mosquitto, g
     client.disconnect()
     client.loop_stop()
     assert len(lengths) in batches, lengths
+
+
+@pytest.mark.parametrize(("count", "size"), [(4000, 150), (600, 1000), (30, 40_000)])
+def test_what_lies_in_a_full_socket_is_read_without_a_rest(count: int, size: int) -> None:
+    """Many messages, of which one lies across two reads; some, and few large ones, of which few fill a read."""
+    server = socket.create_server(("127.0.0.1", 0))
+    tap = Tap(Broker(client_id="daemon", port=server.getsockname()[1]))
+    peer, _ = server.accept()
+    peer.recv(4096)
+    peer.sendall(GREETING)
+    subscribe = peer.recv(4096)
+    peer.sendall(b"\x90\x04" + subscribe[2:4] + b"\x00\x01")
+    tap.ready()
+    packets = b"".join(publish(number, b"x" * size) for number in range(count))
+    gather, begin = 1.0, time.monotonic()
+    tap.link.receive(0.0, 1, gather)
+    sender = threading.Thread(target=peer.sendall, args=(packets,))
+    sender.start()
+    while len(tap.of(Received)) < count:
+        tap.events += tap.link.receive(0.1, 1000, gather)
+        assert time.monotonic() < begin + 20
+    took, reads = time.monotonic() - begin, len(packets) / READ_BYTES
+    sender.join()
+    peer.close()
+    server.close()
+    tap.link.stop(2)
+    assert [message.token.packet_id for message in tap.of(Received)] == list(range(1, count + 1))
+    assert took < gather * reads / 2, "it rested after each read"
+
+
+def publish(number: int, payload: bytes) -> bytes:
+    """A PUBLISH packet of MQTT 5 at QoS 1."""
+    rest = struct.pack(">H4sHB", 4, b"in/1", number + 1, 0) + payload
+    length, left = b"", len(rest)
+    while True:
+        left, low = divmod(left, 128)
+        length += bytes([low | (128 if left else 0)])
+        if not left:
+            return b"\x32" + length + rest
 
 
 def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(broker: Mosquitto) -> None:
