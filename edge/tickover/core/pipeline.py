@@ -273,6 +273,10 @@ class Pipeline:
         """The vehicle's promise meter."""
         return self._shown(vehicle).promise
 
+    def with_episodes(self) -> list[str]:
+        """The vehicles of which episodes count in the promise meter."""
+        return [name for name, known in self._vehicles.items() if known.watch.promise.has_episodes]
+
     def adapted(self, vehicle: str) -> dict[str, float]:
         """The vehicle's limits that follow: chart to times the trained one."""
         return self._known(vehicle).watch.adapted

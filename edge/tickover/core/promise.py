@@ -106,6 +106,11 @@ class Promise:
         return sum(sum(bucket.opened.values()) for bucket in self._buckets)
 
     @property
+    def has_episodes(self) -> bool:
+        """Whether any counts; costs less than how many. Ticks do not change it."""
+        return any(bucket.opened for bucket in self._buckets)
+
+    @property
     def _over(self) -> float:
         """The hours of driving that episodes are counted over."""
         hours = sum(bucket.ticks for bucket in self._buckets) * self._hours

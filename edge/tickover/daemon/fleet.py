@@ -172,6 +172,10 @@ class Fleet:
         """The promise meters of a vehicle in memory, by detector."""
         return {name: pipeline.promise(vehicle) for name, pipeline in self._pipelines.items() if vehicle in pipeline}
 
+    def with_episodes(self) -> set[str]:
+        """The vehicles in memory of which a promise meter counts episodes: of the others it says nothing yet."""
+        return {vehicle for pipeline in self._pipelines.values() for vehicle in pipeline.with_episodes()}
+
     def never_read(self, vehicle: str) -> list[str]:
         """The signals of a vehicle in memory that nothing was ever read of."""
         known = self._current(vehicle) if vehicle in self._vehicles else None

@@ -155,6 +155,8 @@ class Outbox:
 
     def _send_standing(self) -> bool:
         """Send one retained topic, in any order: only the newest body of each counts. False when none may go now."""
+        if len(self._flight) >= WINDOW:
+            return False  # ten thousand may wait
         for topic in self._standing:
             if self._has_room(topic) and self._allowed(topic):
                 body = self._standing.pop(topic)

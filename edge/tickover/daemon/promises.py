@@ -1,5 +1,6 @@
 """The promise meters of the fleet, for health: how often each vehicle raises an episode, against its budget."""
 
+from heapq import nsmallest
 from typing import Any, Final
 
 from tickover.core.promise import Meter, Promise
@@ -14,9 +15,14 @@ DIGITS: Final = 4
 
 def promises(fleet: Fleet) -> dict[str, Any]:
     """``promises_broken``: how many vehicles; ``promises``: by vehicle, the meters of its detectors."""
-    meters = {vehicle: fleet.promises(vehicle) for vehicle in fleet.vehicles}
+    counting = fleet.with_episodes()
+    meters = {vehicle: fleet.promises(vehicle) for vehicle in counting}
     broken = sum(any(meter.broken for meter in of.values()) for of in meters.values())
     worst = sorted(meters, key=lambda vehicle: (-_urgency(meters[vehicle]), vehicle))[:MOST]
+    # Most vehicles of a fleet have had no episode: to read ten thousand meters takes 0.4 s.
+    others = nsmallest(MOST - len(worst), (vehicle for vehicle in fleet.vehicles if vehicle not in counting))
+    meters |= {vehicle: fleet.promises(vehicle) for vehicle in others}
+    worst += others
     shown = {
         vehicle: [
             promise_of(name, meter.read(), fleet.raised(vehicle, name)) for name, meter in meters[vehicle].items()

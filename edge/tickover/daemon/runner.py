@@ -20,6 +20,7 @@ from tickover.daemon.recovery import Opened, models_change, open_fleet
 from tickover.daemon.reload import LoadDetector, Reload
 from tickover.daemon.sources import Transport, check_files, open_transport
 from tickover.errors import ConfigError, TickoverError
+from tickover.host.garbage import collect_seldom
 from tickover.host.log_fields import fields
 from tickover.host.malloc import share_one_arena
 from tickover.host.systemd import notify, watchdog_s
@@ -50,6 +51,7 @@ class Runner:
     def run(self) -> None:
         """Until SIGTERM or SIGINT. ConfigError or ModelError when the first start fails."""
         share_one_arena()
+        collect_seldom()
         os.umask(private.UMASK)
         config, opened = self._read()
         signal.signal(signal.SIGTERM, self._on_stop)

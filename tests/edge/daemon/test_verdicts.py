@@ -110,15 +110,31 @@ def test_a_report_shows_the_vehicles_furthest_over_their_budget() -> None:
                 promise.opened("iat.slow")
             return {"anomaly": promise}
 
+        def with_episodes(self) -> set[str]:
+            return {*self.vehicles} - {"t0"}
+
         def raised(self, vehicle: str, detector: str) -> dict[str, float]:
             return {"iat.slow": 1.21}
 
+    few = Many()
+    few.vehicles = few.vehicles[:10]
+    assert [*promises(few)["promises"]] == [f"t{number}" for number in range(10)]  # type: ignore[arg-type]
     report = promises(Many())  # type: ignore[arg-type]
     assert report["promises_broken"] == 100 - 7  # seven in the first hour prove it
     assert set(report["promises"]) == {f"t{number}" for number in range(100 - MOST, 100)}
     (meter,) = report["promises"]["t99"]
     assert meter["blame"] == {"iat.slow": 99}
     assert meter["raised"] == {"iat.slow": 1.21}
+
+
+def test_a_meter_has_episodes_until_all_are_found_false() -> None:
+    promise = Promise(Budget(episodes=1, per_s=3600), 1_000_000)
+    assert not promise.has_episodes
+    promise.opened("iat.slow")
+    assert promise.has_episodes
+    promise.count(promise.number, "iat.slow", -1)
+    assert not promise.has_episodes
+    assert promise.episodes == 0
 
 
 def test_prometheus_shows_the_meters_of_those_reported_and_no_others() -> None:
