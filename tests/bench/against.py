@@ -33,7 +33,8 @@ def measured(checkout: Path, bench: list[str]) -> dict[str, float]:
     done = subprocess.run(command, env=env, cwd=checkout, capture_output=True, text=True)
     last = done.stdout.strip().rpartition("\n")[2]
     if not last.startswith("{"):
-        sys.exit(f"{bench[0]} of {checkout} printed no figures:\n{done.stderr[-2000:]}")
+        said = f"{done.stdout[-500:]}\n{done.stderr[-2000:]}"
+        sys.exit(f"{bench[0]} of {checkout} printed no figures (exit {done.returncode}):\n{said}")
     return dict(flat("", json.loads(last)))
 
 
@@ -67,15 +68,20 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=[*BENCHES], default=[*BENCHES], help=f"of {', '.join(BENCHES)}")
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
-    results = {name: compare(given.other.resolve(), BENCHES[name], given.rounds) for name in given.only}
+    results = {}
+    for name in given.only:
+        results[name] = compare(given.other.resolve(), BENCHES[name], given.rounds)
+        if not given.json:
+            show(name, results[name])
     if given.json:
         print(json.dumps(results))
-        return
-    for bench, figures in results.items():
-        for name, one in figures.items():
-            better = "more" if RATE in name else "less"
-            row = f"{bench:8} {name:28} {one['ours']:12.4g} {one['theirs']:12.4g}"
-            print(f"{row}  {one['ratio']:.2f} x ({better} is better)")
+
+
+def show(bench: str, figures: dict[str, dict[str, float]]) -> None:
+    for name, one in figures.items():
+        better = "more" if RATE in name else "less"
+        row = f"{bench:8} {name:28} {one['ours']:12.4g} {one['theirs']:12.4g}"
+        print(f"{row}  {one['ratio']:.2f} x ({better} is better)", flush=True)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,7 @@ class _Block:
         self.suspects: BoolArray | None = None
         self.told: list[Told] = []
         self.peak_at: int | None = None
+        self.named: dict[int, tuple[Contribution, ...]] = {}
 
     def tick(self, at: int) -> Tick:
         """One tick, for those who follow its signals."""
@@ -413,8 +414,11 @@ class Episodes:
         return found
 
     def _named(self, tick: int, block: _Block) -> tuple[Contribution, ...]:
-        """The signals to name at one tick."""
-        return self._attribution.at(tick, block.ticks, block.scores, block.evidence.fresh[tick], self.ring)
+        """The signals to name at one tick: an alert's is often the peak, too."""
+        if tick not in block.named:
+            fresh = block.evidence.fresh[tick]
+            block.named[tick] = self._attribution.at(tick, block.ticks, block.scores, fresh, self.ring)
+        return block.named[tick]
 
     def _settle_worst(self, block: _Block) -> None:
         """Name the signals at the peak, if it lies in this block.

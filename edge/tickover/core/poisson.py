@@ -5,7 +5,9 @@ from typing import Final
 
 SUMMED: Final = 100
 """Counts up to this are summed; above, Wilson and Hilferty's formula is right to a thousandth."""
-HALVINGS: Final = 60
+STEPS: Final = 60
+"""Newton's; a handful is enough, from counts of 0 at any ``z`` on."""
+PRECISE: Final = 1e-15
 
 
 def interval(count: int, z: float) -> tuple[float, float]:
@@ -22,18 +24,23 @@ def _mean(count: int, z: float, tail: float, *, upper: bool) -> float:
         # Half a chi-square quantile of 2 (count + 1) degrees of freedom (Wilson and Hilferty 1931).
         n = count + 1.0
         return n * (1.0 - 1.0 / (9.0 * n) + (z if upper else -z) / (3.0 * math.sqrt(n))) ** 3
-    low, high = 0.0, count + 1.0 + (z + 2.0) * (z + math.sqrt(count + 1.0))
     wanted = tail if upper else 1.0 - tail
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if _at_most(count, middle) > wanted else (low, middle)
-    return low
+    # Half a chi-square quantile again, which Newton's steps make exact: the slope of the sum is its last term.
+    n = count + 1.0
+    mean = n * max(0.1, 1.0 - 1.0 / (9.0 * n) + (z if upper else -z) / (3.0 * math.sqrt(n))) ** 3
+    for _ in range(STEPS):
+        total, last = _at_most(count, mean)
+        step = (total - wanted) / last
+        mean = max(mean + step, mean / 2.0)
+        if abs(step) <= PRECISE * mean:
+            break
+    return mean
 
 
-def _at_most(count: int, mean: float) -> float:
-    """The probability of ``count`` or fewer events."""
+def _at_most(count: int, mean: float) -> tuple[float, float]:
+    """The probability of ``count`` or fewer events, and of ``count``."""
     term = total = math.exp(-mean)
     for k in range(1, count + 1):
         term *= mean / k
         total += term
-    return total
+    return total, term
