@@ -38,6 +38,7 @@ class Oracle:
         self.means = {bank.name: np.zeros(self.signals) for bank in spec.banks if bank.kind != "cusum"}
         self.sums = {bank.name: np.zeros((2, self.signals)) for bank in spec.banks if bank.kind == "cusum"}
         self.still = {bank.name: 0.0 for bank in spec.banks if bank.kind == "frozen"}
+        self.whole = {}  # the values of the newest tick in which all signals of the bank were there
         self.baseline = np.zeros(self.signals)
         self.moved = np.zeros(self.signals)
         self.reset()
@@ -109,10 +110,12 @@ class Oracle:
     def frozen(self, bank):
         """Seconds in which no signal of the bank moved."""
         chosen = [not bank.signals or signal.name in bank.signals for signal in self.spec.signals]
-        ticks = [(values[chosen], valid[chosen]) for _, values, valid in self.past[-2:]]
-        if len(ticks) == 2 and all(valid.all() for _, valid in ticks):
+        _, values, valid = self.past[-1]
+        if valid[chosen].all():
+            before = self.whole.get(bank.name, np.zeros(sum(chosen)))
             longer = min(self.still[bank.name] + self.spec.tick_period_s, bank.longest_s)
-            self.still[bank.name] = longer if (ticks[0][0] == ticks[1][0]).all() else 0.0
+            self.still[bank.name] = longer if (before == values[chosen]).all() else 0.0
+            self.whole[bank.name] = values[chosen]
         return self.still[bank.name]
 
     def rate(self, span_s):

@@ -128,9 +128,35 @@ def test_a_standing_bus_counts_seconds_of_its_own_signals_alone():
     seconds = detector.run(x).chart[:, 0] * 30.0
     assert seconds[:101].max() == seconds[301] == 0.0
     assert seconds[199] == pytest.approx(49.5, abs=1e-3)
-    # The tick after a gap has none to be compared with.
-    assert (seconds[200:211] == seconds[199]).all()
-    assert seconds[299] == pytest.approx(49.5 + 44.5, abs=1e-3)
+    assert (seconds[200:210] == seconds[199]).all()
+    # The tick after the gap is compared with the one ahead of it.
+    assert seconds[299] == pytest.approx(49.5 + 45.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("every", [2, 5, 20])
+def test_a_bus_that_is_read_seldom_does_not_stand(every):
+    """Rows of a slower cadence than the model's: the ticks between them hold the last row for a while, then nothing."""
+    spec = small_spec(banks=(FROZEN,), warm_up_ticks=0)
+    detector, _ = detector_of(spec, still_weights(spec), limit=30.0)
+    x = np.full((1200, 3), np.nan, np.float32)
+    rows = np.random.default_rng(1).normal(0.0, 1.0, (1200, 3)).astype(np.float32)
+    rows[600:, 1:] = rows[600, 1:]
+    for held in range(min(every, 3)):
+        x[held::every] = rows[::every][: len(x[held::every])]
+    seconds = detector.run(x).chart[:, 0] * 30.0
+    assert seconds[:600].max() <= 2.0
+    assert seconds[-1] >= 600 / every - 1
+
+
+def test_a_trip_goes_on_from_the_row_that_the_last_one_ended_with():
+    spec = small_spec(banks=(FROZEN,), warm_up_ticks=5)
+    detector, _ = detector_of(spec, still_weights(spec), limit=30.0)
+    x = np.random.default_rng(1).normal(0.0, 1.0, (100, 3)).astype(np.float32)
+    x[40:, 1:] = x[40, 1:]
+    starts = np.arange(100) == 60
+    seconds = detector.run(x, starts).chart[:, 0] * 30.0
+    assert seconds[59] == seconds[64] == pytest.approx(19.0, abs=1e-3)
+    assert seconds[99] == pytest.approx(19.0 + 35.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("bank", NEW, ids=lambda bank: bank.name)

@@ -1,24 +1,22 @@
 """Every bank's charts in the graph, as few operators as there can be.
 
 All running means are units of one ``GRU`` and all clamped sums units of one ``RNN``: at one tick an operator costs its
-call, whatever its width. Measured: one GRU of 48 units takes 0.7 us a tick in chunks, three of 16 take 1.3 us.
-Operators take at most ``BLOCK`` signals, as their weight matrices grow with the square of it. A kind that is not one
-chart for each signal draws its own operators.
+call, whatever its width. Measured: one GRU of 48 units takes 0.7 us a tick in chunks, three of 16 take 1.3 us. A kind
+that is not one chart for each signal draws its own operators.
 """
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Final, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from tickover.core.values import FloatArray
 from tickover_export.charts.base import ChartKind, ClampedSum, HeldMean, PerSignalKind, ResidualTensors
-from tickover_export.charts.operators import clamped_sum, held_mean
+from tickover_export.charts.operators import block_sizes, clamped_sum, concat, held_mean, split, suffixes
 from tickover_export.nodes import Nodes
 from tickover_export.ticks_before import ticks_before
 
-BLOCK: Final = 32
 Unit = TypeVar("Unit", HeldMean, ClampedSum)
 
 
@@ -35,7 +33,7 @@ class _Block(NamedTuple):
 
 def charts(nodes: Nodes, banks: Sequence[ChartKind], tensors: ResidualTensors, period_s: float) -> str:
     """Every chart over its bank's ``unit``, ``[T, B, C]``, bank by bank."""
-    sizes = [min(BLOCK, len(tensors.signals) - at) for at in range(0, len(tensors.signals), BLOCK)]
+    sizes = block_sizes(len(tensors.signals))
     runs = _runs(banks, apart=len(sizes) > 1)
     columns: dict[str, list[str]] = {label: [] for label in runs}
     means, sums = _units(runs, HeldMean, period_s), _units(runs, ClampedSum, period_s)
@@ -132,14 +130,13 @@ def _side(unit: ClampedSum, sign: float, size: int) -> FloatArray:
 
 def _blocks(nodes: Nodes, tensors: ResidualTensors, sizes: Sequence[int], order: int) -> list[_Block]:
     residuals, valids = _differences(nodes, tensors, order)
-    suffixes = [f".{number}" for number in range(len(sizes))] if len(sizes) > 1 else [""]
 
     def cut(x: str) -> Sequence[str]:
         return split(nodes, x, sizes, [f"{x}/block.{number}" for number in range(len(sizes))])
 
     # Block by block, the tensor of every order.
     by_block = zip(zip(*map(cut, residuals), strict=True), zip(*map(cut, valids), strict=True), strict=True)
-    return [_Block(suffix, *parts, size) for suffix, parts, size in zip(suffixes, by_block, sizes, strict=True)]
+    return [_Block(suffix, *parts, size) for suffix, parts, size in zip(suffixes(sizes), by_block, sizes, strict=True)]
 
 
 def _differences(nodes: Nodes, tensors: ResidualTensors, order: int) -> tuple[list[str], list[str]]:
@@ -152,18 +149,6 @@ def _differences(nodes: Nodes, tensors: ResidualTensors, order: int) -> tuple[li
         step = nodes.add("Sub", pair[0], before, name=f"{name}/step")
         residuals.append(nodes.add("Mul", step, valids[-1], name=f"{name}/kept"))
     return residuals, valids
-
-
-def split(nodes: Nodes, x: str, sizes: Sequence[int], names: Sequence[str]) -> Sequence[str]:
-    """Cut the last axis."""
-    if len(sizes) == 1:
-        return [x]
-    return nodes.add_many("Split", x, nodes.integers(f"{x}/sizes", list(sizes)), names=names, axis=-1)
-
-
-def concat(nodes: Nodes, parts: Sequence[str], *, name: str) -> str:
-    """Join along the last axis."""
-    return parts[0] if len(parts) == 1 else nodes.add("Concat", *parts, name=name, axis=-1)
 
 
 def _float(array: FloatArray) -> FloatArray:

@@ -1,10 +1,26 @@
 """Recurrent operators of the graph that are no network: they advance in chunks and batches like any other cell."""
 
+from collections.abc import Sequence
+from typing import Final
+
 import numpy as np
 
 from tickover.core.values import FloatArray
 from tickover_export.cells import plain, without_directions
 from tickover_export.nodes import Nodes, next_of
+
+BLOCK: Final = 32
+"""Signals of one operator: its weight matrices grow with the square of them."""
+
+
+def block_sizes(signals: int) -> list[int]:
+    """How many signals each operator takes."""
+    return [min(BLOCK, signals - at) for at in range(0, signals, BLOCK)]
+
+
+def suffixes(sizes: Sequence[int]) -> list[str]:
+    """What the names of each block's operators end with."""
+    return [f".{number}" for number in range(len(sizes))] if len(sizes) > 1 else [""]
 
 
 def held_mean(nodes: Nodes, name: str, x: str, rates: FloatArray, routes: FloatArray) -> str:
@@ -59,3 +75,15 @@ def clamped_sum(nodes: Nodes, name: str, x: str, routes: FloatArray) -> str:
         **plain("HardSigmoid"),
     )
     return without_directions(nodes, everything, name=f"{name}/sums")
+
+
+def split(nodes: Nodes, x: str, sizes: Sequence[int], names: Sequence[str]) -> Sequence[str]:
+    """Cut the last axis."""
+    if len(sizes) == 1:
+        return [x]
+    return nodes.add_many("Split", x, nodes.integers(f"{x}/sizes", list(sizes)), names=names, axis=-1)
+
+
+def concat(nodes: Nodes, parts: Sequence[str], *, name: str) -> str:
+    """Join along the last axis."""
+    return parts[0] if len(parts) == 1 else nodes.add("Concat", *parts, name=name, axis=-1)
