@@ -11,6 +11,8 @@ from tickover.errors import LogError
 from tickover_train.cleaning.clean import clean, find_defects, natural_ticks, words
 from tickover_train.data import Trip
 from train.cleaning.test_freezes import trip
+from train.cleaning.test_slow_reads import read_slowly
+from train.cleaning.test_slow_reads import trip as fast_trip
 
 NAMES = ("speed", "rpm", "coolant")
 START = 1_750_000_000_000_000
@@ -119,3 +121,26 @@ def test_what_is_left_out_is_no_sensor_that_falls_silent():
     assert [signal.stale_s for signal in habits] == [None, None, None]
     blind = with_habits(signals, 1_000_000, [one.block(1_000_000) for one in cleaned])
     assert blind[2].stale_s > 100
+
+
+def test_slow_reads_are_left_out_and_told_with_log_and_time():
+    trips = [Trip(f"log{seed}", fast_trip(seed), START) for seed in range(6)]
+    read_slowly(trips[1].values, 300, 600)
+    cleaned = clean(trips, [f"signal{number}" for number in range(6)], 1.0)
+    (line,) = (one.words for one in cleaned.findings if one.slow)
+    assert line.startswith("log1: ")
+    assert "signals are read only every several seconds for" in line
+    left = [len(one.values) for one in cleaned.trips if one.source.startswith("log1")]
+    # At 801 s the engine is off, which is a freeze to signals that are off nowhere else.
+    np.testing.assert_allclose(left, [300, 200, 300], atol=10)
+
+
+def test_a_freeze_within_a_slow_read_is_cut_once():
+    trips = [Trip(f"log{seed}", fast_trip(seed), START) for seed in range(6)]
+    read_slowly(trips[1].values, 400, 700)
+    trips[1].values[500:560] = trips[1].values[499]
+    cleaned = clean(trips, [f"signal{number}" for number in range(6)], 1.0)
+    told = " ".join(words(cleaned.findings))
+    assert "no signal moves for" in told
+    assert "signals are read only every several seconds for" in told
+    assert sum(len(one.values) for one in cleaned.trips if one.source.startswith("log1")) <= 920

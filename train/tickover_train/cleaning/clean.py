@@ -1,4 +1,6 @@
-"""Trips without what their recorder did wrong: freezes are cut out, values that jump and come back are missing."""
+"""Trips without what their recorder did wrong: freezes and slow reads are cut out, values that jump and come back are
+missing.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,10 +14,11 @@ from tickover.core.time_format import RELATIVE_BEFORE, iso_seconds
 from tickover.errors import LogError
 from tickover_train.cleaning.freezes import Freeze, find_freezes
 from tickover_train.cleaning.glitches import Glitch, find_glitches
+from tickover_train.cleaning.slow_reads import SlowRead, find_slow_reads
 from tickover_train.cleaning.spread import robust_spread
 from tickover_train.data import SHORTEST_TRIP, Trip
 
-Defect = Freeze | Glitch
+Defect = Freeze | SlowRead | Glitch
 BoolArray = npt.NDArray[np.bool_]
 RARE_PER_H: Final = 8.0
 """Jumps an hour; a signal with more of them is one that jumps."""
@@ -30,7 +33,7 @@ SHOWN: Final = 10
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One defect, for people: its log, where in it (seconds from the trip's start, microseconds of event time), how
-    long it lasts, and its signal (empty: all of them).
+    long it lasts, its signal (empty: all of them), and whether the recorder was slow rather than frozen.
     """
 
     trip: str
@@ -38,11 +41,13 @@ class Finding:
     time: int
     lasts_s: float
     signal: str = ""
+    slow: bool = False
 
     @property
     def words(self) -> str:
         """One line."""
         what = f"{self.signal} jumps and comes back after" if self.signal else "no signal moves for"
+        what = "signals are read only every several seconds for" if self.slow else what
         when = "" if self.time < RELATIVE_BEFORE else f" ({iso_seconds(self.time)})"
         return f"{self.trip}: {self.at_s:g} s from its start{when}: {what} {self.lasts_s:g} s"
 
@@ -56,7 +61,9 @@ class Cleaned:
 
 
 def find_defects(trips: Sequence[Trip], period_s: float) -> list[Defect]:
-    """All freezes, and the glitches of signals that have no more than ``RARE_PER_H`` of them, trip by trip."""
+    """All freezes and slow reads, and the glitches of signals that have no more than ``RARE_PER_H`` of them, trip by
+    trip.
+    """
     values = [trip.values for trip in trips]
     spread = robust_spread(values)
     glitches = find_glitches(values, spread.astype(np.float32), period_s)
@@ -65,14 +72,15 @@ def find_defects(trips: Sequence[Trip], period_s: float) -> list[Defect]:
     often = {signal for signal, number in Counter(one.signal for one in glitches).items() if number > most}
     found: list[Defect] = [
         *find_freezes(values, spread, period_s),
+        *find_slow_reads(values, spread, period_s),
         *(glitch for glitch in glitches if glitch.signal not in often),
     ]
     return sorted(found, key=lambda defect: (defect.trip, defect.tick))
 
 
 def clean(trips: Sequence[Trip], names: Sequence[str], period_s: float) -> Cleaned:
-    """Leave the defects out. What is left of a trip at either side of a freeze is a trip of its own when it has
-    ``SHORTEST_TRIP`` ticks; the first tick of a freeze stays, as it is the only one that was read. LogError when
+    """Leave the defects out. What is left of a trip at either side of a freeze or a slow read is a trip of its own when
+    it has ``SHORTEST_TRIP`` ticks; the first tick of a freeze stays, as it is the only one that was read. LogError when
     nothing is left.
     """
     defects = find_defects(trips, period_s)
@@ -94,7 +102,8 @@ def finding_of(defect: Defect, trips: Sequence[Trip], names: Sequence[str], peri
     """The defect for people."""
     trip, at_s = trips[defect.trip], defect.tick * period_s
     signal = names[defect.signal] if isinstance(defect, Glitch) else ""
-    return Finding(trip.source, at_s, trip.start + _micros(defect.tick, period_s), defect.ticks * period_s, signal)
+    time, slow = trip.start + _micros(defect.tick, period_s), isinstance(defect, SlowRead)
+    return Finding(trip.source, at_s, time, defect.ticks * period_s, signal, slow)
 
 
 def natural_ticks(defects: Sequence[Defect], lengths: Sequence[int], period_s: float) -> list[BoolArray]:
@@ -107,7 +116,7 @@ def natural_ticks(defects: Sequence[Defect], lengths: Sequence[int], period_s: f
 
 
 def words(findings: Sequence[Finding], shown: int = SHOWN) -> list[str]:
-    """The findings for people: freezes first, then as many of the jumps as are ``shown``."""
+    """The findings for people: freezes and slow reads first, then as many of the jumps as are ``shown``."""
     freezes = [finding.words for finding in findings if not finding.signal]
     jumps = [finding.words for finding in findings if finding.signal]
     rest = len(jumps) - shown
@@ -117,17 +126,17 @@ def words(findings: Sequence[Finding], shown: int = SHOWN) -> list[str]:
 def _without(trip: Trip, defects: Sequence[Defect], period_s: float) -> list[Trip]:
     if not defects:
         return [trip]
-    values = trip.values.copy()
-    edges = [0]
+    values, cut = trip.values.copy(), np.zeros(len(trip.values), np.bool_)
     for defect in defects:
+        span = slice(defect.tick, defect.tick + defect.ticks)
         if isinstance(defect, Glitch):
-            values[defect.tick : defect.tick + defect.ticks, defect.signal] = np.nan
+            values[span, defect.signal] = np.nan
         else:
-            edges += [defect.tick, defect.tick + defect.ticks]
-    edges.append(len(values))
-    parts = [(first, last) for first, last in zip(edges[::2], edges[1::2], strict=True)]
-    if len(parts) == 1:
+            cut[span] = True
+    if not cut.any():
         return [replace(trip, values=values, read=trip.values)]
+    edges = np.flatnonzero(np.diff(np.concatenate(([True], cut, [True])).astype(np.int8)))
+    parts = edges.reshape(-1, 2).tolist()
     return [
         Trip(
             f"{trip.source} from {first * period_s:g} s",

@@ -7,8 +7,8 @@ import numpy as np
 
 from tickover_train.evaluation.metrics import Bools, Floats, false_onsets
 
-LEVELS: Final = 300
-"""Levels that the sweep tries."""
+LEVELS: Final = 1000
+"""Levels that the sweep tries: with 300, a step at rare rates can pass over the level that keeps them."""
 
 
 class Sweep:
