@@ -1,9 +1,8 @@
 """Alerts handed on: once by id, none lost, whatever goes down; what each kind sends."""
 
 import json
-import threading
+import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,9 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 import web_fleet as fleet
-from broker import MOSQUITTO, Broker, Listener, free_port, wait_until
+from broker import MOSQUITTO, Broker, Listener, wait_until
+from faults import hooks
+from receiver import Receiver
 from tickover.core.time_format import iso
 from tickover.core.values import SECOND, Phase, Severity
 from tickover.errors import ConfigError
@@ -22,43 +23,9 @@ from tickover.web.fleet import Fleet
 from tickover.web.hooks.alertmanager import alerts_of
 from tickover.web.hooks.base import AwayError, RefusedError
 from tickover.web.hooks.config import HookConfig, load_hooks
-from tickover.web.hooks.delivery import Delivery
+from tickover.web.hooks.delivery import SETTLE_S, Delivery
 from tickover.web.hooks.registry import HOOKS, deliveries
 from web_process import Publisher, WebProcess
-
-
-class Receiver:
-    """An HTTP server that keeps what it is sent; ``code`` is its answer."""
-
-    def __init__(self, port: int = 0) -> None:
-        self.code, self.got = 200, []
-        received = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if received.code < 300:
-                    received.got.append((self.path, dict(self.headers), body))
-                self.send_response(received.code)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook"
-
-    def ids(self) -> list[str]:
-        return [json.loads(body)["id"] for _, _, body in self.got]
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture
@@ -69,44 +36,29 @@ def receiver() -> Iterator[Receiver]:
 
 
 def test_a_receiver_that_is_down_and_a_page_that_is_killed_lose_nothing(tmp_path: Path) -> None:
+    """`tests/bench/faults_hooks.py` has it for ten minutes and twenty kills."""
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed (apt install mosquitto)")
     pytest.importorskip("starlette", reason="the page needs the extra web")
-    port = free_port()
-    hooks = tmp_path / "hooks.toml"
-    hooks.write_text(f'[[hooks]]\nname = "ops"\nkind = "webhook"\nurl = "http://127.0.0.1:{port}/hook"\n')
-    with Broker(tmp_path / "broker") as broker:
-        web = WebProcess(broker, tmp_path / "state", "--hooks", str(hooks)).start()
-        publisher = Publisher(broker)
-        sent = []
+    found = hooks.run(tmp_path, down_s=0.9, kills=1, every_s=0.03, seed=0)
+    assert found["good"], found
+    assert found["waited_for_the_receiver"] > 20
 
-        def send(number: int) -> None:
-            one = fleet.event("a", Phase.START, number * SECOND, start=number * SECOND)
-            sent.append(json.loads(one)["id"])
-            publisher.send("a", "alert/anomaly", one)
 
-        for number in range(1, 40):
-            send(number)
-        wait_until(lambda: web.get("/api/fleet")["page"]["hooks"][0]["waiting"] == 39, 10, "all wait")
-        assert "refused" in web.get("/api/fleet")["page"]["hooks"][0]["trouble"]
-        web.kill()
-        for number in range(40, 60):
-            send(number)
-        publisher.drain()
-        receiver = Receiver(port)
-        try:
-            web.start()
-            wait_until(lambda: len(set(receiver.ids())) >= 20, 20, "some are handed on")
-            web.kill()
-            web.start()
-            wait_until(lambda: set(receiver.ids()) == set(sent), 20, "each alert is handed on")
-            wait_until(lambda: web.get("/api/fleet")["page"]["hooks"][0]["waiting"] == 0, 10, "none waits")
-            again = len(receiver.ids()) - len(sent)
-            assert again <= 20, "only what was taken just before the kill is sent again"
-        finally:
-            web.kill()
-            receiver.close()
-            publisher.close()
+def test_a_hook_whose_receiver_takes_long_is_off_the_queue_at_once(receiver: Receiver) -> None:
+    """What is killed then sends nothing twice to people."""
+    history, left = History(None), []
+
+    class Slow:
+        def send(self, id: str, body: bytes) -> None:
+            left.append(history.depth("x"))
+            time.sleep(2 * SETTLE_S)
+
+    for number in range(3):
+        history.queue("x", str(number), b"")
+    history.commit()
+    assert Delivery(hook("webhook", url=receiver.url), Slow(), history)._drain()
+    assert left == [3, 2, 1]
 
 
 GOOD = 'name = "a"\nkind = "webhook"\nurl = "http://x"'

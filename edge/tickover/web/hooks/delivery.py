@@ -6,6 +6,7 @@ taken just before a kill is sent again, with the same id.
 
 import logging
 import threading
+import time
 from typing import Any, Final
 
 from tickover.core.values import Alert, Severity
@@ -17,7 +18,10 @@ from tickover.web.hooks.config import HookConfig
 
 logger: Final = logging.getLogger("tickover")
 AT_ONCE: Final = 20
-"""Alerts that are read from the queue at a time, and taken off it together."""
+"""Alerts that are read from the queue at a time."""
+SETTLE_S: Final = 0.01
+"""Alerts that are sent within this time are taken off the queue together. A receiver that needs longer for one, as
+those that people read do, is sent at most one again after a kill."""
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 60.0
 IDLE_S: Final = 1.0
@@ -93,17 +97,24 @@ class Delivery:
     def _drain(self) -> bool:
         """Send what waits; False when the receiver is away."""
         while not self._stop.is_set() and (batch := self._history.waiting(self.config.name, AT_ONCE)):
-            done = []
+            done, since = [], time.monotonic()
             for number, id, body in batch:
                 if not self._send(id, body):
-                    break
+                    self._settle(done)
+                    return False
                 done.append(number)
-            self._history.delivered(done)
-            self._history.commit()
-            self._waiting -= len(done)
-            if len(done) < len(batch):
-                return False
+                if time.monotonic() - since >= SETTLE_S:
+                    self._settle(done)
+                    done, since = [], time.monotonic()
+            self._settle(done)
         return True
+
+    def _settle(self, numbers: list[int]) -> None:
+        """Take off the queue what its receiver has."""
+        if numbers:
+            self._history.delivered(numbers)
+            self._history.commit()
+            self._waiting -= len(numbers)
 
     def _send(self, id: str, body: bytes) -> bool:
         """True when the message is off the queue: taken, or refused for good."""
