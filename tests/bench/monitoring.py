@@ -2,7 +2,8 @@
 
     python tests/bench/monitoring.py
 
-Prints one line for each thing tried, and ends with 1 when one fails.
+A real daemon reads a truck; the page, Prometheus and Alertmanager run beside it. Prints one line for each thing tried,
+and ends with 1 when one fails: an expression of the board that gets no series is a failure.
 """
 
 import json
@@ -10,23 +11,62 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.parse
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
+import monitoring_files as files  # noqa: E402
 import web_fleet as fleet  # noqa: E402
 from broker import Broker, free_port, wait_until  # noqa: E402
+from daemon_process import SIGNALS, Daemon  # noqa: E402
 from tickover.core.values import SECOND, Phase  # noqa: E402
 from tickover.host.clock import now_us  # noqa: E402
 from web_process import Publisher, WebProcess  # noqa: E402
 
-GRAFANA = Path(__file__).resolve().parents[2] / "deploy" / "grafana"
 PROMETHEUS = shutil.which("prometheus")
+PROMTOOL = shutil.which("promtool")
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 ROUTE = "route: { receiver: none, group_wait: 1s }\nreceivers: [{ name: none }]\n"
+RULES_TEST = """
+rule_files: [tickover.rules.yml]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - { series: 'tickover_truck_gone_seconds{vehicle="a", state="silent"}', values: "0+60x30" }
+      - { series: 'tickover_fleet_broker_connected', values: "1x5 0x25" }
+      - { series: 'tickover_hook_waiting{hook="ops"}', values: "0x5 3x25" }
+      - { series: 'tickover_fleet_promises_broken', values: "0x15 2x15" }
+    alert_rule_test:
+      - { eval_time: 9m, alertname: TruckDoesNotReport, exp_alerts: [] }
+      - eval_time: 20m
+        alertname: TruckDoesNotReport
+        exp_alerts:
+          - exp_labels: { vehicle: a, state: silent, severity: major }
+            exp_annotations: { summary: "a is silent for 20m 0s" }
+      - { eval_time: 8m, alertname: PageHearsNoBroker, exp_alerts: [] }
+      - eval_time: 12m
+        alertname: PageHearsNoBroker
+        exp_alerts:
+          - exp_labels: { severity: critical }
+            exp_annotations: { summary: "tickover web has no connection to its broker, or is not running" }
+      - { eval_time: 10m, alertname: HookWaits, exp_alerts: [] }
+      - eval_time: 20m
+        alertname: HookWaits
+        exp_alerts:
+          - exp_labels: { hook: ops, severity: warning }
+            exp_annotations: { summary: "3 alerts wait for the hook ops" }
+      - eval_time: 20m
+        alertname: PromiseBroken
+        exp_alerts:
+          - exp_labels: { severity: warning }
+            exp_annotations: { summary: "2 trucks raise more episodes than their model's budget allows" }
+"""
 
 
 def get(url: str) -> Any:
@@ -42,36 +82,43 @@ def is_up(url: str) -> bool:
         return False
 
 
-def expressions() -> list[str]:
-    """Of the board and of the rules."""
-    board = json.loads((GRAFANA / "dashboards" / "fleet.json").read_text())
-    found = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
-    found += [one["expr"] for one in board["annotations"]["list"]]
-    rules = (GRAFANA / "tickover.rules.yml").read_text().splitlines()
-    found += [line.split("expr:", 1)[1].strip() for line in rules if "expr:" in line]
-    return [one.replace("$vehicle", ".*") for one in found]
-
-
 def main() -> int:
     """Run it."""
-    if not PROMETHEUS or not ALERTMANAGER:
+    if not (PROMETHEUS and PROMTOOL and ALERTMANAGER):
         print("needs prometheus and prometheus-alertmanager (apt install)", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory() as text, Broker(Path(text) / "broker") as broker:
-        return tried(Path(text), broker)
+    with tempfile.TemporaryDirectory() as text, ExitStack() as stack:
+        return rules_fire(Path(text)) | tried(stack, Path(text), stack.enter_context(Broker(Path(text) / "broker")))
 
 
-def tried(folder: Path, broker: Broker) -> int:
+def rules_fire(folder: Path) -> int:
+    """Each rule fires when it should and not before, by promtool's clock."""
+    shutil.copy(files.GRAFANA / "tickover.rules.yml", folder)
+    (folder / "rules.test.yml").write_text(RULES_TEST)
+    done = subprocess.run(
+        [str(PROMTOOL), "test", "rules", str(folder / "rules.test.yml")], capture_output=True, text=True
+    )
+    print(f"promtool, {len(files.rules())} rules: {(done.stdout + done.stderr).strip().splitlines()[-1].strip()}")
+    return done.returncode
+
+
+def tried(stack: ExitStack, folder: Path, broker: Broker) -> int:
     """With everything running."""
-    ports = {"prometheus": free_port(), "alertmanager": free_port()}
+    names = ("prometheus", "alertmanager", "daemon")
+    ports = {name: free_port() for name in names}
     url = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     hooks = folder / "hooks.toml"
     hooks.write_text(f'[[hooks]]\nname = "am"\nkind = "alertmanager"\nurl = "{url["alertmanager"]}"\ntrucks = true\n')
     web = WebProcess(broker, folder / "state", "--hooks", str(hooks)).start()
-    config = (GRAFANA / "prometheus.yml").read_text().replace("127.0.0.1:8080", f"127.0.0.1:{web.port}")
-    config = config.replace("127.0.0.1:9093", f"127.0.0.1:{ports['alertmanager']}").replace("15s", "1s")
+    stack.callback(web.kill)
+    out = {"metrics_port": ports["daemon"], "health_s": 1.0}
+    daemon = Daemon(folder / "daemon", broker.port, out=out).start()
+    stack.callback(daemon.kill)
+    config = (files.GRAFANA / "prometheus.yml").read_text().replace("15s", "1s")
+    for shipped, port in ((8080, web.port), (9093, ports["alertmanager"]), (9464, ports["daemon"])):
+        assert f"127.0.0.1:{shipped}" in config
+        config = config.replace(f"127.0.0.1:{shipped}", f"127.0.0.1:{port}")
     (folder / "prometheus.yml").write_text(config)
-    shutil.copy(GRAFANA / "tickover.rules.yml", folder)
     (folder / "am.yml").write_text(ROUTE)
     store, listen = f"--storage.tsdb.path={folder}/tsdb", "--web.listen-address=127.0.0.1:"
     commands = [
@@ -79,24 +126,19 @@ def tried(folder: Path, broker: Broker) -> int:
         [ALERTMANAGER, f"--config.file={folder}/am.yml", f"--storage.path={folder}/am", "--cluster.listen-address="],
     ]
     commands[1].append(f"{listen}{ports['alertmanager']}")
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    running = [subprocess.Popen(command, **quiet) for command in commands]  # type: ignore[call-overload]
+    for command in commands:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # type: ignore[arg-type]
+        stack.callback(process.wait, 20)
+        stack.callback(process.terminate)
     publisher = Publisher(broker)
-    try:
-        wait_until(lambda: all(map(is_up, url.values())), 30, "Prometheus and Alertmanager are ready")
-        failed = steps(web, publisher, url)
-    finally:
-        publisher.close()
-        web.kill()
-        for process in running:
-            process.terminate()
-            process.wait(20)
-    return failed
+    stack.callback(publisher.close)
+    wait_until(lambda: is_up(url["prometheus"]) and is_up(url["alertmanager"]), 30, "both are ready")
+    return steps(web, publisher, url)
 
 
 def steps(web: WebProcess, publisher: Publisher, url: dict[str, str]) -> int:
     """An episode from its start to its end, and every expression."""
-    start, failed = now_us(), 0
+    start = now_us()
     publisher.send("truck-1", "alert/anomaly", fleet.event("truck-1", Phase.START, start, start=start, peak=1.5))
     for state in ("online", "offline"):
         publisher.send("truck-2", "status", fleet.status(state))
@@ -105,24 +147,13 @@ def steps(web: WebProcess, publisher: Publisher, url: dict[str, str]) -> int:
         found = get(f"{url['alertmanager']}/api/v2/alerts?active=true")
         return sorted(one["labels"]["severity"] for one in found if one["labels"]["alertname"] == name)
 
-    def query(text: str) -> Any:
-        return get(f"{url['prometheus']}/api/v1/query?{urllib.parse.urlencode({'query': text})}")
-
     wait_until(lambda: firing() == ["warning"], 20, "the episode fires")
     print("fires as warning")
     risen = fleet.event("truck-1", Phase.UPDATE, start + SECOND, start=start, peak=5.0, sequence=1)
     publisher.send("truck-1", "alert/anomaly", risen)
     wait_until(lambda: firing() == ["critical"], 20, "it rises, and the lower one is resolved")
     print("rises to critical, the warning is resolved")
-    wait_until(lambda: bool(query("tickover_truck_open_episode")["data"]["result"]), 30, "Prometheus has scraped")
-    for text in expressions():
-        answer = query(text)
-        known = answer["status"] == "success"
-        failed |= not known
-        print(f"{'answered' if known else 'FAILED  '} {len(answer['data']['result']):2} series  {text}")
-    rules = get(f"{url['prometheus']}/api/v1/rules")["data"]["groups"][0]["rules"]
-    healthy = all(rule["health"] in ("ok", "unknown") for rule in rules)
-    print(f"{len(rules)} rules {'loaded' if healthy else 'FAILED'}")
+    failed = expressions_are_answered(publisher, url["prometheus"])
     over = fleet.event("truck-1", Phase.END, start + 9 * SECOND, start=start, peak=5.0, sequence=2)
     publisher.send("truck-1", "alert/anomaly", over)
     wait_until(lambda: firing() == [], 20, "the end resolves it")
@@ -131,6 +162,32 @@ def steps(web: WebProcess, publisher: Publisher, url: dict[str, str]) -> int:
     publisher.send("truck-2", "status", fleet.status("online"))
     wait_until(lambda: firing("TruckDoesNotReport") == [], 20, "it reports again")
     print("a truck that is gone fires, and is resolved when it reports again")
+    return failed
+
+
+def expressions_are_answered(publisher: Publisher, prometheus: str) -> int:
+    """The board's with at least one series each, the rules' without an error."""
+
+    def series(text: str) -> int:
+        answer = get(f"{prometheus}/api/v1/query?{urllib.parse.urlencode({'query': text})}")
+        return len(answer["data"]["result"]) if answer["status"] == "success" else -1
+
+    for second in range(8):  # rows of a truck for the daemon
+        body = {"t": time.time(), **dict.fromkeys(SIGNALS, 30.0 + second)}
+        publisher.client.publish("truck/van-1/telemetry", json.dumps(body).encode())
+        time.sleep(1.0)
+    failed = 0
+    for text in files.board_expressions():
+        number = series(text)
+        failed |= number < 1
+        print(f"{'answered' if number > 0 else 'FAILED  '} {number:2} series  {text}")
+    for text in files.rules():
+        number = series(text)
+        failed |= number < 0
+        print(f"{'answered' if number >= 0 else 'FAILED  '} {number:2} series  {text}")
+    rules = get(f"{prometheus}/api/v1/rules")["data"]["groups"][0]["rules"]
+    healthy = all(rule["health"] in ("ok", "unknown") for rule in rules)
+    print(f"{len(rules)} rules {'loaded' if healthy else 'FAILED'}")
     return int(failed or not healthy)
 
 

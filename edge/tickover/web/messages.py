@@ -1,7 +1,7 @@
 """What arrives from the broker, checked and bounded: nothing here is trusted, and nothing raises."""
 
 import math
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -21,8 +21,25 @@ MOST_KEYS: Final = 64
 SEVERITIES: Final = tuple(Severity)
 
 
+Reason = Literal[
+    "topic",
+    "too_large",
+    "not_json",
+    "not_an_object",
+    "not_an_alert",
+    "other_vehicle",
+    "too_many_trucks",
+    "too_many_open",
+]  # fmt: skip
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
+"""Why a message may be left out."""
+
+
 class LeftOutError(Exception):
     """The message is left out; the text is the reason that is counted."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
 
 
 class Place(NamedTuple):

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from tickover.web.desk import Desk
-from tickover.web.messages import SEVERITIES
+from tickover.web.messages import REASONS, SEVERITIES
 from tickover.web.truck import GONE, State, Truck
 
 MOST_TRUCKS: Final = 1000
@@ -57,8 +57,8 @@ def _sums(trucks: list[Truck], desk: Desk) -> Iterator[Metric]:
     up = bool(desk.broker["connected"])
     yield GaugeMetricFamily("tickover_fleet_broker_connected", "1: the page hears the broker.", value=up)
     left = CounterMetricFamily("tickover_fleet_left_out", "Messages that were left out.", labels=["reason"])
-    for reason, count in desk.fleet.counts.items():
-        left.add_metric([reason], count)
+    for reason in REASONS:  # from 0 on, so that a rate sees the first one
+        left.add_metric([reason], desk.fleet.counts[reason])
     yield left
     waiting = GaugeMetricFamily("tickover_hook_waiting", "Alerts that wait for a receiver.", labels=["hook"])
     sent = CounterMetricFamily("tickover_hook_sent", "Alerts that a receiver has taken.", labels=["hook"])

@@ -97,7 +97,8 @@ class Delivery:
     def _drain(self) -> bool:
         """Send what waits; False when the receiver is away."""
         while not self._stop.is_set() and (batch := self._history.waiting(self.config.name, AT_ONCE)):
-            done, since = [], time.monotonic()
+            done: list[int] = []
+            since = time.monotonic()
             for number, id, body in batch:
                 if not self._send(id, body):
                     self._settle(done)
