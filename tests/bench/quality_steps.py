@@ -43,6 +43,7 @@ from tickover_export.spec import InputDrift
 from tickover_train.calibration.legs import cut_legs
 from tickover_train.calibration.limits import calibrate
 from tickover_train.calibration.scoring import chart_trips
+from tickover_train.calibration.trained_limits import limits_at
 from tickover_train.cleaning.clean import clean, find_defects, natural_ticks
 from tickover_train.config import DEFAULT_BANKS, CalibrationConfig, TrainConfig
 from tickover_train.data import Scaler, Trip, load_trips
@@ -228,7 +229,8 @@ def retunes(work: Work) -> list[Row]:
         floor = CalibrationConfig().floor
         parts = np.array([chart.share for chart in manifest.charts], np.float32)
         budget, period = parse_budget(HOURLY), manifest.tick_period_s
-        limits = calibrate(charts, budget, manifest.episodes, model.bounds, period, floor, parts)
+        trained = limits_at(manifest, budget)
+        limits = calibrate(charts, budget, manifest.episodes, model.bounds, period, floor, parts, trained)
         retuned = Detector(open_bytes(model.finish(limits.limits, limits.budget)))
         found = verdict(ModelScorer(retuned), work.bench(rest))
         off = int(np.isinf(limits.limits).sum())

@@ -9,8 +9,12 @@ adaptation.
 A signal that was over a limit *stands* while its deviation is more than ``FLOOR`` and than ``BACK`` of the largest that
 it had, and as long as it repeats the value that it had ahead of the episode: a sensor that is stuck comes near to what
 is expected now and then, and is no sounder for it. Where a level chart opened the episode the ticks ahead show the
-fault, too: such a signal stands while that chart is above ``LEVEL_BACK`` of its own highest. A model that does not say
-how its residuals spread leaves all of it to its charts.
+fault, too: such a signal stands while that chart is above ``LEVEL_BACK`` of its own highest.
+
+A wrong gain is not seen where the signal is small: in a truck that idles, a speed that is 20 % off deviates by nothing.
+So a signal is back only once it was seen to agree where the fault would show: where as much is expected of it as when
+it was furthest off, to ``NEAR`` spreads. Until then it stands. A model that does not say how its residuals spread
+leaves all of it to its charts.
 """
 
 from typing import Final, NamedTuple
@@ -31,12 +35,16 @@ BACK: Final = 0.5
 """Of the largest deviation: a signal that is further off is not back."""
 LEVEL_BACK: Final = 0.6
 """The same of a level chart, which by itself falls with what is usual at the moment."""
+NEAR: Final = 5.5
+"""Spreads: where so much less is expected of a signal than when it was furthest off, that it agrees says nothing."""
 CLIP: Final = 16.0
 """Spreads up to which one tick counts, so that one wild reading does not hide what stays."""
 
 State = list[list[float]]
 """What :meth:`Standing.state` gives: ``PARTS`` lists ``[F]``."""
-PARTS: Final = 7
+PARTS: Final = 10
+OLD_PARTS: Final = 7
+"""Of states that were saved before there were operating points."""
 
 
 class Spreads:
@@ -84,6 +92,10 @@ class Standing:
         last = ahead.observed[-1:].astype(np.float64)
         self._last: DoubleArray = last[0] if len(last) else np.full(len(nothing), np.nan)
         self._over: BoolArray = np.zeros(len(nothing), np.bool_)
+        # Where the model expects the signals: now, and when they were furthest off.
+        self._point: DoubleArray = first.expected.astype(np.float64)
+        self._most_at: DoubleArray = self._point
+        self._back: BoolArray = np.zeros(len(nothing), np.bool_)
         self._level: DoubleArray = self._levels(first, nothing)
         # Above 0 only where a level chart opened the episode.
         self._peak: DoubleArray = np.where(self._level >= ALARM_LEVEL, self._level, 0.0)
@@ -96,21 +108,39 @@ class Standing:
         if not tick.warm:
             return
         off = np.clip((tick.observed.astype(np.float64) - tick.expected) / self._spread, -CLIP, CLIP) - self._before
+        there = np.isfinite(tick.observed)
         self._mean = np.where(np.isfinite(off), self._mean + model.share * (off - self._mean), self._mean)
+        self._point = np.where(there, self._point + model.share * (tick.expected - self._point), self._point)
+        by_level = self._peak > 0.0
+        further = np.abs(self._mean) > self._most
         self._most = np.maximum(self._most, np.abs(self._mean))
-        if self._peak.any():
+        if by_level.any():
             self._level = self._levels(tick, self._level)
-            self._peak = np.where(self._peak > 0.0, np.maximum(self._peak, self._level), 0.0)
+            further = np.where(by_level, self._level >= self._peak, further)
+            self._peak = np.where(by_level, np.maximum(self._peak, self._level), 0.0)
+        self._most_at = np.where(further, self._point, self._most_at)
+        is_off = self._is_off(by_level)
+        self._back = ~is_off & (self._back | (there & self._would_show()))
 
     @property
     def signals(self) -> BoolArray:
         """Which signals stand ``[F]``."""
+        stuck = np.isfinite(self._last)
+        stands: BoolArray = self._over & (stuck | self._is_off(self._peak > 0.0) | ~self._back)
+        return stands
+
+    def _is_off(self, by_level: BoolArray) -> BoolArray:
+        """Which signals deviate now ``[F]``."""
         is_off = np.abs(self._mean) > np.maximum(FLOOR, BACK * self._most)
         # What deviated ahead of the episode, too, is back where the model expects it.
         is_off &= np.abs(self._mean + self._before) > FLOOR
-        by_level, stuck = self._peak > 0.0, np.isfinite(self._last)
-        stands: BoolArray = self._over & (stuck | np.where(by_level, self._level > LEVEL_BACK * self._peak, is_off))
-        return stands
+        return np.where(by_level, self._level > LEVEL_BACK * self._peak, is_off)
+
+    def _would_show(self) -> BoolArray:
+        """Of which signals so much is expected ``[F]``, to ``NEAR`` spreads, as when they were furthest off."""
+        less = (self._most_at - self._point) * np.where(self._most_at < 0.0, -1.0, 1.0)
+        shows: BoolArray = less <= NEAR * self._spread
+        return shows
 
     @property
     def over(self) -> BoolArray:
@@ -120,19 +150,23 @@ class Standing:
     def state(self) -> State:
         """All that the next tick's answer depends on."""
         numbers = (self._before, self._mean, self._most, self._last, self._level, self._peak)
-        return [one.tolist() for one in (*numbers, self._over.astype(np.float64))]
+        points = (self._point, self._most_at, self._back.astype(np.float64))
+        return [one.tolist() for one in (*numbers, self._over.astype(np.float64), *points)]
 
     @classmethod
     def of(cls, model: Spreads, state: State) -> "Standing":
         """From :meth:`state`; ValueError when it is of another number of signals."""
         assert model.spread is not None
-        if len(state) != PARTS or {len(part) for part in state} != {len(model.spread)}:
+        if len(state) not in (PARTS, OLD_PARTS) or {len(part) for part in state} != {len(model.spread)}:
             raise ValueError(f"expected {PARTS} lists of {len(model.spread)} signals")
+        # Nothing is known of the operating point: all of it shows anywhere, as it did then.
+        state = [*state, *([[0.0] * len(model.spread)] * (PARTS - len(state)))]
         made = cls.__new__(cls)
         made._model, made._spread = model, model.spread
         numbers = [np.array(part, np.float64) for part in state]
-        made._before, made._mean, made._most, made._last, made._level, made._peak, over = numbers
-        made._over = over > 0.0
+        made._before, made._mean, made._most, made._last, made._level, made._peak, over = numbers[:OLD_PARTS]
+        made._point, made._most_at, back = numbers[OLD_PARTS:]
+        made._over, made._back = over > 0.0, back > 0.0
         return made
 
     def _levels(self, tick: Tick, held: DoubleArray) -> DoubleArray:

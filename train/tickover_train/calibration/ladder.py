@@ -1,6 +1,6 @@
 """Limits for a ladder of budgets from the same clean trips, and the budget that those trips support. No torch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,15 +34,17 @@ def climb(
     period_s: float,
     floor: float = 0.0,
     parts: FloatArray | None = None,
+    trained: Callable[[Budget], FloatArray | None] = lambda _: None,
 ) -> Climb:
-    """Limits for every budget of the ladder and for the one ``asked`` for; the other arguments as in ``calibrate``.
+    """Limits for every budget of the ladder and for the one ``asked`` for; the other arguments as in ``calibrate``,
+    ``trained`` by budget.
 
     Without ``asked``, the rarest budget is used that the trips support, and so do all before it; the most frequent one
     when they support none.
     """
     rungs: list[Limits] = []
     for budget in ladder_with(asked):
-        found = calibrate(trips, budget, policy, bounds, period_s, floor, parts)
+        found = calibrate(trips, budget, policy, bounds, period_s, floor, parts, trained(budget))
         # A rarer budget never has a lower limit: tails that are fitted anew to few peaks may cross.
         higher = np.maximum(found.limits, rungs[-1].limits) if rungs else found.limits
         rungs.append(replace(found, limits=higher))

@@ -20,6 +20,9 @@ The trips count twice: whole, and cut into legs, where the network starts anew e
 peaks of both; the factor is the larger of what whole trips need and what legs need, so that both kinds of trips keep
 the budget.
 
+Where a model has limits already, from many more trips of another season or truck, these are drawn towards them as far
+as they are uncertain (``shrink``).
+
 The realised rate in the manifest is out of sample: all three steps are done again without each group of trips, and the
 episodes of that group are counted under the limits so set.
 """
@@ -37,6 +40,7 @@ from tickover.core.values import DoubleArray, FloatArray
 from tickover_train.calibration.episode_count import count_episodes
 from tickover_train.calibration.legs import LEG_S
 from tickover_train.calibration.rates import poisson_rate
+from tickover_train.calibration.shrink import shrunk, uncertainty
 from tickover_train.calibration.tails import block_peaks, fit_tail
 
 GROUPS: Final = 5
@@ -101,18 +105,20 @@ def calibrate(
     period_s: float,
     floor: float = 0.0,
     parts: FloatArray | None = None,
+    trained: FloatArray | None = None,
 ) -> Limits:
     """Limits for ``budget``; ``bounds`` ``[C]`` is the largest value of each chart: a limit beyond it turns it off.
 
     ``floor`` is the lowest limit, in units of the chart, after step 1 and after step 3. ``parts`` ``[C]``: of an equal
-    share of the budget, how much each chart takes (default: 1 each).
+    share of the budget, how much each chart takes (default: 1 each). ``trained`` ``[C]``: limits that a model has for
+    this budget from other trips, towards which these are drawn (see ``shrink``).
     """
     given = np.ones(len(bounds)) if parts is None else parts.astype(np.float64)
     hours = sum(len(trip.charts) for trip in trips) * period_s / 3600.0
     # Decided once: a part of the trips must be treated as all of them are, or the factor that keeps the budget out of
     # group would belong to other shares than the final ones (four trips, of which three at a time: 3 an hour for 1).
     robust = len(trips) >= ROBUST_FROM and hours >= ROBUST_HOURS
-    rule = _Rule(budget.per_hour, policy, bounds, period_s, floor, given / given.sum(), robust)
+    rule = _Rule(budget.per_hour, policy, bounds, period_s, floor, given / given.sum(), robust, trained)
     known = [_Known.of(trip, period_s) for trip in (trips if len(trips) > 1 else _cut(trips[0]))]
     whole, legs = _out_of_group(known, rule.limits)
     stated = realised(budget, rule.count(whole), rule.hours(whole))
@@ -164,8 +170,18 @@ class _Rule:
     """How much of the budget each chart takes, ``[C]``; in all 1."""
     robust: bool
     """Whether the worst trip is told from what trips are like."""
+    trained: FloatArray | None = None
+    """Limits from other trips ``[C]``."""
 
     def limits(self, trips: Sequence[_Known]) -> FloatArray:
+        """All three steps, and what the trained limits add to them."""
+        own = self.own(trips)
+        if self.trained is None:
+            return own
+        variance = uncertainty(self.shares_without(trips), self.bounds, self.hours([(one.whole,) for one in trips]))
+        return np.maximum(shrunk(own, variance, self.trained, self.bounds), np.float32(self.floor))
+
+    def own(self, trips: Sequence[_Known]) -> FloatArray:
         """All three steps."""
         # Whole trips and legs keep the budget each for itself: the larger factor keeps both.
         factor = max(self.factor(scores) for scores in _out_of_group(trips, self.shares) if any(scores))

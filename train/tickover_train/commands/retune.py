@@ -1,6 +1,7 @@
 """``tickover retune``: the same network with limits for another truck, season or budget, without torch."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tickover_export.run import limits_array, limits_tuple
 from tickover_train.calibration.ladder import Climb, climb
 from tickover_train.calibration.rescale import rescale
 from tickover_train.calibration.scoring import chart_trips
+from tickover_train.calibration.trained_limits import limits_at
 from tickover_train.calibration.verdicts import raise_limits, read_verdicts
 from tickover_train.cleaning.clean import clean, words
 from tickover_train.commands.files import LOGS, warn, write
@@ -182,7 +184,8 @@ def limits_for(model: Retuned, trips: list[Trip], budget: Budget | None) -> Clim
     manifest = model.manifest
     floor = CalibrationConfig().floor
     parts = np.array([chart.share for chart in manifest.charts], np.float32)
-    return climb(charts, budget, manifest.episodes, model.bounds, manifest.tick_period_s, floor, parts)
+    period_s, trained = manifest.tick_period_s, partial(limits_at, manifest)
+    return climb(charts, budget, manifest.episodes, model.bounds, period_s, floor, parts, trained)
 
 
 def ladder_of(model: Retuned, climbed: Climb, trips: list[Trip]) -> tuple[Rung, ...]:
