@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from tickover.core.sensor_bins import IntArray
 from tickover.core.values import DoubleArray, FloatArray
+
+ShortArray = npt.NDArray[np.int16]
+PlaceArray = npt.NDArray[np.int32]
 
 HELD_S: Final = (5.0, 30.0)
 """A held value lasts so long: what is held for longer is a signal that rests, or a freeze."""
@@ -72,13 +75,14 @@ def find_slow_reads(trips: Sequence[FloatArray], spread: DoubleArray, period_s: 
 class _Held:
     """Of each tick of a trip ``[T]``: by how many signals a value is held, since when and until when at most."""
 
-    signals: IntArray
-    since: IntArray
-    until: IntArray
+    signals: ShortArray
+    since: PlaceArray
+    until: PlaceArray
 
     @classmethod
     def none(cls, ticks: int) -> "_Held":
-        return cls(np.zeros(ticks, np.int64), np.arange(ticks), np.arange(1, ticks + 1))
+        places = np.arange(ticks, dtype=np.int32)
+        return cls(np.zeros(ticks, np.int16), places, places + np.int32(1))
 
     def add(self, runs: Sequence[tuple[int, int]]) -> None:
         """One more signal's."""
@@ -110,15 +114,15 @@ def _held_runs(columns: Sequence[FloatArray], spread: float, period_s: float) ->
         ]
 
 
-def _alike(column: FloatArray, spread: float) -> IntArray:
+def _alike(column: FloatArray, spread: float) -> ShortArray:
     """A number for each tick, the same for values that are near each other; those of missing values mean nothing."""
     with np.errstate(over="ignore", invalid="ignore"):
         parts = np.round(column.astype(np.float64) / (NEAR * spread))
-    bins: IntArray = np.nan_to_num(np.clip(parts, -FARTHEST, FARTHEST)).astype(np.int64)
+    bins: ShortArray = np.nan_to_num(np.clip(parts, -FARTHEST, FARTHEST)).astype(np.int16)
     return bins
 
 
-def _log_shares(columns: Sequence[FloatArray], alike: Sequence[IntArray]) -> "defaultdict[int, float]":
+def _log_shares(columns: Sequence[FloatArray], alike: Sequence[ShortArray]) -> "defaultdict[int, float]":
     """The logarithm of the share of ticks near a value that are repeated by the next: the median over the trips, so
     that slow reads in one of them do not make those of another usual.
     """
