@@ -20,7 +20,7 @@ class Inline:
 
     where = "this process"
 
-    def run(self, work, tasks, stopped):
+    def run(self, work, tasks, stopped, weight=None):
         for task in tasks:
             yield task, work(task)
             if stopped():

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tickover.core.chart_signals import looks_of
-from tickover.core.freeze_frame import Ring, number
+from tickover.core.decimals import number
+from tickover.core.freeze_frame import Ring
 from tickover.core.manifest import Manifest
 from tickover.core.once import once
 from tickover.core.values import (

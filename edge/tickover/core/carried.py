@@ -42,6 +42,14 @@ class Carried:
         """No chart is."""
         self.value = self.fresh = None
 
+    def copy(self) -> tuple[FloatArray | None, IntArray | None]:
+        """What `put` goes back to."""
+        return None if self.value is None else self.value.copy(), None if self.fresh is None else self.fresh.copy()
+
+    def put(self, copy: tuple[FloatArray | None, IntArray | None]) -> None:
+        """Go back to where `copy` was made."""
+        self.value, self.fresh = copy
+
     def state(self) -> tuple[list[float], list[int]]:
         """Value and fresh as plain numbers; empty when no chart is carried."""
         if self.value is None or self.fresh is None or not self.any:

@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from tickover.core.freeze_frame import Ring, number
+from tickover.core.decimals import number
+from tickover.core.freeze_frame import Ring
 from tickover.core.manifest import EpisodePolicy
 from tickover.core.values import (
     Alert,

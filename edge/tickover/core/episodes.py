@@ -9,19 +9,21 @@ more after a ``LOW`` tick with no ``HIGH`` between, and as ``no_data`` once noth
 """
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 import numpy as np
 
 from tickover.core.attribution import Attribution
 from tickover.core.chart_signals import BoolArray
+from tickover.core.decimals import number
 from tickover.core.episode_alerts import AlertMaker, Episode, Told, severity_of, worse
-from tickover.core.evidence import ALARM_LEVEL, BlockEvidence, ChartEvidence, Evidence, groups_of
-from tickover.core.freeze_frame import Ring, number
+from tickover.core.episode_block import Block, Stops, Walked
+from tickover.core.evidence import ALARM_LEVEL, ChartEvidence, Evidence, groups_of
+from tickover.core.freeze_frame import Ring
 from tickover.core.manifest import EpisodePolicy, Manifest, names_of
 from tickover.core.once import once
-from tickover.core.standing import Standing, State, Tick, spreads_of
+from tickover.core.standing import Standing, State, spreads_of
 from tickover.core.values import (
     SECOND,
     Alert,
@@ -34,6 +36,10 @@ from tickover.core.values import (
 )
 from tickover.errors import StateError
 
+LOW, BLIND, HIGH = map(int, (Evidence.LOW, Evidence.BLIND, Evidence.HIGH))
+"""As plain numbers, for a loop over many ticks."""
+FEWEST: Final = 6
+"""Ticks of an episode whose signals may stand that are looked ahead at: fewer cost less one by one."""
 WINDOW: Final = 64
 """Ticks judged at once while an episode is open."""
 
@@ -55,40 +61,6 @@ class _State(msgspec.Struct, frozen=True):
     carried_fresh: list[int] = []
     standing: State | None = None
     standing_since: int | None = None
-
-
-class _Block:
-    """One block while it is worked through: its ticks, their evidence, and what came of them so far."""
-
-    def __init__(
-        self, ticks: TickBlock, scores: Scores, evidence: BlockEvidence, back: BoolArray, rewinds: int
-    ) -> None:
-        self.ticks, self.scores, self.evidence = ticks, scores, evidence
-        self.over = np.flatnonzero(evidence.opens(ALARM_LEVEL))
-        self.trip: list[int] = ticks.trip.tolist()
-        # Plain lists: one number at a time is read from them, which is slow from an array.
-        self.time: list[int] = ticks.time.tolist()
-        self.rewinds: list[int] = (rewinds + np.cumsum(back)).tolist()
-        self.open = np.zeros(len(self.time), np.bool_)
-        self.suspects: BoolArray | None = None
-        self.told: list[Told] = []
-        self.peak_at: int | None = None
-        self.named: dict[int, tuple[Contribution, ...]] = {}
-
-    def tick(self, at: int) -> Tick:
-        """One tick, for those who follow its signals."""
-        evidence = self.evidence
-        chart, fresh, warm = evidence.chart[at], evidence.fresh[at], bool(evidence.warm[at])
-        return Tick(self.ticks.values[at], self.scores.expected[at], chart, fresh, warm)
-
-
-class Walked(NamedTuple):
-    """What a block gave: ``open`` bool ``[T]``, the alerts, and the ``suspects`` bool ``[T, F]``: signals that were
-    over a limit in the episode that is open after each tick (None: no tick has any)."""
-
-    open: BoolArray
-    told: list[Told]
-    suspects: BoolArray | None
 
 
 class Episodes:
@@ -179,8 +151,11 @@ class Episodes:
         self.ring.keep()
         return walked.open, [one.alert for one in walked.told]
 
-    def walk(self, ticks: TickBlock, scores: Scores) -> Walked:
-        """As :meth:`feed`, at least one tick with weighed scores, while the ring shows the block to several."""
+    def walk(self, ticks: TickBlock, scores: Scores, stops: Stops = "") -> Walked:
+        """As :meth:`feed`, at least one tick with weighed scores, while the ring shows the block to several.
+
+        ``stops``: where it ends before the block does; the rest of the ticks is as if they had not come.
+        """
         # A tick at or before the one ahead of it says that the clock was put back; a vehicle's first tick never does.
         previous = ticks.time[0] - 1 if self._last_time is None else self._last_time
         back = np.diff(ticks.time, prepend=previous) <= 0
@@ -188,9 +163,14 @@ class Episodes:
         # Almost every block of a healthy truck ends here: nothing is open, and no chart, fresh or held, is high.
         carried = self._evidence.carried
         if self._current or carried.any or (scores.score >= ALARM_LEVEL).any():
-            block = _Block(ticks, scores, self._evidence.of(ticks, scores, back), back, self._rewinds)
+            before = carried.copy() if stops else None
+            block = Block(ticks, scores, self._evidence.of(ticks, scores, back), back, self._rewinds, stops)
             self._walk(block)
-            walked = Walked(block.open, block.told, block.suspects)
+            walked = block.walked()
+            if before and block.upto < len(ticks.time):
+                ticks, scores, back = ticks.part(slice(block.upto)), scores.at(np.s_[: block.upto]), back[: block.upto]
+                carried.put(before)
+                self._evidence.of(ticks, scores, back)
         self._rewinds += int(np.count_nonzero(back))
         self._evidence.passed(ticks)
         self._last_time = int(ticks.time[-1])
@@ -264,13 +244,13 @@ class Episodes:
         self._last_time, self._rewinds = saved.last_time, saved.rewinds
         self._shut_until, self._shut_rewinds, self._current = saved.shut_until, saved.shut_rewinds, saved.current
 
-    def _walk(self, block: _Block) -> None:
+    def _walk(self, block: Block) -> None:
         """Work through a block, leaping over ticks where nothing is open and nothing is over the limit."""
         tick = 0
-        while tick < len(block.time):
+        while tick < block.upto:
             if self._current is None:
                 tick = self._next_over(block, tick)
-                if tick == len(block.time):
+                if tick >= block.upto:
                     break
                 self._current = Episode(
                     start=block.time[tick],
@@ -282,13 +262,13 @@ class Episodes:
             tick = self._window(block, tick)
         self._settle_worst(block)
 
-    def _begin(self, block: _Block, tick: int) -> None:
+    def _begin(self, block: Block, tick: int) -> None:
         """Remember where the signals were ahead of the episode at hand."""
         self._standing, self._standing_since = None, None
         if self._spreads.spread is not None and self._policy.persist_s:
             self._standing = Standing(self._spreads, self.ring.rows(tick), block.tick(tick))
 
-    def _next_over(self, block: _Block, tick: int) -> int:
+    def _next_over(self, block: Block, tick: int) -> int:
         """The next tick with a fresh chart over the limit, past the hold-off; the block's length when there is none."""
         for found in block.over[np.searchsorted(block.over, tick) :].tolist():
             # A clock that was put back since ends the hold-off: its times say nothing about the new ones.
@@ -297,16 +277,20 @@ class Episodes:
                 return int(found)
         return len(block.time)
 
-    def _window(self, block: _Block, start: int) -> int:
+    def _window(self, block: Block, start: int) -> int:
         """Judge up to ``WINDOW`` ticks of the episode at hand; the tick to go on from."""
         current = self._current
         assert current is not None
-        end = min(start + WINDOW, len(block.time))
+        end = min(start + WINDOW, block.upto)
         waiting = current.told is None
         level = ALARM_LEVEL if waiting else self._policy.close_level
         evidence, witness = block.evidence.judge(start, end, level, np.array(current.witness), waiting=waiting)
-        tick = start
+        tick, quiet = start, start
         for tick in range(start, end):
+            if tick < quiet:
+                continue
+            if not waiting and (quiet := self._quiet_until(block, tick, evidence[tick - start :])) > tick:
+                continue
             if block.rewinds[tick] != current.rewinds:
                 self._close(block, tick, EndReason.NO_DATA, int(self.ring.rows(tick).time[-1]), tick)
                 return tick
@@ -321,12 +305,66 @@ class Episodes:
                 return tick
             self._step(block, tick, evidence[tick - start])
             # The rest of the window was judged against the level that this tick made the wrong one.
-            if self._current is None or waiting != (current.told is None):
+            if self._current is None or waiting != (current.told is None) or block.upto <= tick + 1:
                 break
         current.witness = witness[tick - start].tolist()
         return tick + 1
 
-    def _step(self, block: _Block, tick: int, evidence: int) -> None:
+    def _quiet_until(self, block: Block, start: int, evidence: list[int]) -> int:
+        """Pass over ticks at which the open episode only goes on: nothing is told, nothing ends. The first that is more
+        than that; its ``evidence`` is the first one's at ``start``.
+
+        As `_step` of each, in a loop without a call: of an hour with an open episode, nearly all ticks are such ones.
+        """
+        current, policy, end = self._current, self._policy, start + len(evidence)
+        assert current is not None
+        assert current.told is not None
+        if severity_of(current.peak, policy) != current.severity or (self._standing and len(evidence) < FEWEST):
+            return start
+        known, low_since, standing_since = current.known, current.low_since, self._standing_since
+        due, wait = current.told + round(policy.update_every_s * SECOND), round(policy.close_after_s * SECOND)
+        persist, no_data = round(policy.persist_s * SECOND), self._no_data
+        peak, top = current.peak, reached(current.peak)
+        joined = block.joined(slice(start, end), self._groups if policy.update_on_signal else None, current.over)
+        ahead = self._standing.ahead(block.rows(start, end), block.evidence.warm[start:end]) if self._standing else None
+        if ahead and self._standing and block.stops == "held":
+            grown = np.diff(ahead.over, axis=0, prepend=self._standing.over[None]).any(axis=1)
+            joined = [one or other for one, other in zip(joined, grown.tolist(), strict=True)]
+        tick = start
+        for tick, one in enumerate(evidence, start):
+            time = block.time[tick]
+            if time >= due or joined[tick - start] or block.rewinds[tick] != current.rewinds or known + no_data < time:
+                break
+            if one == BLIND and time - known >= no_data:
+                break
+            if ahead and one == LOW and ahead.stands[tick - start]:
+                if time - (time if standing_since is None else standing_since) >= persist:
+                    break
+                standing_since = time if standing_since is None else standing_since
+            elif one == LOW and time - (time if low_since is None else low_since) >= wait:
+                break
+            if block.highest[tick] > top:
+                highest = number(block.evidence.highest[tick]) or 0.0
+                if severity_of(highest, policy) != current.severity:
+                    break
+                peak, top, block.peak_at = highest, block.highest[tick], tick
+            if one == HIGH:
+                standing_since = low_since = None
+            elif one == LOW and low_since is None:
+                low_since = time
+            known = known if one == BLIND else time
+        else:
+            tick += 1
+        if tick > start:
+            current.known, current.low_since, current.last, current.peak = known, low_since, block.time[tick - 1], peak
+            self._standing_since = standing_since
+            block.open[start:tick] = True
+            if ahead and self._standing:
+                self._standing.go_to(ahead, tick - start)
+                block.suspect(slice(start, tick), ahead.over[: tick - start])
+        return tick
+
+    def _step(self, block: Block, tick: int, evidence: int) -> None:
         """One tick of the episode at hand."""
         current, time, policy = self._current, block.time[tick], self._policy
         assert current is not None
@@ -356,25 +394,27 @@ class Episodes:
                 return
         self._tell(block, tick, evidence)
 
-    def _stands(self, block: _Block, tick: int, evidence: int) -> bool:
+    def _stands(self, block: Block, tick: int, evidence: int) -> bool:
         """Whether the charts have cleared and a signal is not back where it was before the episode; follows that."""
         standing, current = self._standing, self._current
         if standing is None or current is None:
             return False
+        before = standing.over
         standing.follow(block.tick(tick))
+        if block.stops == "held" and (standing.over != before).any():
+            block.upto = tick + 1
         if evidence == Evidence.HIGH:
             self._standing_since = None
         if current.told is None or evidence != Evidence.LOW:
             return False
         return bool(standing.signals.any())
 
-    def _tell(self, block: _Block, tick: int, evidence: int) -> None:
+    def _tell(self, block: Block, tick: int, evidence: int) -> None:
         """Follow the peak; start or update the episode when that is due."""
         current, time = self._current, block.time[tick]
         assert current is not None
-        highest = block.evidence.highest[tick]
-        if highest > current.peak:
-            current.peak = number(highest) or 0.0
+        if block.highest[tick] > reached(current.peak):
+            current.peak = number(block.evidence.highest[tick]) or 0.0
             block.peak_at = tick
         severity = severity_of(current.peak, self._policy)
         if current.told is None:
@@ -387,9 +427,9 @@ class Episodes:
             due, phase = rises or time - current.told >= round(self._policy.update_every_s * SECOND), Phase.UPDATE
         block.open[tick], current.last = True, time
         if self._standing is not None:
-            if block.suspects is None:
-                block.suspects = np.zeros(block.ticks.values.shape, np.bool_)
-            block.suspects[tick] = self._standing.over
+            block.suspect(slice(tick, tick + 1), self._standing.over)
+        if phase is Phase.START and block.stops == "held":
+            block.upto = tick + 1
         current.severity = severity
         if due:
             alert = self._maker.alert(current, phase, self._named(tick, block), tick + 1, time)
@@ -397,30 +437,30 @@ class Episodes:
             current.told = time
             current.over = sorted({*(current.over or ()), *self._over(block, tick)})
 
-    def _is_joined(self, block: _Block, tick: int) -> bool:
+    def _is_joined(self, block: Block, tick: int) -> bool:
         """Whether a signal, or a chart over several, is over its limit that was not in this episode so far."""
         current = self._current
         assert current is not None
-        if not self._policy.update_on_signal or block.evidence.highest[tick] < ALARM_LEVEL:
+        if not self._policy.update_on_signal or block.highest[tick] < ALARM_LEVEL:
             return False
         if current.over is None:
             current.over = sorted(self._over(block, tick))
         return not self._over(block, tick) <= set(current.over)
 
-    def _over(self, block: _Block, tick: int) -> set[int]:
+    def _over(self, block: Block, tick: int) -> set[int]:
         """What is over its limit at a tick: signals, and charts over several, by number."""
         evidence = block.evidence
         found: set[int] = set(self._groups[evidence.fresh[tick] & (evidence.chart[tick] >= ALARM_LEVEL)].tolist())
         return found
 
-    def _named(self, tick: int, block: _Block) -> tuple[Contribution, ...]:
+    def _named(self, tick: int, block: Block) -> tuple[Contribution, ...]:
         """The signals to name at one tick: an alert's is often the peak, too."""
         if tick not in block.named:
             fresh = block.evidence.fresh[tick]
             block.named[tick] = self._attribution.at(tick, block.ticks, block.scores, fresh, self.ring)
         return block.named[tick]
 
-    def _settle_worst(self, block: _Block) -> None:
+    def _settle_worst(self, block: Block) -> None:
         """Name the signals at the peak, if it lies in this block.
 
         Once a block or an episode is over, and not at every new peak: a rising fault has one at nearly every tick.
@@ -429,10 +469,13 @@ class Episodes:
             self._current.worst = self._named(block.peak_at, block)
         block.peak_at = None
 
-    def _close(self, block: _Block, upto: int, reason: EndReason, time: int, tick: int) -> None:
+    def _close(self, block: Block, upto: int, reason: EndReason, time: int, tick: int) -> None:
         """End the episode at hand at a tick; the block's ticks before ``upto`` are the past."""
         self._settle_worst(block)
-        block.told += [Told(tick, alert) for alert in self._ended(reason, time, upto)]
+        ended = self._ended(reason, time, upto)
+        block.told += [Told(tick, alert) for alert in ended]
+        if ended and block.stops:
+            block.upto = tick + 1
 
     def _ended(self, reason: EndReason, time: int, upto: int = 0) -> list[Alert]:
         """Forget the episode at hand; its end alert when it had opened."""
@@ -443,3 +486,8 @@ class Episodes:
         self._shut_until = time + round(self._policy.hold_off_s * SECOND)
         self._shut_rewinds = current.rewinds
         return [self._maker.alert(current, Phase.END, current.worst, upto, time, reason)]
+
+
+def reached(peak: float) -> float:
+    """The chart that a peak, a decimal, stands for: float32, as charts are."""
+    return float(np.float32(peak))

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from tickover.core.decimals import plain_rows
 from tickover.core.once import once
 from tickover.core.values import (
     DoubleArray,
@@ -87,13 +88,14 @@ class Ring:
 
     def frame(self, upto: int) -> FreezeFrame:
         """The same as plain values; None = missing."""
-        rows = self.rows(upto)
+        rows, signals = self.rows(upto), len(self._signals)
+        plain = plain_rows(np.column_stack((rows.score, rows.observed, rows.expected)))
         return FreezeFrame(
             signals=self._signals,
             time=tuple(rows.time.tolist()),
-            score=plain(rows.score),
-            observed=tuple(plain(row) for row in rows.observed),
-            expected=tuple(plain(row) for row in rows.expected),
+            score=tuple(row[0] for row in plain),
+            observed=tuple(row[1 : 1 + signals] for row in plain),
+            expected=tuple(row[1 + signals :] for row in plain),
         )
 
     def deviation(self, upto: int) -> tuple[DoubleArray, DoubleArray]:
@@ -134,13 +136,3 @@ class Ring:
 def _no_rows(signals: tuple[str, ...]) -> Rows:
     nothing = np.empty((0, len(signals)), np.float32)
     return Rows(np.empty(0, np.int64), np.empty(0, np.float32), nothing, nothing)
-
-
-def number(value: np.float32) -> float | None:
-    """A float32 as the shortest decimal that means it (19.2, not 19.200000762939453); None when not finite."""
-    return float(str(value)) if np.isfinite(value) else None
-
-
-def plain(row: FloatArray) -> tuple[float | None, ...]:
-    """Each value of a row as :func:`number`."""
-    return tuple(number(value) for value in row)

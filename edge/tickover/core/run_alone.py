@@ -6,16 +6,22 @@ its trip starts, and pieces of equal length run together, round by round.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from tickover.core import resample as ticking
+from tickover.core.episode_block import Stops
 from tickover.core.manifest import Manifest
-from tickover.core.slow_states import SlowStates
+from tickover.core.slow_states import GROWTH, SlowStates
 from tickover.core.values import FloatArray, Output, ScoredTicks, Scores, TickBlock
 from tickover.core.watch import Watch, Watched
+
+HOLD_SPAN: Final = 64
+"""Ticks that are run one by one, since slow states hold, before they are judged."""
+LOOK: Final = 512
+"""Ticks with scores that are judged at once behind one at which limits may have moved; then more and more."""
 
 
 class BatchDetector(Protocol):
@@ -66,6 +72,19 @@ class _Job:
         """Where the next piece ends."""
         return min(self.ends[0], self.done + self.most)
 
+    @property
+    def holds(self) -> bool:
+        """Whether slow states hold, and several ticks are to be run one by one."""
+        return self.most == 1 and self.ends[0] > self.done + 1 and self.vehicle.watch.holds
+
+    def judge(self, scores: Scores, stops: Stops) -> int:
+        """Judge the next ticks by their scores, as far as ``stops`` allows: how many."""
+        ticks = self.ticks.part(slice(self.done, self.done + len(scores.score)))
+        self.parts.append(self.vehicle.watch.feed(ticks, scores, stops))
+        count = len(self.parts[-1].open)
+        self.done += count
+        return count
+
     def passed(self, upto: int) -> None:
         """The ticks before this one have been run."""
         self.done = upto
@@ -84,7 +103,10 @@ class Alone:
         jobs = [self._job(vehicle) for vehicle in vehicles]
         while unfinished := [job for job in jobs if job.ends]:
             for batch in _equal_lengths(unfinished):
-                self._run(batch)
+                if len(batch) == 1 and batch[0].holds:
+                    self._hold(batch[0])
+                else:
+                    self._run(batch)
         return [self._output(job) for job in jobs]
 
     def _job(self, vehicle: Vehicle) -> _Job:
@@ -97,12 +119,7 @@ class Alone:
     def _run(self, batch: list[_Job]) -> None:
         """The next piece of each job, all of the same length, in one call."""
         for job in batch:
-            trip = int(job.ticks.trip[job.done])
-            # A vehicle's first trip starts from the initial state, which needs no reset.
-            if job.vehicle.trip not in (-1, trip):
-                job.vehicle.watch.begin_trip(int(job.ticks.time[job.done]), job.vehicle.state)
-                job.vehicle.state = self._detector.reset_trip(job.vehicle.state)
-            job.vehicle.trip = trip
+            self._begin(job)
         pieces = [job.ticks.values[job.done : job.upto] for job in batch]
         states, scores = self._detector.run_batch(
             np.stack([job.vehicle.state for job in batch]), np.stack(pieces, axis=1)
@@ -110,23 +127,59 @@ class Alone:
         for row, job in enumerate(batch):
             self._accept(job, states[row], scores.at(np.s_[:, row]))
 
+    def _begin(self, job: _Job) -> None:
+        """Where the next piece begins a trip, the vehicle does."""
+        trip = int(job.ticks.trip[job.done])
+        # A vehicle's first trip starts from the initial state, which needs no reset.
+        if job.vehicle.trip not in (-1, trip):
+            job.vehicle.watch.begin_trip(int(job.ticks.time[job.done]), job.vehicle.state)
+            job.vehicle.state = self._detector.reset_trip(job.vehicle.state)
+        job.vehicle.trip = trip
+
     def _accept(self, job: _Job, after: FloatArray, scores: Scores) -> None:
         """Take the state after a job's next piece, and its scores; or run less of it, when slow states must hold."""
         upto, watch = job.upto, job.vehicle.watch
-        if self._slow.steps:
-            if job.most > 1 and (over := watch.first_over(scores)) is not None:
-                # From here on an episode may be open, and every tick decides whether slow states hold at the next.
-                job.most = max(over, 1)
-                if upto - job.done > job.most:
-                    return
-            if self._slow.any and watch.holds:
+        if not self._slow.stops:
+            job.scores.append(scores)
+        elif self._slow.any:
+            if watch.holds:  # one tick
                 after = self._slow.held(job.vehicle.state, after, watch.held_signals)
-            job.parts.append(watch.feed(job.ticks.part(slice(job.done, upto)), scores))
+            count = job.judge(scores, self._slow.stops)
+            if upto > job.done:
+                # The state behind the last tick judged: from there on, slow states are others.
+                x = job.ticks.values[job.done - count : job.done]
+                states, _ = self._detector.run_batch(job.vehicle.state[None], x[:, None])
+                after, upto = states[0], job.done
+                job.most = count
             job.most = self._slow.most(watch, job.most)
         else:
-            job.scores.append(scores)
+            self._judge_all(job, scores)
         job.vehicle.state[:] = after  # a view would keep the whole batch alive
         job.passed(upto)
+
+    def _judge_all(self, job: _Job, scores: Scores) -> None:
+        """Judge a piece by scores that are known already, up to each tick behind which limits may have moved. Few at
+        once first: those behind such a tick are looked at again."""
+        most, done = LOOK, 0
+        while done < len(scores.score):
+            part = scores.at(np.s_[done : done + most])
+            count = job.judge(part, self._slow.stops)
+            most = LOOK if count < len(part.score) else most * GROWTH
+            done += count
+
+    def _hold(self, job: _Job) -> None:
+        """The next ticks of a job whose slow states hold, one by one; they are judged together."""
+        self._begin(job)
+        watch, rows = job.vehicle.watch, job.ticks.values[job.done : min(job.ends[0], job.done + HOLD_SPAN)]
+        about, states, said = watch.held_signals, [job.vehicle.state], []
+        for row in rows:
+            after, scores = self._detector.run_batch(states[-1][None], row[None, None])
+            states.append(self._slow.held(states[-1], after[0], about))
+            said.append(scores.at(np.s_[:, 0]))
+        count = job.judge(_joined(said), self._slow.stops)
+        job.vehicle.state[:] = states[count]
+        job.most = self._slow.most(watch, job.most)
+        job.passed(job.done)
 
     def _output(self, job: _Job) -> Output:
         parts = job.parts or [job.vehicle.watch.feed(job.ticks, _joined(job.scores))]

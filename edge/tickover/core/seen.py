@@ -117,7 +117,7 @@ class Room:
     def count(self, seen: "Seen", more: int) -> None:
         """A vehicle holds so many pages more than before, or less."""
         self.pages += more
-        if seen.held():
+        if seen.told:
             self._holders[id(seen)] = seen
         else:
             self._holders.pop(id(seen), None)
@@ -160,7 +160,8 @@ class Seen:
     _first: int = 0
     _last: int = 0
     _top: int = 0
-    _told: int = 0
+    told: int = 0
+    """How many full pages in memory the room knows of."""
     _far: npt.NDArray[np.uint32] | None = None
 
     def add(self, time: TimeArray, keys: KeyArray) -> None:
@@ -219,7 +220,7 @@ class Seen:
         gone = self._full.pop(place)
         if self._fresh:
             self._fresh.discard(gone.number)
-        self._counted()
+        self._more(-(gone.keys is not None))
 
     def _keys(self, page: _Full) -> KeyArray | None:
         """Those of a full page; None when it is lost, or the disk does not give it now."""
@@ -285,9 +286,13 @@ class Seen:
 
     def _counted(self) -> None:
         """Tell the room how many pages there are now."""
-        more, self._told = self.held() - self._told, self.held()
-        if more:
-            self.room.count(self, more)
+        self._more(self.held() - self.told)
+
+    def _more(self, pages: int) -> None:
+        """Tell the room of so many more, or less."""
+        self.told += pages
+        if pages:
+            self.room.count(self, pages)
 
     def _in_order(self, far: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
         """The buckets from the first in use to that of ``top``."""
@@ -316,7 +321,7 @@ class Seen:
         self._full.append(_Full(self._number, self._first, self._last, keys))
         self._fresh = self._fresh or set()
         self._fresh.add(self._number)
-        self._counted()
+        self._more(1)
         self._number += 1
         self._open, self._used = None, 0
 

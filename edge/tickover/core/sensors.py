@@ -16,9 +16,10 @@ import msgspec
 import numpy as np
 
 from tickover.core.chart_signals import BoolArray
+from tickover.core.decimals import number
 from tickover.core.episode_alerts import AlertMaker, Episode, Told, severity_of, worse
 from tickover.core.evidence import Evidence
-from tickover.core.freeze_frame import Ring, number
+from tickover.core.freeze_frame import Ring
 from tickover.core.manifest import SENSOR_KINDS, SENSOR_PREFIX, EpisodePolicy, Manifest, SensorKind, SensorPolicy
 from tickover.core.once import once
 from tickover.core.resample import join

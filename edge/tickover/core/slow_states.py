@@ -2,8 +2,8 @@
 
 A slow mean (``Manifest.slow_states``) that went on while a fault lasts would come to take it for usual, and the episode
 would end as recovered with the fault still there. The graph does not know of episodes, so the host puts such states
-back after each tick at whose beginning one was open. That asks for one tick at a time while an episode is near, and for
-no more than that: ticks, chunks and batches give the same.
+back after each tick at whose beginning one was open. That asks for one tick at a time while it is, and for no more than
+that: ticks, chunks and batches give the same.
 
 What holds is what the episode is about: the means of the signals that were over a limit in it. Held for all signals, an
 episode about the throttle in the first drive of a winter would keep the model from following the cold, come to be about
@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from tickover.core.chart_signals import BoolArray
+from tickover.core.episode_block import Stops
 from tickover.core.manifest import EpisodePolicy, Manifest
 from tickover.core.values import FloatArray
 from tickover.core.watch import Watch
@@ -29,8 +30,7 @@ FIRST: Final = 64
 class SlowStates:
     """Where a model's slow states lie in a vehicle's flat state ``float32[S]``; nowhere when they never hold.
 
-    ``steps``: whether ticks are run one at a time while an episode is near, for their sake or because limits may move
-    when it ends.
+    ``stops``: behind which ticks a block has to be judged anew, for their sake or because limits may move.
     """
 
     def __init__(self, manifest: Manifest, policy: EpisodePolicy) -> None:
@@ -41,7 +41,7 @@ class SlowStates:
         places = [place % len(manifest.signals) for size in sizes for place in range(size)]
         self._signal = np.array(places, np.int64)
         self.any = bool(self._places.any())
-        self.steps = self.any or policy.adapt_limits
+        self.stops: Stops = "held" if self.any else "limits" if policy.adapt_limits else ""
 
     def held(self, before: FloatArray, after: FloatArray, signals: BoolArray) -> FloatArray:
         """The states ``[..., S]`` after a tick, with the slow means of ``signals`` ``[..., F]`` as before it."""
@@ -49,8 +49,8 @@ class SlowStates:
 
     def most(self, watch: Watch, before: int = ALL) -> int:
         """How many ticks may be run at once, given how many were before."""
-        if not self.steps:
+        if not self.any:
             return ALL
-        if watch.is_near:
+        if watch.holds:
             return 1
         return before if before == ALL else max(FIRST, min(before * GROWTH, ALL))

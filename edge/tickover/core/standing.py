@@ -17,9 +17,10 @@ it was furthest off, to ``NEAR`` spreads. Until then it stands. A model that doe
 leaves all of it to its charts.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from tickover.core.chart_signals import BoolArray
 from tickover.core.evidence import ALARM_LEVEL
@@ -74,6 +75,21 @@ class Tick(NamedTuple):
     warm: bool
 
 
+class Followed(NamedTuple):
+    """What a standing would be after each of some ticks, ``[T, F]``, and whether a signal ``stands`` then."""
+
+    mean: DoubleArray
+    most: DoubleArray
+    last: DoubleArray
+    level: DoubleArray
+    peak: DoubleArray
+    over: BoolArray
+    point: DoubleArray
+    most_at: DoubleArray
+    back: BoolArray
+    stands: list[bool]
+
+
 class Standing:
     """That of one episode, from the ticks ``ahead`` of it and its ``first``, which is followed, too."""
 
@@ -119,26 +135,87 @@ class Standing:
             further = np.where(by_level, self._level >= self._peak, further)
             self._peak = np.where(by_level, np.maximum(self._peak, self._level), 0.0)
         self._most_at = np.where(further, self._point, self._most_at)
-        is_off = self._is_off(by_level)
-        self._back = ~is_off & (self._back | (there & self._would_show()))
+        is_off = self._is_off(self._mean, self._most, self._level, self._peak)
+        self._back = ~is_off & (self._back | (there & self._would_show(self._most_at, self._point)))
+
+    def ahead(self, ticks: Tick, warm: BoolArray) -> Followed:
+        """What `follow` would make of each of the next ``ticks`` (arrays of `Tick`, a row a tick; ``warm`` ``[T]``),
+        without following them; `go_to` does."""
+        model, by_level, driven = self._model, self._peak > 0.0, warm[:, None]
+        chart, fresh, there = ticks.chart[:, model.charts], ticks.fresh[:, model.charts], np.isfinite(ticks.observed)
+        moved = np.logical_or.accumulate(np.abs(ticks.observed - self._last) > 0.0)
+        off = np.clip((ticks.observed.astype(np.float64) - ticks.expected) / self._spread, -CLIP, CLIP) - self._before
+        mean = self._running(self._mean, off, np.isfinite(off) & driven)
+        point = self._running(self._point, ticks.expected, there & driven)
+        most = np.maximum(np.maximum.accumulate(np.abs(mean)), self._most)
+        further = np.abs(mean) > _before(self._most, most)
+        level, peak = np.tile(self._level, (len(warm), 1)), np.tile(self._peak, (len(warm), 1))
+        if by_level.any():
+            level = self._levels_ahead(chart, model.level & fresh, warm)
+            peak = np.where(by_level, np.maximum(np.maximum.accumulate(level), self._peak), 0.0)
+            further = np.where(by_level, level >= _before(self._peak, peak), further)
+        most_at = _newest(further & driven, point, self._most_at)
+        is_off = self._is_off(mean, most, level, peak)
+        shown = _newest_place(there & self._would_show(most_at, point) & ~is_off & driven)
+        lost = _newest_place(is_off & driven)
+        back = (shown > lost) | (self._back & (lost < 0))
+        last, over = np.where(moved, np.nan, self._last), self._overs(fresh & (chart >= ALARM_LEVEL))
+        stands: BoolArray = np.any(self._stand(last, over, is_off, back), axis=1)
+        return Followed(mean, most, last, level, peak, over, point, most_at, back, stands.tolist())
+
+    def go_to(self, followed: Followed, count: int) -> None:
+        """Follow the first ``count`` of the ticks that were looked ahead at, at least one."""
+        at = count - 1
+        self._mean, self._most, self._last = followed.mean[at], followed.most[at], followed.last[at].copy()
+        self._level, self._peak, self._over = followed.level[at], followed.peak[at], followed.over[at].copy()
+        self._point, self._most_at, self._back = followed.point[at], followed.most_at[at], followed.back[at]
+
+    def _running(self, mean: DoubleArray, values: npt.NDArray[Any], known: BoolArray) -> DoubleArray:
+        """A running mean after each tick; one after another, as a sum in another order has other last digits."""
+        means, share, whole = np.empty(values.shape), self._model.share, bool(known.all())
+        for tick, one in enumerate(values):
+            after = mean + share * (one - mean)
+            mean = means[tick] = after if whole else np.where(known[tick], after, mean)
+        return means
+
+    def _levels_ahead(self, chart: FloatArray, at: BoolArray, warm: BoolArray) -> DoubleArray:
+        """`_levels` after each tick."""
+        found = np.full((len(chart), len(self._level)), -np.inf)
+        for place in np.flatnonzero(self._model.level).tolist():
+            column = found[:, self._model.signal[place]]
+            np.maximum(column, np.where(at[:, place], chart[:, place], -np.inf), out=column)
+        return _newest(np.isfinite(found) & warm[:, None], found, self._level)
+
+    def _overs(self, hit: BoolArray) -> BoolArray:
+        """Which signals were over a limit so far, after each tick; ``hit``: of the charts that look at one signal."""
+        over = np.zeros((len(hit), len(self._over)), np.bool_)
+        over[0] = self._over
+        for place in np.flatnonzero(hit.any(axis=0)).tolist():
+            over[:, self._model.signal[place]] |= hit[:, place]
+        return np.logical_or.accumulate(over)
 
     @property
     def signals(self) -> BoolArray:
         """Which signals stand ``[F]``."""
-        stuck = np.isfinite(self._last)
-        stands: BoolArray = self._over & (stuck | self._is_off(self._peak > 0.0) | ~self._back)
+        is_off = self._is_off(self._mean, self._most, self._level, self._peak)
+        return self._stand(self._last, self._over, is_off, self._back)
+
+    @staticmethod
+    def _stand(last: DoubleArray, over: BoolArray, is_off: BoolArray, back: BoolArray) -> BoolArray:
+        """Which signals stand ``[..., F]``."""
+        stands: BoolArray = over & (np.isfinite(last) | is_off | ~back)
         return stands
 
-    def _is_off(self, by_level: BoolArray) -> BoolArray:
-        """Which signals deviate now ``[F]``."""
-        is_off = np.abs(self._mean) > np.maximum(FLOOR, BACK * self._most)
+    def _is_off(self, mean: DoubleArray, most: DoubleArray, level: DoubleArray, peak: DoubleArray) -> BoolArray:
+        """Which signals deviate ``[..., F]``."""
+        is_off = np.abs(mean) > np.maximum(FLOOR, BACK * most)
         # What deviated ahead of the episode, too, is back where the model expects it.
-        is_off &= np.abs(self._mean + self._before) > FLOOR
-        return np.where(by_level, self._level > LEVEL_BACK * self._peak, is_off)
+        is_off &= np.abs(mean + self._before) > FLOOR
+        return np.where(peak > 0.0, level > LEVEL_BACK * peak, is_off)
 
-    def _would_show(self) -> BoolArray:
-        """Of which signals so much is expected ``[F]``, to ``NEAR`` spreads, as when they were furthest off."""
-        less = (self._most_at - self._point) * np.where(self._most_at < 0.0, -1.0, 1.0)
+    def _would_show(self, most_at: DoubleArray, point: DoubleArray) -> BoolArray:
+        """Of which signals so much is expected ``[..., F]``, to ``NEAR`` spreads, as when they were furthest off."""
+        less = (most_at - point) * np.where(most_at < 0.0, -1.0, 1.0)
         shows: BoolArray = less <= NEAR * self._spread
         return shows
 
@@ -181,3 +258,20 @@ class Standing:
 def spreads_of(manifest: Manifest) -> Spreads:
     """`Spreads`, a function of its own for `tickover.core.once`."""
     return Spreads(manifest)
+
+
+def _before(first: DoubleArray, after: DoubleArray) -> DoubleArray:
+    """What was ahead of each tick ``[T, F]``, of what is after it."""
+    return np.concatenate([first[None], after[:-1]])
+
+
+def _newest_place(where: BoolArray) -> npt.NDArray[np.int64]:
+    """The newest tick so far at which something was so ``[T, F]``; -1: none."""
+    return np.maximum.accumulate(np.where(where, np.arange(len(where))[:, None], -1))
+
+
+def _newest(where: BoolArray, values: DoubleArray, held: DoubleArray) -> DoubleArray:
+    """The newest value so far that counts ``[T, F]``; ``held`` ``[F]`` before the first."""
+    place = _newest_place(where)
+    there: DoubleArray = np.take_along_axis(values, np.maximum(place, 0), axis=0)
+    return np.where(place >= 0, there, held)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tickover.core.chart_signals import BoolArray
+from tickover.core.episode_block import Stops
 from tickover.core.episodes import Episodes
 from tickover.core.evidence import ALARM_LEVEL
 from tickover.core.freeze_frame import Rows as Past
@@ -100,11 +101,15 @@ class Watch:
         over = np.flatnonzero(self._episodes.weigh(scores).score >= ALARM_LEVEL)
         return int(over[0]) if len(over) else None
 
-    def feed(self, ticks: TickBlock, scores: Scores) -> Watched:
-        """Work through ticks, at least one, with their (unweighed) scores."""
+    def feed(self, ticks: TickBlock, scores: Scores, stops: Stops = "") -> Watched:
+        """Work through ticks, at least one, with their (unweighed) scores; ``stops``: behind which of them to end, as
+        if the others had not come."""
         scores = self._episodes.weigh(scores)
         self._ring.show(ticks, scores)
-        open_, told, suspects = self._episodes.walk(ticks, scores)
+        open_, told, suspects = self._episodes.walk(ticks, scores, stops)
+        if len(open_) < len(ticks.time):
+            ticks, scores = ticks.part(slice(len(open_))), scores.at(np.s_[: len(open_)])
+            self._ring.show(ticks, scores)
         judged = self._sensors.feed(ticks, suspects)
         self._ring.keep()
         if judged.level is not None and judged.open is not None:

@@ -189,7 +189,7 @@ def _settled(mapping: Mapping, head: Head, stream: BinaryIO, format_: LogFormat,
 
 def _texts(head: Head, column: str) -> list[str]:
     place = [clean_column(name) for name in head.columns].index(clean_column(column))
-    return [row[place] for row in head.samples if row[place].strip().lower() not in MISSING]
+    return [cell for cell in head.cells(place) if cell.strip().lower() not in MISSING]
 
 
 def _newest_first(mapping: Mapping, head: Head) -> bool:

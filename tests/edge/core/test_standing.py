@@ -251,3 +251,39 @@ def test_an_episode_is_about_the_signals_that_were_over_a_limit_in_it():
     assert about[BEGIN - 1] == [True, True], "no episode, nobody asks"
     assert about[BEGIN : BEGIN + 40] == [[True, False]] * 40
     assert about[BEGIN + 40 :] == [[True, True]] * 10
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_look_at_many_ticks_at_once_gives_the_same_to_the_bit_as_one_after_another(seed):
+    """Steps, a level chart, missing and stuck signals, no chart fresh: whole blocks against single ticks, by state."""
+    random = np.random.default_rng(seed)
+    level = np.abs(random.normal(0, 0.7, TICKS)).cumsum() % 1.4 if seed % 2 else None
+    block, scores = drive(random.normal(0, 8, TICKS).cumsum() % 30, random.integers(0, TICKS, 40), seed, level)
+    block.values[random.random(TICKS) < 0.1, random.integers(0, 2)] = np.nan
+    block.values[700:800, 0] = block.values[699, 0]
+    outcomes = []
+    for size in (TICKS, 7, 1):
+        watch, told = Watch(manifest(structs.replace(POLICY, adapt_limits=True)), "ab" * 32, "truck"), []
+        for at in range(0, TICKS, size):
+            told += watch.feed(block.part(slice(at, at + size)), scores.at(np.s_[at : at + size])).alerts
+        outcomes.append((told, watch.state()))
+    assert outcomes[0][0]
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+
+
+@pytest.mark.parametrize("stops", ["limits", "held"])
+def test_a_block_that_ends_early_is_as_if_the_rest_had_not_come(stops):
+    block, scores = drive(step(12.0, until=400), [*range(BEGIN, BEGIN + 20), *range(900, 940)])
+    early, whole, at, ends = (Watch(manifest(), "ab" * 32, "truck") for _ in range(2)), [], 0, []
+    watch, other = early
+    while at < TICKS:
+        rows = slice(at, TICKS)
+        watched = watch.feed(block.part(rows), scores.at(np.s_[rows]), stops)
+        at += len(watched.open)
+        ends.append(at)
+        whole += watched.alerts
+        assert len(watched.scores.score) == len(watched.open)
+    assert whole == other.feed(block, scores).alerts
+    assert watch.state() == other.state()
+    phases = [alert.phase for alert in whole]
+    assert len(ends) == 1 + phases.count(Phase.END) + (phases.count(Phase.START) if stops == "held" else 0)

@@ -45,9 +45,16 @@ class DaskCluster:
         self._client.close(timeout=CONNECT_S)
 
     def run(
-        self, work: Callable[[T], R], tasks: Iterable[T], stopped: Callable[[], bool]
+        self,
+        work: Callable[[T], R],
+        tasks: Iterable[T],
+        stopped: Callable[[], bool],
+        weight: Callable[[T], int] | None = None,
     ) -> Iterator[tuple[T, R | Failure]]:
-        """See `lanes.Runner`. The scheduler gives the task of a worker that died to another one."""
+        """See `lanes.Runner`. The scheduler gives the task of a worker that died to another one.
+
+        ``weight`` is of no account: whoever gives a worker several threads runs tasks side by side.
+        """
         rest = iter(tasks)
         open_: dict[Any, T] = {}
         try:

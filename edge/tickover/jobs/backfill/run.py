@@ -103,7 +103,7 @@ def _run(came: Came, tasks: Sequence[Task], runner: Runner, listener: Listener, 
             listener.again(task.vehicle, _why_again(before, task))
     size, whole = 0, sum(task.size for task in tasks) or 1
     listener.ran(None, len(came.results), len(came.tasks), 0.0)
-    for task, answer in runner.run(run_vehicle, tasks, stopped):
+    for task, answer in runner.run(run_vehicle, tasks, stopped, lambda task: task.size):
         if isinstance(answer, Failure):
             answer = Result(vehicle=task.vehicle, digest=task.digest, why=answer.why, files=len(task.parts))
         came.results[task.vehicle] = answer

@@ -13,10 +13,12 @@ import numpy as np
 from tickover.core.arrivals import DEFAULT_WINDOW
 from tickover.core.pipeline import Pipeline
 from tickover.core.policy import Settings
+from tickover.core.run_alone import BatchDetector
 from tickover.core.values import SECOND, Output, Readings
 from tickover.errors import LogError, ModelError, TickoverError
 from tickover.jobs.backfill import results
 from tickover.jobs.backfill.archive import dated, natural
+from tickover.jobs.backfill.company import company_here
 from tickover.jobs.backfill.remote import RemoteLog, is_url
 from tickover.jobs.backfill.spool import Spool
 from tickover.jobs.backfill.task import Dropped, Part, Result, Rules, Task
@@ -49,15 +51,22 @@ def run_vehicle(task: Task) -> Result:
         return Result(vehicle=task.vehicle, digest=task.digest, why=why, files=len(task.parts), size=task.size)
 
 
-def detector_of(rules: Rules) -> Detector:
-    """The model, opened once in each thread; ModelError when the file holds another than the back-fill began with."""
+def detector_of(rules: Rules) -> BatchDetector:
+    """The model, opened once in each thread, or in each company; ModelError when the file holds another than the
+    back-fill began with."""
+    if company := company_here():
+        return company.detector(rules.digest, lambda: _load(rules))
     known: tuple[str, Detector] | None = getattr(_loaded, "detector", None)
     if known is None or known[0] != rules.digest:
-        detector = Detector.load(rules.model)
-        if detector.digest != rules.digest:
-            raise ModelError(f"{rules.model}: expected the model {rules.digest[:12]}, got {detector.digest[:12]}")
-        known = _loaded.detector = (rules.digest, detector)
+        known = _loaded.detector = (rules.digest, _load(rules))
     return known[1]
+
+
+def _load(rules: Rules) -> Detector:
+    detector = Detector.load(rules.model)
+    if detector.digest != rules.digest:
+        raise ModelError(f"{rules.model}: expected the model {rules.digest[:12]}, got {detector.digest[:12]}")
+    return detector
 
 
 def log_of(part: Part) -> LogFile:

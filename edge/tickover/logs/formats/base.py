@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import BinaryIO, Final, Literal, NamedTuple, Protocol
+from typing import Any, BinaryIO, Final, Literal, NamedTuple, Protocol, overload
 
 from tickover.core.values import Readings
 from tickover.errors import LogError
@@ -28,6 +28,39 @@ MAX_TEXTS: Final = 2_000
 """Different texts that are counted; further ones are counted as one."""
 OTHERS: Final = "…"
 SHOWN_CHARACTERS: Final = 60
+
+
+class ColumnSamples(Sequence[tuple[str, ...]]):
+    """First rows of a format that holds columns: each becomes text when it is looked at, for most are not.
+
+    ``texts`` gives the cells of one of ``columns`` as text; they are all of one length.
+    """
+
+    def __init__(self, columns: Sequence[Any], texts: Callable[[Any], Sequence[str]]) -> None:
+        self._columns, self._texts = columns, texts
+        self._made: dict[int, Sequence[str]] = {}
+
+    def column(self, place: int) -> Sequence[str]:
+        """The cells of one column."""
+        if place not in self._made:
+            self._made[place] = self._texts(self._columns[place])
+        return self._made[place]
+
+    def __len__(self) -> int:
+        return len(self._columns[0]) if self._columns else 0
+
+    @overload
+    def __getitem__(self, at: int) -> tuple[str, ...]: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[tuple[str, ...]]: ...
+    def __getitem__(self, at: int | slice) -> tuple[str, ...] | list[tuple[str, ...]]:
+        return self._rows()[at]
+
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
+        return iter(self._rows())
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return list(zip(*(self.column(place) for place in range(len(self._columns))), strict=True))
 
 
 class Head(NamedTuple):
@@ -57,6 +90,12 @@ class Head(NamedTuple):
     notes: tuple[str, ...] = ()
     as_it_came: bool = False
     """A recorder wrote what it heard: time that falls back is a clock that was put back, and no row out of order."""
+
+    def cells(self, place: int) -> Sequence[str]:
+        """The samples of one column."""
+        if isinstance(self.samples, ColumnSamples):
+            return self.samples.column(place)
+        return [row[place] for row in self.samples]
 
 
 @dataclass(frozen=True)

@@ -97,10 +97,11 @@ def _by_name(mapping: Mapping, time: TimeColumn, there: set[str]) -> tuple[Mappi
 def _settled_time(time: TimeColumn, head: Head, columns: Sequence[str], name: str, *, again: bool) -> TimeColumn:
     """The kind of the time column, its order of day and month, and whether its zone is of account."""
     place = columns.index(clean_column(time.column))
-    cells = [cell for row in head.samples if (cell := row[place]).strip().lower() not in MISSING]
+    cells = [cell for cell in head.cells(place) if cell.strip().lower() not in MISSING]
     if time.date_column and time.kind in ("auto", "date", "iso"):
         day = columns.index(clean_column(time.date_column))
-        cells = [f"{row[day]} {row[place]}" for row in head.samples if row[place].strip() and row[day].strip()]
+        pairs = zip(head.cells(day), head.cells(place), strict=True)
+        cells = [f"{date} {clock}" for date, clock in pairs if clock.strip() and date.strip()]
     decimal = head.evidence.column(time.column).decimal
     if again and time.kind != "auto" and cells and not _any_stamp(cells, time, decimal):
         time = msgspec.structs.replace(time, kind="auto", format="")

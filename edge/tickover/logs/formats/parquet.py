@@ -12,7 +12,7 @@ from tickover.core.time_format import EARLIEST, LATEST
 from tickover.core.values import DoubleArray, Readings, TimeArray
 from tickover.errors import LogError
 from tickover.logs.formats import times
-from tickover.logs.formats.base import BLOCK_ROWS, MAX_COLUMNS, SAMPLE_ROWS, Head, Job
+from tickover.logs.formats.base import BLOCK_ROWS, MAX_COLUMNS, SAMPLE_ROWS, ColumnSamples, Head, Job
 from tickover.logs.formats.collector import Collector
 from tickover.logs.formats.evidence import Evidence, evidence_of
 from tickover.logs.formats.header import Keys, clean_column, names_of
@@ -29,7 +29,7 @@ def head(stream: BinaryIO, layout: LogLayout, name: str) -> Head:
     batch = next(_batches(file, None, SAMPLE_ROWS, name), None)
     whole = _flat_batch(batch) if batch is not None else file.schema_arrow.empty_table()
     columns = tuple(whole.schema.names)
-    rows = [] if batch is None else list(zip(*(_texts(column) for column in whole.columns), strict=True))
+    rows = [] if batch is None else ColumnSamples(whole.columns, _texts)
     texts = any(_is_text(field.type) for field in whole.schema)
     evidence = evidence_of(columns, rows, decimal=layout.decimal) if texts else Evidence()
     return Head(columns, rows, evidence=evidence)
@@ -89,7 +89,7 @@ def _columns(table: Any, keys: Keys, job: Job, row: int) -> tuple[TimeArray, Dou
         return None
     values = np.empty((table.num_rows, len(columns)))
     for index, column in enumerate(columns):
-        values[:, index] = column.cast(pa.float64()).to_numpy()
+        values[:, index] = _doubles(column)
     if np.isinf(values).any():
         return None
     stamps = _stamps(None if keys.time is None else table.column(str(keys.time)), table.num_rows, job, row)
@@ -124,12 +124,29 @@ def _stamps(column: Any, rows: int, job: Job, row: int) -> TimeArray | None:
     if column.null_count:
         return None
     if pa.types.is_timestamp(column.type) and time.kind == "iso":
-        stamps = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_numpy()
+        stamps = _plain(column.cast(pa.timestamp("us"), safe=False), np.dtype(np.int64))
         inside = (stamps >= EARLIEST) & (stamps <= LATEST)
         return stamps if inside.all() else None
     if _is_numeric(column.type) and time.kind in times.UNITS:
-        return times.stamps_of_numbers(column.cast(pa.float64(), safe=False).to_numpy(), time.kind)
+        return times.stamps_of_numbers(_doubles(column, safe=False), time.kind)
     return None
+
+
+def _doubles(column: Any, *, safe: bool = True) -> DoubleArray:
+    """A numeric column; NaN for null."""
+    if column.type != pa.float64():
+        column = column.cast(pa.float64(), safe=safe)
+    return _plain(column.fill_null(np.nan) if column.null_count else column, np.dtype(np.float64))
+
+
+def _plain(column: Any, kind: Any) -> Any:
+    """The numbers of a column without nulls, as they lie in memory; `to_numpy` would import pandas where there is one,
+    which takes longer than a log of a day."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    whole = pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
+    if not len(whole):
+        return np.empty(0, kind)
+    return np.frombuffer(whole.buffers()[1], kind, len(whole), whole.offset * kind.itemsize)
 
 
 def _open(stream: BinaryIO, name: str) -> Any:
@@ -150,7 +167,7 @@ def _open(stream: BinaryIO, name: str) -> Any:
 
 def _batches(file: Any, columns: Sequence[str] | None, rows: int, name: str) -> Iterator[Any]:
     try:
-        yield from file.iter_batches(batch_size=rows, columns=columns)
+        yield from file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise LogError(f"{name}: the Parquet data are damaged: {error}") from error
 

@@ -1,0 +1,59 @@
+"""float32 as the shortest decimals that mean them: 19.2, not 19.200000762939453."""
+
+from typing import Final
+
+import numpy as np
+
+from tickover.core.values import DoubleArray, FloatArray
+
+SMALLEST: Final = 1e-4
+LARGEST: Final = 1e7
+"""Between them numpy writes no exponent, half of float32's step is at most 0.5, and few places are needed."""
+MOST_PLACES: Final = 14
+"""Nine digits tell every float32 apart; the first of 1e-4 is the fourth."""
+
+
+def number(value: np.float32) -> float | None:
+    """A float32 as its shortest decimal; None when not finite."""
+    return float(str(value)) if np.isfinite(value) else None
+
+
+def plain_rows(rows: FloatArray) -> tuple[tuple[float | None, ...], ...]:
+    """Each value of each row ``[T, F]`` as :func:`number`."""
+    found = shortest(rows.ravel()).reshape(rows.shape)
+    if np.isfinite(rows).all():
+        return tuple(map(tuple, found.tolist()))
+    there = np.isfinite(found)
+    plain_: list[list[float | None]] = np.where(there, found.astype(object), None).tolist()
+    return tuple(map(tuple, plain_))
+
+
+def shortest(values: FloatArray) -> DoubleArray:
+    """`number` of each of ``[N]``; what is not finite stays as it is.
+
+    A decimal of k places is the nearest one to the value when it is rounded there; the first k at which that is still
+    the same float32 gives the shortest decimal there is. Digits that numpy writes one by one are so found for all
+    values at once: the alerts' freeze-frames are most of what an alert costs.
+    """
+    exact = values.astype(np.float64)
+    found = exact.copy()
+    size = np.abs(exact)
+    easy = (size >= SMALLEST) & (size < LARGEST)
+    # Below a power of two float32 is twice as fine as above it: the nearest decimal may fall out where a farther does
+    # not. Rare, and left to numpy.
+    easy &= np.frexp(size)[0] != 0.5
+    left = np.flatnonzero(easy)
+    for places in range(MOST_PLACES):
+        scale = 10.0**places
+        # Whole numbers up to 2**53 and powers of ten up to 10**22 are exact in a double: one rounding, as in `float`.
+        candidate = np.rint(exact[left] * scale) / scale
+        meant = candidate.astype(np.float32) == values[left]
+        found[left[meant]] = candidate[meant]
+        left = left[~meant]
+        if not len(left):
+            break
+    hard = ~easy & np.isfinite(size) & (size != 0.0)
+    hard[left] = True
+    for place in np.flatnonzero(hard).tolist():
+        found[place] = float(str(values[place]))
+    return found
