@@ -59,7 +59,7 @@ def test_each_vehicle_has_the_alerts_of_a_replay_byte_for_byte(run, replayed, tm
         assert round(row["time"].timestamp() * 1e6) == alert.time
         assert row["signals"] == [part.signal for part in alert.signals]
         assert row["reason"] == (alert.reason.value if alert.reason else None)
-    assert "9 logs: whose they are is told 9 by their folder" in result.stderr
+    assert "9 logs; the vehicle is named by the folder (9)" in result.stderr
     assert "3 vehicles, 0.8 h: 3 episodes" in result.stderr
 
 
@@ -95,7 +95,7 @@ def test_several_vehicles_in_one_file_are_split_and_each_is_as_if_alone(run, rep
     rows = rows_by_vehicle(names)
     write_csv(tmp_path / "archive" / "export.csv", rows, ["vehicle", "time", *NAMES])
     result = run(tmp_path / "archive")
-    assert "1 by a column" in result.stderr
+    assert "named by a column (1)" in result.stderr
     for name in names:
         mine = [row[1:] for row in rows if row[0] == name]
         alone = write_csv(tmp_path / "alone.csv", mine, ["time", *NAMES])
@@ -257,8 +257,39 @@ def test_an_archive_without_logs_is_refused(run, tmp_path):
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive" / "readme.md").write_text("no log")
     for archive, said in ((tmp_path / "archive", "expected logs named"), (tmp_path / "none", "got nothing there")):
-        with pytest.raises(Exception, match=said):
+        with pytest.raises(LogError, match=said):
             run(archive)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_error_before_any_work_leaves_no_folder_behind_and_takes_none_away(tmp_path):
+    for there in (False, True):
+        out = tmp_path / f"out {there}"
+        if there:
+            out.mkdir()
+            (out / "mine.txt").write_text("mine")
+        with pytest.raises(TickoverError, match="no cluster"), hold(out):
+            raise TickoverError("no cluster")
+        assert out.exists() == there
+
+
+def test_verdicts_that_are_none_or_of_other_episodes_are_told(run, tmp_path):
+    archive = folders(tmp_path / "archive", vehicles=1)
+    events = tmp_path / "verdicts.jsonl"
+    events.write_text("\n")
+    assert "no verdicts there, so none is given" in run(archive, "--events", events, out=tmp_path / "one").stderr
+    said = {"vehicle": "truck-0", "episode": "of another model", "at": 1_706_623_199_000_000, "verdict": "real"}
+    events.write_text(json.dumps(said) + "\n")
+    told = run(archive, "--events", events, out=tmp_path / "two").stderr
+    assert "0 verdicts given, 1 on episodes that are not of these logs" in told
+
+
+def test_logs_without_a_vehicles_name_say_whose_they_are_taken_for(run, tmp_path):
+    log = next(folders(tmp_path / "archive", 1, 1).rglob("*.csv"))
+    alone = tmp_path / "2024-01-30.csv"
+    alone.write_bytes(log.read_bytes())
+    assert "1 log; 1 without a vehicle's name, taken for logs of truck-1" in run(alone).stderr
+    assert "1 log; 1 of vehicle van 7 (--vehicle)" in run(alone, "--vehicle", "van 7").stderr
 
 
 def test_the_folder_of_results_may_lie_in_the_archive(run, tmp_path):
@@ -293,6 +324,25 @@ def test_an_archive_may_be_named_by_a_url(run, tmp_path):
     assert "3 of 3 vehicles were done before" in run(f"file://{archive}", out=tmp_path / "two").stderr
     with pytest.raises(LogError, match="expected a URL that fsspec can open, got nowhere://"):
         run("nowhere://archive")
+
+
+def test_an_archive_may_lie_in_an_object_store(run, tmp_path):
+    """As in S3: names without folders, changes told by what the store says, no path of this machine."""
+    fsspec = pytest.importorskip("fsspec", reason="archives elsewhere are read by fsspec (extra s3)")
+    archive, store = folders(tmp_path / "archive"), fsspec.filesystem("memory")
+    for log in archive.rglob("*.csv"):
+        store.pipe_file(f"/fleet/{log.relative_to(archive)}", log.read_bytes())
+    try:
+        run(archive, out=tmp_path / "one")
+        run("memory://fleet", out=tmp_path / "two")
+        for name in ("alerts.parquet", "daily.csv"):
+            assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+        assert "3 of 3 vehicles were done before" in run("memory://fleet/*/*.csv", out=tmp_path / "two").stderr
+        changed = sorted(store.find("/fleet"))[0]
+        store.pipe_file(changed, store.cat_file(changed))
+        assert "2 of 3 vehicles were done before" in run("memory://fleet", out=tmp_path / "two").stderr
+    finally:
+        store.rm("/fleet", recursive=True)
 
 
 def test_a_second_back_fill_into_the_same_folder_is_refused(run, tmp_path):

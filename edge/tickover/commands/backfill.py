@@ -29,7 +29,7 @@ from tickover.jobs.backfill.archive import find
 from tickover.jobs.backfill.gather import gather, unknown_vehicles
 from tickover.jobs.backfill.labels import Repair, load_repairs
 from tickover.jobs.backfill.lanes import Lanes, Runner
-from tickover.jobs.backfill.plan import Plan, plan_of
+from tickover.jobs.backfill.plan import Plan, has_verdicts, plan_of
 from tickover.jobs.backfill.run import backfill as run_backfill
 from tickover.jobs.backfill.summary import FleetSummary
 from tickover.jobs.backfill.task import Part, Result, Rules
@@ -41,10 +41,10 @@ SHOWN: Final = 10
 """Reasons and names that are printed; the rest is counted."""
 PAGE: Final = "index.html"
 RULES: Final[dict[Rule, str]] = {
-    "key": "a key in their path",
+    "key": "a key of the path",
     "column": "a column",
-    "folder": "their folder",
-    "name": "their file's name",
+    "folder": "the folder",
+    "name": "the file's name",
 }
 
 
@@ -142,13 +142,14 @@ def backfill(
         if path is not None and not path.exists():
             raise TickoverError(f"--{option} {path}: expected a file or a folder, got nothing there")
     with write_errors_named(), CtrlC() as ctrl_c, contextlib.ExitStack() as held:
-        if not only_plan:
-            held.enter_context(results.hold(out))
         plan = _plan(archives, out, rules, column, choice, vehicle)
         if only_plan:
             _show(plan)
             return
         repairs = _repairs(labels, plan)
+        if events is not None and not has_verdicts(events):
+            click.echo(f"--events {events}: no verdicts there, so none is given", err=True)
+        held.enter_context(results.hold(out))
         runner = _runner(workers, scheduler, out, held)
         if not states and detector.manifest.episodes.adapt_limits:
             click.echo("limits start as trained, for each vehicle; those of a truck may follow it (--state)", err=True)
@@ -220,14 +221,20 @@ def _plan(archives: Sequence[str], out: Path, rules: Rules, column: str, choice:
         chosen: Choice = "column" if vehicle else choice
         plan = plan_of(found.files, rules, column=column, choice=chosen, default=vehicle or VEHICLE, tell=tell)
     progress.clear()
-    told = ", ".join(f"{count:,} by {_rule_text(rule, vehicle)}" for rule, count in plan.rules.most_common())
     others = f"; {many(found.others, 'other file')} left out" if found.others else ""
-    click.echo(f"{many(len(found.files), 'log')}: whose they are is told {told}{others}", err=True)
+    click.echo(f"{many(len(found.files), 'log')}{_told(plan.rules, vehicle)}{others}", err=True)
     return plan
 
 
-def _rule_text(rule: Rule, vehicle: str | None) -> str:
-    return RULES.get(rule) or ("--vehicle" if vehicle else f"nothing: taken for those of {VEHICLE} (--vehicle NAME)")
+def _told(rules: Counter[Rule], vehicle: str | None) -> str:
+    """How it is known whose logs they are."""
+    named = ", ".join(f"{RULES[rule]} ({count:,})" for rule, count in rules.most_common() if rule in RULES)
+    text = f"; the vehicle is named by {named}" if named else ""
+    if not (count := rules["given"]):
+        return text
+    if vehicle:
+        return f"{text}; {count:,} of vehicle {_shown(vehicle)} (--vehicle)"
+    return f"{text}; {count:,} without a vehicle's name, taken for logs of {VEHICLE} (--vehicle NAME says whose)"
 
 
 def _show(plan: Plan) -> None:
@@ -321,6 +328,10 @@ def _summary(fleet: FleetSummary, out: Path, repairs: Sequence[Repair], unknown:
         yield f"{rate.per_hour:.2g} episodes an hour ({spread}); the budget of false ones is {budget.per_hour:.2g}"
     elif not fleet.failed:
         yield "no tick was run: look at drops.csv; a mapping of columns to signals may be missing (tickover inspect)"
+    if verdicts := sum((Counter(one.result.verdicts) for one in fleet.vehicles), Counter[str]()):
+        given, other, passed = (verdicts[what] for what in ("given", "not_known", "passed"))
+        before = f", {passed:,} that the first states knew" if passed else ""
+        yield f"{many(given, 'verdict')} given, {other:,} on episodes that are not of these logs{before}"
     if repairs:
         judged = [one for _, one in fleet.repairs if one.hours]
         hit = sum(one.episodes > 0 for one in judged)

@@ -1,6 +1,6 @@
 """float32 as the shortest decimals that mean them: 19.2, not 19.200000762939453."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,11 +21,10 @@ def number(value: np.float32) -> float | None:
 def plain_rows(rows: FloatArray) -> tuple[tuple[float | None, ...], ...]:
     """Each value of each row ``[T, F]`` as :func:`number`."""
     found = shortest(rows.ravel()).reshape(rows.shape)
-    if np.isfinite(rows).all():
-        return tuple(map(tuple, found.tolist()))
-    there = np.isfinite(found)
-    plain_: list[list[float | None]] = np.where(there, found.astype(object), None).tolist()
-    return tuple(map(tuple, plain_))
+    plain: Any = found.tolist()
+    for row, column in np.argwhere(~np.isfinite(found)).tolist():
+        plain[row][column] = None
+    return tuple(tuple(row) for row in plain)
 
 
 def shortest(values: FloatArray) -> DoubleArray:

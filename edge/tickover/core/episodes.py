@@ -328,8 +328,8 @@ class Episodes:
         joined = block.joined(slice(start, end), self._groups if policy.update_on_signal else None, current.over)
         ahead = self._standing.ahead(block.rows(start, end), block.evidence.warm[start:end]) if self._standing else None
         if ahead and self._standing and block.stops == "held":
-            grown = np.diff(ahead.over, axis=0, prepend=self._standing.over[None]).any(axis=1)
-            joined = [one or other for one, other in zip(joined, grown.tolist(), strict=True)]
+            grown: BoolArray = np.any(np.diff(ahead.over, axis=0, prepend=self._standing.over[None]), axis=1)
+            joined = [one or bool(other) for one, other in zip(joined, grown, strict=True)]
         tick = start
         for tick, one in enumerate(evidence, start):
             time = block.time[tick]

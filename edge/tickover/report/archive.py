@@ -5,13 +5,13 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 import jinja2
 
 from tickover import __version__
 from tickover.report.look import look
+from tickover.report.templates import part, template
 
 STEPS: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """The heat of a month: its episodes an hour as a multiple of the budget, the step above which it is hotter."""
@@ -115,15 +115,9 @@ def number(value: float) -> str:
 @cache
 def _style() -> str:
     """One text: its digest is what the page's policy allows, and nothing else."""
-    own = files("tickover.report").joinpath("archive.css").read_text(encoding="utf-8")
-    return f"\n{look()}{own}\n"
+    return f"\n{look()}{part('archive.css')}\n"
 
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["number"] = number
-    text = files("tickover.report").joinpath("archive.html").read_text(encoding="utf-8")
-    return environment.from_string(text)
+    return template("archive.html", {"number": number}, lstrip_blocks=True)

@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
 import jinja2
@@ -21,6 +20,7 @@ from tickover.report.contents import Contents, Story, Track
 from tickover.report.log_rows import rows_of
 from tickover.report.look import look
 from tickover.report.packing import pack_doubles, pack_values
+from tickover.report.templates import part, template
 from tickover.report.windows import Ticks
 
 REASONS: Final = {
@@ -59,8 +59,8 @@ def render(report: Contents, counts: Mapping[str, int], by_signal: Mapping[str, 
         quality=_quality(report, by_signal),
         counts=sorted(item for item in counts.items() if item[1]),
         data=script_json(_data(report)),
-        style=look() + _part("page.css"),
-        script="".join(map(_part, SCRIPTS)),
+        style=look() + part("page.css"),
+        script="".join(map(part, SCRIPTS)),
         plotly=_plotly(),
     )
 
@@ -73,13 +73,7 @@ def script_json(value: Any) -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["number"] = number
-    return environment.from_string(_part("page.html"))
-
-
-def _part(name: str) -> str:
-    return files("tickover.report").joinpath(name).read_text(encoding="utf-8")
+    return template("page.html", {"number": number})
 
 
 @cache

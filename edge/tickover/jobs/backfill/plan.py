@@ -89,6 +89,12 @@ def tasks_of(plan: Plan, splits: Sequence[Split], rules: Rules, states: Path | N
     return sorted(tasks, key=lambda task: (-task.size, task.vehicle))
 
 
+def has_verdicts(events: Path) -> bool:
+    """Whether a file, or a folder of files, holds any verdict of people; LogError when one cannot be read."""
+    files = sorted(events.glob(f"*{EVENTS_SUFFIX}")) if events.is_dir() else [events]
+    return any(_bytes(path).strip() for path in files)
+
+
 def _state_of(states: Path | None, vehicle: str) -> Path | None:
     if states is None:
         return None

@@ -35,7 +35,11 @@ T = TypeVar("T", Result, Split)
 
 @contextlib.contextmanager
 def hold(out: Path) -> Iterator[None]:
-    """Make the folder of results, and let no other back-fill write into it meanwhile; TickoverError when one does."""
+    """Make the folder of results, and let no other back-fill write into it meanwhile; TickoverError when one does.
+
+    A folder that was made here goes again when an error leaves it empty.
+    """
+    is_new = not out.exists()
     try:
         for name in (DONE, SPLIT):
             (out / name).mkdir(parents=True, exist_ok=True)
@@ -49,8 +53,18 @@ def hold(out: Path) -> Iterator[None]:
         raise TickoverError(
             f"--out {out}: another back-fill writes there; wait for it, or name another folder"
         ) from error
+    except BaseException:
+        if is_new:
+            _drop_if_empty(out)
+        raise
     finally:
         os.close(handle)
+
+
+def _drop_if_empty(out: Path) -> None:
+    with contextlib.suppress(OSError):
+        if {path.name for path in out.rglob("*")} <= {DONE, SPLIT, LOCK}:
+            shutil.rmtree(out)
 
 
 def alerts_file(out: Path, id_: str) -> Path:

@@ -127,6 +127,7 @@ class Result(Struct, frozen=True, kw_only=True):
     ``why``: the reason that it failed, empty when it did not. ``broken``: logs that could not be read (to their end),
     each with the reason; the others were run. ``days``: ticks by day since 1970 (UTC). ``sealed``: digest of its
     alerts' file. ``begun``: ``state`` or ``afresh``. ``adapted``: limits that are not the trained ones, times those.
+    ``verdicts``: those of people by what became of them (`replay_verdicts.Verdicts`).
     """
 
     vehicle: str
@@ -147,6 +148,7 @@ class Result(Struct, frozen=True, kw_only=True):
     dropped: Dropped = Dropped()
     adapted: dict[str, float] = {}
     promise: str = ""
+    verdicts: dict[str, int] = {}
     seconds: float = 0.0
     version: int = VERSION
 

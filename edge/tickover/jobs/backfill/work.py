@@ -118,6 +118,7 @@ def _run(task: Task, began: float) -> Result:
         dropped=dropped_of(pipeline, tally),
         adapted=pipeline.adapted(task.vehicle) if promise else {},
         promise=promise.read().text() if promise and promise.broken else "",
+        verdicts=dict(sorted(verdicts.counts.items())) if verdicts else {},
         seconds=round(time.monotonic() - began, 3),
     )
     results.mark_done(out, task.id, result)

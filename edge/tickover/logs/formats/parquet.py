@@ -136,7 +136,8 @@ def _doubles(column: Any, *, safe: bool = True) -> DoubleArray:
     """A numeric column; NaN for null."""
     if column.type != pa.float64():
         column = column.cast(pa.float64(), safe=safe)
-    return _plain(column.fill_null(np.nan) if column.null_count else column, np.dtype(np.float64))
+    numbers: DoubleArray = _plain(column.fill_null(np.nan) if column.null_count else column, np.dtype(np.float64))
+    return numbers
 
 
 def _plain(column: Any, kind: Any) -> Any:
