@@ -85,7 +85,5 @@ class Block:
         if known is None:
             return [True] * (span.stop - span.start)
         new = ~np.isin(groups, known)
-        joined: list[bool] = (
-            (self.evidence.fresh[span, new] & (self.evidence.chart[span, new] >= ALARM_LEVEL)).any(axis=1).tolist()
-        )
-        return joined
+        over = self.evidence.fresh[span, new] & (self.evidence.chart[span, new] >= ALARM_LEVEL)
+        return [bool(one) for one in np.any(over, axis=1)]
