@@ -108,12 +108,13 @@ def read_log(
         yield from in_order(blocks, counts, str(path), relative=settled.time.kind in RELATIVE_KINDS)
 
 
-def read_head(path: str | LogFile, layout: LogLayout | None = None) -> Head:
-    """A log's columns and first rows."""
+def read_head(path: str | LogFile, layout: LogLayout | None = None, *, rows: bool = True) -> Head:
+    """A log's columns and first rows; without ``rows`` the columns alone, which costs less in some formats."""
     path = _file(path)
     layout = layout or LogLayout()
     with open_log(path, layout) as (stream, format_):
-        return format_.head(stream, layout, str(path))
+        head = format_.head(stream, layout, str(path))
+        return head._replace(samples=list(head.samples) if rows else ())
 
 
 def log_is_relative(path: str | Path, mapping: Mapping) -> bool:

@@ -116,7 +116,7 @@ def _bytes(path: Path) -> bytes:
 def _columns(file: ArchiveFile, mapping: Mapping) -> Sequence[str]:
     """The columns of a log's rows; none for a log without rows, or one that cannot be read."""
     try:
-        head = read_head(log_of(Part(file.where, file.size, file.stamp)), mapping.log)
+        head = read_head(log_of(Part(file.where, file.size, file.stamp)), mapping.log, rows=False)
     except (LogError, OSError):
         return ()
     return () if head.own_time else head.columns

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, BinaryIO, Final, Literal, NamedTuple, Protocol, overload
+from typing import BinaryIO, Final, Literal, NamedTuple, Protocol, overload
 
 from tickover.core.values import Readings
 from tickover.errors import LogError
@@ -31,36 +31,33 @@ SHOWN_CHARACTERS: Final = 60
 
 
 class ColumnSamples(Sequence[tuple[str, ...]]):
-    """First rows of a format that holds columns: each becomes text when it is looked at, for most are not.
+    """First rows of a format that holds columns: each is read and made text when it is looked at, for most are not.
 
-    ``texts`` gives the cells of one of ``columns`` as text; they are all of one length.
+    ``columns``: how many there are; ``texts`` gives the cells of one as text, by its place, while the log is open.
     """
 
-    def __init__(self, columns: Sequence[Any], texts: Callable[[Any], Sequence[str]]) -> None:
-        self._columns, self._texts = columns, texts
-        self._made: dict[int, Sequence[str]] = {}
+    def __init__(self, rows: int, columns: int, texts: Callable[[int], Sequence[str]]) -> None:
+        self._rows, self._columns, self._texts = rows, columns, texts
+        self._read: dict[int, Sequence[str]] = {}
 
     def column(self, place: int) -> Sequence[str]:
         """The cells of one column."""
-        if place not in self._made:
-            self._made[place] = self._texts(self._columns[place])
-        return self._made[place]
+        if place not in self._read:
+            self._read[place] = self._texts(place)
+        return self._read[place]
 
     def __len__(self) -> int:
-        return len(self._columns[0]) if self._columns else 0
+        return self._rows
 
     @overload
     def __getitem__(self, at: int) -> tuple[str, ...]: ...
     @overload
     def __getitem__(self, at: slice) -> list[tuple[str, ...]]: ...
     def __getitem__(self, at: int | slice) -> tuple[str, ...] | list[tuple[str, ...]]:
-        return self._rows()[at]
+        return list(self)[at]
 
     def __iter__(self) -> Iterator[tuple[str, ...]]:
-        return iter(self._rows())
-
-    def _rows(self) -> list[tuple[str, ...]]:
-        return list(zip(*(self.column(place) for place in range(len(self._columns))), strict=True))
+        return zip(*(self.column(place) for place in range(self._columns)), strict=True)
 
 
 class Head(NamedTuple):

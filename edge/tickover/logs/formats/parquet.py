@@ -24,15 +24,40 @@ MAX_ROW_GROUP: Final = 4 << 30
 
 
 def head(stream: BinaryIO, layout: LogLayout, name: str) -> Head:
-    """The columns, nested ones as ``outer.inner``, and the first rows as text."""
+    """The columns, nested ones as ``outer.inner``, and the first rows as text, which are read when they are looked at:
+    to read a log takes one column of them, and who asks whose logs there are looks at none."""
     file = _open(stream, name)
-    batch = next(_batches(file, None, SAMPLE_ROWS, name), None)
-    whole = _flat_batch(batch) if batch is not None else file.schema_arrow.empty_table()
-    columns = tuple(whole.schema.names)
-    rows = [] if batch is None else ColumnSamples(whole.columns, _texts)
-    texts = any(_is_text(field.type) for field in whole.schema)
-    evidence = evidence_of(columns, rows, decimal=layout.decimal) if texts else Evidence()
+    schema = _flat_table(file.schema_arrow.empty_table()).schema
+    columns = tuple(schema.names)
+    rows = ColumnSamples(min(SAMPLE_ROWS, file.metadata.num_rows), len(columns), _FirstRows(file, columns, name).texts)
+    texts = any(_is_text(field.type) for field in schema)
+    evidence = evidence_of(columns, list(rows), decimal=layout.decimal) if texts else Evidence()
     return Head(columns, rows, evidence=evidence)
+
+
+class _FirstRows:
+    """The first rows of a file: one column alone, or, when a second one is asked for, all of them at once."""
+
+    def __init__(self, file: Any, columns: tuple[str, ...], name: str) -> None:
+        self._file, self._columns, self._name = file, columns, name
+        self._first: str | None = None
+        self._whole: Any = None
+
+    def texts(self, place: int) -> Sequence[str]:
+        """The cells of a column."""
+        column = self._columns[place]
+        if self._first is None and self._columns.count(column) == 1:
+            self._first = column
+            found = self._read(_roots(self._file, [clean_column(column)]))
+            if column in found.schema.names:
+                return _texts(found.column(column))
+        if self._whole is None:
+            self._whole = self._read(None)
+        return _texts(self._whole.column(place))
+
+    def _read(self, roots: Sequence[str] | None) -> Any:
+        batch = next(_batches(self._file, roots, SAMPLE_ROWS, self._name), None)
+        return _flat_table(self._file.schema_arrow.empty_table()) if batch is None else _flat_batch(batch)
 
 
 def read(stream: BinaryIO, job: Job) -> Iterator[Readings]:
@@ -64,7 +89,11 @@ def read(stream: BinaryIO, job: Job) -> Iterator[Readings]:
 
 def _flat_batch(batch: Any) -> Any:
     """A batch as a table without nested columns."""
-    table = pa.Table.from_batches([batch])
+    return _flat_table(pa.Table.from_batches([batch]))
+
+
+def _flat_table(table: Any) -> Any:
+    """A table without nested columns."""
     while any(pa.types.is_struct(field.type) for field in table.schema):
         table = table.flatten()
     return table.combine_chunks()
