@@ -166,6 +166,8 @@ class Seen:
 
     def add(self, time: TimeArray, keys: KeyArray) -> None:
         """Remember rows, in order of arrival."""
+        if len(keys):
+            self._remember_far(time, keys)
         while len(keys):
             room = PAGE - self._used
             now, part = time[:room], keys[:room]
@@ -173,7 +175,6 @@ class Seen:
             self._first = min(self._first, low) if self._used else low
             self._last = max(self._last, high) if self._used else high
             self._append(part)
-            self._remember_far(now, part)
             time, keys = time[room:], keys[room:]
 
     def known(self, time: TimeArray, keys: KeyArray, newest: int) -> npt.NDArray[np.bool_]:
