@@ -69,6 +69,10 @@ class ChartSignals:
             whole[:, chart] = present[:, signals].all(axis=1)
         return whole
 
+    def all_at(self, ticks: BoolArray) -> BoolArray:
+        """All charts at these ticks ``[T]``, none at others: ``[T, C]``, not to be written to."""
+        return np.broadcast_to(ticks[:, None], (len(ticks), self.charts))
+
     def highest(self, charts: FloatArray) -> FloatArray:
         """Each signal's highest chart, ``[T, F]``, NaN left out, and where there is none; ``charts`` ``[T, C]``."""
         level = np.full((len(charts), self._signals), np.nan, np.float32)

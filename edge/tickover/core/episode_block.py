@@ -42,16 +42,21 @@ class Block:
         self.ticks, self.scores, self.evidence, self.stops = ticks, scores, evidence, stops
         self.upto = len(ticks.time)
         self.over = np.flatnonzero(evidence.opens(ALARM_LEVEL))
-        self.trip: list[int] = ticks.trip.tolist()
         # Plain lists: one number at a time is read from them, which is slow from an array.
         self.time: list[int] = ticks.time.tolist()
-        self.rewinds: list[int] = (rewinds + np.cumsum(back)).tolist()
+        was_back = back.any()
+        self.rewinds: list[int] = (rewinds + np.cumsum(back)).tolist() if was_back else [rewinds] * len(self.time)
         self.highest: list[float] = evidence.highest.tolist()
         self.open = np.zeros(len(self.time), np.bool_)
         self.suspects: BoolArray | None = None
         self.told: list[Told] = []
         self.peak_at: int | None = None
         self.named: dict[int, tuple[Contribution, ...]] = {}
+
+    def begins_trip(self, at: int, trip_before: int) -> bool:
+        """Whether another trip begins at a tick; ``trip_before``: that of the tick before the block."""
+        trip = self.ticks.trip
+        return bool(trip[at] != (trip[at - 1] if at else trip_before))
 
     def tick(self, at: int) -> Tick:
         """One tick, for those who follow its signals."""

@@ -40,7 +40,7 @@ LOW, BLIND, HIGH = map(int, (Evidence.LOW, Evidence.BLIND, Evidence.HIGH))
 """As plain numbers, for a loop over many ticks."""
 FEWEST: Final = 6
 """Ticks of an episode whose signals may stand that are looked ahead at: fewer cost less one by one."""
-WINDOW: Final = 64
+WINDOW: Final = 128
 """Ticks judged at once while an episode is open."""
 
 
@@ -299,8 +299,7 @@ class Episodes:
                 self._close(block, tick, EndReason.NO_DATA, current.known + self._no_data, tick)
                 return tick
             # What waits to open at the end of a trip is forgotten: the next trip starts with no evidence.
-            previous = block.trip[tick - 1] if tick else self._evidence.trip
-            if waiting and block.trip[tick] != previous and block.time[tick] != current.start:
+            if waiting and block.begins_trip(tick, self._evidence.trip) and block.time[tick] != current.start:
                 self._current = self._standing = None
                 return tick
             self._step(block, tick, evidence[tick - start])

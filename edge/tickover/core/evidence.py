@@ -39,15 +39,22 @@ class BlockEvidence:
     """A block of ticks: ``chart`` ``[T, C]``, which are ``fresh`` ``[T, C]``, and the ``highest`` fresh ``[T]``.
 
     ``opening`` ``[T, C]`` are the fresh charts that may open an episode: those not carried over from the trip before.
-    ``warm`` ``[T]``: where the trip is past its warm-up.
+    ``warm`` ``[T]``: where the trip is past its warm-up. ``whole``: no value is missing.
     """
 
-    def __init__(self, chart: FloatArray, fresh: BoolArray, opening: BoolArray, warm: BoolArray) -> None:
+    def __init__(
+        self, chart: FloatArray, fresh: BoolArray, opening: BoolArray, warm: BoolArray, *, whole: bool = False
+    ) -> None:
         self.chart, self.fresh, self.opening, self.warm = chart, fresh, opening, warm
-        self.highest: FloatArray = np.where(fresh, chart, -np.inf).max(axis=1)
+        if whole:
+            self.highest: FloatArray = np.where(warm, chart.max(axis=1), np.float32(-np.inf))
+        else:
+            self.highest = np.where(fresh, chart, -np.inf).max(axis=1)
 
     def opens(self, level: float) -> BoolArray:
         """Which ticks can open an episode, ``[T]``."""
+        if self.opening is self.fresh and not np.isnan(self.highest).any():
+            return self.highest >= level
         over: BoolArray = self.opening & (self.chart >= level)
         return np.asarray(over.any(axis=1))
 
@@ -115,12 +122,14 @@ class ChartEvidence:
         ``back`` ``[T]``: where the clock was put back, which is no stop, though another trip begins.
         """
         warm = self._ages(ticks) >= self._warm_up
-        fresh = self._looks.fresh(~np.isnan(ticks.values) & warm[:, None])
+        missing = np.isnan(ticks.values)
+        whole = not missing.any()
+        fresh = self._looks.all_at(warm) if whole else self._looks.fresh(~missing & warm[:, None])
         starts = np.diff(ticks.trip, prepend=self.trip) != 0
         starts[0] &= self.trip >= 0  # a vehicle's first trip follows none
         carried = self.carried.mask(starts & ~back, scores.chart, fresh) if self._skip_carried else None
         opening = fresh if carried is None else fresh & ~carried
-        return BlockEvidence(scores.chart, fresh, opening, warm)
+        return BlockEvidence(scores.chart, fresh, opening, warm, whole=whole)
 
     def passed(self, ticks: TickBlock) -> None:
         """These ticks are the past."""

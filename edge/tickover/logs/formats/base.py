@@ -14,7 +14,7 @@ from typing import BinaryIO, Final, Literal, NamedTuple, Protocol, overload
 from tickover.core.values import Readings
 from tickover.errors import LogError
 from tickover.logs.formats.evidence import Evidence
-from tickover.logs.mapping import LogLayout
+from tickover.logs.mapping import LogLayout, TimeKind
 from tickover.logs.mapping import Mapping as LogMapping
 from tickover.payloads.can.told_codes import ToldCode
 
@@ -85,6 +85,8 @@ class Head(NamedTuple):
     evidence: Evidence = Evidence()
     start: int | None = None
     notes: tuple[str, ...] = ()
+    kinds: Mapping[str, TimeKind] = MappingProxyType({})
+    """What kind of time a column holds, where its type says it."""
     as_it_came: bool = False
     """A recorder wrote what it heard: time that falls back is a clock that was put back, and no row out of order."""
 

@@ -106,7 +106,8 @@ def _settled_time(time: TimeColumn, head: Head, columns: Sequence[str], name: st
     if again and time.kind != "auto" and cells and not _any_stamp(cells, time, decimal):
         time = msgspec.structs.replace(time, kind="auto", format="")
     if time.kind == "auto":
-        kind = "date" if time.format else _time_kind(cells, time.column, name, decimal)
+        typed = head.kinds.get(head.columns[place]) if cells else None
+        kind = "date" if time.format else typed or _time_kind(cells, time.column, name, decimal)
         time = msgspec.structs.replace(time, kind=kind)
     if time.kind == "date" and not time.format:
         time = msgspec.structs.replace(time, format=_order(cells))

@@ -17,7 +17,7 @@ from tickover.logs.formats.collector import Collector
 from tickover.logs.formats.evidence import Evidence, evidence_of
 from tickover.logs.formats.header import Keys, clean_column, names_of
 from tickover.logs.formats.rows import RowReader, rate_stamp
-from tickover.logs.mapping import LogLayout
+from tickover.logs.mapping import LogLayout, TimeKind
 
 MAX_ROW_GROUP: Final = 4 << 30
 """A row group larger than this, uncompressed, is refused: it would have to be unpacked whole."""
@@ -32,7 +32,8 @@ def head(stream: BinaryIO, layout: LogLayout, name: str) -> Head:
     rows = ColumnSamples(min(SAMPLE_ROWS, file.metadata.num_rows), len(columns), _FirstRows(file, columns, name).texts)
     texts = any(_is_text(field.type) for field in schema)
     evidence = evidence_of(columns, list(rows), decimal=layout.decimal) if texts else Evidence()
-    return Head(columns, rows, evidence=evidence)
+    kinds: dict[str, TimeKind] = {field.name: "iso" for field in schema if pa.types.is_timestamp(field.type)}
+    return Head(columns, rows, evidence=evidence, kinds=kinds)
 
 
 class _FirstRows:
