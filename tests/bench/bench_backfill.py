@@ -3,8 +3,8 @@
 20 trucks of 10 days, each a Parquet file of 3 hours at 1 Hz in Hive partitions: a healthy truck of the simulator that
 the bundled model was trained on. Prints ticks per second of wall time, what 2 processes gain over 1 (2 is linear), and
 the speed of one process, its start and the gathering of results included, as a share of `Detector.run`'s in this
-process. The tables of both must be equal. ``--hours`` makes days longer or shorter, ``--json`` prints the figures as
-JSON.
+process, which is the better of a run before and one behind. The tables of both must be equal. ``--hours`` makes days
+longer or shorter, ``--model`` takes another model of the truck, ``--json`` prints the figures as JSON.
 """
 
 import argparse
@@ -75,13 +75,13 @@ def run_detector(detector: Detector, days: list[DoubleArray]) -> tuple[float, fl
     return spent, cpu
 
 
-def run_backfill(archive: Path, out: Path, workers: int) -> tuple[float, float]:
+def run_backfill(model: Path, archive: Path, out: Path, workers: int) -> tuple[float, float]:
     """Seconds of the command from its start to its end, by the wall and of CPU, its processes' included."""
     paths = [str(ROOT / name) for name in ("edge", "export", "train")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])}
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
-        [sys.executable, "-m", "tickover", "backfill", MODEL, archive, "--out", out, "--workers", str(workers)],
+        [sys.executable, "-m", "tickover", "backfill", model, archive, "--out", out, "--workers", str(workers)],
         check=True,
         capture_output=True,
         env=environment,
@@ -91,31 +91,34 @@ def run_backfill(archive: Path, out: Path, workers: int) -> tuple[float, float]:
     return time.perf_counter() - began, cpu
 
 
-def measure(hours: float) -> dict[str, float]:
+def measure(hours: float, model: Path) -> dict[str, float]:
     """All of it, in one folder that is removed."""
-    detector, rows = Detector.load(MODEL), round(hours * 3600)
+    detector, rows = Detector.load(model), round(hours * 3600)
     days, ticks = days_of(rows), VEHICLES * DAYS * rows
     with tempfile.TemporaryDirectory(prefix="backfill-") as name:
         folder = Path(name)
         write_archive(folder / "archive", detector, days)
-        alone, alone_cpu = run_detector(detector, days)
-        one, one_cpu = run_backfill(folder / "archive", folder / "one", 1)
-        two, two_cpu = run_backfill(folder / "archive", folder / "two", 2)
+        before = run_detector(detector, days)
+        one, one_cpu = run_backfill(model, folder / "archive", folder / "one", 1)
+        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        two, two_cpu = run_backfill(model, folder / "archive", folder / "two", 2)
+        alone, alone_cpu = map(min, zip(before, run_detector(detector, days), strict=True))
         for table in TABLES:
             assert (folder / "one" / table).read_bytes() == (folder / "two" / table).read_bytes(), table
     rates = {"detector_ticks_s": ticks / alone, "one_ticks_s": ticks / one, "two_ticks_s": ticks / two}
     shares = {"of_linear": one / two / 2, "of_detector": alone / one}
     cpu = {"cpu_of_detector": alone_cpu / one_cpu, "cpu_of_linear": one_cpu / two_cpu}
-    return {"ticks": ticks, **rates, "gain": one / two, **shares, **cpu}
+    return {"ticks": ticks, **rates, "gain": one / two, **shares, **cpu, "mib": memory}
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=3.0, help="of each day (3)")
+    parser.add_argument("--model", type=Path, default=MODEL)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    found = measure(given.hours)
+    found = measure(given.hours, given.model)
     if given.json:
         print(json.dumps(found))
         return
@@ -126,6 +129,7 @@ def main() -> None:
     print(f"backfill, 2        {found['two_ticks_s']:>10,.0f} ticks/s, {both}")
     shares = f"{found['cpu_of_detector']:.2f} of Detector.run, {found['cpu_of_linear']:.2f} of linear"
     print(f"by CPU time, which other work on the machine changes little: {shares}")
+    print(f"the largest process of the first: {found['mib']:.0f} MiB")
     print(f"must: {LEAST_SHARE:g} of Detector.run, {LEAST_GAIN / 2:g} of linear")
 
 
