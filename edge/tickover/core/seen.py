@@ -53,11 +53,15 @@ def keys_of(time: TimeArray, values: DoubleArray) -> KeyArray:
     """A 64-bit key of each row's exact time and values, ``[N]`` and ``[N, F]``; all NaN are one value."""
     # Multilinear: each cell times an odd number of its column. The bits of a double differ mostly in its upper half,
     # which a product alone would push out of 64 bits: so halves are mixed before and after.
-    cells = np.empty((len(time), values.shape[1] + 1), np.uint64)
+    numbers = np.empty((len(time), values.shape[1] + 1))
+    cells = numbers.view(np.uint64)
     cells[:, 0] = time.view(np.uint64)
-    cells[:, 1:] = np.where(np.isnan(values), np.nan, values + 0.0).view(np.uint64)
+    np.add(values, 0.0, out=numbers[:, 1:])
+    missing = np.isnan(values)
+    if missing.any():
+        numbers[:, 1:][missing] = np.nan
     cells ^= cells >> _LOWER_HALF
-    keys: KeyArray = np.sum(cells * _factors(cells.shape[1]), axis=1, dtype=np.uint64)
+    keys: KeyArray = np.einsum("ij,j->i", cells, _factors(cells.shape[1]))
     keys ^= keys >> _LOWER_HALF
     keys *= _MULTIPLIER
     return keys ^ (keys >> _LOWER_HALF)

@@ -1,11 +1,16 @@
-"""The C library's memory allocator, set up for the daemon's two threads."""
+"""The C library's memory allocator, set up for the daemon's two threads, and for processes that work through logs."""
 
 import ctypes
 from contextlib import suppress
 from typing import Final
 
 ARENA_MAX: Final = -8
-"""``M_ARENA_MAX`` of glibc's malloc.h."""
+TRIM_THRESHOLD: Final = -1
+MMAP_THRESHOLD: Final = -3
+"""``M_ARENA_MAX`` and the others of glibc's malloc.h."""
+LARGEST_BLOCK: Final = 32 << 20
+"""What glibc allows at most for ``M_MMAP_THRESHOLD``."""
+KEPT: Final = 512 << 20
 
 
 def share_one_arena() -> None:
@@ -16,3 +21,14 @@ def share_one_arena() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(ARENA_MAX, 1)
+
+
+def keep_freed_memory() -> None:
+    """Arrays of some megabytes that are made and freed again and again take memory that is there, and not new pages of
+    the system each time: that takes longer than what is done with them. The process gives up to ``KEPT`` bytes back
+    only at its end. Where the C library is not glibc, nothing happens.
+    """
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(MMAP_THRESHOLD, LARGEST_BLOCK)
+        library.mallopt(TRIM_THRESHOLD, KEPT)

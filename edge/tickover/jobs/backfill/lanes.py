@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import connection, get_context
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
+from tickover.host.malloc import keep_freed_memory, share_one_arena
 from tickover.host.parent import end_with_parent
 from tickover.jobs.backfill.company import Company
 
@@ -192,6 +193,8 @@ def _serve(pipe: Any, parent: int) -> None:
     """What a process does: answer tasks until its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     end_with_parent(parent)
+    share_one_arena()  # tasks' threads work one at a time: what one frees serves the next
+    keep_freed_memory()
     company, writing = Company(), threading.Lock()
     while True:
         try:
