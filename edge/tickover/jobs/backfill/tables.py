@@ -69,8 +69,20 @@ class AlertTable:
 
     def _write(self) -> None:
         if self._rows:
-            self._writer.write_table(self._arrow.Table.from_pylist(self._rows, schema=self._schema))
+            columns = [self._column(field) for field in self._schema]
+            self._writer.write_table(self._arrow.Table.from_arrays(columns, schema=self._schema))
             self._rows = []
+
+    def _column(self, field: Any) -> Any:
+        from tickover.jobs.backfill import columns
+
+        values, types = [row[field.name] for row in self._rows], self._arrow.types
+        if types.is_list(field.type):
+            return columns.lists(values)
+        if types.is_string(field.type):
+            return columns.texts(values)
+        kind = "f8" if types.is_floating(field.type) else "i4" if types.is_int32(field.type) else "i8"
+        return columns.numbers(values, field.type, kind)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def head(stream: BinaryIO, layout: LogLayout, name: str) -> Head:
     """The columns, nested ones as ``outer.inner``, and the first rows as text, which are read when they are looked at:
     to read a log takes one column of them, and who asks whose logs there are looks at none."""
     file = _open(stream, name)
-    schema = _flat_table(file.schema_arrow.empty_table()).schema
+    schema = _no_rows(file).schema
     columns = tuple(schema.names)
     rows = ColumnSamples(min(SAMPLE_ROWS, file.metadata.num_rows), len(columns), _FirstRows(file, columns, name).texts)
     texts = any(_is_text(field.type) for field in schema)
@@ -58,7 +58,7 @@ class _FirstRows:
 
     def _read(self, roots: Sequence[str] | None) -> Any:
         batch = next(_batches(self._file, roots, SAMPLE_ROWS, self._name), None)
-        return _flat_table(self._file.schema_arrow.empty_table()) if batch is None else _flat_batch(batch)
+        return _no_rows(self._file) if batch is None else _flat_batch(batch)
 
 
 def read(stream: BinaryIO, job: Job) -> Iterator[Readings]:
@@ -91,6 +91,11 @@ def read(stream: BinaryIO, job: Job) -> Iterator[Readings]:
 def _flat_batch(batch: Any) -> Any:
     """A batch as a table without nested columns."""
     return _flat_table(pa.Table.from_batches([batch]))
+
+
+def _no_rows(file: Any) -> Any:
+    """The columns of a file, none of them nested, without a row; `empty_table` would import pandas, see `_plain`."""
+    return _flat_table(pa.Table.from_batches([], schema=file.schema_arrow))
 
 
 def _flat_table(table: Any) -> Any:
