@@ -9,12 +9,8 @@ adaptation.
 A signal that was over a limit *stands* while its deviation is more than ``FLOOR`` and than ``BACK`` of the largest that
 it had, and as long as it repeats the value that it had ahead of the episode: a sensor that is stuck comes near to what
 is expected now and then, and is no sounder for it. Where a level chart opened the episode the ticks ahead show the
-fault, too: such a signal stands while that chart is above ``LEVEL_BACK`` of its own highest.
-
-A wrong gain is not seen where the signal is small: in a truck that idles, a speed that is 20 % off deviates by nothing.
-So a signal is back only once it was seen to agree where the fault would show: where as much is expected of it as when
-it was furthest off, to ``NEAR`` spreads. Until then it stands. A model that does not say how its residuals spread
-leaves all of it to its charts.
+fault, too: such a signal stands while that chart is above ``LEVEL_BACK`` of its own highest. A model that does not say
+how its residuals spread leaves all of it to its charts.
 """
 
 from typing import Any, Final, NamedTuple
@@ -36,16 +32,12 @@ BACK: Final = 0.5
 """Of the largest deviation: a signal that is further off is not back."""
 LEVEL_BACK: Final = 0.6
 """The same of a level chart, which by itself falls with what is usual at the moment."""
-NEAR: Final = 5.5
-"""Spreads: where so much less is expected of a signal than when it was furthest off, that it agrees says nothing."""
 CLIP: Final = 16.0
 """Spreads up to which one tick counts, so that one wild reading does not hide what stays."""
 
 State = list[list[float]]
 """What :meth:`Standing.state` gives: ``PARTS`` lists ``[F]``."""
-PARTS: Final = 10
-OLD_PARTS: Final = 7
-"""Of states that were saved before there were operating points."""
+PARTS: Final = 7
 
 
 class Spreads:
@@ -84,9 +76,6 @@ class Followed(NamedTuple):
     level: DoubleArray
     peak: DoubleArray
     over: BoolArray
-    point: DoubleArray
-    most_at: DoubleArray
-    back: BoolArray
     stands: list[bool]
 
 
@@ -108,10 +97,6 @@ class Standing:
         last = ahead.observed[-1:].astype(np.float64)
         self._last: DoubleArray = last[0] if len(last) else np.full(len(nothing), np.nan)
         self._over: BoolArray = np.zeros(len(nothing), np.bool_)
-        # Where the model expects the signals: now, and when they were furthest off.
-        self._point: DoubleArray = first.expected.astype(np.float64)
-        self._most_at: DoubleArray = self._point
-        self._back: BoolArray = np.zeros(len(nothing), np.bool_)
         self._level: DoubleArray = self._levels(first, nothing)
         # Above 0 only where a level chart opened the episode.
         self._peak: DoubleArray = np.where(self._level >= ALARM_LEVEL, self._level, 0.0)
@@ -124,51 +109,35 @@ class Standing:
         if not tick.warm:
             return
         off = np.clip((tick.observed.astype(np.float64) - tick.expected) / self._spread, -CLIP, CLIP) - self._before
-        there = np.isfinite(tick.observed)
         self._mean = np.where(np.isfinite(off), self._mean + model.share * (off - self._mean), self._mean)
-        self._point = np.where(there, self._point + model.share * (tick.expected - self._point), self._point)
-        by_level = self._peak > 0.0
-        further = np.abs(self._mean) > self._most
         self._most = np.maximum(self._most, np.abs(self._mean))
-        if by_level.any():
+        if self._peak.any():
             self._level = self._levels(tick, self._level)
-            further = np.where(by_level, self._level >= self._peak, further)
-            self._peak = np.where(by_level, np.maximum(self._peak, self._level), 0.0)
-        self._most_at = np.where(further, self._point, self._most_at)
-        is_off = self._is_off(self._mean, self._most, self._level, self._peak)
-        self._back = ~is_off & (self._back | (there & self._would_show(self._most_at, self._point)))
+            self._peak = np.where(self._peak > 0.0, np.maximum(self._peak, self._level), 0.0)
 
     def ahead(self, ticks: Tick, warm: BoolArray) -> Followed:
         """What `follow` would make of each of the next ``ticks`` (arrays of `Tick`, a row a tick; ``warm`` ``[T]``),
         without following them; `go_to` does."""
         model, by_level, driven = self._model, self._peak > 0.0, warm[:, None]
-        chart, fresh, there = ticks.chart[:, model.charts], ticks.fresh[:, model.charts], np.isfinite(ticks.observed)
+        chart, fresh = ticks.chart[:, model.charts], ticks.fresh[:, model.charts]
         moved = np.logical_or.accumulate(np.abs(ticks.observed - self._last) > 0.0)
         off = np.clip((ticks.observed.astype(np.float64) - ticks.expected) / self._spread, -CLIP, CLIP) - self._before
         mean = self._running(self._mean, off, np.isfinite(off) & driven)
-        point = self._running(self._point, ticks.expected, there & driven)
         most = np.maximum(np.maximum.accumulate(np.abs(mean)), self._most)
-        further = np.abs(mean) > _before(self._most, most)
         level, peak = np.tile(self._level, (len(warm), 1)), np.tile(self._peak, (len(warm), 1))
         if by_level.any():
             level = self._levels_ahead(chart, model.level & fresh, warm)
             peak = np.where(by_level, np.maximum(np.maximum.accumulate(level), self._peak), 0.0)
-            further = np.where(by_level, level >= _before(self._peak, peak), further)
-        most_at = _newest(further & driven, point, self._most_at)
         is_off = self._is_off(mean, most, level, peak)
-        shown = _newest_place(there & self._would_show(most_at, point) & ~is_off & driven)
-        lost = _newest_place(is_off & driven)
-        back = (shown > lost) | (self._back & (lost < 0))
         last, over = np.where(moved, np.nan, self._last), self._overs(fresh & (chart >= ALARM_LEVEL))
-        stands: BoolArray = np.any(self._stand(last, over, is_off, back), axis=1)
-        return Followed(mean, most, last, level, peak, over, point, most_at, back, stands.tolist())
+        stands: BoolArray = np.any(self._stand(last, over, is_off), axis=1)
+        return Followed(mean, most, last, level, peak, over, stands.tolist())
 
     def go_to(self, followed: Followed, count: int) -> None:
         """Follow the first ``count`` of the ticks that were looked ahead at, at least one."""
         at = count - 1
         self._mean, self._most, self._last = followed.mean[at], followed.most[at], followed.last[at].copy()
         self._level, self._peak, self._over = followed.level[at], followed.peak[at], followed.over[at].copy()
-        self._point, self._most_at, self._back = followed.point[at], followed.most_at[at], followed.back[at]
 
     def _running(self, mean: DoubleArray, values: npt.NDArray[Any], known: BoolArray) -> DoubleArray:
         """A running mean after each tick; one after another, as a sum in another order has other last digits."""
@@ -198,12 +167,12 @@ class Standing:
     def signals(self) -> BoolArray:
         """Which signals stand ``[F]``."""
         is_off = self._is_off(self._mean, self._most, self._level, self._peak)
-        return self._stand(self._last, self._over, is_off, self._back)
+        return self._stand(self._last, self._over, is_off)
 
     @staticmethod
-    def _stand(last: DoubleArray, over: BoolArray, is_off: BoolArray, back: BoolArray) -> BoolArray:
+    def _stand(last: DoubleArray, over: BoolArray, is_off: BoolArray) -> BoolArray:
         """Which signals stand ``[..., F]``."""
-        stands: BoolArray = over & (np.isfinite(last) | is_off | ~back)
+        stands: BoolArray = over & (np.isfinite(last) | is_off)
         return stands
 
     def _is_off(self, mean: DoubleArray, most: DoubleArray, level: DoubleArray, peak: DoubleArray) -> BoolArray:
@@ -213,12 +182,6 @@ class Standing:
         is_off &= np.abs(mean + self._before) > FLOOR
         return np.where(peak > 0.0, level > LEVEL_BACK * peak, is_off)
 
-    def _would_show(self, most_at: DoubleArray, point: DoubleArray) -> BoolArray:
-        """Of which signals so much is expected ``[..., F]``, to ``NEAR`` spreads, as when they were furthest off."""
-        less = (most_at - point) * np.where(most_at < 0.0, -1.0, 1.0)
-        shows: BoolArray = less <= NEAR * self._spread
-        return shows
-
     @property
     def over(self) -> BoolArray:
         """Which signals were over a limit since the episode opened ``[F]``."""
@@ -227,23 +190,19 @@ class Standing:
     def state(self) -> State:
         """All that the next tick's answer depends on."""
         numbers = (self._before, self._mean, self._most, self._last, self._level, self._peak)
-        points = (self._point, self._most_at, self._back.astype(np.float64))
-        return [one.tolist() for one in (*numbers, self._over.astype(np.float64), *points)]
+        return [one.tolist() for one in (*numbers, self._over.astype(np.float64))]
 
     @classmethod
     def of(cls, model: Spreads, state: State) -> "Standing":
         """From :meth:`state`; ValueError when it is of another number of signals."""
         assert model.spread is not None
-        if len(state) not in (PARTS, OLD_PARTS) or {len(part) for part in state} != {len(model.spread)}:
+        if len(state) != PARTS or {len(part) for part in state} != {len(model.spread)}:
             raise ValueError(f"expected {PARTS} lists of {len(model.spread)} signals")
-        # Nothing is known of the operating point: all of it shows anywhere, as it did then.
-        state = [*state, *([[0.0] * len(model.spread)] * (PARTS - len(state)))]
         made = cls.__new__(cls)
         made._model, made._spread = model, model.spread
         numbers = [np.array(part, np.float64) for part in state]
-        made._before, made._mean, made._most, made._last, made._level, made._peak, over = numbers[:OLD_PARTS]
-        made._point, made._most_at, back = numbers[OLD_PARTS:]
-        made._over, made._back = over > 0.0, back > 0.0
+        made._before, made._mean, made._most, made._last, made._level, made._peak, over = numbers
+        made._over = over > 0.0
         return made
 
     def _levels(self, tick: Tick, held: DoubleArray) -> DoubleArray:
@@ -258,11 +217,6 @@ class Standing:
 def spreads_of(manifest: Manifest) -> Spreads:
     """`Spreads`, a function of its own for `tickover.core.once`."""
     return Spreads(manifest)
-
-
-def _before(first: DoubleArray, after: DoubleArray) -> DoubleArray:
-    """What was ahead of each tick ``[T, F]``, of what is after it."""
-    return np.concatenate([first[None], after[:-1]])
 
 
 def _newest_place(where: BoolArray) -> npt.NDArray[np.int64]:
