@@ -6,6 +6,7 @@ from typing import Final
 
 from tickover.daemon import events
 from tickover.daemon.announcer import Announcer
+from tickover.daemon.checkpoint import Checkpoint
 from tickover.daemon.config import State
 from tickover.daemon.events import Entry, Event, Reset, Rows
 from tickover.daemon.fleet import Fleet
@@ -19,20 +20,15 @@ IDLE_LEAST: Final = 8
 """Idle intake forces a commit from this many unacknowledged messages on. It is fewer than the window of any broker by
 default, so a broker whose window is full gets its acknowledgements at once; and it is more than one, so a truck that
 publishes once a second does not cost a commit for each message."""
-JOURNAL_FACTOR: Final = 4
-"""A checkpoint is due when the journal is so many times larger than the one before: it adds at most a quarter to the
-bytes written."""
 ENTRY_MOST: Final = 4 * 2**20
 """Bytes of rows that force a commit: one message may hold thousands."""
-JOURNAL_LEAST: Final = 64 * 1024
-"""Bytes of journal that are never worth a checkpoint."""
 
 
 class Committer:
     """Gathers the next transaction. All times are monotonic seconds unless they say otherwise.
 
-    Inputs are journalled as events, which is little; the state of a vehicle that they change (it is *dirty*) is written
-    with a checkpoint only. Recovery applies the journal to the states of the checkpoint before.
+    Inputs are journalled as events, which is little; the states of the vehicles that they change are written with a
+    checkpoint only (`tickover.daemon.checkpoint`). Recovery applies the journal to the states on disk.
     """
 
     def __init__(self, policy: State, source: Source, store: Store, fleet: Fleet, outbox: Outbox) -> None:
@@ -42,15 +38,13 @@ class Committer:
         self._deduplication = source.deduplication
         self._store, self._fleet, self._outbox = store, fleet, outbox
         self._events: list[Event] = []
-        self._row_bytes = 0
+        self._row_bytes, self._a_row = 0, events.TIME_BYTES + events.VALUE_BYTES * len(fleet.columns)
         self._received: list[object] = []
         self._committed: list[object] = []
-        self._dirty: set[str] = set()
         self._asleep: set[str] = set()
         self._since: float | None = None
         self._newest = 0.0
-        self._journal_bytes = self._checkpoint_bytes = 0
-        self._checkpoint_at = time.monotonic() + policy.checkpoint_s
+        self._checkpoint = Checkpoint(policy.checkpoint_s, time.monotonic())
         self._retry_at = 0.0
 
     def received(self, token: object) -> None:
@@ -67,7 +61,7 @@ class Committer:
         elif isinstance(event, Rows):
             self._row_bytes += event.size
         self._events.append(event)
-        self._dirty.add(event.vehicle)
+        self._checkpoint.changed(event.vehicle)
         self._asleep.discard(event.vehicle)
         self._since = self._since or time.monotonic()
 
@@ -80,15 +74,17 @@ class Committer:
         """After recovery: ``journalled`` is what the journal holds of the deduplication, and of all vehicles in memory
         the state is in the journal only."""
         self._deduplication.restore(lambda page: self._store.meta(f"{DEDUPLICATION}{page}"), journalled)
-        self._dirty.update(self._fleet.vehicles)
+        for vehicle in self._fleet.vehicles:
+            self._checkpoint.changed(vehicle)
 
     def due(self, waiting: bool) -> bool:
         """Whether it is time to commit; ``waiting``: something is to be announced."""
         # An alert goes out after the commit that holds it, and should not wait for `commit_s`.
         if waiting or (self._store.wants_checkpoint and self._store.durable):
             return True
-        # Deliveries, vehicles that go to sleep and named values can wait for `commit_s` as well, but no longer.
-        if self._outbox.unsettled or self._asleep or self.change.meta:
+        # Deliveries, vehicles that go to sleep, named values and the rest of a checkpoint can wait for `commit_s` as
+        # well, but no longer.
+        if self._outbox.unsettled or self._asleep or self.change.meta or self._checkpoint.upto is not None:
             self._since = self._since or time.monotonic()
         if self._since is None:
             return False
@@ -103,13 +99,15 @@ class Committer:
         change, self.change = self.change, Change()
         if self._events:
             change.journal = events.encode(Entry(self._fleet.columns, self._events, self._deduplication.new()))
-            self._journal_bytes += len(change.journal)
+            self._checkpoint.journalled(len(change.journal), self._row_bytes // self._a_row)
         retained = announcer.settle(change)
         self._outbox.settle(change)
         asleep, self._asleep = self._asleep, set()
         self._add_states(change, asleep, everything=False)
-        if checkpoint or self._checkpoint_due():
+        if checkpoint or (self._store.durable and self._store.wants_checkpoint):
             self._add_checkpoint(change)
+        elif self._store.durable:
+            self._add_share(change, time.monotonic())
         # Without a disk the store commits to memory and the inputs are acknowledged all the same: the
         # peer stops sending when too many are not, and detection would stop. The notice `durability` says so.
         self._store.commit(change, clock)
@@ -136,22 +134,33 @@ class Committer:
         if self._store.retry(full):
             self._after(full, {})
 
-    def _checkpoint_due(self) -> bool:
-        if not self._store.durable:
-            return False
-        outgrown = self._journal_bytes > max(JOURNAL_LEAST, JOURNAL_FACTOR * self._checkpoint_bytes)
-        return outgrown or self._store.wants_checkpoint or time.monotonic() >= self._checkpoint_at
+    def _add_share(self, change: Change, now: float) -> None:
+        """As many states as it is time for; with the last of them the journal before them ends."""
+        checkpoint = self._checkpoint
+        if checkpoint.is_due(now):
+            checkpoint.begin(self._store.seq + (change.journal is not None), self._fleet, now)
+        if checkpoint.upto is None:
+            return
+        # One that falls asleep now is written already; an empty state is not the one of a vehicle that came again since.
+        chosen = (name for name in checkpoint.share(now) if name in self._fleet and not change.states.get(name))
+        self._add_states(change, chosen, everything=False)
+        if checkpoint.is_last:
+            self._add_deduplication(change, everything=False)
+            change.forget_upto = checkpoint.upto
 
     def _add_checkpoint(self, change: Change) -> None:
+        """Every state that is out of date on disk: the whole journal ends."""
         # A new or salvaged file, and the memory that stands in for one, lack what the file before had.
         everything = self._store.wants_checkpoint or not self._store.durable
         self._store.wants_checkpoint = False  # a commit that finds the file damaged sets it again
-        if everything:
-            self._dirty.update(self._fleet.vehicles)
-        self._add_states(change, (name for name in self._dirty if name in self._fleet), everything)
+        chosen = self._fleet.vehicles if everything else self._checkpoint.dirty
+        self._add_states(change, (name for name in chosen if name in self._fleet), everything)
+        self._add_deduplication(change, everything)
+        change.forget_journal = True
+
+    def _add_deduplication(self, change: Change, everything: bool) -> None:
         pages = self._deduplication.pages(everything)
         change.meta |= {f"{DEDUPLICATION}{page}": body for page, body in pages.items()}
-        change.forget_journal = True
 
     def _add_states(self, change: Change, vehicles: Iterable[str], everything: bool) -> None:
         for name in vehicles:
@@ -160,12 +169,14 @@ class Committer:
             change.meta |= {page_name(name, number): body for number, body in pages.items()}
 
     def _after(self, change: Change, retained: dict[str, bytes]) -> None:
-        # A checkpoint counts only when it is on disk. If the file was found damaged, all is to be written again.
-        if change.forget_journal and self._store.durable and not self._store.wants_checkpoint:
-            self._dirty.clear()
-            self._journal_bytes = 0
-            self._checkpoint_bytes = sum(map(len, [*change.states.values(), *change.meta.values()]))
-            self._checkpoint_at = time.monotonic() + self._policy.checkpoint_s
+        # States count only when they are on disk. If the file was found damaged, all is to be written again.
+        size = sum(map(len, [*change.states.values(), *change.meta.values()]))
+        if not self._store.durable or self._store.wants_checkpoint:
+            self._checkpoint.give_up()
+        elif change.forget_journal:
+            self._checkpoint.wrote_all(size, time.monotonic())
+        else:
+            self._checkpoint.wrote([name for name, state in change.states.items() if state], size)
         for topic, body in retained.items():
             self._outbox.stand(topic, body)
         if change.messages:

@@ -9,8 +9,8 @@ import numpy as np
 from tickover.core.ledger import Verdict
 from tickover.core.values import DoubleArray, TimeArray
 
-TIME_BYTES = 8
-"""Of a time in `Rows`."""
+TIME_BYTES = VALUE_BYTES = 8
+"""Of a time and of a value in `Rows`."""
 COMPRESSION = 1
 """zlib level: the fastest; readings shrink to about half."""
 

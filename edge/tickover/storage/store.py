@@ -64,6 +64,9 @@ class Change:
     journal: bytes | None = None
     states: dict[str, bytes] = field(default_factory=dict)
     forget_journal: bool = False
+    """All of it, with the entry of this change: the states include it."""
+    forget_upto: int = 0
+    """The entries up to this one: states written since then include them."""
     messages: list[Message] = field(default_factory=list)
     delivered: list[int] = field(default_factory=list)
     in_flight: frozenset[int] = frozenset()
@@ -162,8 +165,8 @@ class Store:
             "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)",
             ((name, seq, body, crc(f"{name}/{seq}", body)) for name, body in change.states.items()),
         )
-        if change.forget_journal:
-            db.execute("DELETE FROM journal WHERE seq <= ?", (seq,))
+        if upto := seq if change.forget_journal else change.forget_upto:
+            db.execute("DELETE FROM journal WHERE seq <= ?", (upto,))
             put(db, "meta", "name", {"seq": str(seq).encode()})
 
     def _write_outbox(self, db: Connection, change: Change, time: int) -> None:
