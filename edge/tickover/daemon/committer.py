@@ -126,13 +126,14 @@ class Committer:
         """Whether to try again to get from memory back to disk."""
         return not self._store.durable and now >= self._retry_at
 
-    def retry_disk(self, now: float) -> None:
+    def retry_disk(self) -> None:
         """Try, with every state; right after a commit, when nothing is gathered."""
-        self._retry_at = now + self._policy.retry_s
         full = Change()
         self._add_checkpoint(full)
         if self._store.retry(full):
             self._after(full, {})
+        # What a try takes comes on top: ten thousand states are made for each.
+        self._retry_at = time.monotonic() + self._policy.retry_s
 
     def _add_share(self, change: Change, now: float) -> None:
         """As many states as it is time for; with the last of them the journal before them ends."""
@@ -141,7 +142,7 @@ class Committer:
             checkpoint.begin(self._store.seq + (change.journal is not None), self._fleet, now)
         if checkpoint.upto is None:
             return
-        # One that falls asleep now is written already; an empty state is not the one of a vehicle that came again since.
+        # One that falls asleep now is written already; an empty state is not that of a vehicle that came again since.
         chosen = (name for name in checkpoint.share(now) if name in self._fleet and not change.states.get(name))
         self._add_states(change, chosen, everything=False)
         if checkpoint.is_last:

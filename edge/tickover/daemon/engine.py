@@ -22,6 +22,7 @@ from tickover.daemon.recovery import Keeper, Opened, models_change
 from tickover.daemon.shards import taken_by
 from tickover.daemon.silencing import META_SWALLOWED, Silencing
 from tickover.daemon.stale_groups import META_GROUPS
+from tickover.daemon.starting import Progress
 from tickover.daemon.startup_hints import FirstReadings
 from tickover.host.clock import is_synced, now_us
 from tickover.host.log_fields import fields
@@ -91,7 +92,7 @@ class Engine:
 
     def start(self) -> None:
         """Run the journal again, and announce what was wrong with the store."""
-        self.heard = dict.fromkeys(self.keeper.replay_journal(), time.monotonic())
+        self.heard = dict.fromkeys(self.keeper.replay_journal(Progress(self.store.entries())), time.monotonic())
         self.committer.restore(self.keeper.deduplication)
         self.announcer.clear(self.keeper.ownerless(self._own_alarms))
         for alert in self.keeper.abandoned():

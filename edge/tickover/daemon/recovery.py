@@ -147,15 +147,16 @@ class Keeper:
         """A stored page of what a vehicle sent; None when it is lost, or the disk does not give it."""
         return self._store.page(page_name(vehicle, number))
 
-    def replay_journal(self) -> set[str]:
+    def replay_journal(self, tell: Callable[[int], None] = lambda entries: None) -> set[str]:
         """Apply what was committed since each vehicle's state; the vehicles in it. Its alerts are in the outbox.
 
         Applied in the same order, the same events give the same state: that is why a journal of inputs is enough.
+        ``tell`` is called now and then with how many entries were applied.
         """
         touched: set[str] = set()
         gathered: dict[str, list[Rows]] = {}
         entries = size = 0
-        for seq, body in self._store.journal():
+        for done, (seq, body) in enumerate(self._store.journal()):
             entry = events.decode(body)
             entries, size = entries + 1, size + entry.row_bytes
             self.deduplication += entry.deduplication
@@ -168,6 +169,7 @@ class Keeper:
             if entries >= ENTRIES_AT_ONCE or size >= BYTES_AT_ONCE:
                 self._apply(gathered)
                 entries = size = 0
+                tell(done + 1)
         self._apply(gathered)
         # Readings dropped on the way were counted, and perhaps announced, when they came.
         self._fleet.count_from_now()

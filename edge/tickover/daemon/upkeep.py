@@ -100,7 +100,7 @@ class Upkeep:
             engine.keep_modes()
         if engine.committer.retry_is_due(now):
             engine.commit()
-            engine.committer.retry_disk(now)
+            engine.committer.retry_disk()
         engine.hints.look(engine.intake.counts)
         self._stand()
 

@@ -24,6 +24,8 @@ WAL_PAGES: Final = 4096
 CACHE_KIB: Final = 256
 """Memory for pages: rows are written and deleted, hardly ever read again, and a cache fills up whatever
 its size. 2 MiB wrote as many bytes (tests/bench/bench_daemon.py)."""
+LOCK_WAIT_S: Final = 0.2
+"""How long to wait for another program that holds the file; sqlite3's own 5 s would stop detection at each try."""
 DISK_TROUBLE: Final = frozenset({"PERM", "BUSY", "LOCKED", "NOMEM", "READONLY", "IOERR", "FULL", "CANTOPEN", "AUTH"})
 """SQLite's primary result codes for trouble with the disk, not with the content of the file."""
 
@@ -77,7 +79,7 @@ def _text(raw: bytes) -> str:
 
 def connect(path: str | Path) -> Connection:
     """Open with the settings that survive a power cut, and create what is missing."""
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
     db.text_factory = _text
     try:
         # FULL syncs the log at each commit; NORMAL lost commits in 97 of 100 power cuts. An exclusive lock needs no

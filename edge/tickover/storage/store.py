@@ -240,6 +240,10 @@ class Store:
         """The committed inputs since the last checkpoint, in order."""
         yield from self._db.execute("SELECT seq, body FROM journal ORDER BY seq")
 
+    def entries(self) -> int:
+        """How many there are."""
+        return number(self._db, "SELECT count(*) FROM journal")
+
     def pending(self, after: int = 0, limit: int = 100) -> list[Message]:
         """Messages not delivered yet, in order, from the first after place ``after``."""
         rows = self._db.execute(

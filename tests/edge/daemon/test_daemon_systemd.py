@@ -15,7 +15,7 @@ import pytest
 from broker import Broker, wait_until
 from daemon_process import MODEL, Daemon, Truck, drive
 from hostile_files import HOSTILE
-from tickover.daemon import runner
+from tickover.daemon import runner, starting
 
 EVERY_S = 0.2
 """How often the daemon pings when it is asked to within three times that."""
@@ -81,6 +81,18 @@ def test_ready_pings_reload_and_stop_are_told_in_order(daemon: Daemon, manager: 
     told = [message for message in manager.heard() if message != "WATCHDOG=1"]
     assert told == ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
     assert manager.heard()[0] == "READY=1"
+
+
+def test_a_start_that_takes_long_asks_for_more_time_and_says_how_far_it_is(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(starting, "LOGGED_S", 0.0)
+    progress = starting.Progress(200)
+    with caplog.at_level("INFO"):
+        progress(64)
+        progress(128)
+    assert manager.heard() == [f"EXTEND_TIMEOUT_USEC={starting.MORE_S}000000"] * 2
+    assert [record.getMessage() for record in caplog.records][-1].endswith("entries=128 of=200")
 
 
 @pytest.mark.parametrize("name", ["empty nodes", "inputs of one node", "charts"])

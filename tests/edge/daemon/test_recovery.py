@@ -8,6 +8,7 @@ import pytest
 
 from daemon_process import MODEL, OTHER_MODEL, SIGNALS, drive
 from tickover.core.values import SECOND, EndReason, Phase
+from tickover.daemon import recovery
 from tickover.daemon.config import Config, Model, State
 from tickover.daemon.events import Entry, Reset, encode, rows_of
 from tickover.daemon.recovery import Keeper, Opened, models_change, open_fleet
@@ -80,6 +81,16 @@ def wake_all(keeper: Keeper, now: Opened) -> dict[str, dict[str, bytes]]:
 def test_with_the_same_models_nothing_changes(store: Store) -> None:
     keeper = restarted(store, opened(anomaly=MODEL, forecast=OTHER_MODEL))
     assert not keeper.changed
+
+
+def test_a_long_journal_tells_how_far_it_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "ENTRIES_AT_ONCE", 2)
+    for second in range(50, 60):
+        store.commit(Change(journal=encode(rows("awake", second, second + 1))))
+    told: list[int] = []
+    Keeper(store, opened(anomaly=MODEL, forecast=OTHER_MODEL)).replay_journal(told.append)
+    assert told == list(range(2, store.entries() + 1, 2))
+    assert store.entries() == 11
 
 
 def test_alarms_that_stand_without_a_state_are_nobodys(store: Store) -> None:

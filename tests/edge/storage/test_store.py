@@ -4,6 +4,7 @@ import gc
 import random
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +25,10 @@ from tickover.storage.store import (
 
 def message(name: str, severity: int = 0, size: int = 10) -> Message:
     return Message(name, f"t/{name}", name.encode().ljust(size, b"."), severity)
+
+
+SQLITE_WAITS_S = 5.0
+"""How long sqlite3 waits for a lock by itself."""
 
 
 def filled(folder: Path, rows: int = 20) -> Store:
@@ -357,6 +362,20 @@ def test_a_full_disk_is_said_and_left_and_returned_to(small_disk: SmallDisk) -> 
     assert store.state("t1") == (30, b"full")
     assert store.state("asleep") is not None
     assert list(store.journal()) == []
+
+
+def test_a_file_that_another_program_holds_stops_nothing_for_long(tmp_path: Path) -> None:
+    filled(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / FILE)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        begin = time.monotonic()
+        store = Store(tmp_path)
+        assert not store.retry(Change(forget_journal=True))
+        took = time.monotonic() - begin
+        assert "locked" in (store.problem or "")
+    assert took < SQLITE_WAITS_S, "each of two tries waited as long as sqlite3 does by itself"
+    assert store.retry(Change(forget_journal=True))
+    store.close()
 
 
 @pytest.fixture
