@@ -139,7 +139,7 @@ class Committer:
         """As many states as it is time for; with the last of them the journal before them ends."""
         checkpoint = self._checkpoint
         if checkpoint.is_due(now):
-            checkpoint.begin(self._store.seq + (change.journal is not None), self._fleet, now)
+            checkpoint.begin(self._store.seq + (change.journal is not None), set(self._fleet.vehicles), now)
         if checkpoint.upto is None:
             return
         # One that falls asleep now is written already; an empty state is not that of a vehicle that came again since.
