@@ -90,7 +90,7 @@ class LogLayout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, o
     """
 
     layout: Literal["wide", "long"] = "wide"
-    delimiter: Literal["", ",", ";", "\t", "|", " "] = ""
+    delimiter: Literal["", ",", ";", "\t", "|", " ", "^", "~", "!", ":"] = ""
     decimal: Literal["", ".", ","] = ""
     encoding: Annotated[str, Meta(max_length=40)] = ""
     vehicle_column: str = ""

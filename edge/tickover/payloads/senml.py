@@ -48,21 +48,22 @@ class SenMl(JsonBatch):
         found = {
             BASE_NAME: device.rstrip(SEPARATORS).rpartition(":")[2],
             NAME: whole if whole in self._columns or whole in self._renames or not name else name,
-            VALUE: _value(record, base.get(BASE_VALUE)),
-            TIME: _time(base.get(BASE_TIME, 0), record.get(TIME, 0)),
+            VALUE: value_of(record, base.get(BASE_VALUE)),
+            TIME: time_of(base.get(BASE_TIME, 0), record.get(TIME, 0)),
         }
         unit = record.get(UNIT, base.get(BASE_UNIT))
         return found | {"unit": UNITS.get(unit, unit)} if type(unit) is str else found
 
 
-def _value(record: Mapping[str, Any], base: Any) -> Any:
+def value_of(record: Mapping[str, Any], base: Any) -> Any:
+    """A record's value: with the base value ``base`` added, where there is one."""
     value = record.get(VALUE, next((record[key] for key in OTHERS if key in record), None))
     if type(base) in (int, float) and (type(value) in (int, float) or (value is None and "s" not in record)):
         return base + (value or 0)
     return value
 
 
-def _time(base: Any, time: Any) -> Any:
+def time_of(base: Any, time: Any) -> Any:
     """Seconds since 1970; None for the time of arrival. What is no time is left to be refused with its record."""
     if type(base) not in (int, float) or type(time) not in (int, float):
         return f"{base} and {time}"

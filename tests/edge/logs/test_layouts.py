@@ -91,6 +91,7 @@ TIMES = {
 }
 BERLIN = lambda row: at(row, "%Y-%m-%dT%H:%M:%S+02:00[Europe/Berlin]", 2)  # noqa: E731
 BASE = table()
+RARE = {"carets": "^", "tildes": "~", "exclamation marks": "!", "colons": ":"}
 RULE = "---------------------+---------+-------\n"
 LAYOUTS: dict[str, str | bytes] = {
     **{f"{name}.csv": table(lambda row, pattern=pattern: at(row, pattern)) for name, pattern in TIMES.items()},  # type: ignore[misc]
@@ -111,6 +112,10 @@ LAYOUTS: dict[str, str | bytes] = {
     "spaces, date in time.csv": table(mark=" "),
     "spaces, # header.txt": "# " + table(lambda row: EPOCH + row, mark=" "),
     "columns.txt": cells(lambda row: f"{EPOCH + row:12d}{rpm(row):10.2f}{speed(row):10.2f}", "   time   rpm  speed"),
+    **{f"cells between {name}.csv": table(lambda row: EPOCH + row, mark=mark) for name, mark in RARE.items()},
+    "decimal commas between carets.csv": table(lambda row: EPOCH + row, mark="^", decimal=","),
+    "times between carets.csv": table(mark="^"),
+    "an array per line.jsonl": "".join(json.dumps([row_of(row), row_of(row + 1)]) + "\n" for row in range(0, ROWS, 2)),
     "psql.txt": cells(lambda row: f" {at(row)} | {rpm(row):7} | {speed(row)}", " time | rpm | speed\n" + RULE[:-1])
     + "(90 rows)\n",
     "markdown.md": cells(
@@ -271,6 +276,37 @@ def test_names_and_values_of_senml_are_long_rows(tmp_path: Path) -> None:
     path.write_text(json.dumps(rows))
     mapping, _ = propose_mapping([path])
     assert (mapping.log.layout, mapping.names) == ("long", ("rpm", "speed"))
+
+
+@pytest.mark.parametrize("packs", [1, ROWS], ids=["one pack", "a pack a line"])
+def test_base_fields_of_senml_hold_for_the_records_after_them(packs: int, tmp_path: Path) -> None:
+    path = tmp_path / "log.json"
+    base = {"bn": "urn:dev:truck-1:", "bt": EPOCH, "bu": "km/h", "bv": 100}
+    records = [{"n": "speed", "t": row, "v": round(speed(row) - 100, 2)} for row in range(ROWS)]
+    size = ROWS // packs
+    lines = [[base, *records[first : first + size]] for first in range(0, ROWS, size)]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    mapping, _ = propose_mapping([path])
+    assert (mapping.names, mapping.signals["speed"].unit, mapping.log.vehicle_column) == (("speed",), "km/h", "device")
+    time, values = read(path, mapping)
+    assert time.tolist() == [(EPOCH + row) * SECOND for row in range(ROWS)]
+    np.testing.assert_allclose(values[:, 0], [speed(row) for row in range(ROWS)])
+
+
+def test_a_bad_array_among_arrays_of_rows_costs_itself_alone(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    lines = [json.dumps([row_of(row), row_of(row + 1)]) for row in range(0, ROWS, 2)]
+    mapping, _ = propose_mapping([write_text(path, "\n".join(lines))])
+    lines[5] = "[{oops"
+    counts: Counter[str] = Counter()
+    blocks = list(read_log(write_text(path, "\n".join(lines)), mapping, vehicle="a", counts=counts, on_bad=[].append))
+    assert sum(len(block.time) for block in blocks) == ROWS - 2
+    assert counts["bad_rows"] == 1, counts
+
+
+def write_text(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
 
 
 def test_a_column_of_units_beside_long_rows_is_no_vehicle(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from tickover.logs.formats.cells import WORDS, number_of, split_unit
 from tickover.logs.formats.units import is_unit
 
 DELIMITERS: Final = (",", ";", "\t", "|")
+RARE: Final = ("^", "~", "!", ":")
+"""Marks that separate the cells of few logs: tried where no usual one does."""
 SPACES: Final = " "
 """Any number of spaces: taken where no other mark separates the cells."""
 DATED_SPACES: Final = "  "
@@ -74,9 +76,9 @@ def delimiter_of(texts: list[str]) -> str:
         return (round(share, 1) if usual > 1 and named else 0.0, min(first, 1), agree, -DELIMITERS.index(delimiter))
 
     best = max((";", "\t", "|", ","), key=lambda mark: (*fit(mark)[:3], mark != ",", fit(mark)[3]))
-    if fit(best)[0] > 0:
+    if fit(best)[0] > 0 and (best in texts[0] or not _rare(texts)):  # else decimal commas between rare marks
         return best
-    return _spaces(texts) or max(DELIMITERS, key=texts[0].count)
+    return _rare(texts) or _spaces(texts) or max(DELIMITERS, key=texts[0].count)
 
 
 def _spaces(texts: Sequence[str]) -> str:
@@ -93,6 +95,22 @@ def _spaces(texts: Sequence[str]) -> str:
     first = next(index for index, row in enumerate(rows) if len(row) == usual and any(map(is_value, row)))
     named = len(rows[max(0, first - 1)])
     return DATED_SPACES if all(_DATED.search(text) for text in texts[first:]) and named == usual - 1 else SPACES
+
+
+def _rare(texts: Sequence[str]) -> str:
+    """A rare mark as the delimiter, where the header and the rows agree and rows hold numbers; empty where none is.
+
+    A clock time holds colons, and so does ``name: value``: three columns at least, and the header's own number of them.
+    """
+    for mark in RARE:
+        rows = [[cell.strip() for cell in text.rstrip("\r").split(mark)] for text in texts if '"' not in text]
+        usual, number = Counter(map(len, rows[1:])).most_common(1)[0] if rows[1:] else (0, 0)
+        body = [row for row in rows[1:] if len(row) == usual]
+        values = sum(is_value(cell) for row in body for cell in row)
+        named = any(len(row) == usual and not any(map(is_value, row)) for row in rows)
+        if usual > 2 and named and number >= SPACED_SHARE * len(rows[1:]) and 2 * values >= usual * len(body):
+            return mark
+    return ""
 
 
 def trimmed(cells: list[str]) -> list[str]:

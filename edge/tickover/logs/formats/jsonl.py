@@ -1,4 +1,5 @@
-"""JSON: an object per line or an array of objects; wide (a key per signal) or long (a signal and a value).
+"""JSON: an object per line, an array of objects, or an array per line; wide (a key per signal) or long (a signal and a
+value), SenML too.
 
 Nested objects are read as ``outer.inner`` keys.
 """
@@ -6,6 +7,7 @@ Nested objects are read as ``outer.inner`` keys.
 import codecs
 import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -16,6 +18,7 @@ from tickover.logs.formats import times
 from tickover.logs.formats.base import Head, Job
 from tickover.logs.formats.json_shapes import named_rows, rows_in
 from tickover.logs.formats.objects import flat, head_of_rows, read_rows
+from tickover.logs.formats.senml_rows import is_senml, resolved
 from tickover.logs.formats.text import MAX_LINE, READ_BYTES, blocks, check_text, decode
 from tickover.logs.mapping import LogLayout
 
@@ -52,14 +55,26 @@ def _start(stream: BinaryIO) -> bytes:
 def _rows(stream: BinaryIO, encoding: str, name: str) -> Iterator[tuple[int, Any]]:
     """Each row's line (or number, in an array) and its object; the text of what is no object."""
     start = _start(stream)
-    if start.startswith(b"["):
-        return _flat_rows(named_rows(_values(stream, name, array=True)))
     first = start.partition(b"\n")[0]
     alone = len(first) == len(start.rstrip())
+    if start.startswith(b"["):
+        batch = None if alone else _table(first)
+        if isinstance(batch, list) and batch and isinstance(batch[0], dict):
+            return _lines(stream, encoding, name)
+        return _flat_rows(_of_base(named_rows(_values(stream, name, array=True))))
     if start.startswith(b"{") and (alone or not isinstance(_table(first), dict)):
         wrapped = _wrapped(stream)
         return iter(wrapped) if wrapped is not None else _flat_rows(_values(stream, name, array=False))
     return _lines(stream, encoding, name)
+
+
+def _of_base(rows: Iterator[Any]) -> Iterator[Any]:
+    """Records of SenML with what the ones before them say of them; other rows as they are."""
+    first = next(rows, None)
+    if first is None:
+        return iter(())
+    whole = chain((first,), rows)
+    return resolved(whole) if is_senml(first) else whole
 
 
 def _flat_rows(rows: Iterator[Any]) -> Iterator[tuple[int, Any]]:
@@ -76,7 +91,11 @@ def _lines(stream: BinaryIO, encoding: str, name: str) -> Iterator[tuple[int, An
                 table = _table(line if not encoding else decode(line, encoding))
                 if table is None:
                     table = _table(decode(line, encoding))
-                yield number, flat(table) if isinstance(table, dict) else decode(line, encoding)
+                if isinstance(table, list) and table:  # a batch
+                    for row in _of_base(iter(table)):
+                        yield number, flat(row) if isinstance(row, dict) else str(row)
+                else:
+                    yield number, flat(table) if isinstance(table, dict) else decode(line, encoding)
 
 
 def _values(stream: BinaryIO, name: str, *, array: bool) -> Iterator[Any]:

@@ -16,6 +16,7 @@ from tickover.logs.formats.base import BLOCK_ROWS, MAX_COLUMNS, SAMPLE_ROWS, Col
 from tickover.logs.formats.collector import Collector
 from tickover.logs.formats.evidence import Evidence, evidence_of
 from tickover.logs.formats.header import Keys, clean_column, names_of
+from tickover.logs.formats.parquet_maps import holds_map, is_map, spread
 from tickover.logs.formats.rows import RowReader, rate_stamp
 from tickover.logs.mapping import LogLayout, TimeKind
 
@@ -27,13 +28,31 @@ def head(stream: BinaryIO, layout: LogLayout, name: str) -> Head:
     """The columns, nested ones as ``outer.inner``, and the first rows as text, which are read when they are looked at:
     to read a log takes one column of them, and who asks whose logs there are looks at none."""
     file = _open(stream, name)
+    if any(holds_map(field.type) for field in file.schema_arrow):
+        return _head_of_maps(file, layout, name)
     schema = _no_rows(file).schema
     columns = tuple(schema.names)
     rows = ColumnSamples(min(SAMPLE_ROWS, file.metadata.num_rows), len(columns), _FirstRows(file, columns, name).texts)
     texts = any(_is_text(field.type) for field in schema)
     evidence = evidence_of(columns, list(rows), decimal=layout.decimal) if texts else Evidence()
-    kinds: dict[str, TimeKind] = {field.name: "iso" for field in schema if pa.types.is_timestamp(field.type)}
-    return Head(columns, rows, evidence=evidence, kinds=kinds)
+    return Head(columns, rows, evidence=evidence, kinds=_kinds(schema))
+
+
+def _head_of_maps(file: Any, layout: LogLayout, name: str) -> Head:
+    """The head where the first rows say which columns there are; a later row may have others."""
+    batch = next(_batches(file, None, SAMPLE_ROWS, name), None)
+    whole = _no_rows(file) if batch is None else _flat_batch(batch)
+    columns = tuple(whole.schema.names)
+    if len(columns) > MAX_COLUMNS:
+        raise LogError(f"{name}: expected at most {MAX_COLUMNS} columns, got {len(columns)} in the first rows")
+    rows = list(zip(*(_texts(column) for column in whole.columns), strict=True))
+    evidence = evidence_of(columns, rows, decimal=layout.decimal)
+    return Head(columns, rows, sparse=True, evidence=evidence, kinds=_kinds(whole.schema))
+
+
+def _kinds(schema: Any) -> dict[str, TimeKind]:
+    """The kinds of time that types alone tell."""
+    return {field.name: "iso" for field in schema if pa.types.is_timestamp(field.type)}
 
 
 class _FirstRows:
@@ -74,7 +93,7 @@ def read(stream: BinaryIO, job: Job) -> Iterator[Readings]:
     for batch in _batches(file, roots, BLOCK_ROWS, job.name):
         whole = _flat_batch(batch)
         column = {clean_column(name): name for name in whole.schema.names}
-        table = whole.select([column[key] for key in wanted]).rename_columns(wanted)
+        table = _chosen(whole, {key: column.get(key) for key in wanted})
         fast = _columns(table, keys, job, row) if plain else None
         whose = None if fast is None else _whose(table, keys, job)
         if fast is None or whose is None:
@@ -88,6 +107,15 @@ def read(stream: BinaryIO, job: Job) -> Iterator[Readings]:
     yield from reader.end()
 
 
+def _chosen(whole: Any, names: Mapping[str, str | None]) -> Any:
+    """The wanted columns; a map may lack a key in a batch, which is a column of nulls then."""
+    found = [name for name in names.values() if name is not None]
+    if len(found) == len(names):
+        return whole.select(found).rename_columns(list(names))
+    none = pa.nulls(whole.num_rows, pa.float64())
+    return pa.table({key: none if name is None else whole.column(name) for key, name in names.items()})
+
+
 def _flat_batch(batch: Any) -> Any:
     """A batch as a table without nested columns."""
     return _flat_table(pa.Table.from_batches([batch]))
@@ -99,9 +127,9 @@ def _no_rows(file: Any) -> Any:
 
 
 def _flat_table(table: Any) -> Any:
-    """A table without nested columns."""
-    while any(pa.types.is_struct(field.type) for field in table.schema):
-        table = table.flatten()
+    """A table without nested columns; a map's keys are columns of their own."""
+    while any(pa.types.is_struct(field.type) or is_map(field.type) for field in table.schema):
+        table = spread(table.flatten())
     return table.combine_chunks()
 
 
