@@ -22,7 +22,7 @@ from tickover.core.record import Judged
 from tickover.core.run_alone import Alone, BatchDetector, Vehicle
 from tickover.core.slow_states import SlowStates
 from tickover.core.state_codec import seal, unseal
-from tickover.core.tick_columns import OneTick, TickColumns
+from tickover.core.tick_columns import NO_TICK, OneTick, TickColumns
 from tickover.core.values import (
     DoubleArray,
     EndReason,
@@ -82,7 +82,7 @@ class Pipeline:
         self.signals: tuple[str, ...] = detector.manifest.names
         """The signals of the model, in its order."""
         self._columns = WatchColumns(detector, self._watch(""), len(detector.new_state()), len(self.signals))
-        self._nobodys = np.empty(0, np.float32)
+        self._nobodys, self._initial = np.empty(0, np.float32), detector.new_state()
         self._vehicles: dict[str, Vehicle] = {}
         self._stirred: dict[str, None] = {}
         self._counts: Counter[str] = Counter()
@@ -187,7 +187,7 @@ class Pipeline:
     def closes_at(self, vehicle: str) -> int:
         """Rows in order up to before this event time close no tick of the vehicle, whose ticks are not lent."""
         known = self._vehicles.get(vehicle)
-        return ticking.NO_TICK if known is None else known.ticks.closes_at
+        return NO_TICK if known is None else known.ticks.closes_at
 
     def advance(self, vehicle: str, time: int) -> None:
         """Say that ``vehicle``'s event time has reached ``time`` without a reading."""
@@ -235,7 +235,10 @@ class Pipeline:
         others = [place for place in range(len(waiting)) if place not in made]
         for place in others:
             self._let_go(waiting[place])
+        new = [waiting[place] for place in others if waiting[place].trip < 0]
         made |= zip(others, self._alone_runs.run([waiting[place] for place in others]), strict=True)
+        for vehicle in new:
+            self._has_row(vehicle, vehicle.trip)  # objects of a thousand new vehicles would leave holes in the heap
         outputs = [made[place] for place in range(len(waiting))]
         # Silence is judged after the ticks: they may hold the evidence whose absence would end an episode.
         for vehicle in stirred:
@@ -338,7 +341,7 @@ class Pipeline:
         return self._vehicles[vehicle]
 
     def _new(self, vehicle: str) -> Vehicle:
-        return Vehicle(self._new_ticks(vehicle), self._watch(vehicle), self._detector.new_state())
+        return Vehicle(self._new_ticks(vehicle), self._watch(vehicle), self._initial)
 
     def _new_ticks(self, vehicle: str) -> ticking.Ticks:
         ticks = ticking.Ticks.of(vehicle, self._detector.manifest, self._window)

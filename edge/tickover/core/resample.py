@@ -36,7 +36,7 @@ from tickover.core.manifest import Manifest, Signal
 from tickover.core.once import once
 from tickover.core.open_rows import OpenRows
 from tickover.core.outside import OutsideReadings
-from tickover.core.tick_columns import MOST_OPEN, LentTicks
+from tickover.core.tick_columns import MOST_OPEN, NO_TICK, LentTicks
 from tickover.core.values import (
     SECOND,
     DoubleArray,
@@ -49,8 +49,6 @@ from tickover.errors import StateError
 
 MAX_OPEN_VALUES: Final = 2**20
 """Values that may wait in one vehicle's open ticks: 8 MiB."""
-NO_TICK: Final = -(2**62)
-"""Smaller than every tick number."""
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
@@ -205,12 +203,13 @@ class Ticks:
         """What `tickover.core.tick_columns` goes on from, until it is given back; None when it cannot."""
         grid, rows = self._grid, self._open.in_order(MOST_OPEN)
         plain = self._arrivals.is_plain and self._arrivals.newest == self._watermark and self._outside.is_empty
-        if self._restart or self._watermark is None or grid.last_tick is None or rows is None or not plain:
+        if self._restart or self._watermark is None or rows is None or not plain:
             return None
         number = rows[0] // self.period
         if not (number[1:] > number[:-1]).all():
             return None
-        clock = (self._watermark, self._closed, grid.trip, grid.last_tick, grid.last_time)
+        last_tick = NO_TICK if grid.last_tick is None else grid.last_tick
+        clock = (self._watermark, self._closed, grid.trip, last_tick, grid.last_time)
         return LentTicks(*clock, grid.held_time, grid.held_value, *rows)
 
     def drop_lent(self) -> None:
@@ -222,7 +221,8 @@ class Ticks:
         """Go on from what was lent."""
         grid = self._grid
         self._watermark = self._arrivals.newest = lent.watermark
-        self._closed, grid.last_tick, grid.last_time = lent.closed, lent.last_tick, lent.last_time
+        self._closed, grid.trip, grid.last_time = lent.closed, lent.trip, lent.last_time
+        grid.last_tick = None if lent.last_tick == NO_TICK else lent.last_tick
         grid.held_time, grid.held_value = lent.held_time, lent.held_value
         self._open.hold(lent.open_time, lent.open_values)
 

@@ -154,7 +154,7 @@ class Alone:
             job.most = self._slow.most(watch, job.most)
         else:
             self._judge_all(job, scores)
-        job.vehicle.state[:] = after  # a view would keep the whole batch alive
+        job.vehicle.state = after.copy()  # a view would keep the whole batch alive
         job.passed(upto)
 
     def _judge_all(self, job: _Job, scores: Scores) -> None:
@@ -177,7 +177,7 @@ class Alone:
             states.append(self._slow.held(states[-1], after[0], about))
             said.append(scores.at(np.s_[:, 0]))
         count = job.judge(_joined(said), self._slow.stops)
-        job.vehicle.state[:] = states[count]
+        job.vehicle.state = states[count].copy()
         job.most = self._slow.most(watch, job.most)
         job.passed(job.done)
 

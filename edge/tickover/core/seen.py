@@ -43,7 +43,11 @@ KeyArray = npt.NDArray[np.uint64]
 Page = Callable[[int], bytes | None]
 """The bytes of a full page by its number; None when they are lost."""
 _EMPTY: Final = np.uint32(2**32 - 1)
-_SEED: Final = 0x7C15
+_PCG_MULTIPLIER: Final = 0x2360ED051FC65DA44385DF649FCCF645
+_PCG_STATE: Final = 0x655D74DDF2A699CE8944C9067E9C6AE4
+_PCG_STEP: Final = 0xF7E2A79B2A2CE6634C4FA855B3F7775F
+"""Of numpy's generator PCG64 (O'Neill, 2014) when it is seeded with 0x7C15. The factors are drawn from it here, since
+``numpy.random`` takes 5 MiB of a daemon that needs nothing else of it."""
 _LOWER_HALF: Final = np.uint64(32)
 _MULTIPLIER: Final = np.uint64(0xD6E8FEB86659FD93)
 """Odd and without a pattern (Mix13, David Stafford, 2011, gives such multipliers for 64-bit finalisers)."""
@@ -74,8 +78,15 @@ def keys_in(stored: bytes | None, number: int) -> KeyArray | None:
 
 
 def _factors(width: int) -> KeyArray:
+    """An odd number with the highest bit set for each column, of a generator that always starts alike."""
     if width not in _FACTORS:
-        _FACTORS[width] = np.random.default_rng(_SEED).integers(2**63, 2**64, width, np.uint64) | np.uint64(1)
+        drawn, state = [], _PCG_STATE
+        for _ in range(width):
+            state = (state * _PCG_MULTIPLIER + _PCG_STEP) % 2**128
+            turn, mixed = state >> 122, (state >> 64 ^ state) % 2**64
+            turned = (mixed >> turn | mixed << 64 - turn) % 2**64
+            drawn.append(turned >> 1 | 2**63 | 1)
+        _FACTORS[width] = np.array(drawn, np.uint64)
     return _FACTORS[width]
 
 

@@ -33,11 +33,13 @@ CHANGING: Final = PLACE["longest"]
 """How many numbers of a signal change while it moves: all but the last."""
 TALLIES: Final = ("present", "plausible", "outside", "departed")
 """The counts of a bin, in order."""
+UNCOUNTED: Final = -(2**62)
+"""The end of what is counted before there is any."""
 
 
 class SensorRow(NamedTuple):
     """What `tickover.core.sensors.Sensors` lends: ``numbers`` int64 ``[COUNTERS, F]``, the newest ``value`` ``[F]``,
-    the unfinished ``bin``, the times of the ``last`` tick and of the end of what is ``counted``."""
+    the unfinished ``bin``, the times of the ``last`` tick and of the end of what is ``counted`` (or `UNCOUNTED`)."""
 
     numbers: IntArray
     value: FloatArray

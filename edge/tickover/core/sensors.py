@@ -24,7 +24,7 @@ from tickover.core.manifest import SENSOR_KINDS, SENSOR_PREFIX, EpisodePolicy, M
 from tickover.core.once import once
 from tickover.core.resample import join
 from tickover.core.sensor_bins import Bins, IntArray, binner_of
-from tickover.core.sensor_columns import SensorRow, SensorStep
+from tickover.core.sensor_columns import UNCOUNTED, SensorRow, SensorStep
 from tickover.core.sensor_counters import OUTWEIGH, Counters, Counts
 from tickover.core.sensor_limits import COUNTER, SensorLimits
 from tickover.core.values import SECOND, Alert, Contribution, EndReason, FloatArray, Phase, TickBlock
@@ -174,32 +174,39 @@ class Sensors:
         """How many vehicles' sensors advance side by side."""
         return SensorStep(self._binner, self._limits, self._reported)
 
-    def lend(self) -> SensorRow | None:
+    def lend(self, trip: int) -> SensorRow | None:
         """What `steps` go on from until it is given back, in the trip at hand; None while anything is wrong, or when
-        no bin of the trip has been counted yet."""
-        if self._lanes or self._level is not None or self._last is None or self._counted is None:
+        no bin of the trip has been counted yet. In a vehicle's first trip none need be: its counters are as a trip
+        begins."""
+        if self._lanes or self._level is not None or self._last is None:
+            return None
+        if self._trip != trip and not self._is_new:
             return None
         self._fold()
-        if self._bin is not None and int(self._bin.trip[0]) != self._trip:
+        if self._bin is not None and int(self._bin.trip[0]) != trip:
             return None
-        return SensorRow(self._counters.lend(), self._value, self._bin, self._last, self._counted)
+        counted = UNCOUNTED if self._counted is None else self._counted
+        return SensorRow(self._counters.lend(), self._value, self._bin, self._last, counted)
+
+    @property
+    def _is_new(self) -> bool:
+        """Whether no bin of the vehicle was ever counted."""
+        return self._counted is None and self._trip < 0
 
     def drop_lent(self) -> None:
         """What was lent is somewhere else, until it is given back."""
         if not self.is_idle:
             self._counters.drop()
             self._bin = self._gathered = None
+            self._value = once(_no_values, self._manifest)
 
-    def give(self, row: SensorRow) -> None:
-        """Go on from what was lent."""
+    def give(self, row: SensorRow, trip: int) -> None:
+        """Go on from what was lent in that trip."""
         self._counters.give(row.numbers)
-        self._value, self._last, self._counted = row.value.copy(), row.last, row.counted
+        self._value, self._last = row.value.copy(), row.last
         self._bin, self._gathered = row.bin, None
-
-    @property
-    def trip(self) -> int:
-        """The trip that the newest counted bin is of; -1: none."""
-        return self._trip
+        if row.counted != UNCOUNTED:
+            self._counted, self._trip = row.counted, trip
 
     def end(self, reason: EndReason) -> list[Alert]:
         """End all open episodes after the last tick, without a hold-off when the state starts anew."""

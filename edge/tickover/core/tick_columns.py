@@ -1,6 +1,7 @@
 """Readings to ticks for many vehicles side by side: a row of each at a time, as long as each comes just as it should.
 
-That is: later than all before, with values in range, within a trip, one row a tick, and closing at most one tick. What
+That is: later than all before, with values in range, within a trip or as the first of one when the clock starts, one
+row a tick, and closing at most one tick. What
 a row then changes is the end of `tickover.core.resample.Ticks`, here in arrays, a row a vehicle; :meth:`may` says for
 which vehicles it is no more than that. Anything else is for ``Ticks``, and tests hold both equal. V vehicles, F
 signals.
@@ -18,6 +19,8 @@ from tickover.core.windows import IndexArray
 
 MOST_OPEN: Final = 8
 """Rows of a vehicle in open ticks; with more it is for ``Ticks``."""
+NO_TICK: Final = -(2**62)
+"""Smaller than every tick number."""
 
 CLOCK: Final = ("watermark", "closed", "trip", "last_tick", "last_time")
 HELD: Final = ("held_time", "held_value")
@@ -25,7 +28,8 @@ OPENED: Final = ("open_time", "open_values")
 
 
 class LentTicks(NamedTuple):
-    """What `Ticks` lends: see there and `tickover.core.windows.Grid`; ``open_time`` ``[K]`` and ``open_values``
+    """What `Ticks` lends: see there and `tickover.core.windows.Grid`, ``last_tick`` `NO_TICK` when no tick has closed
+    since the clock started; ``open_time`` ``[K]`` and ``open_values``
     ``[K, F]`` are its open rows, in order, K <= ``MOST_OPEN``."""
 
     watermark: int
@@ -120,8 +124,9 @@ class TickColumns:
         closes = (count > 0) & (oldest // period < closed)
         if any_of(closes):
             only = (count == 1) | (self._opened(rows, (first + 1) % MOST_OPEN) // period >= closed)
-            follows = oldest // period == of("last_tick", rows) + 1
-            may &= ~closes | (only & follows & (oldest - of("last_time", rows) <= self._gap_limit))
+            last_tick = of("last_tick", rows)
+            follows = (oldest // period == last_tick + 1) & (oldest - of("last_time", rows) <= self._gap_limit)
+            may &= ~closes | (only & (follows | (last_tick == NO_TICK)))
         outside = (values < self._low) | (values > self._high)
         if any_of(outside):
             may &= ~outside.any(axis=1)
@@ -160,13 +165,20 @@ class TickColumns:
             return False
         if count and (oldest := self._opened_one(row, 0)) // period < closed:
             only = count == 1 or self._opened_one(row, 1) // period >= closed
-            follows = oldest // period == columns["last_tick"].item(row) + 1
-            if not (only and follows and oldest - columns["last_time"].item(row) <= self._gap_limit):
+            if not (only and self._follows_one(row, oldest)):
                 return False
         if all_of((values >= self._low) & (values <= self._high)):
             return True
         outside, missing = (values < self._low) | (values > self._high), np.isnan(values)
         return not any_of(outside) and not all_of(missing)
+
+    def _follows_one(self, row: int, oldest: int) -> bool:
+        """Whether the tick of the oldest open row of a vehicle comes right after its newest, or is the first."""
+        columns = self._columns.arrays
+        last_tick: int = columns["last_tick"].item(row)
+        if last_tick == NO_TICK:
+            return True
+        return oldest // self._period == last_tick + 1 and oldest - columns["last_time"].item(row) <= self._gap_limit
 
     def _opened_one(self, row: int, place: int) -> int:
         """The time of an open row of a vehicle, by its place among them."""
@@ -187,6 +199,8 @@ class TickColumns:
             return None, None
         read = self._opened_one(row, 0)
         columns["first"][row] = (first + 1) % MOST_OPEN
+        if columns["last_tick"].item(row) == NO_TICK:
+            columns["trip"][row] += 1
         columns["last_tick"][row], columns["last_time"][row] = read // period, read
         return self._closed_one(row, read, columns["open_values"][row, first])
 
@@ -215,6 +229,7 @@ class TickColumns:
         values = opened.reshape(-1, opened.shape[2]).take(rows * MOST_OPEN + first, axis=0)
         number = read // self._period
         time = number * self._period
+        columns["trip"][at] += self._columns.of("last_tick", rows) == NO_TICK
         columns["last_tick"][at], columns["last_time"][at] = number, read
         missing = np.isnan(values)
         if not any_of(missing):

@@ -142,7 +142,7 @@ class Watch:
             return None
         sensors = None
         if not self._sensors.is_idle:
-            sensors = self._sensors.lend() if self._sensors.trip == trip else None
+            sensors = self._sensors.lend(trip)
             if sensors is None:
                 return None
         return Lent(self._ring.rows(0), *calm, sensors, self._record.promise.room)
@@ -158,7 +158,7 @@ class Watch:
         self._episodes.calm_until(lent.newest, lent.age)
         self._record.passed_quietly(lent.ticks, lent.newest)
         if lent.sensors is not None:
-            self._sensors.give(lent.sensors)
+            self._sensors.give(lent.sensors, self._episodes.trip)
 
     def advance(self, time: int) -> list[Alert]:
         """Event time reached ``time`` with no further tick before it."""

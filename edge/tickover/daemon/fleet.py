@@ -133,6 +133,7 @@ class Fleet:
         self._kept: set[str] = set()
         """Vehicles of which rows were kept since the last pump."""
         self._room, self._held = Room(FLEET_PAGES), HeldRows(len(columns))
+        self._never_read = np.full(len(columns), NEVER, np.int64)
 
     @property
     def runs_late(self) -> bool:
@@ -373,7 +374,10 @@ class Fleet:
         known = self._vehicles.get(vehicle)
         if known is None or known.late.at is not None or known.deferred.events:
             return False
-        return side.lend(vehicle, known.arrivals, known.last)
+        if not side.lend(vehicle, known.arrivals, known.last):
+            return False
+        known.last = self._never_read
+        return True
 
     def _may_defer(self, event: Rows) -> bool:
         """Whether nothing comes of rows yet, and they are kept."""
@@ -441,7 +445,7 @@ class Fleet:
         late = LateRows()
         late_of = self._late_of(vehicle)
         arrivals = Arrivals(len(self.columns), self._back, self._count, self._window, late_of, self._room, vehicle)
-        return _Vehicle(arrivals, np.full(len(self.columns), NEVER, np.int64), late=late)
+        return _Vehicle(arrivals, self._never_read.copy(), late=late)
 
     def _late_of(self, vehicle: str) -> Callable[[TimeArray, DoubleArray], None] | None:
         """What hears the vehicle's late rows."""
