@@ -11,15 +11,14 @@ from typing import Any, Final
 import click
 import msgspec
 
+from tickover.commands.ui.files import FILE, write_errors_named
 from tickover.commands.ui.options import (
-    FILE,
     VEHICLE,
     bus_options,
     map_option,
     mapping_for,
     settings_of,
     start_option,
-    write_errors_named,
 )
 from tickover.commands.ui.terminal import INTERRUPTED, CtrlC, Progress
 from tickover.commands.ui.words import many

@@ -8,7 +8,7 @@ from typing import Final
 import click
 from msgspec.structs import replace
 
-from tickover.commands.ui.options import FILE
+from tickover.commands.ui.files import FILE
 from tickover.daemon.config import Config, load_config
 from tickover.doctor import State, examine
 

@@ -7,7 +7,8 @@ import click
 import msgspec
 
 from tickover.commands.ui.bus_tables import bus_lines, plain
-from tickover.commands.ui.options import FILE, given_mapping, log_options
+from tickover.commands.ui.files import FILE
+from tickover.commands.ui.options import given_mapping, log_options
 from tickover.commands.ui.terminal import Progress
 from tickover.commands.ui.words import aligned, many
 from tickover.logs.bus_proposal import nothing_to_learn

@@ -15,8 +15,8 @@ from tickover.commands.ui.broker import (
     connection_of,
     stop_like_ctrl_c,
 )
+from tickover.commands.ui.files import FILE
 from tickover.commands.ui.options import (
-    FILE,
     VEHICLE,
     bus_options,
     layout_of,

@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from tickover.commands.ui.files import FILE, WRITABLE, write_errors_named
 from tickover.commands.ui.options import (
-    FILE,
     VEHICLE,
-    WRITABLE,
     bus_options,
     map_option,
     mapping_for,
     settings_of,
     speed_of,
     start_option,
-    write_errors_named,
 )
 from tickover.commands.ui.terminal import INTERRUPTED, CtrlC, Progress
 from tickover.commands.ui.words import many

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from tickover.commands.ui.options import FILE
+from tickover.commands.ui.files import FILE
 
 PRIORITY: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 """Python's levels as syslog's, which journald reads from ``<n>`` at the start of a line."""

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from tickover.commands.ui.options import FILE
+from tickover.commands.ui.files import FILE
 from tickover.commands.ui.words import aligned
 from tickover.core.coverage import gaps
 from tickover.core.ladder import rung_lines, why_unsupported

@@ -8,8 +8,8 @@ from typing import Final
 import click
 import msgspec
 
-from tickover.commands.ui.options import FILE as PATH
-from tickover.commands.ui.options import WRITABLE, write_errors_named
+from tickover.commands.ui.files import FILE as PATH
+from tickover.commands.ui.files import WRITABLE, write_errors_named
 from tickover.commands.ui.words import aligned, many
 from tickover.core.time_format import iso_seconds
 from tickover.daemon.config import load_config

@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 
 from tickover.commands.ui.broker import base_of, base_option, broker_options, connection_of, stop_like_ctrl_c
-from tickover.commands.ui.options import FILE, READABLE
+from tickover.commands.ui.files import FILE, READABLE
 from tickover.errors import ConfigError
 from tickover.storage.files import read_text
 from tickover.transports.mqtt.client import MqttClient

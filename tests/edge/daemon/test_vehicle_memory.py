@@ -5,6 +5,8 @@ Allocations as Python and numpy make them, of a model with 18 signals; what the 
 """
 
 import gc
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 from fleet_histories import START, detector, trip
 from tickover.core.columns import Columns
 from tickover.core.pipeline import Pipeline
+from tickover.core.seen import _factors
 from tickover.core.values import SECOND
 from tickover.daemon.events import rows_of
 from tickover.daemon.fleet import Fleet
@@ -62,6 +65,19 @@ def test_memory_of_a_vehicle_is_small_and_flat() -> None:
     assert taken[FIRST] < NEW_BYTES, taken
     assert taken[LATER] < LIVE_BYTES, taken
     assert taken[LONG] - taken[LATER] < GROWTH_BYTES, taken
+
+
+def test_factors_of_keys_are_those_that_stores_were_written_with() -> None:
+    drawn = np.random.default_rng(0x7C15).integers(2**63, 2**64, 300, np.uint64) | np.uint64(1)
+    assert _factors(300).tolist() == drawn.tolist()
+
+
+def test_a_daemon_loads_no_random_numbers_and_no_readers_of_logs() -> None:
+    what = "import sys, tickover.commands.run, tickover.daemon.runner, tickover.transports.mqtt.link;" + (
+        "from tickover.core.seen import keys_of; import numpy as np; keys_of(np.zeros(1, np.int64), np.zeros((1, 3)));"
+        "print([name for name in sys.modules if name.startswith(('numpy.random', 'tickover.logs', 'zipfile'))])"
+    )
+    assert subprocess.run([sys.executable, "-c", what], capture_output=True, text=True).stdout == "[]\n"
 
 
 @pytest.mark.parametrize("rows", [1, 100, 20_000])

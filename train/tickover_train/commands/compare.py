@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from tickover.commands.ui.options import FILE, WRITABLE
+from tickover.commands.ui.files import FILE, WRITABLE
 from tickover.commands.ui.terminal import Progress
 from tickover.core.manifest import ARCHITECTURES, CELLS
 from tickover.logs.mapping import Mapping

@@ -7,7 +7,8 @@ from typing import Any, Final
 import click
 import msgspec
 
-from tickover.commands.ui.options import FILE, WRITABLE, bus_options, mapping_for
+from tickover.commands.ui.files import FILE, WRITABLE
+from tickover.commands.ui.options import bus_options, mapping_for
 from tickover.commands.ui.terminal import Progress
 from tickover.model.detector import Detector
 from tickover_train.cleaning.clean import words

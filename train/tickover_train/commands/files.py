@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from tickover.commands.ui.options import write_errors_named
+from tickover.commands.ui.files import write_errors_named
 from tickover.logs.inspection import propose_mapping
 from tickover.logs.mapping import Mapping
 from tickover.storage.files import replace_file

@@ -8,7 +8,8 @@ from typing import Any
 import click
 import numpy as np
 
-from tickover.commands.ui.options import FILE, WRITABLE, bus_options, mapping_for
+from tickover.commands.ui.files import FILE, WRITABLE
+from tickover.commands.ui.options import bus_options, mapping_for
 from tickover.commands.ui.words import many
 from tickover.core.budget import FORMS, budget_words, parse_budget
 from tickover.core.ladder import rung_for, rung_words

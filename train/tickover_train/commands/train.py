@@ -9,7 +9,8 @@ import click
 import msgspec
 import torch
 
-from tickover.commands.ui.options import FILE, given_mapping, log_options
+from tickover.commands.ui.files import FILE
+from tickover.commands.ui.options import given_mapping, log_options
 from tickover.commands.ui.terminal import INTERRUPTED, CtrlC, Progress
 from tickover.core.budget import parse_budget
 from tickover.core.manifest import ARCHITECTURES, CELLS, Rung

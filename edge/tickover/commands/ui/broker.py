@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn, get_args
 import click
 from msgspec.structs import replace
 
-from tickover.commands.ui.options import FILE, READABLE
+from tickover.commands.ui.files import FILE, READABLE
 from tickover.daemon.config import load_config
 from tickover.transports.mqtt.address import PORT, TLS_PORT, WEBSOCKET_PATH, Address, read_address
 from tickover.transports.mqtt.connection import Connection, configured

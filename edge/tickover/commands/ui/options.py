@@ -1,40 +1,22 @@
 """Options and arguments that several commands share."""
 
-import contextlib
-import errno
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, get_args
 
 import click
 import msgspec
 
+from tickover.commands.ui.files import FILE
 from tickover.core.manifest import Manifest
 from tickover.core.policy import Settings
 from tickover.core.time_format import parse_time
-from tickover.errors import ConfigError, TickoverError
+from tickover.errors import ConfigError
 from tickover.logs.mapping import LogLayout, Mapping, check_mapping, check_zone, completed, mapping_of
 from tickover.logs.reading import load_mapping, other_dbc
 from tickover.payloads.can.catalogue import J1939Mode
 from tickover.payloads.can.shipped import Names
 
-
-class OutputFile(click.Path):
-    """A file to write. Its folder must be there, which is checked before any work is done."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path; a usage error when it has no folder."""
-        path: Any = super().convert(value, param, ctx)
-        if not path.parent.is_dir():
-            self.fail(f"expected an existing folder, got {path.parent}", param, ctx)
-        return path
-
-
-READABLE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
-"""A file that a foreign library opens, so click checks it; for a ``FILE`` our own readers name the problem."""
-FILE: Final = click.Path(path_type=Path)
-WRITABLE: Final = OutputFile(dir_okay=False, path_type=Path)
 VEHICLE: Final = "truck-1"
 """Default vehicle of a log."""
 
@@ -200,14 +182,3 @@ map_option: Final = click.option(
 start_option: Final = click.option(
     "--start", callback=start_of, metavar="TIME", help="Start of logs that count seconds. Default: 1970-01-01."
 )
-
-
-@contextlib.contextmanager
-def write_errors_named() -> Iterator[None]:
-    """Turn a failed write into one clear message; a closed pipe is left to click."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            raise
-        raise TickoverError(f"cannot write: {error.strerror or error}: {error.filename or 'output'}") from error
