@@ -63,7 +63,7 @@ def run(table, sizes, vehicles=("a",), resume=False, detector=DETECTOR, **overri
             saved, pipeline = {name: pipeline.state(name) for name in vehicles}, Pipeline(detector, options)
             for name, state in saved.items():
                 pipeline.restore(name, state)
-    states = {name: pipeline._vehicles[name].state.copy() for name in vehicles}
+    states = {name: pipeline._alone(name).state.copy() for name in vehicles}
     take(pipeline.flush())
     return told, states
 
