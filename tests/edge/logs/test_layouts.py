@@ -248,6 +248,17 @@ def test_a_word_of_a_switch_among_numbers_is_no_reading(tmp_path: Path) -> None:
     assert np.isnan(read(path, mapping)[1][4, 1])
 
 
+def test_words_of_a_switch_before_numbers_are_no_readings(tmp_path: Path) -> None:
+    """A sensor that is off for the first 64 rows."""
+    path = tmp_path / "log.csv"
+    lines = [f"{at(row)},{rpm(row)},{'off' if row < 64 else speed(row)}" for row in range(3 * ROWS)]
+    path.write_text("\n".join(["time,rpm,speed", *lines, ""]))
+    mapping, findings = propose_mapping([path])
+    assert findings.signals["speed"].low > 0
+    values = read(path, mapping)[1][:, mapping.names.index("speed")]
+    assert np.flatnonzero(np.isnan(values)).tolist() == list(range(64))
+
+
 @pytest.mark.parametrize(
     "column",
     ["Truck No", "Kfz-Kennzeichen", "Immatriculation", "FleetID", "thingName", "source", "node", "serialNumber", "who"],

@@ -61,9 +61,13 @@ def evidence_of(
 
 
 def _beyond_a_switch(cells: Sequence[str], decimal: str) -> bool:
-    """Whether the numbers among the cells are more than 0 and 1, and more than the words."""
-    numbers = [number for cell in cells[:COLUMN_CELLS] if (number := cells_.number_of(cell, decimal)) is not None]
-    words = sum(cell.strip().lower() in cells_.WORDS for cell in cells[:COLUMN_CELLS])
+    """Whether the numbers among the cells are more than 0 and 1, and more than the words.
+
+    Cells all over the sample are looked at: a sensor may say ``off`` until it is on.
+    """
+    cells = cells[:: -(-len(cells) // COLUMN_CELLS) or 1]
+    numbers = [number for cell in cells if (number := cells_.number_of(cell, decimal)) is not None]
+    words = sum(cell.strip().lower() in cells_.WORDS for cell in cells)
     return any(number not in (0.0, 1.0) and number == number for number in numbers) and words < len(numbers)
 
 
