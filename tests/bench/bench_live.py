@@ -1,6 +1,6 @@
 """The daemon as a process: start, memory, 1,000 vehicles live.
 
-Run: python tests/bench/bench_live.py [--json] [--readings N] [--seconds N] [--memory] [--vehicles N].
+Run: python tests/bench/bench_live.py [--json] [--readings N] [--seconds N] [--memory] [--vehicles N [--hz N --apart]].
 
 - start to first alert: the broker holds a queue for the daemon's session; from the process's start until the first
   alert of it has reached a subscriber, so the first tick was before.
@@ -9,7 +9,8 @@ Run: python tests/bench/bench_live.py [--json] [--readings N] [--seconds N] [--m
   vehicles has then driven for 83 s, and has its state and its freeze-frame. ``--memory`` measures this alone.
 - 1,000 vehicles, a message a second each, 12 signals, through Mosquitto: CPU share of one core, how far the last
   tick is behind the clock (the model allows 1 s of lateness and a tick lasts 1 s), bytes of state on disk, memory.
-  ``--vehicles N`` measures this alone, with so many; the daemon has one core, broker and fleet have the others.
+  ``--vehicles N`` measures this alone, with so many, ``--hz`` times a second, each signal in a message of its own with
+  ``--apart``; the daemon has one core, broker and fleet have the others.
 """
 
 import json
@@ -23,6 +24,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / room) for room in ("edge", "export")]
@@ -136,10 +138,13 @@ def apart(pid: int, broker: int) -> None:
     os.sched_setaffinity(broker, set(cores[1:]) or set(cores))
 
 
-def fleet(folder: Path, model: Path, seconds: int, vehicles: int = FLEET) -> dict[str, float]:
+def fleet(
+    folder: Path, model: Path, seconds: int, vehicles: int = FLEET, hz: float = 1.0, apart: bool = False
+) -> dict[str, float]:
     """Shares and lags while the fleet drives."""
     # Half of it is a commit, and a commit waits for the disk: two seconds of messages may wait with it.
-    window = min(max(RECEIVE_MAXIMUM, 2 * vehicles), MOST_UNACKNOWLEDGED)
+    messages = vehicles * hz * (SIGNALS if apart else 1)
+    window = min(max(RECEIVE_MAXIMUM, round(2 * messages)), MOST_UNACKNOWLEDGED)
     tables = {"broker": {"receive_maximum": window}, "vehicles": {"max": max(FLEET, vehicles)}}
     with unsaved(Broker(folder / "broker2")) as broker, Watcher(broker) as watcher:
         daemon = Daemon(folder / "fleet", broker.port, model, **tables)
@@ -149,7 +154,7 @@ def fleet(folder: Path, model: Path, seconds: int, vehicles: int = FLEET) -> dic
             pid = daemon.process.pid
             apart(pid, broker.process.pid)
             idle = resident_mib(pid)
-            parts = (broker.port, vehicles, SIGNALS, seconds + CATCH_UP_S)
+            parts = (broker.port, vehicles, SIGNALS, seconds + CATCH_UP_S, hz, apart)
             player = multiprocessing.Process(target=fleet_traffic.publish, args=parts, daemon=True)
             player.start()
             caught_up = catch_up(watcher, vehicles)
@@ -207,8 +212,8 @@ def status(watcher: Watcher) -> dict:
     return watcher.answer("status")["result"]
 
 
-def option(name: str, default: int) -> int:
-    return int(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else default
+def option(name: str, default: Any) -> Any:
+    return type(default)(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else default
 
 
 def main() -> None:
@@ -221,7 +226,8 @@ def main() -> None:
             tell_memory(folder, model, readings)
             return
         if "--vehicles" in sys.argv:
-            live = fleet(folder, model, option("--seconds", 60), option("--vehicles", FLEET))
+            shape = option("--hz", 1.0), "--apart" in sys.argv
+            live = fleet(folder, model, option("--seconds", 60), option("--vehicles", FLEET), *shape)
             tell_fleet(live)
             if "--json" in sys.argv:
                 print(json.dumps(live))
