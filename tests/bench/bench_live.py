@@ -1,6 +1,6 @@
 """The daemon as a process: start, memory, 1,000 vehicles live.
 
-Run: python tests/bench/bench_live.py [--json] [--readings N] [--seconds N] [--memory] [--vehicles N [--hz N --apart]].
+Run: python tests/bench/bench_live.py [--json] [--readings N] [--seconds N] [--memory] [--vehicles N [--hz N --split]].
 
 - start to first alert: the broker holds a queue for the daemon's session; from the process's start until the first
   alert of it has reached a subscriber, so the first tick was before.
@@ -10,7 +10,7 @@ Run: python tests/bench/bench_live.py [--json] [--readings N] [--seconds N] [--m
 - 1,000 vehicles, a message a second each, 12 signals, through Mosquitto: CPU share of one core, how far the last
   tick is behind the clock (the model allows 1 s of lateness and a tick lasts 1 s), bytes of state on disk, memory.
   ``--vehicles N`` measures this alone, with so many, ``--hz`` times a second, each signal in a message of its own with
-  ``--apart``; the daemon has one core, broker and fleet have the others.
+  ``--split``; the daemon has one core, broker and fleet have the others.
 """
 
 import json
@@ -139,11 +139,11 @@ def apart(pid: int, broker: int) -> None:
 
 
 def fleet(
-    folder: Path, model: Path, seconds: int, vehicles: int = FLEET, hz: float = 1.0, apart: bool = False
+    folder: Path, model: Path, seconds: int, vehicles: int = FLEET, hz: float = 1.0, split: bool = False
 ) -> dict[str, float]:
     """Shares and lags while the fleet drives."""
     # Half of it is a commit, and a commit waits for the disk: two seconds of messages may wait with it.
-    messages = vehicles * hz * (SIGNALS if apart else 1)
+    messages = vehicles * hz * (SIGNALS if split else 1)
     window = min(max(RECEIVE_MAXIMUM, round(2 * messages)), MOST_UNACKNOWLEDGED)
     tables = {"broker": {"receive_maximum": window}, "vehicles": {"max": max(FLEET, vehicles)}}
     with unsaved(Broker(folder / "broker2")) as broker, Watcher(broker) as watcher:
@@ -154,7 +154,7 @@ def fleet(
             pid = daemon.process.pid
             apart(pid, broker.process.pid)
             idle = resident_mib(pid)
-            parts = (broker.port, vehicles, SIGNALS, seconds + CATCH_UP_S, hz, apart)
+            parts = (broker.port, vehicles, SIGNALS, seconds + CATCH_UP_S, hz, split)
             player = multiprocessing.Process(target=fleet_traffic.publish, args=parts, daemon=True)
             player.start()
             caught_up = catch_up(watcher, vehicles)
@@ -226,7 +226,7 @@ def main() -> None:
             tell_memory(folder, model, readings)
             return
         if "--vehicles" in sys.argv:
-            shape = option("--hz", 1.0), "--apart" in sys.argv
+            shape = option("--hz", 1.0), "--split" in sys.argv
             live = fleet(folder, model, option("--seconds", 60), option("--vehicles", FLEET), *shape)
             tell_fleet(live)
             if "--json" in sys.argv:

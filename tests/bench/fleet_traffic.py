@@ -28,10 +28,10 @@ def packet(kind: int, body: bytes) -> bytes:
             return bytes([kind]) + length + body
 
 
-def publish(port: int, vehicles: int, signals: int, seconds: float, hz: float = 1.0, apart: bool = False) -> None:
+def publish(port: int, vehicles: int, signals: int, seconds: float, hz: float = 1.0, split: bool = False) -> None:
     """Each vehicle ``hz`` times a second, spread over the time; times of now, values near 50.
 
-    ``apart``: each signal in a message of its own, all with the row's time.
+    ``split``: each signal in a message of its own, all with the row's time.
     """
     client = socket.create_connection(("127.0.0.1", port))
     client.sendall(packet(0x10, CONNECT))
@@ -39,7 +39,7 @@ def publish(port: int, vehicles: int, signals: int, seconds: float, hz: float = 
     threading.Thread(target=_drain, args=(client,), daemon=True).start()
     names = [f"truck/v{number}/telemetry".encode() for number in range(vehicles)]
     topics = [struct.pack(">H", len(name)) + name for name in names]
-    values = [_values(pattern, signals, apart) for pattern in range(PATTERNS)]
+    values = [_values(pattern, signals, split) for pattern in range(PATTERNS)]
     begin, sent, rate = time.time(), 0, vehicles * hz
     while sent < seconds * rate:
         due = min(int((time.time() - begin) * rate), int(seconds * rate))
@@ -60,10 +60,10 @@ def _messages(number: int, begin: float, rate: float, topics: list[bytes], value
     return b"".join(packet(0x32, head + stamp + body) for head, body in zip(heads, bodies, strict=True))
 
 
-def _values(pattern: int, signals: int, apart: bool) -> list[bytes]:
+def _values(pattern: int, signals: int, split: bool) -> list[bytes]:
     """The bodies of the messages of a row, behind their times."""
     each = [f'"s{place}":{50 + place + pattern * 0.25:.2f}' for place in range(signals)]
-    return [f"{one}}}".encode() for one in (each if apart else [",".join(each)])]
+    return [f"{one}}}".encode() for one in (each if split else [",".join(each)])]
 
 
 def _drain(client: socket.socket) -> None:
