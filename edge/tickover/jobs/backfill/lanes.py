@@ -68,8 +68,9 @@ class Lanes:
         weight: Callable[[T], int] | None = None,
     ) -> Iterator[tuple[T, R | Failure]]:
         """See `Runner`. Processes are ended when the iteration is."""
-        waiting, again = deque(tasks), deque[tuple[Any, int]]()
-        together = 1 if weight is None else self.together([weight(task) for task in waiting])
+        weighed = [(task, 1 if weight is None else weight(task)) for task in tasks]
+        waiting, again = deque(weighed), deque[tuple[Any, int]]()
+        together = 1 if weight is None else self.together([size for _, size in weighed])
         lanes = [_Lane() for _ in range(min(self._workers, len(waiting)))]
         try:
             while waiting or again or any(lane.tasks for lane in lanes):
@@ -95,22 +96,47 @@ class Lanes:
         self,
         lanes: "list[_Lane]",
         work: Callable[[Any], Any],
-        waiting: deque[Any],
+        waiting: deque[tuple[Any, int]],
         again: deque[tuple[Any, int]],
         together: int,
     ) -> None:
-        """Hand out tasks: to whoever has the fewest, and one that is tried again to a process that has no other."""
+        """Hand out tasks, and one that is tried again to a process that has no other."""
         for place, lane in enumerate(lanes):
             if not lane.tasks and (again or waiting) and not lane.is_alive:
-                lanes[place] = _Lane()
+                lanes[place] = _Lane(lane.load)
         for lane in lanes:
             if again and not lane.tasks:
                 lane.give(work, *again.popleft())
-        while waiting:
-            open_ = [lane for lane in lanes if len(lane.tasks) < together and not lane.is_closed]
-            if not open_:
-                return
-            min(open_, key=lambda lane: len(lane.tasks)).give(work, waiting.popleft(), 1)
+        while waiting and (chosen := next_lane(lanes, len(waiting), together)) is not None:
+            task, size = waiting.popleft()
+            chosen.load += size
+            chosen.give(work, task, 1)
+
+
+class Loaded(Protocol):
+    """What is known of a process: its ``tasks``, whether it takes no more, and the weight of all it ever had."""
+
+    tasks: dict[int, tuple[Any, int]]
+    load: int
+
+    @property
+    def is_closed(self) -> bool: ...
+
+
+L = TypeVar("L", bound=Loaded)
+
+
+def next_lane(lanes: Sequence[L], waiting: int, together: int) -> L | None:
+    """Who gets the next of so many tasks that wait; None: nobody for now.
+
+    Whoever has the fewest. Towards the end, a process that had more than another waits for that one to take its share:
+    tasks that share a process end together, and the first to end would take all that are left.
+    """
+    free = [lane for lane in lanes if len(lane.tasks) < together and not lane.is_closed]
+    if waiting <= together * len(lanes):
+        least = min(lane.load for lane in lanes)
+        free = [lane for lane in free if not lane.tasks or lane.load <= least]
+    return min(free, key=lambda lane: (len(lane.tasks), lane.load), default=None)
 
 
 class _Died(NamedTuple):
@@ -126,9 +152,11 @@ class _Died(NamedTuple):
 
 
 class _Lane:
-    """One process, and the tasks that it has, by number."""
+    """One process, and the tasks that it has, by number; ``load``: the weight of all that it, and those before it in
+    its place, ever had."""
 
-    def __init__(self) -> None:
+    def __init__(self, load: int = 0) -> None:
+        self.load = load
         context = get_context("spawn")  # a fork would copy threads' locks, those of onnxruntime among them
         for name in THREADS:
             os.environ.setdefault(name, "1")
