@@ -6,6 +6,7 @@ waits. One run, ratios within it; rates run from the first message taken to the 
 that of the whole process, both threads: on a shared machine it is a better measure than the clock.
 """
 
+import argparse
 import json
 import multiprocessing
 import os
@@ -191,7 +192,11 @@ def play_broker(port: int, count: int) -> None:
 
 
 def main() -> None:
-    count = int(sys.argv[sys.argv.index("--messages") + 1]) if "--messages" in sys.argv else 30_000
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=30_000, metavar="N", help="of each turn (default 30000)")
+    parser.add_argument("--json", action="store_true", help="print JSON in the last line")
+    given = parser.parse_args()
+    count = given.messages
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -220,7 +225,7 @@ def main() -> None:
         print(f"{name:28} {rate.a_second:8.0f} messages/s, {rate.cpu_us:5.1f} us of CPU each")
     print(f"same Mosquitto: {ratio:.2f} x the bare receiver (must: {MUST_RATIO})")
     print(f"from a socket:  {fake.a_second / MUST_RATE:.2f} x {MUST_RATE:,} messages/s (must: 1)")
-    if "--json" in sys.argv:
+    if given.json:
         print(json.dumps({"bare": asdict(bare), "daemon": asdict(daemon), "ratio": ratio, "socket": asdict(fake)}))
 
 

@@ -9,6 +9,7 @@ no daemon can shorten. ``daemon``: from the publish of the reading that closes t
 commit, and the way to the subscriber.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -109,7 +110,11 @@ def measure(rate: int, seconds: int) -> dict[str, float]:
 
 
 def main() -> None:
-    seconds = int(sys.argv[sys.argv.index("--seconds") + 1]) if "--seconds" in sys.argv else 60
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=60, metavar="N", help="of each rate (default 60)")
+    parser.add_argument("--json", action="store_true", help="print JSON in the last line")
+    given = parser.parse_args()
+    seconds = given.seconds
     results = {}
     for rate in (10, 100):
         results[f"{rate} Hz"] = figures = measure(rate, seconds)
@@ -118,7 +123,7 @@ def main() -> None:
             f"p99 {figures['whole_p99_ms']:.1f} ms; daemon p50 {figures['daemon_p50_ms']:.1f} ms, "
             f"p99 {figures['daemon_p99_ms']:.1f} ms; {100 * figures['cpu_share']:.1f} % of a core"
         )
-    if "--json" in sys.argv:
+    if given.json:
         print(json.dumps(results))
 
 
