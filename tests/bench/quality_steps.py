@@ -46,7 +46,7 @@ from tickover_train.calibration.scoring import chart_trips
 from tickover_train.calibration.trained_limits import limits_at
 from tickover_train.cleaning.clean import clean, find_defects, natural_ticks
 from tickover_train.config import DEFAULT_BANKS, CalibrationConfig, TrainConfig
-from tickover_train.data import Scaler, Trip, load_trips
+from tickover_train.data import Scaler, load_trips
 from tickover_train.evaluation.baselines import FLOORS, FloorScorer, MahalanobisScorer, PcaScorer
 from tickover_train.evaluation.bench import Bench, bench_of
 from tickover_train.evaluation.faults import KINDS
@@ -56,6 +56,7 @@ from tickover_train.evaluation.scorers import ModelScorer, Scorer, Span, Track
 from tickover_train.evaluation.sweep import Sweep
 from tickover_train.fitting import checkpoint
 from tickover_train.pipeline import Fold, Job, Product, finish, fit_folds, fold_weights, ladder_of, new_job
+from tickover_train.trips import Trip
 
 Row = dict[str, Any]
 LEFT_OUT: Final = "Messfehler"

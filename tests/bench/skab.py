@@ -41,7 +41,7 @@ from tickover_train.config import (
     NetworkConfig,
     TrainConfig,
 )
-from tickover_train.data import Trip, fit_scaler
+from tickover_train.data import fit_scaler
 from tickover_train.evaluation.baselines import PcaScorer
 from tickover_train.evaluation.metrics import Floats
 from tickover_train.evaluation.scorers import ModelScorer
@@ -53,6 +53,7 @@ from tickover_train.pipeline import (
     finish,
     fit_folds,
 )
+from tickover_train.trips import Trip
 
 QUARTERS = 4
 HALVES = ((0, 1), (2, 3))

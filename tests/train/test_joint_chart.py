@@ -14,10 +14,10 @@ from tickover_train import run_folder
 from tickover_train.calibration.ladder import FIRST
 from tickover_train.calibration.limits import calibrate
 from tickover_train.calibration.scoring import chart_trips, open_unlimited
-from tickover_train.data import Trip
 from tickover_train.fitting.horizon import horizons
 from tickover_train.pages import training as page
 from tickover_train.pipeline import bounds, finish, fit_folds, new_job
+from tickover_train.trips import Trip
 from train import trips as made_up
 
 JOINT = Joint(name="joint", signals=("speed", "load"), span_s=20.0)

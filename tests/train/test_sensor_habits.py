@@ -6,8 +6,8 @@ from msgspec import structs
 from tickover.logs.mapping import Mapping, SignalColumn, TickRule
 from tickover_export.charts.frozen import Frozen
 from tickover_train.calibration.bus import moving, resolve
-from tickover_train.data import Trip
 from tickover_train.pipeline import fit_folds, new_job, spec_of
+from tickover_train.trips import Trip
 from train import trips as made_up
 
 BUS = Frozen(name="bus", longest_s=300.0)

@@ -13,7 +13,7 @@ from tickover_train.config import (
     NetworkConfig,
     TrainConfig,
 )
-from tickover_train.data import Trip
+from tickover_train.trips import Trip
 
 NAMES = ("speed", "rpm", "load", "coolant")
 MAPPING = Mapping(signals={name: SignalColumn() for name in NAMES}, ticks=TickRule(period_s=1.0))

@@ -21,7 +21,6 @@ from tickover_export.package import manifest_of, package
 from tickover_train.calibration.ladder import FIRST
 from tickover_train.calibration.rates import Rate
 from tickover_train.config import TrainConfig
-from tickover_train.data import Trip
 from tickover_train.evaluation.baselines import beside
 from tickover_train.evaluation.bench import Bench, bench_of
 from tickover_train.evaluation.faults import KINDS
@@ -36,6 +35,7 @@ from tickover_train.pipeline import (
     fit_folds,
     new_job,
 )
+from tickover_train.trips import Trip
 
 TEST_EVERY: Final = 4
 """Every fourth trip is held out for judging."""

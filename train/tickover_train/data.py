@@ -2,8 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,10 @@ from tickover.logs.formats.registry import log_suffixes
 from tickover.logs.mapping import Mapping
 from tickover.logs.packed import PACKED
 from tickover.logs.reading import read_log
+from tickover_train.stored.arrays import lengths
+from tickover_train.stored.columns import Block, Blocks, quantiles, row_sum
+from tickover_train.stored.columns import counts as counts_of
+from tickover_train.trips import Trip, Trips, arrange, values_of
 
 SHORTEST_TRIP: Final = 120
 """Trips of fewer ticks are left out: the warm-up and a fault with room on both sides need more."""
@@ -24,31 +28,6 @@ MIDDLE: Final = (0.005, 0.995)
 """The scaler rests on the values between these quantiles: a single glitch must not widen it."""
 LEAST_SPREAD: Final = 1e-6
 """A signal that spreads less than this, relative to its level, is constant: what it spreads is rounding of float32."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trip:
-    """One trip: ``values`` float32 ``[T, F]`` in engineering units, NaN = missing.
-
-    ``source`` names its log, and its place there when the log holds several. ``start``: event time of the first tick,
-    microseconds. ``outside``: as in a ``TickBlock``. ``read``: the values with what was left out of them as a defect;
-    None: nothing was.
-    """
-
-    source: str
-    values: FloatArray
-    start: int = 0
-    outside: FloatArray | None = None
-    read: FloatArray | None = None
-
-    def block(self, period: int) -> TickBlock:
-        """The trip as ticks of ``period`` microseconds."""
-        time = self.start + period * np.arange(len(self.values), dtype=np.int64)
-        return TickBlock(self.source, time, np.zeros(len(time), np.int64), self.values, self.outside)
-
-    def block_as_read(self, period: int) -> TickBlock:
-        """The same with what was left out: a sensor that jumped was read all the same."""
-        return self.block(period) if self.read is None else replace(self, values=self.read).block(period)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +54,44 @@ def expand(paths: Iterable[Path]) -> list[Path]:
 
 
 def load_trips(
-    paths: Sequence[Path], mapping: Mapping, counts: Counter[str], on_bad: Callable[[str], None]
-) -> list[Trip]:
+    paths: Sequence[Path],
+    mapping: Mapping,
+    counts: Counter[str],
+    on_bad: Callable[[str], None],
+    into: Trips | None = None,
+    tell: Callable[[float, str], None] = lambda done, text: None,
+) -> Trips:
     """Every trip of at least ``SHORTEST_TRIP`` ticks in the logs; each log starts a new one. Short ones are counted.
 
-    LogError when there is none, with what they were and what to change.
+    ``into``: where they are kept (default: in memory). ``tell`` hears which log is read, and what share was before it.
+    LogError when there is no trip, with what the short ones were and what to change.
     """
-    trips: list[Trip] = []
+    trips: Trips = [] if into is None else into
     short: list[int] = []
-    for path in paths:
-        found = trips_of_log(path, mapping, counts, on_bad)
-        for number, trip in enumerate(found, start=1):
-            if len(trip.values) >= SHORTEST_TRIP:
-                source = f"{path.stem} {number}" if len(found) > 1 else path.stem
-                trips.append(Trip(source, trip.values, int(trip.time[0]), trip.outside))
-            else:
-                counts["short_trip"] += 1
-                short.append(len(trip.values))
+    for number, path in enumerate(paths):
+        tell(number / len(paths), f"reading {path.name}")
+        short += _load(path, mapping, counts, on_bad, trips)
     if not trips:
         raise LogError(too_short(short, len(paths), mapping, counts))
     return trips
+
+
+def _load(path: Path, mapping: Mapping, counts: Counter[str], on_bad: Callable[[str], None], trips: Trips) -> list[int]:
+    """Add the trips of one log as they end, then put them in order, vehicle by vehicle; the lengths of short ones."""
+    first, found, short = len(trips), list[tuple[int, int]](), []
+    places = list[int]()
+    for vehicle, trip in _ending(path, mapping, counts, on_bad):
+        found.append((vehicle, len(found)))
+        if len(trip.values) >= SHORTEST_TRIP:
+            places.append(len(found) - 1)
+            trips.append(Trip(path.stem, trip.values, int(trip.time[0]), trip.outside))
+        else:
+            counts["short_trip"] += 1
+            short.append(len(trip.values))
+    ranks = {place: rank for rank, (_, place) in enumerate(sorted(found), start=1)}
+    names = [f"{path.stem} {ranks[place]}" if len(found) > 1 else path.stem for place in places]
+    arrange(trips, first, sorted(range(len(places)), key=lambda at: ranks[places[at]]), names)
+    return short
 
 
 def too_short(lengths: Sequence[int], logs: int, mapping: Mapping, counts: Counter[str]) -> str:
@@ -125,16 +122,31 @@ def trips_of_log(path: Path, mapping: Mapping, counts: Counter[str], on_bad: Cal
 
     LogError when the log cannot be read.
     """
+    found = list(_ending(path, mapping, counts, on_bad))
+    return [trip for _, trip in sorted(found, key=lambda one: one[0])]
+
+
+def _ending(
+    path: Path, mapping: Mapping, counts: Counter[str], on_bad: Callable[[str], None]
+) -> Iterator[tuple[int, TickBlock]]:
+    """Each trip of a log when it ends, with the number of its vehicle, from 0 in order of its first reading.
+
+    Of each vehicle no more than the trip that it is on is in memory.
+    """
     ticks: dict[str, Ticks] = {}
-    blocks: dict[str, list[TickBlock]] = {}
+    numbers: dict[str, int] = {}
+    open_: dict[str, list[TickBlock]] = {}
     for block in read_log(path, mapping, vehicle=path.stem, counts=counts, on_bad=on_bad):
         if block.vehicle not in ticks:
-            ticks[block.vehicle] = _new_ticks(block.vehicle, mapping)
-        blocks.setdefault(block.vehicle, []).append(ticks[block.vehicle].add(block))
+            ticks[block.vehicle], open_[block.vehicle] = _new_ticks(block.vehicle, mapping), []
+            numbers[block.vehicle] = len(numbers)
+        for trip in _ended(open_[block.vehicle], ticks[block.vehicle].add(block)):
+            yield numbers[block.vehicle], trip
     for vehicle, one in ticks.items():
-        blocks[vehicle].append(one.flush())
+        ended = _ended(open_[vehicle], one.flush())
         counts.update(one.counts)
-    return [trip for parts in blocks.values() for trip in _split(parts)]
+        last = join(open_.pop(vehicle))
+        yield from ((numbers[vehicle], trip) for trip in (*ended, last) if trip is not None)
 
 
 def _new_ticks(vehicle: str, mapping: Mapping) -> Ticks:
@@ -143,13 +155,21 @@ def _new_ticks(vehicle: str, mapping: Mapping) -> Ticks:
     return Ticks(vehicle, mapping.manifest_signals(), period, gap_limit, lateness)
 
 
-def _split(parts: list[TickBlock]) -> list[TickBlock]:
-    """Consecutive blocks of one vehicle, cut where its trip number changes."""
-    whole = join(parts)
-    if whole is None:
+def _ended(parts: list[TickBlock], block: TickBlock) -> list[TickBlock]:
+    """The trips that end in a vehicle's next ticks; ``parts`` are those of its open trip, and then of the next one."""
+    if not len(block.trip):
         return []
-    edges = [0, *(np.flatnonzero(np.diff(whole.trip)) + 1), len(whole.trip)]
-    return [whole.part(slice(a, b)) for a, b in pairwise(edges) if b > a]
+    edges = [0, *(np.flatnonzero(np.diff(block.trip)) + 1), len(block.trip)]
+    ended = []
+    for a, b in pairwise(edges):
+        part = block.part(slice(a, b))
+        if parts and parts[-1].trip[-1] != part.trip[0]:
+            whole = join(parts)
+            assert whole is not None
+            ended.append(whole)
+            parts.clear()
+        parts.append(part)
+    return ended
 
 
 def fit_scaler(trips: Sequence[Trip]) -> Scaler:
@@ -158,34 +178,28 @@ def fit_scaler(trips: Sequence[Trip]) -> Scaler:
     Far from 0, where neighbouring float32 are more than 1 apart, the scale of a constant signal is several of their
     distances: a scale of 1 would turn the last bit into a fault.
     """
-    values = np.concatenate([trip.values for trip in trips]).astype(np.float64)
-    low, high = _nan_quantiles(values, MIDDLE)
-    middle = np.clip(values, low, high)
-    seen = np.isfinite(middle)
-    number = np.maximum(seen.sum(0), 1)
-    center = np.where(seen, middle, 0.0).sum(0) / number
-    scale = np.sqrt((np.where(seen, middle - center, 0.0) ** 2).sum(0) / number)
+    blocks = Blocks.of(values_of(trips))
+    # A column that is never seen has no quantiles; it stays empty between any two.
+    low, high = np.nan_to_num(quantiles(blocks, MIDDLE, as_double=True), nan=0.0)
+    middle = blocks.each(lambda block: np.clip(block.astype(np.float64), low, high))
+    number = np.maximum(counts_of(blocks), 1)
+    center = row_sum(middle.each(_or_0)) / number
+    scale = np.sqrt(row_sum(middle.each(lambda block: _or_0(block - center) ** 2)) / number)
     least = LEAST_SPREAD * np.maximum(1.0, np.abs(center))
     scale = np.where(scale > least, scale, np.maximum(1.0, least))
     return Scaler(center.astype(np.float32), scale.astype(np.float32))
 
 
-def _nan_quantiles(values: np.ndarray, q: tuple[float, float]) -> np.ndarray:
-    """Quantiles per column, shape ``[2, F]``; a column that is never seen gives 0."""
-    result = np.zeros((2, values.shape[1]))
-    for column in range(values.shape[1]):
-        seen = values[np.isfinite(values[:, column]), column]
-        if len(seen):
-            result[:, column] = np.quantile(seen, q)
-    return result
+def _or_0(block: Block) -> Block:
+    return np.where(np.isfinite(block), block, 0.0)
 
 
 def digest(trips: Sequence[Trip]) -> str:
     """SHA-256 over the tick arrays, in order, little-endian float32 with their shapes."""
     sha = hashlib.sha256()
-    for trip in trips:
-        sha.update(repr(trip.values.shape).encode())
-        sha.update(np.ascontiguousarray(trip.values, dtype="<f4").tobytes())
+    for values in values_of(trips):
+        sha.update(repr(values.shape).encode())
+        sha.update(np.ascontiguousarray(values, dtype="<f4").tobytes())
     return sha.hexdigest()
 
 
@@ -201,8 +215,12 @@ def folds(trips: Sequence[Trip], number: int, held_out: float, seed: int) -> lis
         return [[0]]
     deals = min(deals, len(trips))
     order = np.random.default_rng([seed, 1]).permutation(len(trips))
-    order = order[np.argsort([-len(trips[i].values) for i in order], kind="stable")]
+    ticks = lengths(values_of(trips))
+    order = order[np.argsort([-ticks[i] for i in order], kind="stable")]
     groups: list[list[int]] = [[] for _ in range(deals)]
+    held = [0] * deals
     for trip in order:
-        min(groups, key=lambda group: sum(len(trips[i].values) for i in group)).append(int(trip))
+        group = held.index(min(held))
+        groups[group].append(int(trip))
+        held[group] += ticks[trip]
     return [sorted(group) for group in groups[:number]]

@@ -8,6 +8,7 @@ that were held out.
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import tee
 from pathlib import Path
 from typing import Final
 
@@ -23,16 +24,17 @@ from tickover.logs.mapping import Mapping
 from tickover_export.run import limits_tuple
 from tickover_export.spec import GraphSpec
 from tickover_train.calibration.bus import resolve
-from tickover_train.calibration.input_drift import drift_taken, usual_ranges
+from tickover_train.calibration.input_drift import drift_by_trip, usual_ranges
 from tickover_train.calibration.ladder import Climb, climb
-from tickover_train.calibration.legs import cut_legs
-from tickover_train.calibration.limits import Limits, ScoredTrip
+from tickover_train.calibration.legs import legs_of
+from tickover_train.calibration.limits import Limits
 from tickover_train.calibration.residuals import cold_starts, least_scales, standard
+from tickover_train.calibration.scored import ScoredTrip
 from tickover_train.calibration.scoring import chart_trips, open_unlimited
 from tickover_train.calibration.wander import wandering
 from tickover_train.cleaning.clean import Finding, clean
 from tickover_train.config import FitConfig, TrainConfig
-from tickover_train.data import Scaler, Trip, digest, fit_scaler, folds
+from tickover_train.data import Scaler, digest, fit_scaler, folds
 from tickover_train.evaluation.rungs import recalls
 from tickover_train.fitting import checkpoint
 from tickover_train.fitting.fit import Checkpoint, Task, choose_device, fit
@@ -46,6 +48,9 @@ from tickover_train.fitting.network import (
 )
 from tickover_train.fitting.reference import expect
 from tickover_train.fitting.side_by_side import FoldJob, News, fit_side_by_side
+from tickover_train.stored.arrays import Arrays, Joined, chosen
+from tickover_train.stored.room import Memory, Room
+from tickover_train.trips import Trip, new_trips, some_of, sources_of, values_of
 
 FIRST_KEYS: Final = {new: old for old, new in FitConfig.OLD_KEYS.items()}
 """A job is known by its keys' first names, so that a checkpoint of tickover 0.1 is resumed."""
@@ -55,7 +60,8 @@ FIRST_KEYS: Final = {new: old for old, new in FitConfig.OLD_KEYS.items()}
 class Job:
     """What is to be trained: a configuration, normalised trips, and what to tell while at it.
 
-    ``left_out``: what was wrong with the recordings, and is no part of the trips.
+    ``left_out``: what was wrong with the recordings, and is no part of the trips. ``room``: where trips and all that is
+    made of them are kept. ``data_sha256``: of the trips.
     """
 
     config: TrainConfig
@@ -70,6 +76,8 @@ class Job:
     stopped: Callable[[], bool] = lambda: False
     tick: Callable[[float, str], None] = lambda done, text: None
     left_out: Sequence[Finding] = ()
+    room: Room = field(default_factory=Memory)
+    data_sha256: str = ""
 
     @property
     def period_s(self) -> float:
@@ -81,23 +89,27 @@ class Job:
         """A hash of configuration and data: a checkpoint of another job is not resumed."""
         fit = {FIRST_KEYS.get(key, key): value for key, value in structs.asdict(self.config.fit).items()}
         text = msgspec.json.encode((self.config.network, fit, self.config.corruption, self.config.seed))
-        return hashlib.sha256(text + digest(self.trips).encode()).hexdigest()
+        return hashlib.sha256(text + self.data_sha256.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """A fitted network, the trips that it has not seen, and how the fit went."""
+    """A fitted network, the trips that it has not seen, and how the fit went.
+
+    ``memory``: the peak of the process that fitted it, bytes; None: it was this one.
+    """
 
     network: Recurrent
     unseen: Sequence[int]
     fitted: Checkpoint
+    memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
     """All that a run folder says: the network, its weights with scaler and residuals, spec, limits, and evidence.
 
-    ``climb``: the limits of every budget; ``limits`` are those in use.
+    ``climb``: the limits of every budget; ``limits`` are those in use. ``sources``: the trips of ``charts``.
     """
 
     network: Recurrent
@@ -106,6 +118,7 @@ class Product:
     climb: Climb
     folds: Sequence[Fold]
     charts: Sequence[ScoredTrip]
+    sources: Sequence[str]
     residuals: Sequence[FloatArray] = field(default_factory=tuple)
 
     @property
@@ -122,12 +135,18 @@ def new_job(
     tell: Callable[[float, str], None] = lambda done, text: None,
     stopped: Callable[[], bool] = lambda: False,
     tick: Callable[[float, str], None] = lambda done, text: None,
+    room: Room | None = None,
 ) -> Job:
-    """Leave out what recorders did wrong, scale the trips and choose who is held out."""
-    cleaned = clean(trips, list(mapping.signals), mapping.ticks.period_s)
+    """Leave out what recorders did wrong, scale the trips and choose who is held out; ``room``: where what is made of
+    the trips is kept.
+    """
+    room = room or Memory()
+    cleaned = clean(trips, list(mapping.signals), mapping.ticks.period_s, new_trips(room))
     trips = cleaned.trips
     scaler = fit_scaler(trips)
-    normalised = [prepare(trip.values, scaler.center, scaler.scale, config.charts.input_clip) for trip in trips]
+    normalised = room.arrays()
+    for values in values_of(trips):
+        normalised.append(prepare(values, scaler.center, scaler.scale, config.charts.input_clip))
     held_out = folds(trips, config.calibration.folds, config.fit.held_out, config.seed)
     device = choose_device(config.fit.device)
     return Job(
@@ -143,6 +162,8 @@ def new_job(
         stopped,
         tick,
         cleaned.findings,
+        room,
+        digest(trips),
     )
 
 
@@ -163,13 +184,14 @@ def fit_fold(job: Job, number: int) -> Fold:
         config=job.config,
         period_s=job.period_s,
         fold=number,
-        training=[job.normalised[i] for i in _seen(job, number)],
-        held_out=[job.normalised[i] for i in unseen],
+        training=chosen(job.normalised, _seen(job, number)),
+        held_out=chosen(job.normalised, unseen),
         device=job.device,
         tell=lambda done, text: job.tell((number + done) / len(job.held_out), f"fold {number + 1}, {text}"),
         save=lambda state: _save(job, number, state),
         tick=lambda done, text: job.tick((number + done) / len(job.held_out), f"fold {number + 1}, {text}"),
         stopped=job.stopped,
+        room=job.room,
     )
     started = checkpoint.read(job.checkpoints, number, job.identity) if job.checkpoints else None
     return _fold(job, number, fit(task, started))
@@ -205,10 +227,12 @@ def _fit_side_by_side(job: Job, workers: int) -> list[Fold]:
         shares[news.number] = news.done
         (job.tell if news.lasting else job.tick)(sum(shares) / len(shares), f"fold {news.number + 1}, {news.text}")
 
-    found = fit_side_by_side(jobs, job.normalised, workers, tell, job.stopped)
-    if found[0] is None:
+    found = fit_side_by_side(jobs, job.normalised, job.room, workers, tell, job.stopped)
+    if found[0].checkpoint is None:
         raise KeyboardInterrupt
-    return [_fold(job, number, fitted) for number, fitted in enumerate(found) if fitted is not None]
+    return [
+        _fold(job, number, one.checkpoint, one.memory) for number, one in enumerate(found) if one.checkpoint is not None
+    ]
 
 
 def _seen(job: Job, number: int) -> list[int]:
@@ -217,11 +241,11 @@ def _seen(job: Job, number: int) -> list[int]:
     return [i for i in range(len(job.trips)) if i not in unseen] or list(unseen)
 
 
-def _fold(job: Job, number: int, fitted: Checkpoint) -> Fold:
+def _fold(job: Job, number: int, fitted: Checkpoint, memory: int | None = None) -> Fold:
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, and torch's generator is left as it was
         network = build(network_of(job.config, job.period_s), job.normalised[0].shape[1]).to(job.device)
     load_weights(network, fitted.best)
-    return Fold(network.eval(), job.held_out[number], fitted)
+    return Fold(network.eval(), job.held_out[number], fitted, memory)
 
 
 def finish(job: Job, fitted: Sequence[Fold]) -> Product:
@@ -236,15 +260,19 @@ def finish(job: Job, fitted: Sequence[Fold]) -> Product:
     names = tuple(signal.name for signal, moves in zip(spec.signals, wander, strict=True) if moves)
     spec = structs.replace(spec, wandering=names)
     weights = [fold_weights(job, fold, residual) for fold in fitted]
-    charts = [
-        trip
-        for fold, one in zip(fitted, weights, strict=True)
-        for trip in chart_trips(open_unlimited(one, spec), [job.trips[i] for i in fold.unseen])
-    ]
+    charts = Joined(
+        [
+            chart_trips(open_unlimited(one, spec), some_of(job.trips, fold.unseen), room=job.room)
+            for fold, one in zip(fitted, weights, strict=True)
+        ]
+    )
     config = job.config
     floor = config.calibration.floor
-    climbed = climb(charts, config.budget, config.episodes, bounds(spec), job.period_s, floor, spec.shares)
-    return Product(fitted[0].network, spec, weights[0], climbed, fitted, charts, residuals)
+    climbed = climb(
+        charts, config.budget, config.episodes, bounds(spec), job.period_s, floor, spec.shares, room=job.room
+    )
+    sources = sources_of(some_of(job.trips, [i for fold in fitted for i in fold.unseen]))
+    return Product(fitted[0].network, spec, weights[0], climbed, fitted, charts, sources, residuals)
 
 
 def ladder_of(job: Job, product: Product, stopped: Callable[[], bool] = lambda: False) -> tuple[Rung, ...]:
@@ -253,7 +281,7 @@ def ladder_of(job: Job, product: Product, stopped: Callable[[], bool] = lambda: 
     """
     residual = Scaler(product.weights["residual.center"], product.weights["residual.scale"])
     judged = [
-        (open_unlimited(fold_weights(job, fold, residual), product.spec), [job.trips[i].values for i in fold.unseen])
+        (open_unlimited(fold_weights(job, fold, residual), product.spec), values_of(some_of(job.trips, fold.unseen)))
         for fold in product.folds
     ]
     rungs = product.climb.rungs
@@ -269,16 +297,18 @@ def fold_weights(job: Job, fold: Fold, residual: Scaler) -> dict[str, FloatArray
     return weights_of(fold.network) | scaling(job.scaler, residual)
 
 
-def unseen_residuals(job: Job, fitted: Sequence[Fold], spec: GraphSpec) -> tuple[list[FloatArray], list[FloatArray]]:
+def unseen_residuals(job: Job, fitted: Sequence[Fold], spec: GraphSpec) -> tuple[Arrays, Arrays]:
     """What each fold's network leaves of the trips that it has not seen, whole and in legs: normalised, ``[T, F]``."""
-    residuals, legs = [], []
+    residuals, legs = job.room.arrays(), job.room.arrays()
     for fold in fitted:
-        trips = [job.normalised[i] for i in fold.unseen]
-        unseen = [a - b for a, b in zip(trips, drift_taken(trips, spec.input_drift, job.period_s), strict=True)]
-        residuals += [trip - expect(fold.network, trip) for trip in unseen]
-        legs += [
-            leg - expect(fold.network, leg) for cut in cut_legs(unseen, job.period_s, job.config.seed) for leg in cut
-        ]
+        trips = chosen(job.normalised, fold.unseen)
+        taken = drift_by_trip(trips, spec.input_drift, job.period_s)
+        unseen = map(np.subtract, trips, taken)
+        kept, cut = tee(unseen)
+        for trip, parts in zip(kept, legs_of(cut, len(trips), job.period_s, job.config.seed), strict=True):
+            residuals.append(trip - expect(fold.network, trip))
+            for leg in parts:
+                legs.append(leg - expect(fold.network, leg))
     return residuals, legs
 
 
@@ -294,7 +324,7 @@ def spec_of(job: Job, network: Recurrent) -> GraphSpec:
         gap_limit_s=ticks.gap_limit_s,
         lateness_s=ticks.lateness_s,
         warm_up_ticks=round(charts.warm_up_s / ticks.period_s),
-        banks=resolve(charts.banks, [trip.values for trip in job.trips], list(job.mapping.signals)),
+        banks=resolve(charts.banks, values_of(job.trips), list(job.mapping.signals)),
         clip=charts.clip,
         input_clip=charts.input_clip,
         baseline_span_s=charts.baseline_span_s or None,

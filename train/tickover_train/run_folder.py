@@ -20,10 +20,11 @@ from tickover.storage.files import replace_file
 from tickover_export.run import ParityTicks, Run, RunFile, limits_tuple, write_run
 from tickover_export.spec import GraphSpec
 from tickover_export.spec import Horizons as HorizonSeconds
-from tickover_train.data import Trip, digest
 from tickover_train.fitting.horizon import Horizon, Horizons
 from tickover_train.fitting.reference import Reference
 from tickover_train.pipeline import Job, Product
+from tickover_train.stored.arrays import lengths
+from tickover_train.trips import Trip, sources_of, values_of
 
 PARITY_TICKS: Final = 10_000
 MOST_PARITY_TICKS: Final = 12_000
@@ -33,15 +34,20 @@ GAP_SHARE: Final = 0.02
 METRICS_FILE: Final = "metrics.json"
 
 
-def parity_ticks(trips: list[Trip], seed: int) -> tuple[FloatArray, npt.NDArray[np.bool_], bool]:
+def parity_ticks(trips: Sequence[Trip], seed: int) -> tuple[FloatArray, npt.NDArray[np.bool_], bool]:
     """At least ``PARITY_TICKS`` ticks ``[T, F]`` with their trip starts; too few are repeated with seeded gaps.
 
     Gaps are single missing values and, once per repetition, a span with nothing at all.
     """
-    values = np.concatenate([trip.values for trip in trips])[:MOST_PARITY_TICKS]
+    parts, edges = list[FloatArray](), [0]
+    for values in values_of(trips):
+        if edges[-1] >= MOST_PARITY_TICKS:
+            break
+        parts.append(values)
+        edges.append(edges[-1] + len(values))
+    values = np.concatenate(parts)[:MOST_PARITY_TICKS]
     starts = np.zeros(len(values), np.bool_)
-    edges = np.cumsum([0, *(len(trip.values) for trip in trips)])
-    starts[edges[edges < len(values)]] = True
+    starts[[edge for edge in edges if edge < len(values)]] = True
     times = -(-PARITY_TICKS // len(values))
     if times == 1:
         return values, starts, False
@@ -60,7 +66,7 @@ def _with_gaps(values: FloatArray, random: np.random.Generator) -> FloatArray:
 
 def write(folder: Path, job: Job, product: Product, horizons: Horizons, ladder: tuple[Rung, ...] = ()) -> None:
     """Everything but the report."""
-    x, starts, tiled = parity_ticks(list(job.trips), job.config.seed)
+    x, starts, tiled = parity_ticks(job.trips, job.config.seed)
     reference = Reference(product.network.cpu(), product.spec, product.weights, product.limits.limits)
     answers = reference.run(x, starts)
     file = RunFile(
@@ -93,13 +99,14 @@ def in_seconds(horizons: Horizons, period_s: float) -> HorizonSeconds:
 
 def training_of(job: Job) -> Training:
     """Where the weights come from."""
-    hours = sum(len(trip.values) for trip in job.trips) * job.period_s / 3600.0
-    return Training(data_sha256=digest(job.trips), trips=len(job.trips), hours=hours, seed=job.config.seed)
+    hours = sum(lengths(job.normalised)) * job.period_s / 3600.0
+    return Training(data_sha256=job.data_sha256, trips=len(job.trips), hours=hours, seed=job.config.seed)
 
 
 def metrics(job: Job, product: Product, horizons: Horizons) -> dict[str, Any]:
     """What the report draws, as plain numbers. Losses are ``[training, held out]`` per epoch."""
     names = [signal.name for signal in product.spec.signals]
+    sources = sources_of(job.trips)
     limits = product.limits
     return {
         "config": job.config,
@@ -107,7 +114,7 @@ def metrics(job: Job, product: Product, horizons: Horizons) -> dict[str, Any]:
         "weights_sha256": weights_digest(product.weights),
         "folds": [
             {
-                "unseen": [job.trips[i].source for i in fold.unseen],
+                "unseen": [sources[i] for i in fold.unseen],
                 "losses": fold.fitted.losses,
                 "best_epoch": fold.fitted.best_epoch,
                 "finished": fold.fitted.finished,
@@ -125,8 +132,8 @@ def metrics(job: Job, product: Product, horizons: Horizons) -> dict[str, Any]:
         "limits": _by_bank(product.spec, limits_tuple(limits.limits)),
         "horizon": {"memory": _curve(horizons.memory), "state": horizons.state and _curve(horizons.state)},
         "unseen": [
-            {"trip": charts.source, "ticks": len(scores), "peak": float(np.nanmax(scores, initial=0.0))}
-            for charts, scores in zip(product.charts, limits.scores, strict=True)
+            {"trip": source, "ticks": len(scores), "peak": float(np.nanmax(scores, initial=0.0))}
+            for source, scores in zip(product.sources, limits.scores, strict=True)
         ],
     }
 

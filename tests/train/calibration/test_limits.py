@@ -6,7 +6,8 @@ from scipy.stats import chi2
 
 from tickover.core.manifest import Budget, EpisodePolicy
 from tickover_train.calibration.episode_count import count_episodes
-from tickover_train.calibration.limits import ScoredTrip, calibrate, score
+from tickover_train.calibration.limits import calibrate, score
+from tickover_train.calibration.scored import ScoredTrip
 
 POLICY = EpisodePolicy()
 HOURLY = Budget(episodes=1.0, per_s=3600.0)

@@ -13,7 +13,8 @@ from tickover_train.calibration.residuals import (
     spread_of,
     standard,
 )
-from tickover_train.data import Trip, fit_scaler
+from tickover_train.data import fit_scaler
+from tickover_train.trips import Trip
 
 COLD = (ColdStart(excess=2.0, fades_s=100.0), ColdStart(excess=0.0, fades_s=15.0))
 

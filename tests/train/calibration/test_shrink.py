@@ -8,7 +8,8 @@ from small_models import model_bytes, small_spec
 from tickover.core.manifest import Budget, EpisodePolicy, Rung
 from tickover.model.session import open_bytes
 from tickover_export.run import limits_tuple
-from tickover_train.calibration.limits import ScoredTrip, calibrate
+from tickover_train.calibration.limits import calibrate
+from tickover_train.calibration.scored import ScoredTrip
 from tickover_train.calibration.shrink import shrunk, uncertainty
 from tickover_train.calibration.trained_limits import limits_at
 

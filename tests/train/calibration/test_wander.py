@@ -4,7 +4,8 @@ import numpy as np
 
 from tickover.core.budget import parse_budget
 from tickover.core.manifest import EpisodePolicy
-from tickover_train.calibration.limits import ScoredTrip, calibrate
+from tickover_train.calibration.limits import calibrate
+from tickover_train.calibration.scored import ScoredTrip
 from tickover_train.calibration.wander import between_within, wandering
 from tickover_train.data import Scaler
 

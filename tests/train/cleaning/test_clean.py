@@ -9,7 +9,7 @@ from tickover.core.manifest import Signal
 from tickover.core.sensor_habits import with_habits
 from tickover.errors import LogError
 from tickover_train.cleaning.clean import clean, find_defects, natural_ticks, words
-from tickover_train.data import Trip
+from tickover_train.trips import Trip
 from train.cleaning.test_freezes import trip
 from train.cleaning.test_slow_reads import read_slowly
 from train.cleaning.test_slow_reads import trip as fast_trip

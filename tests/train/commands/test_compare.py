@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from tickover.logs.inspection import propose_mapping
 from tickover_train.commands.compare import compare
-from tickover_train.data import Trip, load_trips
+from tickover_train.data import load_trips
+from tickover_train.trips import Trip
 
 torch = pytest.importorskip("torch")
 

@@ -13,7 +13,7 @@ from tickover_export.retune import Retuned
 from tickover_train.calibration.rescale import rescale
 from tickover_train.calibration.scoring import chart_trips
 from tickover_train.commands.retune import retune
-from tickover_train.data import Trip
+from tickover_train.trips import Trip
 
 BUDGET = Budget(episodes=2.0, per_s=3600.0)
 

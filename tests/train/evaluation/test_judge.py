@@ -8,7 +8,6 @@ import pytest
 from tickover.model.detector import Detector
 from tickover_train.calibration.limits import score
 from tickover_train.calibration.scoring import chart_trips
-from tickover_train.data import Trip
 from tickover_train.evaluation.baselines import FloorScorer, PcaScorer
 from tickover_train.evaluation.bench import set_up
 from tickover_train.evaluation.faults import KINDS
@@ -16,6 +15,7 @@ from tickover_train.evaluation.habits import habits_of
 from tickover_train.evaluation.injection import inject, plan
 from tickover_train.evaluation.judge import judge
 from tickover_train.evaluation.scorers import ModelScorer, Track
+from tickover_train.trips import Trip
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,9 @@
 """A study without legs."""
 
 from tickover.model.detector import Detector
-from tickover_train.data import Trip
 from tickover_train.evaluation.study import run
 from tickover_train.pages.evaluation import render
+from tickover_train.trips import Trip
 
 
 def test_trips_too_short_for_legs_are_judged_whole(model_file, trips):

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from tickover.errors import RunError
 from tickover_train.fitting import checkpoint
-from tickover_train.fitting.batch_rows import lay
+from tickover_train.fitting.batch_rows import BatchRows, deal
 from tickover_train.fitting.corruption import corrupt, span_mask
 from tickover_train.fitting.fit import Task, new_network
 from tickover_train.fitting.loss import Errors
@@ -21,6 +21,7 @@ from tickover_train.pipeline import (
     network_of,
     new_job,
 )
+from tickover_train.stored.room import Disk, Memory
 from train.trips import MAPPING, tiny, trips
 
 
@@ -130,15 +131,22 @@ def test_corruption_leaves_its_source_and_most_values_alone():
     assert np.isnan(corrupted).any()
 
 
+@pytest.mark.parametrize("stored", [False, True])
 @pytest.mark.parametrize("turned", [False, True])
-def test_batch_rows_hold_every_tick_once_and_carry_state_only_within_a_trip(turned: bool):
+def test_batch_rows_hold_every_tick_once_and_carry_state_only_within_a_trip(tmp_path: Path, turned: bool, stored: bool):
     values = [np.full((length, 1), number, np.float32) for number, length in enumerate((300, 70, 64, 1, 129))]
-    rows = lay(values, values, 2, 64, np.random.default_rng(3) if turned else None)
+    rows = BatchRows(deal([len(trip) for trip in values], 2, 64), 64, 1, Disk(tmp_path) if stored else Memory())
     for number, trip in enumerate(values):
-        assert (rows.targets == number).sum() == len(trip)
+        rows.write(number, -trip, trip)
+    if turned:
+        rows.turn(np.random.default_rng(3))
+    inputs, targets = (np.stack(parts) for parts in zip(*map(rows.chunk, range(len(rows))), strict=True))
+    np.testing.assert_array_equal(inputs, -targets)
+    for number, trip in enumerate(values):
+        assert (targets == number).sum() == len(trip)
     assert rows.reset[0].all()
     for chunk, row in zip(*np.nonzero(~rows.reset), strict=True):
-        before, here = rows.inputs[chunk - 1, -1, row, 0], rows.inputs[chunk, 0, row, 0]
+        before, here = inputs[chunk - 1, -1, row, 0], inputs[chunk, 0, row, 0]
         assert before == here, "a carried state must come from the same trip"
 
 

@@ -8,6 +8,7 @@ import torch
 
 from tickover_train.fitting import checkpoint
 from tickover_train.pipeline import fit_folds, new_job
+from tickover_train.stored.room import Disk
 from train.trips import MAPPING, tiny, trips
 
 
@@ -19,10 +20,15 @@ def one_thread():
 
 def test_folds_side_by_side_are_those_one_after_the_other(tmp_path: Path):
     told: list[tuple[float, str]] = []
-    job = new_job(tiny(epochs=1), MAPPING, trips(), tmp_path, lambda done, text: told.append((done, text)))
+
+    def tell(done: float, text: str) -> None:
+        told.append((done, text))
+
+    job = new_job(tiny(epochs=1), MAPPING, trips(), tmp_path, tell, room=Disk(tmp_path))
     together = fit_folds(job, workers=2)
     assert all(0.0 < done <= 1.0 for done, _ in told)
     assert {text.partition(",")[0] for _, text in told} == {"fold 1", "fold 2"}
+    assert all(fold.memory for fold in together), "of processes of their own"
     kept = [checkpoint.read(tmp_path, number, job.identity) for number in range(2)]
     alone = fit_folds(new_job(tiny(epochs=1), MAPPING, trips()))
     for one, other, written in zip(together, alone, kept, strict=True):

@@ -13,7 +13,6 @@ import chromium
 from tickover.core.manifest import ARCHITECTURES, CELLS
 from tickover.model.detector import Detector
 from tickover_train.comparison import Comparison, Entry
-from tickover_train.data import Trip
 from tickover_train.evaluation.study import run
 from tickover_train.fitting.horizon import horizons
 from tickover_train.pages import comparison as comparison_page
@@ -21,6 +20,7 @@ from tickover_train.pages import evaluation as evaluation_page
 from tickover_train.pages import training as training_page
 from tickover_train.pages.template import fill
 from tickover_train.pipeline import finish, fit_folds, new_job
+from tickover_train.trips import Trip
 from train import trips as made_up
 
 DESK, PHONE = 1100, 400

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
 from msgspec import structs
 
 from tickover.core.values import FloatArray
 from tickover_export.charts.frozen import Frozen
 from tickover_export.charts.registry import Bank
+from tickover_train.stored.arrays import lengths
+from tickover_train.stored.columns import Blocks, counts, extremes
 
 MISSING: Final = 0.02
 """A signal that is missing more often would hold the chart too often."""
@@ -31,8 +32,7 @@ def resolve(banks: Sequence[Bank], trips: Sequence[FloatArray], names: Sequence[
 
 def moving(trips: Sequence[FloatArray], names: Sequence[str]) -> tuple[str, ...]:
     """The signals of trips ``[T, F]`` that are nearly always there and do move."""
-    pooled = np.concatenate(trips)
-    seen = np.isfinite(pooled)
-    here = seen.mean(axis=0) >= 1.0 - MISSING
-    spans = np.where(seen, pooled, -np.inf).max(axis=0) > np.where(seen, pooled, np.inf).min(axis=0)
-    return tuple(name for name, is_here, moves in zip(names, here, spans, strict=True) if is_here and moves)
+    blocks = Blocks.of(trips)
+    low, high = extremes(blocks)
+    here = counts(blocks) / max(sum(lengths(trips)), 1) >= 1.0 - MISSING
+    return tuple(name for name, is_here, moves in zip(names, here, high > low, strict=True) if is_here and moves)

@@ -9,7 +9,9 @@ from tickover.core.budget import LADDER, budget_words, is_same, ladder_with
 from tickover.core.ladder import why_unsupported
 from tickover.core.manifest import Budget, EpisodePolicy
 from tickover.core.values import FloatArray
-from tickover_train.calibration.limits import Limits, ScoredTrip, calibrate
+from tickover_train.calibration.limits import Limits, calibrate
+from tickover_train.calibration.scored import ScoredTrip
+from tickover_train.stored.room import Room
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ def climb(
     floor: float = 0.0,
     parts: FloatArray | None = None,
     trained: Callable[[Budget], FloatArray | None] = lambda _: None,
+    room: Room | None = None,
 ) -> Climb:
     """Limits for every budget of the ladder and for the one ``asked`` for; the other arguments as in ``calibrate``,
     ``trained`` by budget.
@@ -44,7 +47,7 @@ def climb(
     """
     rungs: list[Limits] = []
     for budget in ladder_with(asked):
-        found = calibrate(trips, budget, policy, bounds, period_s, floor, parts, trained(budget))
+        found = calibrate(trips, budget, policy, bounds, period_s, floor, parts, trained(budget), room)
         # A rarer budget never has a lower limit: tails that are fitted anew to few peaks may cross.
         higher = np.maximum(found.limits, rungs[-1].limits) if rungs else found.limits
         rungs.append(replace(found, limits=higher))

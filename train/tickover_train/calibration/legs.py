@@ -1,6 +1,6 @@
 """Trips cut into legs: a delivery van's day, in which the network starts anew every few minutes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -19,8 +19,13 @@ def cut_legs(trips: Sequence[Ticks], period_s: float, seed: int) -> list[list[Ti
 
     No legs at all where ticks are minutes apart (``LEAST_TICKS``).
     """
-    random = np.random.default_rng([seed, len(trips)])
-    return [_cut(trip, period_s, random) for trip in trips]
+    return list(legs_of(trips, len(trips), period_s, seed))
+
+
+def legs_of(trips: Iterable[Ticks], number: int, period_s: float, seed: int) -> Iterator[list[Ticks]]:
+    """The same of ``number`` trips, one after the other."""
+    random = np.random.default_rng([seed, number])
+    return (_cut(trip, period_s, random) for trip in trips)
 
 
 def _cut(trip: Ticks, period_s: float, random: np.random.Generator) -> list[Ticks]:

@@ -40,13 +40,14 @@ from tickover.core.values import DoubleArray, FloatArray
 from tickover_train.calibration.episode_count import count_episodes
 from tickover_train.calibration.legs import LEG_S
 from tickover_train.calibration.rates import poisson_rate
+from tickover_train.calibration.scored import LEAST_PEAK, ScoredTrip, ScoreKeeper, TripScores
+from tickover_train.calibration.shares import Known, ShareLimits, known_of
 from tickover_train.calibration.shrink import shrunk, uncertainty
 from tickover_train.calibration.tails import block_peaks, fit_tail
+from tickover_train.stored.room import Memory, Room
 
 GROUPS: Final = 5
 """Groups of trips in the cross-validation."""
-LEAST_FACTOR: Final = 1e-3
-"""Limits are not lowered beyond this."""
 DESCENT: Final = 1.05
 """By which the level falls at each step until there are too many episodes."""
 PRECISION: Final = 1.001
@@ -59,19 +60,8 @@ ROBUST_HOURS: Final = 0.5
 """... when they last so long together: of minutes, the highest peaks are most of what is known of the tail, and limits
 without them are too low (SKAB, 400 s in four parts: 24 % of normal rows in alarm instead of 19 %)."""
 
-Pieces = Sequence[Sequence[FloatArray]]
-"""Scores ``[T]`` of each trip: of the whole, or of its legs."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredTrip:
-    """One clean trip: ``charts`` float32 ``[T, C]`` over limits of 1, ``source`` names it; ``legs`` the same of its
-    legs.
-    """
-
-    source: str
-    charts: FloatArray
-    legs: tuple[FloatArray, ...] = ()
+Pieces = Sequence[TripScores]
+"""Scores of each trip: of the whole, or of its legs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +83,7 @@ class Limits:
 
     limits: FloatArray
     budget: Budget
-    scores: tuple[FloatArray, ...]
+    scores: Sequence[FloatArray]
     influence: Influence | None = None
 
 
@@ -106,6 +96,7 @@ def calibrate(
     floor: float = 0.0,
     parts: FloatArray | None = None,
     trained: FloatArray | None = None,
+    room: Room | None = None,
 ) -> Limits:
     """Limits for ``budget``; ``bounds`` ``[C]`` is the largest value of each chart: a limit beyond it turns it off.
 
@@ -114,19 +105,30 @@ def calibrate(
     this budget from other trips, towards which these are drawn (see ``shrink``).
     """
     given = np.ones(len(bounds)) if parts is None else parts.astype(np.float64)
-    hours = sum(len(trip.charts) for trip in trips) * period_s / 3600.0
+    known = known_of(trips if len(trips) > 1 else _cut(trips[0]), period_s)
+    hours = sum(trip.ticks for trip in known) * period_s / 3600.0
     # Decided once: a part of the trips must be treated as all of them are, or the factor that keeps the budget out of
     # group would belong to other shares than the final ones (four trips, of which three at a time: 3 an hour for 1).
     robust = len(trips) >= ROBUST_FROM and hours >= ROBUST_HOURS
-    rule = _Rule(budget.per_hour, policy, bounds, period_s, floor, given / given.sum(), robust, trained)
-    known = [_Known.of(trip, period_s) for trip in (trips if len(trips) > 1 else _cut(trips[0]))]
-    whole, legs = _out_of_group(known, rule.limits)
+    room = room or Memory()
+    rule = _Rule(budget.per_hour, policy, bounds, period_s, floor, given / given.sum(), robust, room, trained)
+    whole, legs = _out_of_group(known, rule.limits, room)
     stated = realised(budget, rule.count(whole), rule.hours(whole))
-    if any(legs):
+    if any(trip.peaks for trip in legs):
         stated = with_legs(stated, rule.count(legs), rule.hours(legs))
-    influence = rule.influence(known, [trip.source for trip in trips])
-    scores = tuple(one for (one,) in whole)
-    return Limits(rule.limits(known), stated, scores if len(trips) > 1 else (np.concatenate(scores),), influence)
+    influence = rule.influence(known)
+    return Limits(rule.limits(known), stated, _kept(whole, len(trips) == 1, room), influence)
+
+
+def _kept(whole: Pieces, lone: bool, room: Room) -> Sequence[FloatArray]:
+    """The scores of the whole trips, kept until somebody looks at them; a lone trip's parts are one again."""
+    kept = room.arrays()
+    if lone:
+        kept.append(np.concatenate([scores for trip in whole for scores in trip.pieces]))
+    else:
+        for trip in whole:
+            kept.append(trip.pieces[0])
+    return kept
 
 
 def _cut(trip: ScoredTrip) -> list[ScoredTrip]:
@@ -144,20 +146,6 @@ def _cut(trip: ScoredTrip) -> list[ScoredTrip]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """A trip's charts ``[T, C]``, its legs', and the block peaks of all of them ``[blocks, C]``."""
-
-    whole: FloatArray
-    legs: tuple[FloatArray, ...]
-    peaks: DoubleArray
-
-    @classmethod
-    def of(cls, trip: ScoredTrip, period_s: float) -> "_Known":
-        peaks = [block_peaks(charts, period_s) for charts in (trip.charts, *trip.legs)]
-        return cls(trip.charts, trip.legs, np.concatenate(peaks))
-
-
-@dataclass(frozen=True, slots=True)
 class _Rule:
     """How limits come from trips; ``rate`` episodes an hour are allowed."""
 
@@ -170,44 +158,46 @@ class _Rule:
     """How much of the budget each chart takes, ``[C]``; in all 1."""
     robust: bool
     """Whether the worst trip is told from what trips are like."""
+    room: Room
+    """Where scores are kept while they are counted."""
     trained: FloatArray | None = None
     """Limits from other trips ``[C]``."""
 
-    def limits(self, trips: Sequence[_Known]) -> FloatArray:
+    def limits(self, trips: Sequence[Known]) -> FloatArray:
         """All three steps, and what the trained limits add to them."""
         own = self.own(trips)
         if self.trained is None:
             return own
-        variance = uncertainty(self.shares_without(trips), self.bounds, self.hours([(one.whole,) for one in trips]))
+        hours = sum(trip.ticks for trip in trips) * self.period_s / 3600.0
+        variance = uncertainty(self.shares_without(trips), self.bounds, hours)
         return np.maximum(shrunk(own, variance, self.trained, self.bounds), np.float32(self.floor))
 
-    def own(self, trips: Sequence[_Known]) -> FloatArray:
+    def own(self, trips: Sequence[Known]) -> FloatArray:
         """All three steps."""
         # Whole trips and legs keep the budget each for itself: the larger factor keeps both.
-        factor = max(self.factor(scores) for scores in _out_of_group(trips, self.shares) if any(scores))
+        scored = _out_of_group(trips, self.shares, self.room)
+        factor = max(self.factor(scores) for scores in scored if any(trip.peaks for trip in scores))
         limits: FloatArray = np.maximum(self.shares(trips) * np.float32(factor), np.float32(self.floor))
         limits[limits >= self.bounds] = np.inf
         return limits
 
-    def shares(self, trips: Sequence[_Known]) -> FloatArray:
+    def shares(self, trips: Sequence[Known]) -> FloatArray:
         """Step 1: each chart's limit for its share, without the trip that would raise it most."""
         without = self.shares_without(trips)
         limits: FloatArray = without.min(axis=0) if len(without) else self.plain_shares(trips)
         return limits
 
-    def shares_without(self, trips: Sequence[_Known]) -> FloatArray:
+    def shares_without(self, trips: Sequence[Known]) -> FloatArray:
         """Each chart's limit without each of the trips, ``[trips, C]``; no rows where they are too few."""
         if not self.robust or len(trips) < 2:
             return np.empty((0, len(self.bounds)), np.float32)
-        return np.stack([self.plain_shares([*trips[:i], *trips[i + 1 :]]) for i in range(len(trips))])
+        return ShareLimits(trips, self.period_s, self.rate * self.parts, self.bounds, self.floor).without_each()
 
-    def plain_shares(self, trips: Sequence[_Known]) -> FloatArray:
+    def plain_shares(self, trips: Sequence[Known]) -> FloatArray:
         """Each chart's limit for its share, with all of the trips."""
-        hours = self.hours([(charts,) for trip in trips for charts in (trip.whole, *trip.legs)])
-        peaks = np.concatenate([trip.peaks for trip in trips])
-        return _share_limits(peaks, hours, self.rate * self.parts, self.bounds, self.floor)
+        return ShareLimits(trips, self.period_s, self.rate * self.parts, self.bounds, self.floor).of_all()
 
-    def influence(self, trips: Sequence[_Known], names: Sequence[str]) -> Influence | None:
+    def influence(self, trips: Sequence[Known]) -> Influence | None:
         """What the trips would do to the shares, the worst of them."""
         without = self.shares_without(trips)
         if not len(without):
@@ -216,7 +206,7 @@ class _Rule:
         finite = [np.minimum(limits, self.bounds) for limits in (self.plain_shares(trips), without)]
         raised = finite[0] / finite[1]
         worst = int(np.argmax(np.median(raised, axis=1)))
-        return Influence(names[worst], float(np.median(raised[worst])), float(raised[worst].max()))
+        return Influence(trips[worst].source, float(np.median(raised[worst])), float(raised[worst].max()))
 
     def factor(self, scores: Pieces) -> float:
         """Step 3: what all limits must be multiplied by for ``rate`` episodes an hour over these scores."""
@@ -224,12 +214,11 @@ class _Rule:
         # With enough episodes in the budget they are counted by the device's rules, which merge and hold off. With
         # fewer, no level can be told from the next by counting: the tail of the score's own peaks extrapolates.
         if allowed >= ENOUGH:
-            peak = max(_peak(trip) for trip in scores)
+            peak = max(trip.peak for trip in scores)
             return _descend(lambda level: self.robust_count(scores, level) <= allowed, peak)
-        rest = sorted(scores, key=_peak)[: -1 if self.robust and len(scores) > 1 else None]
-        pieces = [one for trip in rest for one in trip]
-        peaks = np.concatenate([block_peaks(one[:, None], self.period_s)[:, 0] for one in pieces])
-        return max(fit_tail(peaks, self.hours(rest), shaped=True).level(self.rate), LEAST_FACTOR)
+        rest = sorted(scores, key=lambda trip: trip.peak)[: -1 if self.robust and len(scores) > 1 else None]
+        peaks = np.concatenate([block_peaks(one[:, None], self.period_s)[:, 0] for trip in rest for one in trip.pieces])
+        return max(fit_tail(peaks, self.hours(rest), shaped=True).level(self.rate), LEAST_PEAK)
 
     def count(self, scores: Pieces, level: float = 1.0) -> int:
         """Episodes at a level."""
@@ -242,35 +231,38 @@ class _Rule:
 
     def counts(self, scores: Pieces, level: float) -> list[int]:
         """Episodes of each trip at a level."""
+        at = np.float32(level)
         return [
-            sum(count_episodes(one / np.float32(level), self.policy, self.period_s) for one in trip) for trip in scores
+            sum(
+                count_episodes(trip.pieces[place] / at, self.policy, self.period_s)
+                for place, peak in enumerate(trip.peaks)
+                if np.float32(peak) / at >= 1.0  # no episode opens below it, and most legs are quiet
+            )
+            for trip in scores
         ]
 
     def hours(self, scores: Pieces) -> float:
         """Hours of some trips' ticks."""
-        return sum(len(one) for trip in scores for one in trip) * self.period_s / 3600.0
-
-
-def _peak(trip: Sequence[FloatArray]) -> float:
-    """The highest score of a trip's pieces."""
-    return max((float(np.nanmax(one, initial=LEAST_FACTOR)) for one in trip), default=LEAST_FACTOR)
+        return sum(trip.ticks for trip in scores) * self.period_s / 3600.0
 
 
 def _out_of_group(
-    trips: Sequence[_Known], setter: Callable[[Sequence[_Known]], FloatArray]
-) -> tuple[list[list[FloatArray]], list[list[FloatArray]]]:
+    trips: Sequence[Known], setter: Callable[[Sequence[Known]], FloatArray], room: Room
+) -> tuple[list[TripScores], list[TripScores]]:
     """Scores of the whole trips, and of their legs, in order, under the limits that ``setter`` gives for the other
     groups' trips; a lone part's own.
     """
-    whole: list[list[FloatArray]] = [[] for _ in trips]
-    legs: list[list[FloatArray]] = [[] for _ in trips]
+    keeper = ScoreKeeper(room)
+    whole: list[TripScores] = [TripScores((), [])] * len(trips)
+    legs = list(whole)
     for first in range(min(GROUPS, len(trips))):
         # Every fifth trip, not a run of trips: neighbours share a season, which would then be missing from the limits.
         group = range(first, len(trips), GROUPS)
         limits = setter([trip for i, trip in enumerate(trips) if i not in group] or trips)
         for i in group:
-            whole[i] = [score(trips[i].whole, limits)]
-            legs[i] = [score(charts, limits) for charts in trips[i].legs]
+            trip = trips[i].trips[trips[i].place]
+            whole[i] = keeper.keep([score(trip.charts, limits)])
+            legs[i] = keeper.keep(score(charts, limits) for charts in trip.legs)
     return whole, legs
 
 
@@ -297,29 +289,12 @@ def _rates(count: int, hours: float) -> dict[str, float]:
     return {"realised": rate.per_hour, "low": rate.low, "high": rate.high}
 
 
-def _share_limits(
-    peaks: DoubleArray, hours: float, shares: DoubleArray, bounds: FloatArray, floor: float
-) -> FloatArray:
-    """Each chart's limit for its share ``[C]``, in times an hour; never under ``floor``."""
-    levels = []
-    for column, share in zip(peaks.T, shares.tolist(), strict=True):
-        tail = fit_tail(column, hours)
-        # A share that is more frequent than the tail's threshold lies within the observed peaks: read it off there.
-        frequent = share >= tail.rate
-        levels.append(
-            np.sort(column)[::-1][min(int(share * hours), len(column) - 1)] if frequent else tail.level(share)
-        )
-    limits: FloatArray = np.maximum(np.asarray(levels), floor).astype(np.float32)
-    limits[limits >= bounds] = np.inf
-    return limits
-
-
 def _descend(enough: Callable[[float], bool], top: float) -> float:
     """The lowest level, coming down from ``top``, for which ``enough`` is true, to a factor of ``PRECISION``."""
     # From above and not by bisection from the start: the number of episodes is not monotone in the level. Far below the
     # scores one episode lasts a whole trip, and their number is small again.
     high = np.nextafter(np.float32(top), np.float32(np.inf))
-    while enough(high / DESCENT) and high > LEAST_FACTOR:
+    while enough(high / DESCENT) and high > LEAST_PEAK:
         high /= DESCENT
     low = high / DESCENT
     while high / low > PRECISION:

@@ -9,7 +9,8 @@ from tickover.model.detector import Detector
 from tickover.model.session import open_bytes
 from tickover_export.retune import Retuned
 from tickover_train.calibration.residuals import least_scales, standard
-from tickover_train.data import Trip, fit_scaler
+from tickover_train.data import fit_scaler
+from tickover_train.trips import Trip
 
 
 def rescale(model: Retuned, trips: Sequence[Trip]) -> None:

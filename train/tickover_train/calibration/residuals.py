@@ -1,14 +1,17 @@
 """Centre, scale and cold start of residuals: what makes one signal's error comparable with another's. No torch."""
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from tickover.core.manifest import ColdStart
 from tickover.core.values import DoubleArray, FloatArray
-from tickover_train.data import Scaler, Trip
+from tickover_train.data import Scaler
+from tickover_train.stored.columns import Blocks, counts, medians, row_sum
+from tickover_train.trips import Trip, values_of
 
 LEAST_SCALE: Final = 1e-2
 """Of a residual, in standard deviations of its signal. Two float32 implementations of one network differ by some 1e-7,
@@ -36,14 +39,27 @@ def least_scales(trips: Sequence[Trip], scaler: Scaler) -> FloatArray:
     ``STEP_SCALES``.
     """
     level = (np.abs(scaler.center) + scaler.scale).astype(np.float32)
-    steps = np.zeros(len(level))
-    for signal in range(len(level)):
-        seen = np.unique(np.concatenate([trip.values[:, signal] for trip in trips]))
-        gaps = np.diff(seen[np.isfinite(seen)].astype(np.float64))
-        steps[signal] = gaps.min(initial=np.inf) if len(gaps) else 0.0
-    support = np.maximum(np.spacing(level), steps / STEP_SCALES) / scaler.scale
+    # A step that is smaller than this changes nothing: values so close are not told apart, and few remain.
+    fine = STEP_SCALES * np.maximum(np.spacing(level), LEAST_SCALE * scaler.scale)
+    support = np.maximum(np.spacing(level), _steps(Blocks.of(values_of(trips)), fine) / STEP_SCALES) / scaler.scale
     least: FloatArray = np.maximum(support, LEAST_SCALE).astype(np.float32)
     return least
+
+
+def _steps(blocks: Blocks, fine: FloatArray) -> DoubleArray:
+    """The smallest step between two values of each column ``[F]``, or one that is finer than ``fine`` ``[F]``; 0 for
+    a column without two.
+    """
+    known = [np.empty(0, np.float32) for _ in fine]
+    steps = np.zeros(len(fine))
+    for block in blocks:
+        for signal, column in enumerate(block.T):
+            if 0.0 < steps[signal] < fine[signal]:
+                continue
+            known[signal] = np.unique(np.concatenate((known[signal], column[np.isfinite(column)])))
+            gaps = np.diff(known[signal].astype(np.float64))
+            steps[signal] = gaps.min(initial=np.inf) if len(gaps) else 0.0
+    return steps
 
 
 def standard(
@@ -59,17 +75,24 @@ def standard(
     (the median absolute deviation): a spread that forgets the tails makes charts that live at their clip. Residuals
     are first divided by what their ``cold`` start widens them. ``least``: see ``least_scales``.
     """
-    pooled = np.concatenate([trip[warm_up:] for trip in residuals]).astype(np.float64)
-    spread = np.concatenate([spread_of(cold, len(trip), period_s)[warm_up:] for trip in residuals])
-    center, scale = np.zeros(pooled.shape[1]), np.ones(pooled.shape[1])
-    floor = np.broadcast_to(least, scale.shape)
-    for signal, column in enumerate(pooled.T):
-        seen = np.isfinite(column)
-        if seen.any():
-            center[signal] = np.median(column[seen])
-            off = (column - center[signal])[seen] / np.broadcast_to(spread, pooled.shape)[seen, signal]
-            reach = OUTLIER * max(1.4826 * float(np.median(np.abs(off))), float(floor[signal]))
-            scale[signal] = max(float(np.sqrt(np.mean(np.clip(off, -reach, reach) ** 2))), floor[signal])
+    warm = Blocks(lambda: (trip[warm_up:].astype(np.float64) for trip in residuals if len(trip) > warm_up))
+    number = counts(warm)
+    if not number.any():
+        width = residuals[0].shape[1]
+        return Scaler(np.zeros(width, np.float32), np.ones(width, np.float32))
+    center = np.nan_to_num(medians(warm), nan=0.0)
+    off = Blocks(
+        lambda: (
+            (trip[warm_up:].astype(np.float64) - center) / spread_of(cold, len(trip), period_s)[warm_up:]
+            for trip in residuals
+            if len(trip) > warm_up
+        )
+    )
+    middle = np.nan_to_num(medians(off.each(np.abs)), nan=0.0)
+    floor = np.broadcast_to(least, center.shape).astype(np.float64)
+    reach = OUTLIER * np.maximum(1.4826 * middle, floor)
+    squares = row_sum(off.each(lambda block: np.where(np.isfinite(block), np.clip(block, -reach, reach), 0.0) ** 2))
+    scale = np.where(number > 0, np.maximum(np.sqrt(squares / np.maximum(number, 1)), floor), 1.0)
     return Scaler(center.astype(np.float32), scale.astype(np.float32))
 
 
@@ -96,19 +119,27 @@ def cold_starts(
     if len(legs) < LEAST_LEGS or warm_up * period_s >= SETTLED_S:
         return ()
     usual = standard(trips, warm_up)
-    known = [np.clip((part - usual.center) / usual.scale, -OUTLIER, OUTLIER) for part in (*trips, *legs)]
     edges = np.unique(np.geomspace(max(warm_up, 1), SETTLED_S / period_s, BINS + 1).round().astype(int))
-    spreads = np.stack([_rms([part[first:end] for part in known]) for first, end in pairwise(edges)])
+    spreads = _spreads(chain(trips, legs), usual, edges)
     return tuple(_cold_start(np.sqrt(edges[1:] * edges[:-1]) * period_s, column) for column in spreads.T)
 
 
-def _rms(parts: Sequence[FloatArray]) -> DoubleArray:
-    """Root mean square of each column, NaN where there is nothing: ``[F]``."""
-    pooled = np.concatenate(parts).astype(np.float64)
-    seen = np.isfinite(pooled)
+def _spreads(parts: Iterable[FloatArray], usual: Scaler, edges: npt.NDArray[np.int64]) -> DoubleArray:
+    """Root mean square of the residuals, in usual spreads, from each edge to the next; NaN where there is nothing:
+    ``[BINS, F]``.
+    """
+    squares, number = (np.zeros((len(edges) - 1, len(usual.scale))) for _ in range(2))
+    for part in parts:
+        known = np.clip((part - usual.center) / usual.scale, -OUTLIER, OUTLIER).astype(np.float64)
+        seen = np.isfinite(known)
+        rows = np.where(seen, known, 0.0) ** 2
+        for place, (first, end) in enumerate(pairwise(edges)):
+            if first >= len(part):
+                break
+            squares[place] = np.add.reduce(np.concatenate((squares[place][None], rows[first:end])), axis=0)
+            number[place] += seen[first:end].sum(axis=0)
     with np.errstate(invalid="ignore"):
-        rms: DoubleArray = np.sqrt((np.where(seen, pooled, 0.0) ** 2).sum(0) / seen.sum(0))
-    return rms
+        return np.sqrt(squares / number)
 
 
 def _cold_start(ages: DoubleArray, spreads: DoubleArray) -> ColdStart:

@@ -47,12 +47,22 @@ def block_peaks(charts: FloatArray, period_s: float) -> DoubleArray:
 def fit_tail(peaks: DoubleArray, hours: float, shaped: bool = False) -> Tail:
     """The tail of block peaks ``[N]``, from their highest ``TAIL_SHARE``; of shape 0 unless ``shaped``."""
     ordered = np.sort(peaks)[::-1]
-    number = min(max(TAIL_LEAST, round(TAIL_SHARE * len(ordered))), len(ordered) - 1)
+    return tail_of(ordered, len(ordered), hours, shaped)
+
+
+def tail_of(ordered: DoubleArray, count: int, hours: float, shaped: bool = False) -> Tail:
+    """The same of ``count`` peaks of which the ``highest_of(count)`` are given, from the highest down."""
+    number = highest_of(count) - 1
     if number < 1:
-        return Tail(float(ordered[0]), len(ordered) / hours, 0.0, 0.0)
+        return Tail(float(ordered[0]), count / hours, 0.0, 0.0)
     threshold = float(ordered[number])
     over = ordered[:number] - threshold
     # scipy cannot fit a shape to peaks that are all the same, and such peaks have none.
     shape = float(np.clip(genpareto.fit(over, floc=0.0)[0], *SHAPES)) if shaped and over.any() else 0.0
     # By moments, not by likelihood: the mean of a generalised Pareto distribution is scale / (1 - shape).
     return Tail(threshold, number / hours, shape, float(over.mean()) * (1.0 - shape))
+
+
+def highest_of(count: int) -> int:
+    """How many of so many peaks decide the tail: those over the threshold, and the threshold."""
+    return min(max(TAIL_LEAST, round(TAIL_SHARE * count)), count - 1) + 1

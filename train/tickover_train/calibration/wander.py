@@ -34,14 +34,19 @@ def between_within(residuals: Sequence[FloatArray], standard: Scaler, warm_up: i
     """The variance of the trips' median residuals over the mean variance within a trip, ``[F]``; 0 where too few trips
     are long enough to say. The first ``warm_up`` ticks of each are left out.
     """
-    long = [(trip[warm_up:] - standard.center) / standard.scale for trip in residuals]
-    return [_ratio([trip[:, signal] for trip in long], LEAST_S / period_s) for signal in range(len(standard.center))]
+    found: list[list[tuple[float, float]]] = [[] for _ in standard.center]
+    for trip in residuals:
+        for signal, column in enumerate(((trip[warm_up:] - standard.center) / standard.scale).T):
+            seen = np.clip(column[np.isfinite(column)], -CLIP, CLIP).astype(np.float64)
+            if len(seen) >= LEAST_S / period_s:
+                found[signal].append((float(np.median(seen)), float(seen.var())))
+    return [_ratio(of) for of in found]
 
 
-def _ratio(columns: Sequence[FloatArray], least: float) -> float:
-    seen = [np.clip(column[np.isfinite(column)], -CLIP, CLIP).astype(np.float64) for column in columns]
-    seen = [column for column in seen if len(column) >= least]
-    if len(seen) < LEAST_TRIPS:
+def _ratio(trips: Sequence[tuple[float, float]]) -> float:
+    """``trips``: the median and the variance of each."""
+    if len(trips) < LEAST_TRIPS:
         return 0.0
-    within = float(np.mean([column.var() for column in seen]))
-    return float(np.var([np.median(column) for column in seen])) / within if within > 0.0 else 0.0
+    levels, within = zip(*trips, strict=True)
+    usual = float(np.mean(within))
+    return float(np.var(levels)) / usual if usual > 0.0 else 0.0

@@ -16,7 +16,9 @@ from tickover_train.cleaning.freezes import Freeze, find_freezes
 from tickover_train.cleaning.glitches import Glitch, find_glitches
 from tickover_train.cleaning.slow_reads import SlowRead, find_slow_reads
 from tickover_train.cleaning.spread import robust_spread
-from tickover_train.data import SHORTEST_TRIP, Trip
+from tickover_train.data import SHORTEST_TRIP
+from tickover_train.stored.arrays import lengths
+from tickover_train.trips import Trip, Trips, sources_of, starts_of, values_of
 
 Defect = Freeze | SlowRead | Glitch
 BoolArray = npt.NDArray[np.bool_]
@@ -56,7 +58,7 @@ class Finding:
 class Cleaned:
     """The trips without their defects, in order, and what was found."""
 
-    trips: list[Trip]
+    trips: Trips
     findings: list[Finding]
 
 
@@ -64,11 +66,11 @@ def find_defects(trips: Sequence[Trip], period_s: float) -> list[Defect]:
     """All freezes and slow reads, and the glitches of signals that have no more than ``RARE_PER_H`` of them, trip by
     trip.
     """
-    values = [trip.values for trip in trips]
+    values = values_of(trips)
     spread = robust_spread(values)
     glitches = find_glitches(values, spread.astype(np.float32), period_s)
     # A signal that jumps all the time and comes back is a pedal, not a loose contact: that is to be learnt.
-    most = max(RARE_PER_H * sum(map(len, values)) * period_s / 3600.0, FEW)
+    most = max(RARE_PER_H * sum(lengths(values)) * period_s / 3600.0, FEW)
     often = {signal for signal, number in Counter(one.signal for one in glitches).items() if number > most}
     found: list[Defect] = [
         *find_freezes(values, spread, period_s),
@@ -78,32 +80,44 @@ def find_defects(trips: Sequence[Trip], period_s: float) -> list[Defect]:
     return sorted(found, key=lambda defect: (defect.trip, defect.tick))
 
 
-def clean(trips: Sequence[Trip], names: Sequence[str], period_s: float) -> Cleaned:
+def clean(trips: Sequence[Trip], names: Sequence[str], period_s: float, into: Trips | None = None) -> Cleaned:
     """Leave the defects out. What is left of a trip at either side of a freeze or a slow read is a trip of its own when
-    it has ``SHORTEST_TRIP`` ticks; the first tick of a freeze stays, as it is the only one that was read. LogError when
-    nothing is left.
+    it has ``SHORTEST_TRIP`` ticks; the first tick of a freeze stays, as it is the only one that was read. ``into``:
+    where what is left is kept (default: in memory). LogError when nothing is left.
     """
     defects = find_defects(trips, period_s)
-    kept = [
-        part
-        for number, trip in enumerate(trips)
-        for part in _without(trip, [defect for defect in defects if defect.trip == number], period_s)
-    ]
+    kept: Trips = [] if into is None else into
+    of_trip: dict[int, list[Defect]] = {}
+    for defect in defects:
+        of_trip.setdefault(defect.trip, []).append(defect)
+    for number, trip in enumerate(trips):
+        for part in _without(trip, of_trip.get(number, []), period_s):
+            kept.append(part)
     if not kept:
         raise LogError(
             f"expected trips of at least {SHORTEST_TRIP} ticks of {period_s:g} s between recording freezes, got none "
             f"in {len(trips)} trips, where all signals stand still for long; give logs of driving, or a mapping "
             "(--map) with a shorter ticks.period_s"
         )
-    return Cleaned(kept, [finding_of(defect, trips, names, period_s) for defect in defects])
+    return Cleaned(kept, findings_of(defects, trips, names, period_s))
 
 
-def finding_of(defect: Defect, trips: Sequence[Trip], names: Sequence[str], period_s: float) -> Finding:
-    """The defect for people."""
-    trip, at_s = trips[defect.trip], defect.tick * period_s
-    signal = names[defect.signal] if isinstance(defect, Glitch) else ""
-    time, slow = trip.start + _micros(defect.tick, period_s), isinstance(defect, SlowRead)
-    return Finding(trip.source, at_s, time, defect.ticks * period_s, signal, slow)
+def findings_of(
+    defects: Sequence[Defect], trips: Sequence[Trip], names: Sequence[str], period_s: float
+) -> list[Finding]:
+    """The defects for people."""
+    sources, starts = sources_of(trips), starts_of(trips)
+    return [
+        Finding(
+            sources[defect.trip],
+            defect.tick * period_s,
+            starts[defect.trip] + _micros(defect.tick, period_s),
+            defect.ticks * period_s,
+            names[defect.signal] if isinstance(defect, Glitch) else "",
+            isinstance(defect, SlowRead),
+        )
+        for defect in defects
+    ]
 
 
 def natural_ticks(defects: Sequence[Defect], lengths: Sequence[int], period_s: float) -> list[BoolArray]:

@@ -9,9 +9,10 @@ than ``CHANCE``.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from tickover.core.values import DoubleArray, FloatArray
 
@@ -27,6 +28,8 @@ ENOUGH: Final = 5
 """Ticks near a value that a trip must have to say how often it is repeated there."""
 SURE: Final = 0.999
 """A share is never taken for larger: a few ticks cannot show more."""
+MOST_SHARES: Final = 1_000_000
+"""Shares that are held in memory, of all stretches, trips and signals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +41,26 @@ class Freeze:
     ticks: int
 
 
+class Still(NamedTuple):
+    """A stretch that may be a freeze, and the ``values`` ``[F]`` at which it stands."""
+
+    freeze: Freeze
+    values: FloatArray
+
+
 def find_freezes(trips: Sequence[FloatArray], spread: DoubleArray, period_s: float) -> list[Freeze]:
     """All freezes of the trips, float32 ``[T, F]`` each; ``spread`` ``[F]`` in the signals' units."""
     least = max(round(LEAST_S / period_s), LEAST_TICKS)
     found = [
-        Freeze(number, first, last - first)
+        Still(Freeze(number, first, last - first), trip[first].copy())
         for number, trip in enumerate(trips)
         for first, last in still_runs(trip)
         if last - first >= least
     ]
-    return [freeze for freeze in found if _is_unlikely(freeze, trips, spread)]
+    # So many at a time that what the trips say of them is small; each time all trips are read once.
+    many = max(MOST_SHARES // max(len(trips) * len(spread), 1), 1)
+    parts = [found[first : first + many] for first in range(0, len(found), many)]
+    return [freeze for part in parts for freeze in _unlikely(part, trips, spread)]
 
 
 def still_runs(trip: FloatArray) -> list[tuple[int, int]]:
@@ -60,25 +73,29 @@ def still_runs(trip: FloatArray) -> list[tuple[int, int]]:
     return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
 
 
-def _is_unlikely(freeze: Freeze, trips: Sequence[FloatArray], spread: DoubleArray) -> bool:
-    values = trips[freeze.trip][freeze.tick]
-    others = [trip for number, trip in enumerate(trips) if number != freeze.trip]
-    return any(
-        freeze.ticks * math.log(repeated) < math.log(CHANCE)
-        for signal, value in enumerate(values)
-        if spread[signal] > 0 and np.isfinite(value)
-        for repeated in _repeated([trip[:, signal] for trip in others], float(value), NEAR * float(spread[signal]))
-    )
+def _unlikely(found: Sequence[Still], trips: Sequence[FloatArray], spread: DoubleArray) -> list[Freeze]:
+    """Those of the stretches that are unlikely at the values at which they stand."""
+    shares: list[list[list[float]]] = [[[] for _ in spread] for _ in found]
+    for number, trip in enumerate(trips):
+        repeats = trip[1:] == trip[:-1]
+        for still, own in zip(found, shares, strict=True):
+            if still.freeze.trip != number:
+                for signal in np.flatnonzero((spread > 0) & np.isfinite(still.values)):
+                    near = NEAR * float(spread[signal])
+                    own[signal] += _repeated(trip[:-1, signal], repeats[:, signal], float(still.values[signal]), near)
+    return [
+        still.freeze
+        for still, own in zip(found, shares, strict=True)
+        if any(still.freeze.ticks * math.log(_share(of)) < math.log(CHANCE) for of in own if of)
+    ]
 
 
-def _repeated(columns: Sequence[FloatArray], value: float, near: float) -> list[float]:
-    """The share of ticks near ``value`` that repeat the tick before: the median over trips; empty when none was near.
+def _repeated(column: FloatArray, repeats: npt.NDArray[np.bool_], value: float, near: float) -> list[float]:
+    """The share of a trip's ticks near ``value`` that the next one repeats; empty when hardly any is near."""
+    here = np.abs(column - value) <= near
+    return [float(repeats[here].mean())] if here.sum() >= ENOUGH else []
 
-    The median, so that a freeze in one of the other trips does not make this one usual.
-    """
-    shares = []
-    for column in columns:
-        here = np.abs(column[:-1] - value) <= near
-        if here.sum() >= ENOUGH:
-            shares.append(float((column[1:][here] == column[:-1][here]).mean()))
-    return [min(max(float(np.median(shares)), 1e-3), SURE)] if shares else []
+
+def _share(shares: Sequence[float]) -> float:
+    """The median over trips, so that a freeze in one of the others does not make this one usual."""
+    return min(max(float(np.median(shares)), 1e-3), SURE)

@@ -14,7 +14,9 @@ from typing import Final
 
 import numpy as np
 
-from tickover.core.values import FloatArray
+from tickover.core.values import DoubleArray, FloatArray
+from tickover_train.stored.arrays import each
+from tickover_train.stored.columns import Blocks, quantile
 
 LONGEST_S: Final = 180.0
 """A longer excursion is a level that lasts, not a glitch. The intake air of ``kit-obd`` has one of 136 s."""
@@ -53,16 +55,14 @@ class GlitchCount:
 def find_glitches(trips: Sequence[FloatArray], spread: FloatArray, period_s: float) -> list[Glitch]:
     """All glitches of the trips, float32 ``[T, F]`` each; ``spread`` ``[F]`` in the signals' units."""
     longest, lead = (max(round(s / period_s), 1) for s in (LONGEST_S, BEFORE_S))
-    if not trips:
+    if not len(trips):
         return []
+    least = _least_jumps(trips, spread)
     found = []
-    for signal in range(trips[0].shape[1]):
-        columns = [trip[:, signal] for trip in trips]
-        least = _least_jump(columns, float(spread[signal]))
-        if least <= 0:
-            continue
-        for number, column in enumerate(columns):
-            found += [Glitch(number, signal, *where) for where in _excursions(column, least, longest, lead)]
+    for number, trip in enumerate(trips):
+        for signal in np.flatnonzero(least > 0).tolist():
+            excursions = _excursions(trip[:, signal], float(least[signal]), longest, lead)
+            found += [Glitch(number, signal, *where) for where in excursions]
     return sorted(found, key=lambda glitch: (glitch.trip, glitch.tick))
 
 
@@ -77,11 +77,11 @@ def count_glitches(glitches: Sequence[Glitch], names: Sequence[str]) -> list[Gli
     return found
 
 
-def _least_jump(columns: Sequence[FloatArray], spread: float) -> float:
-    steps = np.concatenate([np.abs(np.diff(column)) for column in columns])
-    steps = steps[np.isfinite(steps)]
-    usual = float(np.quantile(steps, JUMP_QUANTILE)) if len(steps) else 0.0
-    return max(JUMP_FACTOR * usual, JUMP_SPREADS * spread)
+def _least_jumps(trips: Sequence[FloatArray], spread: FloatArray) -> DoubleArray:
+    """How far each signal must move from one tick to the next for a jump, ``[F]``."""
+    steps = Blocks.of(each(lambda trip: np.abs(np.diff(trip, axis=0)), trips))
+    usual = np.nan_to_num(quantile(steps, JUMP_QUANTILE), nan=0.0)
+    return np.maximum(JUMP_FACTOR * usual.astype(np.float64), JUMP_SPREADS * spread.astype(np.float64))
 
 
 def _excursions(column: FloatArray, least: float, longest: int, lead: int) -> list[tuple[int, int, float]]:

@@ -7,6 +7,7 @@ its usual step. Where several signals are held at a time, the recorder is slow; 
 they do not jump afterwards.
 """
 
+from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tickover.core.values import DoubleArray, FloatArray
+from tickover_train.stored.arrays import each
+from tickover_train.stored.columns import Blocks, medians
+
+Logs = defaultdict[int, float]
+"""By the number of a value."""
 
 ShortArray = npt.NDArray[np.int16]
 PlaceArray = npt.NDArray[np.int32]
@@ -59,16 +65,26 @@ def find_slow_reads(trips: Sequence[FloatArray], spread: DoubleArray, period_s: 
     needed = max(SIGNALS, int(np.ceil(PART * len(moving))))
     if len(moving) < needed:
         return []
-    held = [_Held.none(len(trip)) for trip in trips]
-    for signal in moving:
-        columns = [trip[:, signal] for trip in trips]
-        for one, runs in zip(held, _held_runs(columns, float(spread[signal]), period_s), strict=True):
-            one.add(runs)
-    return [
-        SlowRead(number, first, last - first)
-        for number, one in enumerate(held)
-        for first, last in _stretches(one, needed, period_s)
-    ]
+    usual, shares = _usual_steps(trips), _log_shares(trips, moving, spread)
+    found = []
+    for number, trip in enumerate(trips):
+        held = _Held.none(len(trip))
+        for signal in moving:
+            bins = _alike(trip[:, signal], float(spread[signal]))
+            held.add(_held_runs(trip[:, signal], bins, shares[signal], float(usual[signal]), period_s))
+        found += [SlowRead(number, first, last - first) for first, last in _stretches(held, needed, period_s)]
+    return found
+
+
+def _usual_steps(trips: Sequence[FloatArray]) -> FloatArray:
+    """How far each signal moves where it moves, the median ``[F]``; infinity for one that never does."""
+
+    def steps(trip: FloatArray) -> FloatArray:
+        step = np.abs(np.diff(trip, axis=0))
+        return np.where(step > 0, step, np.float32(np.nan))
+
+    usual: FloatArray = np.nan_to_num(medians(Blocks.of(each(steps, trips)), as_double=False), nan=np.inf)
+    return usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +108,22 @@ class _Held:
             np.maximum(self.until[first:last], last, out=self.until[first:last])
 
 
-def _held_runs(columns: Sequence[FloatArray], spread: float, period_s: float) -> Iterator[list[tuple[int, int]]]:
-    """Trip by trip the first and one-past-last tick of each run of a held value of one signal."""
+def _held_runs(
+    column: FloatArray, bins: ShortArray, log_share: Logs, usual: float, period_s: float
+) -> list[tuple[int, int]]:
+    """The first and one-past-last tick of each run of a held value of one signal in one trip."""
     least, most = (max(round(s / period_s), HELD_TICKS) for s in HELD_S)
-    alike = [_alike(column, spread) for column in columns]
-    log_share = _log_shares(columns, alike)
-    steps = np.concatenate([np.abs(np.diff(column)) for column in columns])
-    steps = steps[steps > 0]
-    usual = float(np.median(steps)) if len(steps) else np.inf
-    for column, bins in zip(columns, alike, strict=True):
-        edges = np.flatnonzero(column[1:] != column[:-1]) + 1
-        first, last = np.concatenate(([0], edges[:-1])), edges
-        lasts = last - first
-        # The last run of a trip has no end that could be a jump.
-        with np.errstate(invalid="ignore"):
-            held = (lasts >= least) & (lasts <= most) & (np.abs(column[last] - column[last - 1]) >= usual)
-        yield [
-            (int(a), int(b))
-            for a, b in zip(first[held], last[held], strict=True)
-            if (b - a - 1) * log_share[int(bins[a])] < np.log(CHANCE)
-        ]
+    edges = np.flatnonzero(column[1:] != column[:-1]) + 1
+    first, last = np.concatenate(([0], edges[:-1])), edges
+    lasts = last - first
+    # The last run of a trip has no end that could be a jump.
+    with np.errstate(invalid="ignore"):
+        held = (lasts >= least) & (lasts <= most) & (np.abs(column[last] - column[last - 1]) >= usual)
+    return [
+        (int(a), int(b))
+        for a, b in zip(first[held], last[held], strict=True)
+        if (b - a - 1) * log_share[int(bins[a])] < np.log(CHANCE)
+    ]
 
 
 def _alike(column: FloatArray, spread: float) -> ShortArray:
@@ -122,22 +134,31 @@ def _alike(column: FloatArray, spread: float) -> ShortArray:
     return bins
 
 
-def _log_shares(columns: Sequence[FloatArray], alike: Sequence[ShortArray]) -> "defaultdict[int, float]":
-    """The logarithm of the share of ticks near a value that are repeated by the next: the median over the trips, so
-    that slow reads in one of them do not make those of another usual.
+def _log_shares(trips: Sequence[FloatArray], signals: Sequence[int], spread: DoubleArray) -> dict[int, Logs]:
+    """For each of the signals the logarithm of the share of ticks near a value that are repeated by the next: the
+    median over the trips, so that slow reads in one of them do not make those of another usual.
     """
-    shares: defaultdict[int, list[float]] = defaultdict(list)
-    for column, bins in zip(columns, alike, strict=True):
-        there = np.isfinite(column[:-1])
-        places, own = np.unique(bins[:-1][there], return_inverse=True)
-        number = np.bincount(own, minlength=len(places))
-        repeated = np.bincount(own, weights=(column[1:] == column[:-1])[there], minlength=len(places))
-        for place in np.flatnonzero(number >= ENOUGH).tolist():
-            shares[int(places[place])].append(float(repeated[place] / number[place]))
-    # Values that are hardly ever there say nothing: as if they were always repeated.
-    logs: defaultdict[int, float] = defaultdict(lambda: float(np.log(SHARES[1])))
-    logs.update({place: float(np.log(np.clip(np.median(found), *SHARES))) for place, found in shares.items()})
-    return logs
+    shares = {signal: defaultdict[int, "array[float]"](lambda: array("d")) for signal in signals}
+    for trip in trips:
+        for signal, of in shares.items():
+            for place, share in _shares(trip[:, signal], _alike(trip[:, signal], float(spread[signal]))):
+                of[place].append(share)
+    found: dict[int, Logs] = {}
+    for signal, of in shares.items():
+        # Values that are hardly ever there say nothing: as if they were always repeated.
+        found[signal] = defaultdict(lambda: float(np.log(SHARES[1])))
+        found[signal].update({place: float(np.log(np.clip(np.median(one), *SHARES))) for place, one in of.items()})
+    return found
+
+
+def _shares(column: FloatArray, bins: ShortArray) -> Iterator[tuple[int, float]]:
+    """Of one trip: each value that is there often enough, and the share of its ticks that the next one repeats."""
+    there = np.isfinite(column[:-1])
+    places, own = np.unique(bins[:-1][there], return_inverse=True)
+    number = np.bincount(own, minlength=len(places))
+    repeated = np.bincount(own, weights=(column[1:] == column[:-1])[there], minlength=len(places))
+    for place in np.flatnonzero(number >= ENOUGH).tolist():
+        yield int(places[place]), float(repeated[place] / number[place])
 
 
 def _stretches(held: _Held, needed: int, period_s: float) -> Iterator[tuple[int, int]]:

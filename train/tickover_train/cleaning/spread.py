@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from tickover.core.values import DoubleArray, FloatArray
+from tickover_train.stored.columns import Blocks, counts, medians, row_sum
 
 MAD_TO_SPREAD: Final = 1.4826
 """Median absolute deviation to standard deviation, for a normal distribution."""
@@ -17,11 +18,19 @@ def robust_spread(trips: Sequence[FloatArray]) -> DoubleArray:
     ``MAD_TO_SPREAD`` times the median absolute deviation; the standard deviation where that is 0, as of a signal that
     rests for more than half of the time.
     """
-    pooled = np.concatenate(trips).astype(np.float64)
-    return np.array([_spread(column[np.isfinite(column)]) for column in pooled.T])
+    blocks = Blocks.of(trips)
+    center = medians(blocks)
+    spread = MAD_TO_SPREAD * medians(blocks.each(lambda block: np.abs(block.astype(np.float64) - center)))
+    number = counts(blocks)
+    rests = (number > 0) & (spread == 0)
+    if rests.any():
+        spread = np.where(rests, _deviation(blocks, np.maximum(number, 1)), spread)
+    return np.where(number > 0, spread, 0.0)
 
 
-def _spread(seen: DoubleArray) -> float:
-    if not len(seen):
-        return 0.0
-    return float(MAD_TO_SPREAD * np.median(np.abs(seen - np.median(seen))) or seen.std())
+def _deviation(blocks: Blocks, number: np.ndarray) -> DoubleArray:
+    """The standard deviation of each column."""
+    mean = row_sum(blocks.each(lambda block: np.where(np.isfinite(block), block, 0.0))) / number
+    off = blocks.each(lambda block: np.where(np.isfinite(block), block - mean, 0.0) ** 2)
+    deviation: DoubleArray = np.sqrt(row_sum(off) / number)
+    return deviation

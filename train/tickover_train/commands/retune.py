@@ -1,6 +1,7 @@
 """``tickover retune``: the same network with limits for another truck, season or budget, without torch."""
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,10 @@ from tickover_train.calibration.verdicts import raise_limits, read_verdicts
 from tickover_train.cleaning.clean import clean, words
 from tickover_train.commands.files import LOGS, warn, write
 from tickover_train.config import CalibrationConfig
-from tickover_train.data import Trip, expand, load_trips
+from tickover_train.data import expand, load_trips
 from tickover_train.evaluation.rungs import recalls
 from tickover_train.pages.words import influence_words, ladder_words, realised_words
+from tickover_train.trips import Trip
 
 
 @click.command()
@@ -137,7 +139,7 @@ def move(model: Path, old: Retuned, budget: Budget, out: Path, force: bool) -> N
         click.echo(line)
 
 
-def by_verdicts(model: Path, old: Retuned, verdicts: Path, trips: list[Trip], out: Path, force: bool) -> None:
+def by_verdicts(model: Path, old: Retuned, verdicts: Path, trips: Sequence[Trip], out: Path, force: bool) -> None:
     """Write the model with the limits raised that false alarms came from; the ladder stays, so that
     ``retune --false-alarms`` undoes it."""
     charts = old.manifest.charts
@@ -177,7 +179,7 @@ def refuse_mute(model: Retuned, limits: FloatArray, out: Path, force: bool, reme
         )
 
 
-def limits_for(model: Retuned, trips: list[Trip], budget: Budget | None) -> Climb:
+def limits_for(model: Retuned, trips: Sequence[Trip], budget: Budget | None) -> Climb:
     """Limits by cross-validation over the trips, run through the graph itself, for every budget."""
     # Slow means begin far from another truck or season. The trips are driven once before (settled), so that limits are
     # those of a vehicle whose means have arrived: the days until then are few, the days after are not.
@@ -189,7 +191,7 @@ def limits_for(model: Retuned, trips: list[Trip], budget: Budget | None) -> Clim
     return climb(charts, budget, manifest.episodes, model.bounds, period_s, floor, parts, trained)
 
 
-def ladder_of(model: Retuned, climbed: Climb, trips: list[Trip]) -> tuple[Rung, ...]:
+def ladder_of(model: Retuned, climbed: Climb, trips: Sequence[Trip]) -> tuple[Rung, ...]:
     """The ladder for the manifest, with what its limits detect in the trips."""
     judged = (Detector(open_bytes(model.unlimited())), [trip.values for trip in trips])
     found = recalls([judged], [rung.limits for rung in climbed.rungs])

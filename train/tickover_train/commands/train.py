@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from tickover_train import cell_choice, run_folder
 from tickover_train.cleaning.clean import words
 from tickover_train.commands.files import LOGS, chosen_mapping, write
 from tickover_train.config import AUTO, TrainConfig, load_config
-from tickover_train.data import Trip, dropped_words, expand, load_trips
+from tickover_train.data import dropped_words, expand, load_trips
 from tickover_train.fitting import checkpoint
 from tickover_train.fitting.horizon import Horizons, correlation_time, horizons
+from tickover_train.footprint import Footprint, check_disk, needed, work_folder
 from tickover_train.pages import training
 from tickover_train.pages.training import horizon_words
 from tickover_train.pages.words import influence_words, ladder_words, realised_words
@@ -35,6 +37,9 @@ from tickover_train.pipeline import (
     ladder_of,
     new_job,
 )
+from tickover_train.stored.arrays import lengths
+from tickover_train.stored.room import Disk
+from tickover_train.trips import Trips, new_trips, values_of
 
 BAD_ROWS_SHOWN = 5
 REPORT_FILE = "report.html"
@@ -63,7 +68,13 @@ SKIPPING = "stopping: writing the run folder without what is not measured yet (C
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Fit so many folds side by side, each in a process that holds the trips. The model is the same.",
+    help="Fit so many folds side by side, each in its own process. The model is the same.",
+)
+@click.option(
+    "--work",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder for temporary data: trips and what is made of them lie there, not in memory. Default: that of RUN.",
 )
 @click.option("--resume", is_flag=True, help="Continue from the checkpoint in RUN.")
 @click.option("--fresh", is_flag=True, help="Begin anew, and delete the checkpoint of an interrupted run in RUN.")
@@ -78,6 +89,7 @@ def train(
     false_alarms: str | None,
     seed: int | None,
     workers: int,
+    work: Path | None,
     resume: bool,
     fresh: bool,
     force: bool,
@@ -93,13 +105,15 @@ def train(
     checkpoints = out / "checkpoint"
     check_interrupted(out, checkpoints, resume=resume, fresh=fresh)
     try:
-        mapping, trips = read_trips(expand(logs), map_, progress, options)
+        room = Disk(work_folder(work, out))
+        mapping, trips = read_trips(expand(logs), map_, progress, options, new_trips(room))
+        progress.say(check_disk(room, needed(settings, sum(lengths(values_of(trips))), len(mapping.signals), workers)))
         prepare_folder(out, checkpoints, resume)
         torch.set_num_threads(settings.fit.threads)
         torch.use_deterministic_algorithms(True)
-        stopped = work(
-            settings, mapping, trips, out, checkpoints, progress, auto=cell == "auto", force=force, workers=workers
-        )
+        job = prepared(settings, mapping, trips, checkpoints, room, progress)
+        del trips
+        stopped = fit_and_write(job, room, out, checkpoints, progress, cell == "auto", force, workers)
     except KeyboardInterrupt:
         progress.clear()
         click.echo(f"tickover: {interrupted_words(checkpoints)}", err=True)
@@ -109,37 +123,36 @@ def train(
         sys.exit(INTERRUPTED)
 
 
-def work(
-    settings: TrainConfig,
-    mapping: Mapping,
-    trips: list[Trip],
-    out: Path,
-    checkpoints: Path,
-    progress: Progress,
-    *,
-    auto: bool,
-    force: bool,
-    workers: int = 1,
+def prepared(
+    settings: TrainConfig, mapping: Mapping, trips: Trips, checkpoints: Path, room: Disk, progress: Progress
+) -> Job:
+    """The trips without what is wrong with the recordings, ready to be learnt; what was left out is printed."""
+    job = new_job(
+        settings,
+        mapping,
+        trips,
+        checkpoints,
+        lambda done, text: progress.tell(text, done),
+        tick=lambda done, text: progress.tell(text, done) if progress.is_due() else None,
+        room=room,
+    )
+    for line in words(job.left_out):
+        progress.say(f"left out: {line}")
+    return job
+
+
+def fit_and_write(
+    job: Job, room: Disk, out: Path, checkpoints: Path, progress: Progress, auto: bool, force: bool, workers: int
 ) -> bool:
-    """Everything from cleaning to the summary; whether Ctrl-C ended a part of it early.
+    """Everything from the fit to the summary; whether Ctrl-C ended a part of it early.
 
     Ctrl-C ends the fit with the best so far, and skips measurements that a model can do without. While the limits are
     set there is no model yet: KeyboardInterrupt, and the checkpoints are there to go on from.
     """
     with CtrlC(lambda: progress.say(STOPPING)) as ctrl_c:
+        job = replace(job, stopped=ctrl_c.is_pressed)
         if auto:
-            settings = cell_choice.choose_cell(settings, mapping, trips, progress.say, ctrl_c.is_pressed)
-        job = new_job(
-            settings,
-            mapping,
-            trips,
-            checkpoints,
-            lambda done, text: progress.tell(text, done),
-            ctrl_c.is_pressed,
-            lambda done, text: progress.tell(text, done) if progress.is_due() else None,
-        )
-        for line in words(job.left_out):
-            progress.say(f"left out: {line}")
+            job = cell_choice.choose_cell(job, progress.say)
         fitted = fit_folds(job, workers)
     progress.say("standardising residuals, setting limits")
     product = finish(job, fitted)
@@ -147,14 +160,16 @@ def work(
     with CtrlC(lambda: progress.say(SKIPPING)) as skip:
         stopped = Pressed(ctrl_c, skip)
         progress.say("measuring the memory horizon")
-        horizon = horizons(product.network, job.normalised, settings.seed, stopped=stopped)
+        horizon = horizons(product.network, job.normalised, job.config.seed, stopped=stopped)
         progress.say("writing the run folder and its report")
         ladder = ladder_of(job, product, stopped)
         run_folder.write(out, job, product, horizon, ladder)
-        write(out / REPORT_FILE, training.render(job, product, horizon).encode())
+        footprint = Footprint.of(room, [fold.memory for fold in fitted if fold.memory is not None])
+        write(out / REPORT_FILE, training.render(job, product, horizon, footprint.words).encode())
         if not stopped():
             checkpoint.settle(checkpoints)
     click.echo(summary(out, job, product, horizon, ladder))
+    click.echo(f"peak memory: {footprint.words}")
     return stopped()
 
 
@@ -209,19 +224,28 @@ def override(
 
 
 def read_trips(
-    logs: list[Path], map_: Path | None, progress: Progress, options: dict[str, Any]
-) -> tuple[Mapping, list[Trip]]:
-    """The mapping, given or proposed, and every trip under it; what was dropped is printed.
+    logs: list[Path], map_: Path | None, progress: Progress, options: dict[str, Any], into: Trips
+) -> tuple[Mapping, Trips]:
+    """The mapping, given or proposed, and every trip under it, added to ``into``; what was dropped is printed.
 
     ``options``: those of `log_options`.
     """
     mapping = chosen_mapping(logs, given_mapping(map_, **options))
     counts: Counter[str] = Counter()
     bad: list[str] = []
-    trips = load_trips(logs, mapping, counts, bad.append)
-    for line in bad[:BAD_ROWS_SHOWN]:
+
+    def hear(text: str) -> None:
+        if len(bad) < BAD_ROWS_SHOWN:
+            bad.append(text)
+
+    def tell(done: float, text: str) -> None:
+        if progress.is_due():
+            progress.tell(text, done)
+
+    trips = load_trips(logs, mapping, counts, hear, into, tell)
+    for line in bad:
         progress.say(line)
-    hours = sum(len(trip.values) for trip in trips) * mapping.ticks.period_s / 3600.0
+    hours = sum(lengths(values_of(trips))) * mapping.ticks.period_s / 3600.0
     progress.say(f"{len(trips)} trips, {hours:.1f} h, {len(mapping.signals)} signals; dropped: {dropped_words(counts)}")
     return mapping, trips
 

@@ -39,7 +39,7 @@ class Bench:
     @property
     def merge(self) -> int:
         """Ticks within which onsets are one."""
-        return max(round(MERGE_S / self.period_s), 1)
+        return merge_ticks(self.period_s)
 
     @property
     def hours(self) -> float:
@@ -53,6 +53,16 @@ class Bench:
         for span in self.spans:
             marks[span.trip].append(span.start)
         return marks
+
+
+def merge_ticks(period_s: float) -> int:
+    """Ticks within which onsets are one."""
+    return max(round(MERGE_S / period_s), 1)
+
+
+def grace_ticks(period_s: float) -> int:
+    """Ticks after a fault's end in which an alarm still detects it."""
+    return round(GRACE_S / period_s)
 
 
 def bench_of(
@@ -93,7 +103,7 @@ def set_up(
 ) -> Bench:
     """Make the faulty spans, each with its grace behind it; faults that change nothing are counted as ``no_effect``."""
     injections, spans = [], []
-    grace = round(GRACE_S / period_s)
+    grace = grace_ticks(period_s)
     for injection in planned:
         trip = trips[injection.trip]
         faulty = inject(injection, trip, signals, habits, period_s)

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 
 from tickover.core.values import Alert, FloatArray
-from tickover_train.data import Trip
 from tickover_train.evaluation.metrics import Bools, Floats
 from tickover_train.evaluation.scorers import ModelScorer
+from tickover_train.trips import Trip
 
 SIDE_S: Final = 120.0
 """How much is shown before and after the opening of a false alarm's episode."""

@@ -15,13 +15,17 @@ import numpy as np
 from tickover.core.values import FloatArray
 from tickover.model.detector import Detector
 from tickover_train.calibration.limits import score
-from tickover_train.evaluation.bench import Bench, bench_of
+from tickover_train.evaluation.bench import grace_ticks, merge_ticks, thinned
 from tickover_train.evaluation.faults import KINDS
 from tickover_train.evaluation.habits import Habits, habits_of
 from tickover_train.evaluation.held import side_by_side
-from tickover_train.evaluation.metrics import detected_at
+from tickover_train.evaluation.injection import Injection, inject, plan
+from tickover_train.evaluation.metrics import Bools, detected_at
 from tickover_train.evaluation.scorers import BATCH
+from tickover_train.stored.arrays import Joined, lengths
 
+Hits = dict[tuple[str, float | None], list[bool]]
+"""Of each kind and magnitude, whether each fault was detected."""
 Judged = tuple[Detector, Sequence[FloatArray]]
 """A detector whose limits are all 1, and clean trips ``[T, F]`` that its network has not seen."""
 
@@ -37,68 +41,90 @@ def recalls(
     A fault is detected as in ``judge``: an alarm begins in it, or shortly after. Every magnitude weighs the same.
     Empty once ``stopped()`` is true: a part of the faults would say something else.
     """
-    habits = habits_of([trip for _, trips in judged for trip in trips])
-    found: list[dict[tuple[str, float | None], list[bool]]] = [{} for _ in limits]
+    habits = habits_of(Joined([trips for _, trips in judged]))
+    found: list[Hits] = [{} for _ in limits]
     for detector, trips in judged:
-        bench = _bench(detector, trips, habits)
-        for number, before, during in _charts(detector, bench, stopped):
-            injection = bench.injections[number]
-            for one, results in zip(limits, found, strict=True):
-                over = score(np.concatenate((before, during)), one) >= 1.0
-                hit = detected_at(over, len(before), len(over) - 1, bench.merge) is not None
+        bench = _Spans(detector, trips, habits, limits)
+        for injection, before, during in bench.run(stopped):
+            for one, calm, results in zip(limits, before, found, strict=True):
+                over = np.concatenate((calm, score(during, one) >= 1.0))
+                hit = detected_at(over, len(calm), len(over) - 1, bench.merge) is not None
                 results.setdefault((injection.kind, injection.magnitude), []).append(hit)
         if stopped():
             return [{} for _ in limits]
     return [_by_kind(results) for results in found]
 
 
-def _bench(detector: Detector, trips: Sequence[FloatArray], habits: Habits) -> Bench:
-    manifest = detector.manifest
-    return bench_of(trips, manifest.signals, habits, manifest.tick_period_s, SEED, list(KINDS), Counter())
-
-
-def _by_kind(results: dict[tuple[str, float | None], list[bool]]) -> dict[str, float]:
+def _by_kind(results: Hits) -> dict[str, float]:
     kinds: dict[str, list[float]] = {}
     for (kind, _), hits in results.items():
         kinds.setdefault(kind, []).append(sum(hits) / len(hits))
     return {kind: float(np.mean(shares)) for kind, shares in kinds.items()}
 
 
-def _charts(
-    detector: Detector, bench: Bench, stopped: Callable[[], bool]
-) -> Iterator[tuple[int, FloatArray, FloatArray]]:
-    """Each span's number, the charts ``[N, C]`` of the clean ticks just before it, and its own; the trips are one
-    vehicle's, one after the other. Ends early once ``stopped()`` is true.
+class _Spans:
+    """The faulty spans of one detector's trips, which are one vehicle's, one after the other.
+
+    A span is made when its batch is run: thousands of them at once would be most of the memory.
     """
-    past, clean = _clean(detector, bench, stopped)
-    order = sorted(range(len(bench.spans)), key=lambda number: len(bench.spans[number].values))
-    for first in range(0, len(order), BATCH):
-        if stopped():
-            return
-        chosen = order[first : first + BATCH]
-        spans = [bench.spans[number] for number in chosen]
-        _, scores = detector.run_batch(
-            np.stack([past[span.trip, span.start] for span in spans]), side_by_side([span.values for span in spans])
-        )
-        for place, (number, span) in enumerate(zip(chosen, spans, strict=True)):
-            before = clean[span.trip][max(span.start - bench.merge, 0) : span.start]
-            yield number, before, scores.chart[: len(span.values), place]
 
+    def __init__(
+        self, detector: Detector, trips: Sequence[FloatArray], habits: Habits, limits: Sequence[FloatArray]
+    ) -> None:
+        self._detector, self._trips, self._habits, self._limits = detector, trips, habits, limits
+        period = detector.manifest.tick_period_s
+        self._ticks = lengths(trips)
+        self._planned = thinned(plan(self._ticks, habits, period, SEED, list(KINDS), Counter()), SEED)
+        self.merge = merge_ticks(period)
 
-def _clean(
-    detector: Detector, bench: Bench, stopped: Callable[[], bool]
-) -> tuple[dict[tuple[int, int], FloatArray], list[FloatArray]]:
-    """The state before each span, and the charts ``[T, C]`` of each clean trip; a part of them once ``stopped()``."""
-    state, past, clean = detector.new_state(), {}, []
-    for number, (trip, marks) in enumerate(zip(bench.trips, bench.marks, strict=True)):
-        if stopped():
-            break
-        state = detector.reset_trip(state)
-        parts = []
-        for first, last in pairwise(sorted({0, *marks, len(trip)})):
-            past[number, first] = state
-            states, scores = detector.run_batch(state[None], trip[first:last, None])
-            state = states[0]
-            parts.append(scores.chart[:, 0])
-        clean.append(np.concatenate(parts))
-    return past, clean
+    def run(self, stopped: Callable[[], bool]) -> Iterator[tuple[Injection, list[Bools], FloatArray]]:
+        """Each fault, at which of the clean ticks just before it each of the limits is exceeded, and the charts
+        ``[N, C]`` of its span. Ends early once ``stopped()`` is true.
+        """
+        past = self._clean(stopped)
+        order = sorted(self._planned, key=self._length)
+        for first in range(0, len(order), BATCH):
+            if stopped():
+                return
+            made = [(one, self._values(one)) for one in order[first : first + BATCH]]
+            spans = [(one, values) for one, values in made if values is not None]
+            if not spans:
+                continue
+            begun = [past[one.trip, one.onset] for one, _ in spans]
+            _, scores = self._detector.run_batch(
+                np.stack([state for state, _ in begun]), side_by_side([values for _, values in spans])
+            )
+            for place, ((one, values), (_, before)) in enumerate(zip(spans, begun, strict=True)):
+                yield one, before, scores.chart[: len(values), place]
+
+    def _length(self, one: Injection) -> int:
+        """Ticks of a span: the fault, and its grace behind it."""
+        return min(one.duration + grace_ticks(self._detector.manifest.tick_period_s), self._ticks[one.trip] - one.onset)
+
+    def _values(self, one: Injection) -> FloatArray | None:
+        """A span's ticks ``[N, F]``; None where the fault changes nothing."""
+        manifest, trip = self._detector.manifest, self._trips[one.trip]
+        faulty = inject(one, trip, manifest.signals, self._habits, manifest.tick_period_s)
+        end = one.onset + one.duration
+        return None if faulty is None else np.concatenate((faulty.values, trip[end : one.onset + self._length(one)]))
+
+    def _clean(self, stopped: Callable[[], bool]) -> dict[tuple[int, int], tuple[FloatArray, list[Bools]]]:
+        """What each span begins with: the detector's state, and which of the limits the ticks just before exceed."""
+        state, past = self._detector.new_state(), {}
+        for number, trip in enumerate(self._trips):
+            if stopped():
+                break
+            state = self._detector.reset_trip(state)
+            starts, charts = dict[int, FloatArray](), []
+            marks = {one.onset for one in self._planned if one.trip == number}
+            for first, last in pairwise(sorted({0, *marks, len(trip)})):
+                starts[first] = state
+                states, scores = self._detector.run_batch(state[None], trip[first:last, None])
+                state = states[0]
+                charts.append(scores.chart[:, 0])
+            whole = np.concatenate(charts)
+            over = [score(whole, one) >= 1.0 for one in self._limits]
+            for mark in marks:
+                before = [one[max(mark - self.merge, 0) : mark].copy() for one in over]
+                past[number, mark] = (starts[mark].copy(), before)
+        return past

@@ -11,9 +11,8 @@ from tickover.core.manifest import Manifest
 from tickover.core.values import FloatArray
 from tickover.model.detector import Detector
 from tickover_train.calibration.legs import cut_legs
-from tickover_train.cleaning.clean import Finding, find_defects, finding_of, natural_ticks
+from tickover_train.cleaning.clean import Finding, find_defects, findings_of, natural_ticks
 from tickover_train.cleaning.glitches import Glitch, GlitchCount, count_glitches
-from tickover_train.data import Trip
 from tickover_train.evaluation.baselines import beside
 from tickover_train.evaluation.bench import Bench, bench_of
 from tickover_train.evaluation.false_alarms import FalseAlarm, false_alarms_of
@@ -23,6 +22,7 @@ from tickover_train.evaluation.judge import Verdict, judge
 from tickover_train.evaluation.label_verdict import LabelVerdict, judge_labels
 from tickover_train.evaluation.labels import LabelledTrip
 from tickover_train.evaluation.scorers import ModelScorer, Scorer
+from tickover_train.trips import Trip
 
 WORST: Final = 6
 """False alarms that are shown."""
@@ -102,7 +102,7 @@ def run(
         whole=[whole[0], fresh, *whole[1:]],
         legs=in_legs,
         glitches=count_glitches([one for one in defects if isinstance(one, Glitch)], manifest.names),
-        defects=[finding_of(one, trips, manifest.names, period) for one in defects],
+        defects=findings_of(defects, trips, manifest.names, period),
         worst=sorted((alarm for alarm in alarms if not alarm.glitch), key=lambda alarm: -alarm.peak)[:WORST],
         near_glitch=sum(alarm.glitch for alarm in alarms),
         labelled=judge_labels(ModelScorer(detector), labelled, whole[0].level_at_rate) if labelled else None,

@@ -16,7 +16,7 @@ from torch import Tensor
 from tickover.core.manifest import Network
 from tickover.core.values import FloatArray
 from tickover_train.config import TrainConfig
-from tickover_train.fitting.batch_rows import BatchRows, lay
+from tickover_train.fitting.batch_rows import BatchRows, deal
 from tickover_train.fitting.corruption import corrupt
 from tickover_train.fitting.loss import LEAST_ERROR, Errors
 from tickover_train.fitting.network import (
@@ -27,6 +27,8 @@ from tickover_train.fitting.network import (
     weights_of,
     with_mask,
 )
+from tickover_train.stored.arrays import lengths
+from tickover_train.stored.room import Memory, Room
 
 FIRST_ERROR: Final = 0.4
 """About the mean Huber error of a network that expects every signal's mean."""
@@ -73,7 +75,7 @@ class Task:
 
     ``tell(done, text)`` gets the share of the fit's largest possible length; ``tick`` the same within epochs;
     ``save`` gets each finished epoch;
-    ``stopped()`` true ends the fit at once with the best so far.
+    ``stopped()`` true ends the fit at once with the best so far. ``room``: where an epoch's batches lie.
     """
 
     spec: Network
@@ -87,6 +89,12 @@ class Task:
     tick: Callable[[float, str], None] = lambda done, text: None
     save: Callable[[Checkpoint], None] = lambda checkpoint: None
     stopped: Callable[[], bool] = lambda: False
+    room: Room = field(default_factory=Memory)
+
+    @property
+    def width(self) -> int:
+        """Signals."""
+        return int(self.training[0].shape[1])
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -101,7 +109,7 @@ def new_network(task: Task) -> Recurrent:
     # Initial weights are drawn from torch's global generator, which is left as it was for whoever uses it.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed(task.config.seed, task.fold))
-        return build(task.spec, task.training[0].shape[1]).to(task.device)
+        return build(task.spec, task.width).to(task.device)
 
 
 def fit(task: Task, checkpoint: Checkpoint | None = None) -> Checkpoint:
@@ -162,13 +170,13 @@ def _epoch(task: Task, network: Recurrent, optimizer: torch.optim.Adam, checkpoi
     rows = _batch_rows(task, task.training, checkpoint.epoch, turned=True)
     usual = torch.from_numpy(checkpoint.usual["error"].copy()).to(task.device)
     total, state = Errors.none(network.signals, task.device), State()
-    for number in range(len(rows.inputs)):
+    for number in range(len(rows)):
         if task.stopped():
             return None
         if number % TELL_CHUNKS == TELL_CHUNKS - 1:
-            done = (checkpoint.epoch + number / len(rows.inputs)) / task.config.fit.epochs
-            task.tick(done, f"epoch {checkpoint.epoch + 1}/{task.config.fit.epochs}: {number / len(rows.inputs):.0%}")
-        rate = _learning_rate(task, checkpoint.epoch + number / len(rows.inputs))
+            done = (checkpoint.epoch + number / len(rows)) / task.config.fit.epochs
+            task.tick(done, f"epoch {checkpoint.epoch + 1}/{task.config.fit.epochs}: {number / len(rows):.0%}")
+        rate = _learning_rate(task, checkpoint.epoch + number / len(rows))
         # By hand and not by a scheduler of torch: a resumed fit has the same rate at the same place.
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -190,7 +198,7 @@ def _epoch(task: Task, network: Recurrent, optimizer: torch.optim.Adam, checkpoi
 def held_out_loss(network: Recurrent, rows: BatchRows, task: Task) -> float:
     """The loss over all chunks, state carried."""
     total, state = Errors.none(network.signals, task.device), State()
-    for number in range(len(rows.inputs)):
+    for number in range(len(rows)):
         errors, state = _chunk(network, rows, number, state, task)
         total += errors
     return total.loss
@@ -198,8 +206,9 @@ def held_out_loss(network: Recurrent, rows: BatchRows, task: Task) -> float:
 
 def _chunk(network: Recurrent, rows: BatchRows, number: int, state: State, task: Task) -> "tuple[Errors, State]":
     keep = torch.from_numpy(~rows.reset[number]).to(task.device)
-    x = with_mask(torch.from_numpy(rows.inputs[number]).to(task.device))
-    target = torch.from_numpy(rows.targets[number]).to(task.device)
+    inputs, targets = rows.chunk(number)
+    x = with_mask(torch.from_numpy(inputs).to(task.device))
+    target = torch.from_numpy(targets).to(task.device)
     # States are carried over chunks, gradients are not (truncated back-propagation); a trip's start restarts its row.
     state = network.restart(state, keep)
     expected, target, state = network.pairs(x, target, state)
@@ -211,9 +220,15 @@ def _batch_rows(task: Task, trips: Sequence[FloatArray], epoch: int, turned: boo
     span = task.config.corruption.span_s / task.period_s
     # Trips of equally many chunks are dealt in the order given: without this they would share a row in every epoch.
     order = random.permutation(len(trips))
-    targets = [trips[i] for i in order]
-    inputs = [corrupt(trip, task.training, random, task.config.corruption, span) for trip in targets]
-    return lay(inputs, targets, task.config.fit.batch_rows, task.config.fit.chunk, random if turned else None)
+    ticks = lengths(trips)
+    layout = deal([ticks[i] for i in order], task.config.fit.batch_rows, task.config.fit.chunk)
+    rows = BatchRows(layout, task.config.fit.chunk, task.width, task.room)
+    for place, i in enumerate(order):
+        trip = trips[i]
+        rows.write(place, corrupt(trip, task.training, random, task.config.corruption, span), trip)
+    if turned:
+        rows.turn(random)
+    return rows
 
 
 def _learning_rate(task: Task, epochs: float) -> float:

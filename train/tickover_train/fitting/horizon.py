@@ -24,6 +24,7 @@ from tickover_train.fitting.network import (
     State,
     with_mask,
 )
+from tickover_train.stored.arrays import lengths
 
 LAGS: Final = HORIZON_TICKS
 POSITIONS: Final = 100
@@ -66,7 +67,7 @@ def horizons(
 
     ``stopped()`` true ends with an estimate from the directions that are done.
     """
-    lags = min(lags, max(len(trip) for trip in trips) - 1)
+    lags = min(lags, max(lengths(trips)) - 1)
     windows = _windows(trips, lags, seed)
     # cuDNN cannot run a recurrent network backward in evaluation mode, which this one is in.
     with torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(enabled=False):
@@ -86,13 +87,16 @@ def find(curve: DoubleArray) -> Horizon:
 def _windows(trips: Sequence[FloatArray], lags: int, seed: int) -> Tensor:
     """``[run-in + lags + 1, POSITIONS, F]``; each ends at a position that is measured."""
     random = np.random.default_rng([seed & 0xFFFF_FFFF, 2])
-    ticks = min(RUN_IN + lags + 1, max(len(trip) for trip in trips))
-    usable = [trip for trip in trips if len(trip) >= ticks]
+    every = lengths(trips)
+    ticks = min(RUN_IN + lags + 1, max(every))
+    usable = [place for place, length in enumerate(every) if length >= ticks]
     # Every position of every usable trip has the same chance.
-    share = np.array([len(trip) - ticks + 1.0 for trip in usable])
+    share = np.array([every[place] - ticks + 1.0 for place in usable])
     chosen = random.choice(len(usable), size=POSITIONS, p=share / share.sum())
-    starts = [int(random.integers(len(usable[i]) - ticks + 1)) for i in chosen]
-    return torch.from_numpy(np.stack([usable[i][a : a + ticks] for i, a in zip(chosen, starts, strict=True)], axis=1))
+    starts = [int(random.integers(every[usable[i]] - ticks + 1)) for i in chosen]
+    return torch.from_numpy(
+        np.stack([trips[usable[i]][a : a + ticks] for i, a in zip(chosen, starts, strict=True)], axis=1)
+    )
 
 
 def _through_inputs(network: Recurrent, windows: Tensor, lags: int, stopped: Callable[[], bool]) -> DoubleArray:

@@ -13,15 +13,18 @@ import torch
 from tickover.core.manifest import Network
 from tickover.core.values import FloatArray
 from tickover.errors import RunError
+from tickover.host.memory import peak_bytes
 from tickover.host.parent import end_with_parent
 from tickover_train.config import TrainConfig
 from tickover_train.fitting import checkpoint
 from tickover_train.fitting.fit import Checkpoint, Task, fit
+from tickover_train.stored.arrays import chosen
+from tickover_train.stored.room import Room
 
 LOOK_S: Final = 0.2
 """How often to look for progress, and whether to stop."""
 _shared: dict[str, Any] = {}
-"""Of a process that fits: the trips, the queue to its parent, and whether to stop."""
+"""Of a process that fits: the trips, where its batches lie, the queue to its parent, and whether to stop."""
 
 
 class FoldJob(NamedTuple):
@@ -47,24 +50,33 @@ class News(NamedTuple):
     lasting: bool
 
 
+class Fitted(NamedTuple):
+    """A fold, None when it was stopped before it had learnt anything; ``memory``: the peak of its process, bytes."""
+
+    checkpoint: Checkpoint | None
+    memory: int
+
+
 def fit_side_by_side(
     jobs: Sequence[FoldJob],
     trips: Sequence[FloatArray],
+    room: Room,
     workers: int,
     tell: Callable[[News], None],
     stopped: Callable[[], bool],
-) -> list[Checkpoint | None]:
-    """Fit all folds in ``workers`` processes; None for one that was stopped before it had learnt anything.
+) -> list[Fitted]:
+    """Fit all folds in ``workers`` processes.
 
-    Each process holds the trips. RunError when one dies; what was fitted is in the checkpoints.
+    All read the trips from one file where ``trips`` are stored; else each process holds them. RunError when one dies;
+    what was fitted is in the checkpoints.
     """
     context = get_context("spawn")
     queue, stop = context.SimpleQueue(), context.Event()
-    shared = {"trips": trips, "queue": queue, "stop": stop}
+    shared = {"trips": trips, "room": room, "queue": queue, "stop": stop}
     pool = ProcessPoolExecutor(min(workers, len(jobs)), context, _begin, (shared, os.getpid()))
     try:
         futures = [pool.submit(_fit, job) for job in jobs]
-        open_: set[Future[Checkpoint | None]] = set(futures)
+        open_: set[Future[Fitted]] = set(futures)
         while open_:
             done, open_ = wait(open_, LOOK_S, FIRST_COMPLETED)
             for future in done:
@@ -89,7 +101,7 @@ def _begin(shared: dict[str, Any], parent: int) -> None:
     _shared.update(shared)
 
 
-def _fit(job: FoldJob) -> Checkpoint | None:
+def _fit(job: FoldJob) -> Fitted:
     torch.set_num_threads(job.config.fit.threads)
     torch.use_deterministic_algorithms(True)
     trips, put = _shared["trips"], _shared["queue"].put
@@ -98,19 +110,20 @@ def _fit(job: FoldJob) -> Checkpoint | None:
         config=job.config,
         period_s=job.period_s,
         fold=job.number,
-        training=[trips[place] for place in job.training],
-        held_out=[trips[place] for place in job.held_out],
+        training=chosen(trips, job.training),
+        held_out=chosen(trips, job.held_out),
         device=torch.device(job.device),
         tell=lambda done, text: put(News(job.number, done, text, True)),
         tick=lambda done, text: put(News(job.number, done, text, False)),
         save=lambda state: _save(job, state),
         stopped=_shared["stop"].is_set,
+        room=_shared["room"],
     )
     begun = checkpoint.read(job.checkpoints, job.number, job.identity) if job.checkpoints else None
     try:
-        return fit(task, begun)
+        return Fitted(fit(task, begun), peak_bytes())
     except KeyboardInterrupt:
-        return None
+        return Fitted(None, peak_bytes())
 
 
 def _save(job: FoldJob, state: Checkpoint) -> None:

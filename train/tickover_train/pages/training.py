@@ -14,6 +14,7 @@ from tickover_train.fitting.horizon import FRACTION, Horizon, Horizons
 from tickover_train.pages.template import fill
 from tickover_train.pages.words import realised_words
 from tickover_train.pipeline import Job, Product
+from tickover_train.stored.arrays import lengths
 
 BINS: Final = np.linspace(-6.0, 6.0, 121)
 """Of the residual histograms, in residual units; what lies beyond is in the outermost bins."""
@@ -21,8 +22,8 @@ CLEAR: Final = "rgba(0,0,0,0)"
 GREY: Final = "#7d8790"
 
 
-def render(job: Job, product: Product, horizon: Horizons) -> str:
-    """The page."""
+def render(job: Job, product: Product, horizon: Horizons, footprint: str = "") -> str:
+    """The page; ``footprint``: peak memory and temporary data in words."""
     figures = {
         "losses": _losses(product),
         "residuals": _residuals(product),
@@ -34,7 +35,7 @@ def render(job: Job, product: Product, horizon: Horizons) -> str:
         name=product.spec.name,
         plotly=get_plotlyjs(),
         figures={name: _html(figure) for name, figure in figures.items()},
-        facts=_facts(job, product),
+        facts=_facts(job, product, footprint),
         tiles=_tiles(job, product, horizon),
         doubts=_doubts(product),
         verdict=_verdict(product),
@@ -43,17 +44,18 @@ def render(job: Job, product: Product, horizon: Horizons) -> str:
     )
 
 
-def _facts(job: Job, product: Product) -> dict[str, str]:
+def _facts(job: Job, product: Product, footprint: str) -> dict[str, str]:
     network = product.spec.network
-    return {
+    facts = {
         "model": f"{network.arch} of {network.cell}, hidden {network.hidden}, {network.parameters:,} weights",
         "seed": str(job.config.seed),
     }
+    return facts | ({"peak memory": footprint} if footprint else {})
 
 
 def _tiles(job: Job, product: Product, horizon: Horizons) -> dict[str, str]:
     budget, first = product.limits.budget, product.folds[0].fitted
-    hours = sum(len(trip.values) for trip in job.trips) * job.period_s / 3600.0
+    hours = sum(lengths(job.normalised)) * job.period_s / 3600.0
     return {
         "Trips": f"{len(job.trips)} ({hours:.1f} h)",
         "Held-out loss": f"{first.best_loss:.4f} at epoch {first.best_epoch}",
@@ -147,13 +149,14 @@ def _losses(product: Product) -> go.Figure:
 
 def _residuals(product: Product) -> go.Figure:
     figure = _figure("residual / scale", "share of ticks", yaxis_type="log")
-    pooled = np.concatenate([trip[product.spec.warm_up_ticks :] for trip in product.residuals])
-    standard = (pooled - product.weights["residual.center"]) / product.weights["residual.scale"]
+    counts = np.zeros((len(product.spec.signals), len(BINS) - 1), np.int64)
+    for trip in product.residuals:
+        standard = trip[product.spec.warm_up_ticks :] - product.weights["residual.center"]
+        for place, column in enumerate((standard / product.weights["residual.scale"]).T):
+            counts[place] += np.histogram(np.clip(column[np.isfinite(column)], BINS[0], BINS[-1]), BINS)[0]
     middles = (BINS[1:] + BINS[:-1]) / 2
-    for place, signal in enumerate(product.spec.signals):
-        seen = standard[np.isfinite(standard[:, place]), place]
-        counts, _ = np.histogram(np.clip(seen, BINS[0], BINS[-1]), BINS)
-        figure.add_scatter(x=middles, y=counts / max(len(seen), 1), name=signal.name, line={"shape": "hvh", "width": 1})
+    for signal, own in zip(product.spec.signals, counts, strict=True):
+        figure.add_scatter(x=middles, y=own / max(own.sum(), 1), name=signal.name, line={"shape": "hvh", "width": 1})
     return figure
 
 
@@ -175,8 +178,10 @@ def _relative(curve: DoubleArray) -> Sequence[float]:
 
 def _unseen(product: Product, period_s: float) -> go.Figure:
     figure = _figure("trip", "highest score", yaxis_type="log", height=420)
-    peaks = [float(np.nanmax(scores, initial=0.0)) for scores in product.limits.scores]
-    hours = [f"{len(scores) * period_s / 3600:.2f} h" for scores in product.limits.scores]
-    figure.add_bar(x=[trip.source for trip in product.charts], y=peaks, hovertext=hours)
+    peaks, hours = list[float](), list[str]()
+    for scores in product.limits.scores:
+        peaks.append(float(np.nanmax(scores, initial=0.0)))
+        hours.append(f"{len(scores) * period_s / 3600:.2f} h")
+    figure.add_bar(x=list(product.sources), y=peaks, hovertext=hours)
     figure.add_hline(y=1.0, **_line("dash"))
     return figure
