@@ -22,7 +22,7 @@ from tickover.daemon.sources import Transport, check_files, open_transport
 from tickover.errors import ConfigError, TickoverError
 from tickover.host.garbage import collect_seldom
 from tickover.host.log_fields import fields
-from tickover.host.malloc import share_one_arena
+from tickover.host.malloc import give_back_free, share_one_arena
 from tickover.host.systemd import notify, watchdog_s
 from tickover.messages.notices import Kind
 from tickover.model.detector import Detector
@@ -36,6 +36,8 @@ logger: Final = logging.getLogger("tickover")
 
 STOP_S: Final = 2.0
 """How long to go on sending after the order to stop."""
+GIVE_BACK_S: Final = 60.0
+"""How often memory that is free goes back to the system."""
 SOURCE_STUCK_S: Final = LONGEST_ATTEMPT_S + 20.0
 """A source whose thread has given no sign of life for so long counts as stuck: no more watchdog pings."""
 
@@ -71,7 +73,7 @@ class Runner:
     def _turn_until_told(self, daemon: Daemon, config: Config) -> tuple[Config, Opened]:
         """Turn the loop; what to run next (of no meaning after a stop)."""
         every = (watchdog_s() or 0.0) / 3
-        ping_at = 0.0
+        ping_at, give_back_at = 0.0, time.monotonic()
         reload: Reload | None = None
         while not self._stop:
             daemon.turn()
@@ -80,6 +82,9 @@ class Runner:
             if every and now >= ping_at and now - daemon.source.beat < SOURCE_STUCK_S:
                 ping_at = now + every
                 notify("WATCHDOG=1")
+            if now >= give_back_at:
+                give_back_at = now + GIVE_BACK_S
+                give_back_free()
             if self._reload and not reload:
                 self._reload, reload = False, Reload(self._read)
             if reload and reload.done:
