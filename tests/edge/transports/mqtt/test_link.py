@@ -100,6 +100,36 @@ def test_few_messages_gather_before_they_are_read(tap: Tap, broker: Mosquitto, g
     assert len(lengths) in batches, lengths
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="Linux only")
+def test_messages_do_not_bunch_after_an_acknowledgement(tap: Tap, broker: Mosquitto) -> None:
+    """Mosquitto holds a second small packet back until the first is confirmed, which the system delays by 40 ms after
+    something was sent: five times, if it may. Two may be the machine's own.
+    """
+    client, late, tokens = broker.client(), list[float](), list[object]()
+
+    def publish() -> None:
+        for number in range(200):
+            client.publish(f"in/{number}", str(time.monotonic()), qos=1)
+            time.sleep(0.01)
+
+    sender = threading.Thread(target=publish)
+    sender.start()
+    while len(late) < 200:
+        events = tap.link.receive(5, 1000)
+        assert events, "nothing came for 5 s"
+        now, messages = time.monotonic(), [event for event in events if isinstance(event, Received)]
+        late.append(max((now - float(message.payload) for message in messages), default=0.0))
+        late += [0.0] * (len(messages) - 1)
+        tokens += [message.token for message in messages]
+        if len(tokens) >= 40:
+            tap.link.acknowledge(tokens)
+            tokens.clear()
+    sender.join()
+    client.disconnect()
+    client.loop_stop()
+    assert sum(one > 0.02 for one in late) < 3, sorted(late)[-10:]
+
+
 @pytest.mark.parametrize(("count", "size"), [(4000, 150), (600, 1000), (30, 40_000)])
 def test_what_lies_in_a_full_socket_is_read_without_a_rest(count: int, size: int) -> None:
     """Many messages, of which one lies across two reads; some, and few large ones, of which few fill a read."""
