@@ -109,7 +109,7 @@ class FastClient(paho.Client):
         """Without this a broker's next small packet waits until the system confirms this one, too: up to 40 ms as long
         as nothing is sent, and the system forgets the wish with each answer (tcp(7)); others than Linux have none."""
         sock = self.socket()
-        if QUICK is not None and hasattr(sock, "setsockopt"):
+        if QUICK is not None and sock is not None and hasattr(sock, "setsockopt"):
             with suppress(OSError):  # whether the connection is lost, the next read says
                 sock.setsockopt(socket.IPPROTO_TCP, QUICK, 1)
 
