@@ -1,5 +1,7 @@
-"""Trips without what their recorder did wrong: freezes and slow reads are cut out, values that jump and come back are
-missing.
+"""Trips without what their recorder did wrong: freezes are cut out, values that jump and come back are missing.
+
+Slow reads are found and told, too, and an alarm on one is right; they stay in what is learnt
+(docs/training.md says why).
 """
 
 from collections import Counter
@@ -81,9 +83,9 @@ def find_defects(trips: Sequence[Trip], period_s: float) -> list[Defect]:
 
 
 def clean(trips: Sequence[Trip], names: Sequence[str], period_s: float, into: Trips | None = None) -> Cleaned:
-    """Leave the defects out. What is left of a trip at either side of a freeze or a slow read is a trip of its own when
-    it has ``SHORTEST_TRIP`` ticks; the first tick of a freeze stays, as it is the only one that was read. ``into``:
-    where what is left is kept (default: in memory). LogError when nothing is left.
+    """Leave freezes and glitches out. What is left of a trip at either side of a freeze is a trip of its own when it
+    has ``SHORTEST_TRIP`` ticks; the first tick of a freeze stays, as it is the only one that was read. ``into``: where
+    what is left is kept (default: in memory). LogError when nothing is left.
     """
     defects = find_defects(trips, period_s)
     kept: Trips = [] if into is None else into
@@ -145,7 +147,7 @@ def _without(trip: Trip, defects: Sequence[Defect], period_s: float) -> list[Tri
         span = slice(defect.tick, defect.tick + defect.ticks)
         if isinstance(defect, Glitch):
             values[span, defect.signal] = np.nan
-        else:
+        elif isinstance(defect, Freeze):
             cut[span] = True
     if not cut.any():
         return [replace(trip, values=values, read=trip.values)]
