@@ -123,7 +123,7 @@ def test_what_is_left_out_is_no_sensor_that_falls_silent():
     assert blind[2].stale_s > 100
 
 
-def test_slow_reads_are_left_out_and_told_with_log_and_time():
+def test_slow_reads_are_told_with_log_and_time_and_stay_in_what_is_learnt():
     trips = [Trip(f"log{seed}", fast_trip(seed), START) for seed in range(6)]
     read_slowly(trips[1].values, 300, 600)
     cleaned = clean(trips, [f"signal{number}" for number in range(6)], 1.0)
@@ -132,10 +132,10 @@ def test_slow_reads_are_left_out_and_told_with_log_and_time():
     assert "signals are read only every several seconds for" in line
     left = [len(one.values) for one in cleaned.trips if one.source.startswith("log1")]
     # At 801 s the engine is off, which is a freeze to signals that are off nowhere else.
-    np.testing.assert_allclose(left, [300, 200, 300], atol=10)
+    np.testing.assert_allclose(left, [800, 300], atol=10)
 
 
-def test_a_freeze_within_a_slow_read_is_cut_once():
+def test_of_a_freeze_within_a_slow_read_the_freeze_is_cut():
     trips = [Trip(f"log{seed}", fast_trip(seed), START) for seed in range(6)]
     read_slowly(trips[1].values, 400, 700)
     trips[1].values[500:560] = trips[1].values[499]
@@ -143,4 +143,5 @@ def test_a_freeze_within_a_slow_read_is_cut_once():
     told = " ".join(words(cleaned.findings))
     assert "no signal moves for" in told
     assert "signals are read only every several seconds for" in told
-    assert sum(len(one.values) for one in cleaned.trips if one.source.startswith("log1")) <= 920
+    left = [len(one.values) for one in cleaned.trips if one.source.startswith("log1")]
+    np.testing.assert_allclose(left, [500, 240, 300], atol=10)
