@@ -320,8 +320,9 @@ def bars(groups: dict[str, list[float]], axis: Any, label: str) -> None:
     """Horizontal bars of means with the least and the most."""
     names = sorted(groups, key=lambda name: sum(groups[name]) / len(groups[name]))
     means = [sum(groups[name]) / len(groups[name]) for name in names]
-    low = [mean - min(groups[name]) for name, mean in zip(names, means, strict=True)]
-    high = [max(groups[name]) - mean for name, mean in zip(names, means, strict=True)]
+    # The mean of equal values may be off by its rounding.
+    low = [max(0.0, mean - min(groups[name])) for name, mean in zip(names, means, strict=True)]
+    high = [max(0.0, max(groups[name]) - mean) for name, mean in zip(names, means, strict=True)]
     axis.barh(names, means, xerr=[low, high], color=COLOURS[0])
     axis.set_xlabel(label)
     axis.grid(alpha=0.3, axis="x")
