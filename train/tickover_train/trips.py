@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
 import numpy as np
 
 from tickover.core.values import FloatArray, TickBlock
-from tickover_train.stored.arrays import StoredArrays, chosen
+from tickover_train.stored.arrays import Items, StoredArrays, chosen
 from tickover_train.stored.room import Room
 
 
@@ -46,7 +46,7 @@ class _Head(NamedTuple):
     read: int | None
 
 
-class StoredTrips(Sequence[Trip]):
+class StoredTrips(Items[Trip]):
     """Trips whose ticks lie in a file; an access reads one into memory."""
 
     def __init__(self, arrays: StoredArrays, heads: list[_Head] | None = None) -> None:
@@ -73,19 +73,12 @@ class StoredTrips(Sequence[Trip]):
         return chosen(self._arrays, [head.values for head in self._heads])
 
     def some(self, places: Sequence[int]) -> "StoredTrips":
-        """Those at ``places``, in their order."""
         return StoredTrips(self._arrays, [self._heads[place] for place in places])
 
     def __len__(self) -> int:
         return len(self._heads)
 
-    @overload
-    def __getitem__(self, place: int) -> Trip: ...
-    @overload
-    def __getitem__(self, place: slice) -> "StoredTrips": ...
-    def __getitem__(self, place: int | slice) -> "Trip | StoredTrips":
-        if isinstance(place, slice):
-            return self.some(range(len(self))[place])
+    def at(self, place: int) -> Trip:
         head = self._heads[place]
         outside, read = (None if part is None else self._arrays[part] for part in (head.outside, head.read))
         return Trip(head.source, self._arrays[head.values], head.start, outside, read)

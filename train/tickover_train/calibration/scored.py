@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final, overload
+from typing import Final
 
 import numpy as np
 
 from tickover.core.values import FloatArray
-from tickover_train.stored.arrays import Arrays, chosen, lengths
+from tickover_train.stored.arrays import Arrays, Items, chosen, lengths
 from tickover_train.stored.room import Room
 
 LEAST_PEAK: Final = 1e-3
@@ -28,7 +28,7 @@ class ScoredTrip:
     legs: tuple[FloatArray, ...] = ()
 
 
-class ScoredTrips(Sequence[ScoredTrip]):
+class ScoredTrips(Items[ScoredTrip]):
     """Trips whose charts are kept elsewhere: ``whole`` of each, ``legs`` of all in order, ``numbers``: of each trip."""
 
     def __init__(self, sources: Sequence[str], whole: Arrays, legs: Arrays, numbers: Sequence[int]) -> None:
@@ -38,13 +38,7 @@ class ScoredTrips(Sequence[ScoredTrip]):
     def __len__(self) -> int:
         return len(self.sources)
 
-    @overload
-    def __getitem__(self, place: int) -> ScoredTrip: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[ScoredTrip]: ...
-    def __getitem__(self, place: int | slice) -> ScoredTrip | list[ScoredTrip]:
-        if isinstance(place, slice):
-            return [self[one] for one in range(len(self))[place]]
+    def at(self, place: int) -> ScoredTrip:
         legs = chosen(self._legs, range(*self._edges[place : place + 2]))
         return ScoredTrip(self.sources[place], self._whole[place], tuple(legs))
 

@@ -65,7 +65,26 @@ class StoredFile:
         self._folder, self.bytes = state["_folder"], state["bytes"]
 
 
-class StoredArrays(Sequence[FloatArray]):
+class Items(Sequence[T]):
+    """A sequence that brings an item when it is asked for."""
+
+    def at(self, place: int) -> T:
+        """The item at one place."""
+        raise NotImplementedError
+
+    def some(self, places: Sequence[int]) -> Sequence[T]:
+        """Those at ``places``, in their order; what a slice gives."""
+        return [self.at(place) for place in places]
+
+    @overload
+    def __getitem__(self, place: int) -> T: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[T]: ...
+    def __getitem__(self, place: int | slice) -> T | Sequence[T]:
+        return self.some(range(len(self))[place]) if isinstance(place, slice) else self.at(place)
+
+
+class StoredArrays(Items[FloatArray]):
     """Float32 arrays ``[T, ...]``, each of its own length; an access reads one into memory.
 
     ``lengths``: of each, known without reading it. The first ones, of ``keep`` bytes in all, stay in memory.
@@ -93,13 +112,10 @@ class StoredArrays(Sequence[FloatArray]):
     def __len__(self) -> int:
         return len(self.lengths)
 
-    @overload
-    def __getitem__(self, place: int) -> FloatArray: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[FloatArray]: ...
-    def __getitem__(self, place: int | slice) -> FloatArray | Sequence[FloatArray]:
-        if isinstance(place, slice):
-            return chosen(self, range(len(self))[place])
+    def some(self, places: Sequence[int]) -> Sequence[FloatArray]:
+        return chosen(self, places)
+
+    def at(self, place: int) -> FloatArray:
         if place < len(self._kept):
             return self._kept[place]
         into = np.empty((self.lengths[place], *self._shape), np.float32)
@@ -111,7 +127,7 @@ Arrays = list[FloatArray] | StoredArrays
 """Arrays to add to: in memory, or in a file."""
 
 
-class View(Sequence[T], Generic[S, T]):
+class View(Items[T], Generic[S, T]):
     """What is made of some items of a sequence, each time it is asked for, and nothing is kept."""
 
     def __init__(self, items: Sequence[S], places: Sequence[int], make: Callable[[S], T]) -> None:
@@ -120,13 +136,10 @@ class View(Sequence[T], Generic[S, T]):
     def __len__(self) -> int:
         return len(self.places)
 
-    @overload
-    def __getitem__(self, place: int) -> T: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[T]: ...
-    def __getitem__(self, place: int | slice) -> T | Sequence[T]:
-        if isinstance(place, slice):
-            return View(self.items, self.places[place], self.make)
+    def some(self, places: Sequence[int]) -> Sequence[T]:
+        return View(self.items, [self.places[place] for place in places], self.make)
+
+    def at(self, place: int) -> T:
         return self.make(self.items[self.places[place]])
 
     def __iter__(self) -> Iterator[T]:
@@ -143,7 +156,7 @@ class Chosen(View[FloatArray, FloatArray]):
         return [every[place] for place in self.places]
 
 
-class Joined(Sequence[T]):
+class Joined(Items[T]):
     """The items of some sequences, one after the other."""
 
     def __init__(self, parts: Sequence[Sequence[T]]) -> None:
@@ -152,13 +165,7 @@ class Joined(Sequence[T]):
     def __len__(self) -> int:
         return len(self._places)
 
-    @overload
-    def __getitem__(self, place: int) -> T: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[T]: ...
-    def __getitem__(self, place: int | slice) -> T | Sequence[T]:
-        if isinstance(place, slice):
-            return [part[one] for part, one in self._places[place]]
+    def at(self, place: int) -> T:
         part, one = self._places[place]
         return part[one]
 
