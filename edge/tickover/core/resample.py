@@ -26,17 +26,17 @@ The rules, for one vehicle. They define the result reading by reading; how readi
 from collections import Counter
 from typing import Final, NamedTuple
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tickover.core import windows
+from tickover.core import tick_state, windows
 from tickover.core.arrivals import MAX_TIME, Arrivals, possible, readings_in
 from tickover.core.manifest import Manifest, Signal
 from tickover.core.once import once
 from tickover.core.open_rows import OpenRows
 from tickover.core.outside import OutsideReadings
 from tickover.core.tick_columns import MOST_OPEN, NO_TICK, LentTicks
+from tickover.core.tick_state import TickState
 from tickover.core.values import (
     SECOND,
     DoubleArray,
@@ -45,32 +45,9 @@ from tickover.core.values import (
     TickBlock,
     TimeArray,
 )
-from tickover.errors import StateError
 
 MAX_OPEN_VALUES: Final = 2**20
 """Values that may wait in one vehicle's open ticks: 8 MiB."""
-
-
-class _State(msgspec.Struct, frozen=True, array_like=True):
-    """What :meth:`Ticks.state` saves; arrays as little-endian bytes."""
-
-    signals: tuple[str, ...]
-    period: int
-    watermark: int | None
-    closed: int
-    restart: bool
-    trip: int
-    last_tick: int | None
-    last_time: int
-    held_time: bytes
-    held_value: bytes
-    open_time: bytes
-    open_values: bytes
-    outside_tick: bytes = b""
-    outside_low: bytes = b""
-    outside_high: bytes = b""
-    arrivals: bytes = b""
-    seen: dict[int, bytes] = {}
 
 
 class _Shared:
@@ -233,59 +210,30 @@ class Ticks:
 
     def state(self) -> bytes:
         """All that the next reading's fate depends on; counts are not part of it."""
-        time, values = self._open.compact()
-        outside_tick, outside_low, outside_high = self._outside.rows()
-        return msgspec.msgpack.encode(
-            _State(
-                signals=self.names,
-                period=self.period,
-                watermark=self._watermark,
-                closed=self._closed,
-                restart=self._restart,
-                trip=self._grid.trip,
-                last_tick=self._grid.last_tick,
-                last_time=self._grid.last_time,
-                held_time=self._grid.held_time.astype("<i8").tobytes(),
-                held_value=self._grid.held_value.astype("<f8").tobytes(),
-                open_time=time.astype("<i8").tobytes(),
-                open_values=values.astype("<f8").tobytes(),
-                outside_tick=outside_tick.astype("<i8").tobytes(),
-                outside_low=outside_low.astype("<f8").tobytes(),
-                outside_high=outside_high.astype("<f8").tobytes(),
-                arrivals=b"" if self._arrivals.is_plain else self._arrivals.state(),
-                seen={number: self._arrivals.seen.page(number) for number in self._arrivals.seen.pages},
-            )
-        )
+        grid, arrivals = self._grid, self._arrivals
+        return TickState(
+            self._watermark,
+            self._closed,
+            self._restart,
+            grid.trip,
+            grid.last_tick,
+            grid.last_time,
+            grid.held_time,
+            grid.held_value,
+            *self._open.compact(),
+            *self._outside.rows(),
+            b"" if arrivals.is_plain else arrivals.state(),
+            {number: arrivals.seen.page(number) for number in arrivals.seen.pages},
+        ).encode(self.names, self.period)
 
     def restore(self, state: bytes) -> None:
         """Continue from :meth:`state`; StateError when it is damaged or of other signals or another period."""
-        try:
-            saved = msgspec.msgpack.decode(state, type=_State)
-            held_time = np.frombuffer(saved.held_time, "<i8").astype(np.int64)
-            held_value = np.frombuffer(saved.held_value, "<f8").astype(np.float64)
-            time = np.frombuffer(saved.open_time, "<i8").astype(np.int64)
-            values = np.frombuffer(saved.open_values, "<f8").astype(np.float64).reshape(len(time), len(self.names))
-            outside = np.frombuffer(saved.outside_tick, "<i8").astype(np.int64)
-            lowest, highest = (
-                np.frombuffer(part, "<f8").astype(np.float64).reshape(len(outside), len(self.names))
-                for part in (saved.outside_low, saved.outside_high)
-            )
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise StateError(f"state of open ticks: damaged: {error}") from error
-        if (saved.signals, saved.period) != (self.names, self.period):
-            raise StateError(
-                f"state of open ticks: expected signals {', '.join(self.names)} each {self.period} us, "
-                f"got {', '.join(saved.signals)} each {saved.period} us"
-            )
-        if len(held_time) != len(self.names) or len(held_value) != len(self.names):
-            raise StateError(
-                f"state of open ticks: damaged: expected {len(self.names)} held values, got {len(held_value)}"
-            )
+        saved = tick_state.decode(state, self.names, self.period)
         self._watermark, self._closed, self._restart = saved.watermark, saved.closed, saved.restart
         self._grid.trip, self._grid.last_tick, self._grid.last_time = saved.trip, saved.last_tick, saved.last_time
-        self._grid.held_time, self._grid.held_value = held_time, held_value
-        self._open.hold(time, values)
-        self._outside.hold(outside, lowest, highest)
+        self._grid.held_time, self._grid.held_value = saved.held_time, saved.held_value
+        self._open.hold(saved.open_time, saved.open_values)
+        self._outside.hold(saved.outside_tick, saved.outside_low, saved.outside_high)
         self._arrivals.begin()
         if saved.arrivals:
             self._arrivals.restore(saved.arrivals, saved.seen.get)
