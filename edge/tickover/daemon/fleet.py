@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from tickover.core.arrivals import Arrivals, Step, possible
@@ -28,11 +27,13 @@ from tickover.core.values import (
     Remark,
     TimeArray,
 )
-from tickover.core.windows import IndexArray
 from tickover.daemon.deferred import Deferred
 from tickover.daemon.events import TIME_BYTES, Advance, Event, GiveUp, Judge, Reset, Rows
+from tickover.daemon.fleet_counts import FleetCounts
+from tickover.daemon.fleet_state import FleetState, decode, encode
 from tickover.daemon.held_rows import HeldRows
 from tickover.daemon.late import REPLAYED, FleetGate, LateRows, LateStream, places_of, with_late
+from tickover.daemon.quiet import NEVER, QuietSignals
 from tickover.daemon.side_by_side import MOST_ROWS, SideBySide
 from tickover.errors import StateError
 from tickover.messages.notices import Kind, Notice
@@ -40,9 +41,6 @@ from tickover.messages.notices import Kind, Notice
 DEFERS: Final = True
 """Whether rows that close no tick are kept and read together; tests compare with False."""
 STARTS_ANEW: Final = "the detector starts anew, and counts anew"
-TOLD: Final = "what is still not read has an episode of its sensor"
-NEVER: Final = -(2**62)
-"""The time of the newest reading of a signal that has none."""
 
 
 @dataclass(slots=True)
@@ -61,20 +59,6 @@ class _Vehicle:
     @property
     def newest(self) -> int:
         return NEVER if self.arrivals.newest is None else self.arrivals.newest
-
-
-class _State(msgspec.Struct, frozen=True, array_like=True):
-    """What `Fleet.state` saves; ``last`` by column name, ``columns`` those of ``arrivals``."""
-
-    newest: int
-    last: dict[str, int]
-    stale: list[str]
-    gate: dict[str, float]
-    detectors: dict[str, bytes]
-    columns: tuple[str, ...] = ()
-    arrivals: bytes = b""
-    late: LateRows = msgspec.field(default_factory=LateRows)
-    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +98,9 @@ class Fleet:
         self._late = LateStream(late or {}, columns, self._gate)
         self._every = {**self._pipelines, **self._late.pipelines}
         self._places = {name: places_of(pipeline.signals, columns) for name, pipeline in pipelines.items()}
-        self._stale, self._window = stale, window
+        self._window = window
         self._back = max((pipeline.back_limit for pipeline in self._pipelines.values()), default=0)
-        self._counts: Counter[str] = Counter()
-        self._signal_counts: dict[str, IndexArray] = {}
-        self._before: Counter[str] = Counter()
-        self._signals_before: dict[str, Counter[str]] = {}
+        self._counts = FleetCounts(columns, self._gate, self._every.values())
         self._vehicles: dict[str, _Vehicle] = {}
         self._touched: set[str] = set()
         self._ended: list[Output] = []
@@ -128,7 +109,7 @@ class Fleet:
         """Notices that detectors which start anew leave behind: to be announced, and taken out, by who runs them."""
         self._side_by_side = SideBySide(self._pipelines, self._places, len(columns), window) if gate is None else None
         self._pending: dict[str, Rows] = {}
-        self._told_stale: set[str] = set()
+        self._quiet = QuietSignals(columns, stale, self._pipelines.values(), self._side_by_side)
         self._deferring: set[str] = set()
         self._kept: set[str] = set()
         """Vehicles of which rows were kept since the last pump."""
@@ -193,39 +174,22 @@ class Fleet:
         Over all detectors and vehicles, those that sleep or were reset included: a count never falls.
         """
         self._settle()
-        return Counter(gated=self._gate.shut) + self._counts + self.tick_counts() - self._before
+        return self._counts.totals
 
     @property
     def signal_counts(self) -> dict[str, Counter[str]]:
         """The same of single signals, by name and reason."""
         self._settle()
-        total = self._signal_totals()
-        for name, counts in total.items():
-            counts.subtract(self._signals_before.get(name, Counter()))
-        return {name: +counts for name, counts in total.items()}
-
-    def _signal_totals(self) -> dict[str, Counter[str]]:
-        total: dict[str, Counter[str]] = {}
-        sources: list[tuple[tuple[str, ...], Mapping[str, IndexArray]]] = [(self.columns, self._signal_counts)]
-        sources += [(pipeline.signals, pipeline.signal_counts) for pipeline in self._every.values()]
-        for names, by_reason in sources:
-            for reason, counted in by_reason.items():
-                for name, count in zip(names, counted.tolist(), strict=True):
-                    if count:
-                        total.setdefault(name, Counter())[reason] += count
-        return total
+        return self._counts.by_signal
 
     def count_from_now(self) -> None:
         """What was counted so far was counted by an earlier run, whose inputs were applied again."""
-        self._before += self.counts
-        self._signals_before = self._signal_totals()
+        self._settle()
+        self._counts.from_now()
 
     def tick_counts(self) -> Counter[str]:
         """Readings dropped or repaired on the way to ticks, by reason, over all detectors."""
-        total: Counter[str] = Counter()
-        for pipeline in self._every.values():
-            total.update(pipeline.counts)
-        return total
+        return self._counts.of_ticks()
 
     def apply(self, event: Event) -> None:
         """Take one event; `pump` runs what it closed."""
@@ -271,7 +235,7 @@ class Fleet:
         alerts += [alert for _, output in outputs for alert in output.alerts]
         notices, self._said = self._said, []
         notices += [notice for name, output in outputs if output.remarks for notice in self._remarks(name, output)]
-        notices += [notice for vehicle in self._may_be_stale() for notice in self._staleness(vehicle)]
+        notices += self._quiet_notices()
         self._touched.clear()
         self._kept.clear()
         return Outcome(alerts, notices, pumped)
@@ -281,8 +245,8 @@ class Fleet:
         known = self._current(vehicle)
         last = {name: int(time) for name, time in zip(self.columns, known.last, strict=True) if time != NEVER}
         detectors = {name: pipeline.state(vehicle) for name, pipeline in self._pipelines.items()}
-        return msgspec.msgpack.encode(
-            _State(
+        return encode(
+            FleetState(
                 known.newest,
                 last,
                 sorted(known.stale),
@@ -319,7 +283,7 @@ class Fleet:
         self._settle()
         self._alone([vehicle])
         try:
-            saved = msgspec.msgpack.decode(state, type=_State)
+            saved = decode(state)
             for name, pipeline in self._pipelines.items():
                 if name in saved.detectors:
                     pipeline.restore(vehicle, saved.detectors[name])
@@ -327,12 +291,12 @@ class Fleet:
             # Held rows and their keys are of the columns that were; with others, what is held is given up.
             if saved.arrivals and saved.columns == self.columns:
                 known.arrivals.restore(saved.arrivals, page)
-        except (msgspec.MsgspecError, StateError) as error:
+        except StateError as error:
             self.forget(vehicle)
             raise StateError(f"vehicle {vehicle}: {error}") from error
         known.arrivals.newest = None if saved.newest == NEVER else saved.newest
         known.last = np.array([saved.last.get(name, NEVER) for name in self.columns], np.int64)
-        self._told_stale.update([vehicle] if saved.stale else [])
+        self._quiet.restore(vehicle, saved.stale)
         known.stale, known.gate, known.late = frozenset(saved.stale), dict(saved.gate), saved.late
         known.broken = frozenset(saved.broken)
         self._late.restore(vehicle, saved.detectors)
@@ -347,7 +311,7 @@ class Fleet:
             self._side_by_side.forget(vehicle)
         if known := self._vehicles.pop(vehicle, None):
             known.arrivals.seen.clear()
-        self._told_stale.discard(vehicle)
+        self._quiet.forget(vehicle)
         self._held.note(vehicle, 0)
         for pipeline in self._every.values():
             pipeline.forget(vehicle)
@@ -393,8 +357,8 @@ class Fleet:
     def _begin_deferring(self, vehicle: str, known: _Vehicle) -> None:
         front = known.arrivals.lend()
         until = min((pipeline.closes_at(vehicle) for pipeline in self._pipelines.values()), default=NEVER)
-        if self._stale and (read := known.last[known.last != NEVER]).size:
-            until = min(until, int(read.min()) + self._stale + 1)
+        if (quiet := self._quiet.first(known.last)) is not None:
+            until = min(until, quiet)
         known.deferred.begin(0 if front is None else front, NEVER if front is None else until)
 
     def _settle(self) -> None:
@@ -444,7 +408,7 @@ class Fleet:
     def _new(self, vehicle: str) -> _Vehicle:
         late = LateRows()
         late_of = self._late_of(vehicle)
-        arrivals = Arrivals(len(self.columns), self._back, self._count, self._window, late_of, self._room, vehicle)
+        arrivals = Arrivals(len(self.columns), self._back, self._counts.add, self._window, late_of, self._room, vehicle)
         return _Vehicle(arrivals, self._never_read.copy(), late=late)
 
     def _late_of(self, vehicle: str) -> Callable[[TimeArray, DoubleArray], None] | None:
@@ -457,10 +421,6 @@ class Fleet:
             self._ended += self._late.take(vehicle, known.late, known.newest, time, values)
 
         return take
-
-    def _count(self, reason: str, by_signal: IndexArray) -> None:
-        self._counts[reason] += int(by_signal.sum())
-        self._signal_counts[reason] = self._signal_counts.get(reason, 0) + by_signal
 
     def _reset(self, vehicle: str) -> None:
         for pipeline in self._every.values():
@@ -505,7 +465,7 @@ class Fleet:
         known = self._known(event.vehicle)
         event = known.deferred.take(event) or event
         time, values = event.arrays(len(self.columns))
-        time, values = possible(time[first:], values[first:], self._count)
+        time, values = possible(time[first:], values[first:], self._counts.add)
         for step in known.arrivals.add(time, values) if len(time) else ():
             self._take(event.vehicle, known, step)
         self._held.note(event.vehicle, known.arrivals.held)
@@ -513,7 +473,7 @@ class Fleet:
 
     def _take(self, vehicle: str, known: _Vehicle, step: Step) -> None:
         if step.anew:
-            self._counts["clock_back"] += 1
+            self._counts.clock_back()
             for pipeline in self._pipelines.values():
                 pipeline.restart(vehicle)
             # Otherwise a clock that leapt ahead and came back would hide silent signals until the time it leapt to.
@@ -525,54 +485,12 @@ class Fleet:
             for name, pipeline in self._pipelines.items():
                 pipeline.feed(Readings(vehicle, pipeline.signals, time, values[:, self._places[name]]))
 
-    def _may_be_stale(self) -> list[str]:
-        """The vehicles, of those that something was read of, whose set of quiet signals may have changed."""
-        if not self._stale or not self._touched:
-            return []
-        side = self._side_by_side
-        if side is None:
-            return sorted(self._touched)
-        if len(self._touched) == 1:
-            (vehicle,) = self._touched
-            is_sound = vehicle in side.rows and vehicle not in self._told_stale
-            if is_sound and not side.is_quiet(vehicle, self._stale, NEVER):
-                return []
-        lent = [vehicle for vehicle in self._touched if vehicle in side.rows]
-        quiet = side.quiet(lent, self._stale, NEVER) if lent else set()
-        quiet |= {vehicle for vehicle in self._told_stale if vehicle in side.rows} & self._touched
-        self._alone(quiet, keep=True)
-        others = self._touched if not lent else {vehicle for vehicle in self._touched if vehicle not in side.rows}
-        return sorted(others | quiet)
-
-    def _staleness(self, vehicle: str) -> Iterator[Notice]:
-        """A notice when the set of signals without recent readings, less those whose episodes say so, has changed."""
-        known = self._vehicles.get(vehicle)
-        if known is None or not self._stale:
-            return
-        quiet = (known.last != NEVER) & (known.last < known.newest - self._stale)
-        if not quiet.any() and not known.stale:
-            return
-        quiet_ones = {name for name, is_quiet in zip(self.columns, quiet, strict=True) if is_quiet}
-        # What an episode of the sensor says is not said twice.
-        stale = frozenset(quiet_ones.difference(*(pipeline.silent(vehicle) for pipeline in self._pipelines.values())))
-        if stale != known.stale:
-            known.stale = stale
-            (self._told_stale.add if stale else self._told_stale.discard)(vehicle)
-            text = (
-                f"no readings of {', '.join(sorted(stale))}"
-                if stale
-                else TOLD
-                if quiet_ones
-                else "all signals are read again"
-            )
-            yield Notice(vehicle, Kind.STALE_SIGNAL, bool(stale), known.newest, text)
-
-
-def without(state: bytes, detectors: Collection[str]) -> bytes:
-    """A state that `Fleet.state` saved, less what some detectors know; StateError when it is damaged."""
-    try:
-        saved = msgspec.msgpack.decode(state, type=_State)
-    except msgspec.MsgspecError as error:
-        raise StateError(f"saved state is damaged: {error}") from error
-    kept = {name: part for name, part in saved.detectors.items() if name not in with_late(detectors)}
-    return msgspec.msgpack.encode(msgspec.structs.replace(saved, detectors=kept))
+    def _quiet_notices(self) -> Iterator[Notice]:
+        """Of vehicles whose set of signals without recent readings has changed since the last pump."""
+        lent, others = self._quiet.may_have_changed(self._touched)
+        self._alone(lent, keep=True)
+        for vehicle in sorted(lent | others):
+            if known := self._vehicles.get(vehicle):
+                known.stale, notice = self._quiet.look(vehicle, known.last, known.newest, known.stale)
+                if notice:
+                    yield notice

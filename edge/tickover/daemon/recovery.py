@@ -24,7 +24,8 @@ from tickover.core.values import (
 from tickover.daemon import events
 from tickover.daemon.config import Config
 from tickover.daemon.events import Event, Rows
-from tickover.daemon.fleet import Fleet, without
+from tickover.daemon.fleet import Fleet
+from tickover.daemon.fleet_state import without
 from tickover.daemon.late import REPLAYED, with_late
 from tickover.errors import ConfigError, StateError, TickoverError, suggestion
 from tickover.messages.alerts import decode_alert

@@ -13,7 +13,8 @@ from tickover.core.pipeline import Pipeline
 from tickover.core.policy import SensorOverrides, Settings
 from tickover.core.values import SECOND
 from tickover.daemon.events import Advance, Reset, rows_of
-from tickover.daemon.fleet import Fleet, without
+from tickover.daemon.fleet import Fleet
+from tickover.daemon.fleet_state import without
 from tickover.daemon.late import REPLAYED
 from tickover.daemon.latest import Live
 from tickover.messages.notices import Kind, Notice

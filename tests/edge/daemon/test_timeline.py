@@ -17,7 +17,8 @@ from tickover.core.pipeline import Pipeline
 from tickover.core.seen import PAGE, Room, Seen, keys_of
 from tickover.core.values import SECOND, Alert, EndReason, Phase
 from tickover.daemon.events import rows_of
-from tickover.daemon.fleet import Fleet, without
+from tickover.daemon.fleet import Fleet
+from tickover.daemon.fleet_state import without
 from tickover.daemon.late import REPLAYED
 from tickover.logs.reading import load_mapping, read_log
 from tickover.model.detector import Detector
