@@ -211,6 +211,8 @@ class Ticks:
     def state(self) -> bytes:
         """All that the next reading's fate depends on; counts are not part of it."""
         grid, arrivals = self._grid, self._arrivals
+        open_time, open_values = self._open.compact()
+        outside_tick, outside_low, outside_high = self._outside.rows()
         return TickState(
             self._watermark,
             self._closed,
@@ -220,8 +222,11 @@ class Ticks:
             grid.last_time,
             grid.held_time,
             grid.held_value,
-            *self._open.compact(),
-            *self._outside.rows(),
+            open_time,
+            open_values,
+            outside_tick,
+            outside_low,
+            outside_high,
             b"" if arrivals.is_plain else arrivals.state(),
             {number: arrivals.seen.page(number) for number in arrivals.seen.pages},
         ).encode(self.names, self.period)
