@@ -5,7 +5,7 @@ Each is of the size that its maker likes, up to the largest file that is read. `
 
 import json
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -88,6 +88,12 @@ def _charts(text: bytes, size: int) -> bytes:
     return json.dumps(manifest).encode()
 
 
+def _versions(text: bytes, size: int) -> bytes:
+    return json.dumps(
+        json.loads(text) | {"versions": {f"k{number}": "v" * 20 for number in range(size // 32)}}
+    ).encode()
+
+
 def _within_text(make: Callable[[bytes, int], bytes]) -> Callable[[bytes, int], bytes]:
     """As large as one text may be: what the reading of the raw bytes lets through."""
     return lambda good, size: make(good, min(size, 3_500_000))
@@ -126,6 +132,87 @@ def _works(good: bytes, _: int) -> bytes:
             op_type=b"MatMul", input=[f"square{number}".encode(), b"right"], output=[f"square{number + 1}".encode()]
         )
     return seal(model.SerializeToString())
+
+
+def _idle(good: bytes, size: int) -> bytes:
+    """Weights that are finite and of the right length, and no operator's."""
+    model = parse(good[:-SEAL_BYTES])
+    for number in range(1000):
+        raw = np.ones(size // 4_000, "<f4")
+        model.graph.initializer.add(name=f"idle{number}".encode(), dims=[len(raw)], data_type=1, raw_data=raw.tobytes())
+    return seal(model.SerializeToString())
+
+
+def _idle_nodes(good: bytes, _: int) -> bytes:
+    model = parse(good[:-SEAL_BYTES])
+    for number in range(1500):
+        before = f"tanh{number - 1}".encode() if number else b"expected"
+        model.graph.node.add(op_type=b"Tanh", input=[before], output=[f"tanh{number}".encode()])
+    return seal(model.SerializeToString())
+
+
+def _more_score(model: Any, more: bytes) -> bytes:
+    """The score is the one before and more of it, so that ``more`` is in use."""
+    node = next(node for node in model.graph.node if b"score" in node.output)
+    node.output[list(node.output).index(b"score")] = b"score/before"
+    model.graph.node.add(op_type=b"Add", input=[b"score/before", more], output=[b"score"])
+    return seal(model.SerializeToString())
+
+
+def _largest_of(model: Any, name: bytes) -> bytes:
+    """The largest along the last axis, ``[T, B]``."""
+    model.graph.initializer.add(name=b"last", dims=[1], data_type=7, raw_data=np.array([2], "<i8").tobytes())
+    node = model.graph.node.add(op_type=b"ReduceMax", input=[name, b"last"], output=[b"largest"])
+    node.attribute.add(name=b"keepdims", type=2, i=0)
+    return b"largest"
+
+
+def _chosen(good: bytes, _: int) -> bytes:
+    """The golden vectors' readings point into a table; one of a truck's would point beyond its end."""
+    model = parse(good[:-SEAL_BYTES])
+    model.graph.initializer.add(name=b"table", dims=[1000], data_type=1, raw_data=np.zeros(1000, "<f4").tobytes())
+    node = model.graph.node.add(op_type=b"Cast", input=[b"x/filled"], output=[b"place"])
+    node.attribute.add(name=b"to", type=2, i=7)
+    model.graph.node.add(op_type=b"Gather", input=[b"table", b"place"], output=[b"chosen"])
+    return _more_score(model, _largest_of(model, b"chosen"))
+
+
+def _split(good: bytes, _: int) -> bytes:
+    """Four parts of 2^62 and one of the rest: as 64-bit numbers their sum is the axis."""
+    model = parse(good[:-SEAL_BYTES])
+    raw = np.array([2**62] * 4 + [3], "<i8").tobytes()
+    model.graph.initializer.add(name=b"parts", dims=[5], data_type=7, raw_data=raw)
+    node = model.graph.node.add(op_type=b"Split", input=[b"expected", b"parts"])
+    node.output.extend(f"part{number}".encode() for number in range(5))
+    node.attribute.add(name=b"axis", type=2, i=2)
+    return _more_score(model, _largest_of(model, b"part4"))
+
+
+def _weights(model: Any, rows: int, columns: int, name: bytes) -> None:
+    raw = np.full((rows, columns), 1e-9, "<f4").tobytes()
+    model.graph.initializer.add(name=name, dims=[rows, columns], data_type=1, raw_data=raw)
+
+
+def large_weights(good: bytes, size: int) -> bytes:
+    """A good model but for so many bytes of weights that have no effect."""
+    model, columns = parse(good[:-SEAL_BYTES]), size // 4 // 1024
+    _weights(model, 3, 1024, b"wide")
+    _weights(model, 1024, columns, b"wider")
+    model.graph.node.add(op_type=b"MatMul", input=[b"expected", b"wide"], output=[b"wide/made"])
+    model.graph.node.add(op_type=b"MatMul", input=[b"wide/made", b"wider"], output=[b"wider/made"])
+    return _more_score(model, _largest_of(model, b"wider/made"))
+
+
+def large_results(good: bytes) -> bytes:
+    """A small file whose calls of 512 ticks hold 56 MB several times over."""
+    model = parse(good[:-SEAL_BYTES])
+    _weights(model, 3, 4000, b"wide")
+    model.graph.node.add(op_type=b"MatMul", input=[b"expected", b"wide"], output=[b"wide/made"])
+    node = model.graph.node.add(op_type=b"Concat", input=[b"wide/made"] * 7, output=[b"joined"])
+    node.attribute.add(name=b"axis", type=2, i=2)
+    model.graph.node.add(op_type=b"Tanh", input=[b"joined"], output=[b"joined/tanh"])
+    model.graph.node.add(op_type=b"Add", input=[b"joined", b"joined/tanh"], output=[b"joined/sum"])
+    return _more_score(model, _largest_of(model, b"joined/sum"))
 
 
 NODES = "structure: expected at most 2048 nodes"
@@ -171,7 +258,12 @@ HOSTILE: dict[str, Hostile] = {
     "a number of many digits": Hostile(
         _within_text(_with_text(KEY_MANIFEST, lambda _, size: b'{"format_version":' + b"9" * size + b"}")), "manifest"
     ),
-    "charts": Hostile(_within_text(_with_text(KEY_MANIFEST, _charts)), "output"),
+    "charts": Hostile(_within_text(_with_text(KEY_MANIFEST, _charts)), "manifest: expected at most 8192 charts"),
+    "versions": Hostile(_within_text(_with_text(KEY_MANIFEST, _versions)), "manifest: Expected `object` of length"),
+    "weights that nothing uses": Hostile(_idle, "initialiser idle0: expected an operator to use it"),
+    "operators that nothing uses": Hostile(_idle_nodes, "operator Tanh: expected something to use tanh1499"),
+    "places that readings choose": Hostile(_chosen, "operator Gather of chosen: expected places that do not depend"),
+    "parts whose sum goes round": Hostile(_split, "operator Split: expected at most 67108864 numbers"),
     "integers": Hostile(_reshapes, "initialiser ones: expected at most 1024 integers"),
     "work in constants": Hostile(_works, "structure: expected at most 67108864 multiplications"),
     "name with a newline": Hostile(

@@ -28,11 +28,17 @@ HORIZON_TICKS: Final = 300
 
 MAX_SIGNALS: Final = 512
 MAX_STATE: Final = 65_536
+MAX_CHARTS: Final = 8192
+MEMORY_MB: Final = 40
+"""What a model may take of a daemon's memory unless the configuration says otherwise: its file and its calls."""
+MAX_VERSIONS: Final = 64
 
 # Python's $ also matches before a last newline, JSON Schema's does not: (?!\n) makes both mean the end.
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.@\-]*$(?!\n)")]
-_PRINTED: Final = r"^[^\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]*$(?!\n)"
-"""Text that is shown to people: no control characters, nor those that reorder a line."""
+_PRINTED: Final = (
+    r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]*$(?!\n)"
+)
+"""Text that is shown to people: no control characters, none that cannot be seen, nor those that reorder a line."""
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
 Words = Annotated[str, Meta(max_length=200, pattern=_PRINTED)]
@@ -331,7 +337,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     memory_horizon_s: NotNegative | None = None
     state_horizon_s: NotNegative | None = None
     training: Training = Training()
-    versions: dict[Words, Words] = {}
+    versions: Annotated[dict[Words, Words], Meta(max_length=MAX_VERSIONS)] = {}
     parity: Parity | None = None
     log_mapping: LogMapping | UnsetType = UNSET
 

@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 
 from tickover.core.manifest import (
     FORMAT_VERSION,
+    MAX_CHARTS,
     MAX_SIGNALS,
     MAX_STATE,
     Chart,
@@ -185,6 +186,8 @@ def _check_charts(manifest: Manifest) -> None:
     """At least one chart, each over signals and of a kind that the manifest lists."""
     if not manifest.charts:
         raise ModelError("manifest: expected at least one chart")
+    if len(manifest.charts) > MAX_CHARTS:
+        raise ModelError(f"manifest: expected at most {MAX_CHARTS} charts, got {len(manifest.charts)}")
     for what, used, listed in (
         ("signals", {signal for chart in manifest.charts for signal in chart.signals}, manifest.names),
         ("kinds", {chart.kind for chart in manifest.charts}, manifest.kinds),

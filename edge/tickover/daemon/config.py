@@ -8,7 +8,7 @@ from msgspec import Meta, Struct, field
 
 from tickover.core.arrivals import DEFAULT_WINDOW
 from tickover.core.gate import Gate
-from tickover.core.manifest import SENSOR_PREFIX
+from tickover.core.manifest import MEMORY_MB, SENSOR_PREFIX
 from tickover.core.policy import EpisodeOverrides, Factor, SensorOverrides
 from tickover.core.values import SECOND
 from tickover.daemon.late import REPLAYED
@@ -23,10 +23,11 @@ from tickover.transports.base import Level
 
 
 class Model(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One model file; ``detector`` names it in topics and alerts."""
+    """One model file; ``detector`` names it in topics and alerts. ``memory_mb``: what it may take of memory."""
 
     path: str
     detector: Level = "anomaly"
+    memory_mb: Annotated[int, Meta(ge=1, le=4096)] = MEMORY_MB
 
 
 class State(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

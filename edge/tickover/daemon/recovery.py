@@ -27,9 +27,10 @@ from tickover.daemon.events import Event, Rows
 from tickover.daemon.fleet import Fleet
 from tickover.daemon.fleet_state import without
 from tickover.daemon.late import REPLAYED, with_late
-from tickover.errors import ConfigError, StateError, TickoverError, suggestion
+from tickover.errors import ConfigError, ModelError, StateError, TickoverError, suggestion
 from tickover.messages.alerts import decode_alert
 from tickover.model.detector import Detector
+from tickover.model.trial import MB, needs_memory
 from tickover.storage.salvage import SEEN
 from tickover.storage.store import Change, Store
 
@@ -52,9 +53,17 @@ class Opened:
     manifests: dict[str, Manifest]
 
 
-def open_fleet(config: Config, load: Callable[[str], Detector] = Detector.load) -> Opened:
+def load_at_start(path: str, memory_mb: int) -> Detector:
+    """A model file whose own size is within its memory; what its calls take, a trial measures at a reload."""
+    detector = Detector.load(path)
+    if detector.model.size > memory_mb * MB:
+        raise ModelError(f"{path}: {needs_memory(memory_mb, detector.model.size)}")
+    return detector
+
+
+def open_fleet(config: Config, load: Callable[[str, int], Detector] = load_at_start) -> Opened:
     """Load every model; ModelError or ConfigError says what is wrong."""
-    detectors = {model.detector: load(model.path) for model in config.models}
+    detectors = {model.detector: load(model.path, model.memory_mb) for model in config.models}
     manifests = {name: detector.manifest for name, detector in detectors.items()}
     gate = Gate(config.vehicles.gate) if config.vehicles.gate else None
     columns = _columns(manifests, gate)

@@ -10,7 +10,8 @@ from tickover.daemon.recovery import Opened
 from tickover.model.detector import Detector
 from tickover.model.trial import Trial
 
-LoadDetector = Callable[[str], Detector]
+LoadDetector = Callable[[str, int], Detector]
+"""Opens a model file that may take so many MB of memory."""
 Read = Callable[[LoadDetector], tuple[Config, Opened]]
 
 CANCEL_S: Final = 2.0
@@ -57,8 +58,8 @@ class Reload:
         except BaseException as error:  # noqa: BLE001  the loop's thread raises it
             self._result = error
 
-    def _load(self, path: str) -> Detector:
-        trial = self._trial = Trial(Path(path))
+    def _load(self, path: str, memory_mb: int) -> Detector:
+        trial = self._trial = Trial(Path(path), memory_mb)
         if self._cancelled:
             trial.cancel()
         return Detector(trial.open())

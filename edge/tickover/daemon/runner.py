@@ -16,7 +16,7 @@ from tickover.core.coverage import gaps
 from tickover.daemon.config import Config, load_config
 from tickover.daemon.engine import Engine
 from tickover.daemon.loop import Daemon
-from tickover.daemon.recovery import Opened, models_change, open_fleet
+from tickover.daemon.recovery import Opened, load_at_start, models_change, open_fleet
 from tickover.daemon.reload import LoadDetector, Reload
 from tickover.daemon.sources import Transport, check_files, open_transport
 from tickover.errors import ConfigError, TickoverError
@@ -25,7 +25,6 @@ from tickover.host.log_fields import fields
 from tickover.host.malloc import give_back_free, share_one_arena
 from tickover.host.systemd import notify, watchdog_s
 from tickover.messages.notices import Kind
-from tickover.model.detector import Detector
 from tickover.storage import private
 from tickover.storage.contents import look
 from tickover.storage.lock import InUseError, held
@@ -95,7 +94,7 @@ class Runner:
             reload.cancel()
         return config, daemon.engine.opened
 
-    def _read(self, load: LoadDetector = Detector.load) -> tuple[Config, Opened]:
+    def _read(self, load: LoadDetector = load_at_start) -> tuple[Config, Opened]:
         """Configuration, models and the transport's files, checked before anything connects."""
         config = load_config(self._path)
         for trouble in check_files(config):

@@ -108,8 +108,10 @@ def read_model(path: Path) -> bytes:
         raise ModelError(f"{path}: size: {error}") from error
 
 
-def start_session(checked: bytes) -> Any:
-    """A session over a model that was checked or just built: one thread, quiet; a refusal becomes a ModelError."""
+def start_session(checked: bytes | str) -> Any:
+    """A session over a model that was checked or just built, its bytes or the path of a file that holds them: one
+    thread, quiet; a refusal becomes a ModelError.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

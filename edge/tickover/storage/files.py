@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -16,13 +17,19 @@ def read_text(path: Path, limit: int) -> str:
 
 def read_bytes(path: Path, limit: int) -> bytes:
     """A whole file; OSError when it cannot be read, ValueError when it is over ``limit`` bytes or no plain file."""
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise ValueError("expected a plain file")
-    with path.open("rb") as file:
+    with open(path, "rb", opener=_at_once) as file:
+        # Asked of the open file: another can stand under its name a moment later.
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("expected a plain file")
         data = file.read(limit + 1)
     if len(data) > limit:
         raise ValueError(f"expected at most {limit} bytes")
     return data
+
+
+def _at_once(path: str, flags: int) -> int:
+    """An ``opener`` that does not wait for whoever writes a named pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def no_link(path: str, flags: int) -> int:

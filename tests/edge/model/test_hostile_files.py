@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 import paths
-from hostile_files import HOSTILE
+from hostile_files import HOSTILE, large_results, large_weights
+from tickover.daemon.recovery import load_at_start
 from tickover.errors import ModelError
 from tickover.model import trial
 from tickover.model.detector import Detector
@@ -101,6 +103,49 @@ def test_a_trial_of_a_file_that_is_not_there_says_so(tmp_path):
         Trial(tmp_path / "none.onnx").open()
 
 
+@pytest.mark.parametrize(
+    ("make", "too_few", "enough"),
+    [(lambda good: large_weights(good, 9_000_000), 8, 12), (large_results, 40, 250)],
+    ids=["file", "calls"],
+)
+def test_what_a_model_may_take_of_memory_is_a_key(good, tmp_path, make, too_few, enough):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(make(good))
+    with pytest.raises(
+        ModelError, match=rf"memory: expected to need at most {too_few} MB, needs \d+; raise models.mem"
+    ):
+        Trial(path, too_few).open()
+    assert Trial(path, enough).open().size == path.stat().st_size
+
+
+def test_a_start_refuses_a_model_file_beyond_its_memory(good, tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(large_weights(good, 2_500_000))
+    with pytest.raises(ModelError, match=r"model.onnx: memory: expected to need at most 2 MB, needs 3; raise models"):
+        load_at_start(str(path), 2)
+    assert load_at_start(str(path), 3).digest
+
+
+def test_a_model_that_would_stop_the_loop_is_refused(tmp_path):
+    program = tmp_path / "slow.py"
+    program.write_text(
+        "import sys; from pathlib import Path; from tickover.model import trial; trial.CALL_S = 1e-6\n"
+        "print(trial._try(Path(sys.argv[1]), 40)[0].refused)"
+    )
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, program, GOOD], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("speed: expected 512 ticks to take at most")
+
+
+def test_what_changes_its_kind_is_not_waited_for(tmp_path):
+    """A named pipe, a device, a folder: a plain file is asked for of what was opened, not of its name."""
+    pipe = tmp_path / "pipe.onnx"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero"), tmp_path):
+        with pytest.raises(ModelError, match=r"plain file|Is a directory"):
+            open_model(path)
+
+
 def test_a_trial_that_takes_too_long_is_ended(monkeypatch):
     monkeypatch.setattr(trial, "LONGEST_S", 0.01)
     one = Trial(GOOD)
@@ -132,9 +177,9 @@ def test_a_trial_can_be_cancelled():
 )
 def test_a_trial_has_limits(tmp_path, limits, says):
     """What no check foresees: the child alone pays, and the reason is told."""
-    code = f"import sys; from pathlib import Path; from tickover.model import trial; trial.{limits}; "
+    code = f"import os, sys; from pathlib import Path; from tickover.model import trial; trial.{limits}; "
     program = tmp_path / "limited.py"
-    program.write_text(code + "trial.main(Path(sys.argv[1]))")
+    program.write_text(code + "trial.main(Path(sys.argv[1]), 40, os.open(os.devnull, os.O_WRONLY))")
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, program, GOOD], env=env, capture_output=True, check=False)
     told = done.stdout.decode(errors="replace") if done.stdout else trial._ended(done.returncode)

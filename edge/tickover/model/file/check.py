@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -29,6 +30,7 @@ from tickover.model.file.shapes import (
     Node,
     Shape,
     Value,
+    is_steady,
     work,
 )
 
@@ -72,6 +74,7 @@ class Structure:
         _check_names(nodes, [*interface[0], *constants])
         for ticks, rows in ((1, 1), (3, 5), (call_size, 1), (1, call_size)):
             _infer(nodes, constants, interface, ticks, rows)
+        _check_used(nodes, constants, interface[1])
         self._model.ClearField("metadata_props")
         checked: bytes = self._model.SerializeToString(deterministic=True)
         return checked
@@ -164,7 +167,7 @@ def _constant(name: str, tensor: Any) -> Value:
     values = data.view(code).reshape(shape)
     if kind == "float" and not np.isfinite(values).all():
         raise ModelError(f"initialiser {name}: expected finite numbers")
-    return Value(kind, shape, values)
+    return Value(kind, shape, values, steady=True)
 
 
 def _read_node(node: Any) -> _Parsed:
@@ -216,6 +219,17 @@ def _check_names(nodes: Sequence[_Parsed], known: Sequence[str]) -> None:
             made.add(name)
 
 
+def _check_used(nodes: Sequence[_Parsed], constants: Mapping[str, Value], outputs: Mapping[str, object]) -> None:
+    """Nothing is ballast, which costs memory and does nothing: onnxruntime would drop it only after reading it."""
+    wanted = {name for _, inputs, _, _ in nodes for name in inputs}
+    if idle := next((name for name in constants if name not in wanted), None):
+        raise ModelError(f"initialiser {idle}: expected an operator to use it, none does")
+    wanted |= outputs.keys()
+    for operator, _, made, _ in nodes:
+        if wanted.isdisjoint(filter(None, made)):
+            raise ModelError(f"operator {operator}: expected something to use {next(filter(None, made))}, nothing does")
+
+
 def _infer(
     nodes: Sequence[_Parsed], constants: Mapping[str, Value], interface: _Interface, ticks: int, rows: int
 ) -> None:
@@ -224,7 +238,7 @@ def _infer(
     total = numbers = 0
     for operator, inputs, outputs, attributes in nodes:
         node = Node([values[name] if name else None for name in inputs], len(outputs), attributes)
-        made = _apply(operator, outputs, node)
+        made = [replace(value, steady=is_steady(operator, node)) for value in _apply(operator, outputs, node)]
         numbers += sum(value.size for value in made)
         if numbers > MAX_NUMBERS:
             raise ModelError(f"operator {operator}: expected at most {MAX_NUMBERS} numbers in all, got {numbers}")

@@ -22,11 +22,15 @@ class MisfitError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A tensor as far as it is known: ``data`` holds an initialiser's, or a ``Shape``'s result."""
+    """A tensor as far as it is known: ``data`` holds an initialiser's, or a ``Shape``'s result.
+
+    ``steady``: its numbers follow from sizes and constants, whatever the readings and states are.
+    """
 
     kind: Kind
     shape: Shape
     data: npt.NDArray[Any] | None = None
+    steady: bool = False
 
     @property
     def size(self) -> int:
@@ -210,6 +214,8 @@ def _gather(node: Node) -> list[Value]:
     shape, index = node.floats(0).shape, node.value(1)
     if index.kind != "int" or not shape or node.axis(len(shape)) != 0:
         _misfit("expected integers to pick along axis 0")
+    if not index.steady:  # a reading could point beyond the end: onnxruntime fails, long after the checks
+        _misfit("expected places that do not depend on readings")
     return [Value("float", (*index.shape, *shape[1:]))]
 
 
@@ -324,6 +330,16 @@ ATTRIBUTES: Final[dict[str, dict[str, str]]] = {
     "Transpose": {"perm": "ints"},
 }
 """The attributes that an operator may bear, and the field of each; operators not listed bear none."""
+
+
+def is_steady(operator: str, node: Node) -> bool:
+    """Whether what an operator makes is the same whatever the readings are; nought times any number is nought."""
+    if operator == "Shape":
+        return True
+    given = [value for value in node.inputs if value is not None]
+    if operator == "Mul" and any(value.data is not None and not value.data.any() for value in given):
+        return True
+    return all(value.steady for value in given)
 
 
 def work(operator: str, node: Node, made: Sequence[Value]) -> int:
