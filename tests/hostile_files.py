@@ -272,3 +272,9 @@ HOSTILE: dict[str, Hostile] = {
     "unit with an escape": Hostile(_renamed(KEY_MANIFEST, '"unit":"km/h"', '"unit":"\\u001b[2J"'), "manifest: "),
     "words that turn a line round": Hostile(_renamed(KEY_MANIFEST, '"unit":"km/h"', '"unit":"\\u202e"'), "manifest: "),
 }
+
+MEASURED: dict[str, Hostile] = {
+    "weights that have no effect": Hostile(large_weights, "memory: "),
+    "results of a call": Hostile(lambda good, _: large_results(good), "memory: "),
+}
+"""Files in which all is in order: what they cost is only found by running them."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from faults_common import TESTS, quick_folder
 
-from hostile_files import HOSTILE
+from hostile_files import HOSTILE, MEASURED
 from tickover.model.session import MAX_BYTES
 
 MODELS = sorted((TESTS / "models").glob("*.onnx"))
@@ -128,7 +128,7 @@ def reloads() -> dict:
         with running(folder, config) as (process, manager, log):
             idle = manager.longest()
             for size in SIZES:
-                for name, hostile in HOSTILE.items():
+                for name, hostile in (HOSTILE | MEASURED).items():
                     model.write_bytes(hostile.make(good, size))
                     before = log.read_text().count("reload refused")
                     manager.longest()

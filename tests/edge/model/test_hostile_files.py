@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import paths
-from hostile_files import HOSTILE, large_results, large_weights
+from hostile_files import HOSTILE, MEASURED, large_weights
 from tickover.daemon.recovery import load_at_start
 from tickover.errors import ModelError
 from tickover.model import trial
@@ -104,13 +104,13 @@ def test_a_trial_of_a_file_that_is_not_there_says_so(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "too_few", "enough"),
-    [(lambda good: large_weights(good, 9_000_000), 8, 12), (large_results, 40, 250)],
+    ("name", "too_few", "enough"),
+    [("weights that have no effect", 8, 12), ("results of a call", 40, 250)],
     ids=["file", "calls"],
 )
-def test_what_a_model_may_take_of_memory_is_a_key(good, tmp_path, make, too_few, enough):
+def test_what_a_model_may_take_of_memory_is_a_key(good, tmp_path, name, too_few, enough):
     path = tmp_path / "model.onnx"
-    path.write_bytes(make(good))
+    path.write_bytes(MEASURED[name].make(good, 9_000_000))
     with pytest.raises(
         ModelError, match=rf"memory: expected to need at most {too_few} MB, needs \d+; raise models.mem"
     ):
