@@ -91,6 +91,9 @@ SAMPLES = [
         ("truck-2", AT + 500_000, {"engine_speed": 650.0}),
     ),
     sample(
+        "telegraf-line", "telegraf/a/b", b"engine,host=truck-1 rpm=812", ("truck-1", ARRIVAL, {"engine_speed": 812.0})
+    ),
+    sample(
         "aws-iot-shadow",
         "$aws/things/truck-1/shadow/update/accepted",
         {
@@ -109,6 +112,18 @@ SAMPLES = [
             "current": {"state": {"reported": {"engine": {"speed": 812.5}}}, "version": 10},
             "timestamp": T,
         },
+        ("truck-1", AT, {"engine_speed": 812.5}),
+    ),
+    sample(
+        "aws-iot-shadow",
+        "$aws/things/truck-1/shadow/get/accepted",
+        {"state": {"desired": {"led": "on"}, "reported": {"engine": {"speed": "812.5"}}}, "timestamp": T},
+        ("truck-1", AT, {"engine_speed": 812.5}),
+    ),
+    sample(
+        "aws-iot-shadow",
+        "$aws/things/truck-1/shadow/name/engine/update/documents",
+        {"previous": None, "current": {"state": {"reported": {"engine": {"speed": 812.5}}}}, "timestamp": T},
         ("truck-1", AT, {"engine_speed": 812.5}),
     ),
     sample(
@@ -202,6 +217,12 @@ SAMPLES = [
         ("truck-1", AT, {"engine_speed": 812.5}),
         ("truck-1", AT + 1_000_000, {"engine_speed": 813.0}),
     ),
+    sample(
+        "csv",
+        "csv/truck-1",
+        b"time;rpm;driver\r\n14.11.2023 22:13:20;812,5;Bob\r\n",
+        ("truck-1", AT, {"engine_speed": 812.5}),
+    ),
     sample("csv", "csv/truck-1/plain", b"1700000000;812.5", ("truck-1", AT, {"engine_speed": 812.5})),
     sample(
         "teltonika",
@@ -234,6 +255,29 @@ SAMPLES = [
         "kuksa/truck-1/Vehicle/Speed",
         {"timestamp": {"seconds": T, "nanos": 500_000_000}, "value": 61.2},
         ("truck-1", AT + 500_000, {"speed": 61.2}),
+    ),
+    sample(
+        "kuksa",
+        "kuksa/truck-1/Vehicle/Speed",
+        {"timestamp": "2023-11-14T22:13:20.500000000Z", "value": {"float": 61.2}},
+        ("truck-1", AT + 500_000, {"speed": 61.2}),
+    ),
+    sample(
+        "kuksa",
+        "viss/truck-1",
+        {"action": "subscription", "path": "Vehicle.Speed", "value": 61.2, "timestamp": ISO},
+        ("truck-1", AT, {"speed": 61.2}),
+    ),
+    sample(
+        "kuksa",
+        "viss/truck-1",
+        {
+            "data": {
+                "path": "Vehicle/Speed",
+                "dp": [{"value": "60", "ts": "2023-11-14T22:13:19Z"}, {"value": "61.2", "ts": ISO}],
+            }
+        },
+        ("truck-1", AT, {"speed": 61.2}),
     ),
     sample(
         "kuksa",
@@ -351,6 +395,20 @@ SAMPLES = [
         [{"topic": "rpm", "payload": 812.5}, {"topic": "rpm", "payload": "813"}],
         ("truck-1", ARRIVAL, {"engine_speed": 812.5}),
         ("truck-1", ARRIVAL, {"engine_speed": 813.0}),
+    ),
+    sample(
+        "node-red",
+        "node-red/truck-1/msg",
+        [
+            {"_msgid": "1", "topic": "can/engine", "payload": {"rpm": 812.5, "gear": "D"}, "timestamp": T * 1000},
+            {"_msgid": "2", "payload": {"rpm": 813}},
+            {"_msgid": "3", "topic": "rpm", "payload": {"value": 814}},
+            {"_msgid": "4", "topic": "rpm", "payload": [1, 2]},
+        ],
+        ("truck-1", AT, {"engine_speed": 812.5}),
+        ("truck-1", ARRIVAL, {"engine_speed": 813.0}),
+        ("truck-1", ARRIVAL, {"engine_speed": 814.0}),
+        ("truck-1", ARRIVAL, {}),
     ),
     sample("node-red", "node-red/truck-1/signal/rpm", b"812.5", ("truck-1", ARRIVAL, {"engine_speed": 812.5})),
     sample("node-red", "node-red/truck-1/signals", {"rpm": 812.5}, ("truck-1", ARRIVAL, {"engine_speed": 812.5})),

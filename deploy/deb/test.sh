@@ -10,6 +10,7 @@ demo=$(cd "$(dirname "$0")/../demo" && pwd)
 command -v debootstrap >/dev/null || { echo "debootstrap is missing; apt install debootstrap" >&2; exit 1; }
 
 root=$(mktemp -d)
+chmod 755 "$root" # the daemon's user must be able to enter its own root folder
 trap 'umount "$root/proc" 2>/dev/null || true; rm -rf "$root"' EXIT
 mkdir -p "$cache"
 if [ ! -e "$cache/$suite.tar" ]; then
@@ -19,6 +20,7 @@ if [ ! -e "$cache/$suite.tar" ]; then
 	tar -C "$root" -cf "$cache/$suite.tar.new" . && mv "$cache/$suite.tar.new" "$cache/$suite.tar"
 else
 	tar -C "$root" -xf "$cache/$suite.tar"
+	chmod 755 "$root"
 fi
 mount -t proc proc "$root/proc" 2>/dev/null || echo "no /proc in the chroot: running the daemon is tried without"
 cp "$old" "$root/old.deb"

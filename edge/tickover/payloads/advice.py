@@ -21,6 +21,8 @@ NO_READINGS: Final = frozenset({"desired", "delta", "previous", "metadata", "met
 """Keys (of AWS and others) under which the signals' names stand without being read from a sensor now."""
 _TIME_NAME: Final = re.compile(r"time|stamp|date|(?:^|[^a-z])ts|(?:^|_)at$|^t$", re.IGNORECASE)
 _SEVERAL_CELLS: Final = re.compile(r"[^\n,;\t|]*(?:[,;\t|][^\n,;\t|]*){2,}(?:\n|$)|[^\n,;]+,[^\n,;]+\n")
+_PACKED: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x78\x9c", b"\x78\xda", b"\x04\x22\x4d\x18")
+"""How gzip, Zstandard, zlib and LZ4 begin."""
 _LINE_PROTOCOL: Final = re.compile(r"[^\s,{]+(?:,[^\s=]+=[^\s,]+)* [^\s=]+=[^\s]+(?: \d+)?$")
 
 
@@ -125,7 +127,8 @@ def _bad_time(spec: Input, known: set[str], value: Any, payload: bytes) -> str:
         return 'set inputs.format = "json_batch"' + (f' and inputs.rows = "{named.around}"' if named.around else "")
     time = next((node for node in nodes if _is_time(node)), None)
     if time is None:
-        return "remove inputs.time to use the time of arrival"
+        has_numbers = any(_is_number(node.value) for node in nodes)
+        return "remove inputs.time to use the time of arrival" if has_numbers else "the payload holds no numbers"
     unit = likely_unit(time.value)
     path = time.path.partition("]")[2].removeprefix(".") if time.around is not None else time.path
     also = f' and inputs.time_unit = "{unit}"' if unit != spec.time_unit and unit else ""
@@ -169,6 +172,12 @@ def _bad_json(spec: Input, known: set[str], value: Any, payload: bytes) -> str:
     return ""
 
 
+def _bad_protobuf(spec: Input, known: set[str], value: Any, payload: bytes) -> str:
+    if type(value) in (dict, list):
+        return 'the payload is JSON; set inputs.format = "json_batch", with {vehicle} alone in inputs.topic'
+    return "the payload is compressed; send it as it is" if payload.startswith(_PACKED) else ""
+
+
 def _is_json_lines(text: str) -> bool:
     first, _, rest = text.partition("\n")
     try:
@@ -183,7 +192,11 @@ def _no_value(spec: Input, known: set[str], value: Any, payload: bytes) -> str:
 
 
 def _no_name(spec: Input, known: set[str], value: Any, payload: bytes) -> str:
-    texts = [node.path for node in _nodes(value) if type(node.value) is str and not _is_number(node.value)]
+    nodes = list(_nodes(value))
+    within = next((node for node in nodes if node.around and node.path == f"{node.around}[0].{spec.name}"), None)
+    if within is not None and spec.format == "json_batch":
+        return f'set inputs.rows = "{within.around}"'
+    texts = [node.path for node in nodes if type(node.value) is str and not _is_number(node.value)]
     return f"texts are at {_some(texts)}; set inputs.name to the key of a signal's name" if texts else ""
 
 
@@ -197,6 +210,7 @@ _ADVICE: Final[dict[str, Callable[[Input, set[str], Any, bytes], str]]] = {
     "not_an_object": _not_an_object,
     "not_a_list": _not_a_list,
     "bad_json": _bad_json,
+    "bad_protobuf": _bad_protobuf,
     "no_value": _no_value,
     "no_name": _no_name,
     "unknown_signal": _unknown_signal,

@@ -17,6 +17,7 @@ from tickover.payloads.values import (
     event_time,
     in_unit,
     number_of,
+    only_member,
     vehicle_name,
     with_point,
     with_unit,
@@ -226,15 +227,28 @@ class JsonDecoder(Decoder):
     ) -> None:
         name, value = self._pair(pair)
         column = columns.get(name)
-        if column is None:
+        if column is None and type(value) is not dict:
             self.drops.add(name, "unknown_signal")
             raise PayloadError("unknown_signal", f"got {name[:MAX_NAME]!r}")
         key = self._vehicle(fields, pair, *around), self._time(pair, *around)
+        if column is None or (type(value) is dict and len(value) > 1):
+            full.append(Row(*key, self._inside(name, value, columns, counts)))
+            return
         row = rows.setdefault(key, Row(*key, [math.nan] * self._width))
         if not math.isnan(row.values[column]):  # two values at one time are no repeat: the next stage compares them
             full.append(row)
             row = rows[key] = Row(*key, [math.nan] * self._width)
         row.values[column] = self._number(name, column, value, counts)
+
+    def _inside(
+        self, name: str, value: dict[str, Any], columns: Mapping[str, int], counts: Counter[str]
+    ) -> list[float]:
+        """The signals of an object where one value is usual, behind the pair's name or without it."""
+        values = [math.nan] * self._width
+        behind = {inner: columns[f"{name}.{inner}"] for inner in value if f"{name}.{inner}" in columns}
+        if not self._inner("", value, {**columns, **behind}, values, counts):
+            raise PayloadError("no_signals")
+        return values
 
     def _pair(self, pair: object) -> tuple[str, Any]:
         assert self._name_path is not None
@@ -243,7 +257,9 @@ class JsonDecoder(Decoder):
         name, value = self._name_path.find(pair), with_unit(self._value_path.find(pair), pair)
         if type(name) is int:
             name = str(name)
-        if type(name) is not str or not name:
+        if type(value) is dict and type(name) is not str:
+            name = ""
+        if type(name) is not str or not (name or type(value) is dict):
             raise PayloadError("no_name", f"nothing at {self._spec.name!r}")
         if value is MISSING:
             raise PayloadError("no_value", f"nothing at {self._spec.value!r}")
@@ -274,7 +290,12 @@ class JsonDecoder(Decoder):
                 name, value = self._pair(pair)
             except PayloadError:
                 continue
-            if _is_number(value) and len(name) <= MAX_NAME:
+            if type(value) is dict and (not name or only_member(value) is None):
+                for inner, leaf in _leaves("", value, self._spec.value, self._renames):
+                    self._count_inner()
+                    if _is_number(leaf):
+                        yield f"{name}.{inner}" if name and inner not in self._renames else inner
+            elif _is_number(value) and len(name) <= MAX_NAME:
                 yield name
 
 
@@ -320,6 +341,8 @@ def _leaves(name: str, value: Any, number: str, known: Mapping[str, object]) -> 
             stack += [(f"{name}[{place}]", value[place]) for place in range(len(value) - 1, -1, -1)]
         elif name in known and number in value:
             yield name, with_unit(value[number], value)
+        elif name in known and only_member(value) is not None and f"{name}.{next(iter(value))}" not in known:
+            yield name, value
         else:
             stack += [(f"{name}.{key}" if name else key, value[key]) for key in reversed(value)]
 

@@ -23,6 +23,8 @@ from tickover.payloads.values import event_time, number_of, vehicle_name
 BIRTHS: Final = frozenset({"NBIRTH", "DBIRTH"})
 READ: Final = BIRTHS | {"NDATA", "DDATA"}
 """The kinds of message that carry readings."""
+COMPRESSED: Final = b"SPBV1.0_COMPRESSED"
+"""The ``uuid`` of a payload whose ``body`` is another one, compressed (Eclipse Tahu)."""
 NUMBERED: Final = READ | {"DDEATH"}
 NODE_DEATH: Final = "NDEATH"
 """The only kind about a node's data that has no sequence number: the broker sends it as the node's will."""
@@ -56,6 +58,7 @@ _MESSAGES: Final = {
         Field("timestamp", 1, UINT64),
         Field("metrics", 2, "Metric", repeated=True),
         Field("seq", 3, UINT64),
+        Field("uuid", 4, BYTES),
     ),
 }
 Payload: Final = message_class("tickover.sparkplug_b", _MESSAGES, "Payload")
@@ -217,6 +220,8 @@ def _parse(payload: bytes) -> Any:
         message.ParseFromString(payload)
     except (DecodeError, UnicodeDecodeError, RecursionError, ValueError):
         raise PayloadError("bad_protobuf") from None
+    if message.uuid == COMPRESSED:
+        raise PayloadError("bad_protobuf", "the payload is compressed; switch compression off at the sender")
     if len(message.metrics) > MAX_METRICS:
         raise PayloadError("too_many_rows")
     return message
@@ -235,10 +240,8 @@ def _seq(message: Any) -> int | None:
 
 
 def _name(metric: Any) -> str:
-    name = metric.name
-    if not isinstance(name, str):  # a proto2 string that is not UTF-8 is read as bytes
-        raise PayloadError("bad_protobuf")
-    return name
+    name: str | bytes = metric.name  # a proto2 string that is not UTF-8 is read as bytes
+    return name if isinstance(name, str) else name.decode("utf-8", "replace")
 
 
 def _is_control(name: str) -> bool:
@@ -247,10 +250,12 @@ def _is_control(name: str) -> bool:
 
 
 def _value(metric: Any, datatype: int) -> object:
-    """The metric's value as Python has it: int, float, bool, bytes, or None when null or of another kind."""
+    """The metric's value as Python has it: int, float, bool, bytes; None when null, an empty object for other kinds."""
     field = metric.WhichOneof("value")
-    if field is None or metric.is_null:
+    if metric.is_null:
         return None
+    if field is None:  # a data set, a template, bytes, a file, or nothing
+        return {}
     value: object = getattr(metric, field)
     bits = SIGNED_BITS.get(datatype)
     if bits and isinstance(value, int) and field in ("int_value", "long_value"):

@@ -25,7 +25,9 @@ LATEST_S: Final = LATEST / SECOND
 IN_A_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """How many of each unit of time."""
 MAX_TEXT: Final = 64
-"""A longer text is no number and no time."""
+"""A longer text is no number."""
+MAX_TIME_TEXT: Final = 96
+"""A longer text is no time; JavaScript's have the zone's name."""
 
 NO_NUMBER: Final = "not_a_number"
 NOT_FINITE: Final = "not_finite"
@@ -60,7 +62,8 @@ MAX_ELEMENTS: Final = 1024
 def number_of(value: object) -> tuple[float, str]:
     """A payload's value as a float that fits float32; else NaN and the reason, which is empty for "no value".
 
-    Takes numbers, booleans (1 and 0), and texts of a number, with or without a unit; `in_unit` converts it.
+    Takes numbers, booleans (1 and 0), and texts of a number, with or without a unit; `in_unit` converts it. An object
+    whose only member is such a value is that value: protobuf's ``{"float": 61.2}``, DynamoDB's ``{"N": "812"}``.
     """
     if type(value) is float or type(value) is int:
         return (float(value), "") if -FLOAT32_MAX <= value <= FLOAT32_MAX else (math.nan, NOT_FINITE)
@@ -74,7 +77,15 @@ def number_of(value: object) -> tuple[float, str]:
         value = value.decode("utf-8", "replace")
     if type(value) is str:
         return _number_in(value) if len(value) <= MAX_TEXT else (math.nan, NO_NUMBER)
+    if type(value) is dict and (only := only_member(value)) is not None:
+        return number_of(only)
     return math.nan, SEVERAL if type(value) is list else NO_NUMBER
+
+
+def only_member(value: dict[str, Any]) -> Any:
+    """The value in an object of one member; None when that is an object or a list, and for every other object."""
+    only = next(iter(value.values())) if len(value) == 1 else None
+    return None if type(only) is dict or type(only) is list else only
 
 
 def elements(text: str) -> list[str]:
@@ -201,7 +212,7 @@ def _scaled(value: float, unit: str) -> int | None:
 
 def _time_in(text: str, unit: str) -> int | None:
     text = text.strip(" \t\r\n\0")
-    if not text or len(text) > MAX_TEXT:
+    if not text or len(text) > MAX_TIME_TEXT:
         return None
     try:
         number = odd_times.with_point(text)

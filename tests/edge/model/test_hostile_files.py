@@ -110,7 +110,7 @@ def test_a_trial_of_a_file_that_is_not_there_says_so(tmp_path):
 )
 def test_what_a_model_may_take_of_memory_is_a_key(good, tmp_path, name, too_few, enough):
     path = tmp_path / "model.onnx"
-    path.write_bytes(MEASURED[name].make(good, 9_000_000))
+    path.write_bytes(MEASURED[name].make(good, 4_500_000))
     with pytest.raises(
         ModelError, match=rf"memory: expected to need at most {too_few} MB, needs \d+; raise models.mem"
     ):

@@ -1,5 +1,6 @@
 """What is said of a message that is refused names keys that exist, and none that is already set as advised."""
 
+import gzip
 import json
 import re
 from collections import Counter
@@ -15,12 +16,15 @@ from tickover.payloads.topic_template import TopicTemplate
 COLUMNS = {"rpm": 0, "coolant": 1, "speed": 2}
 T = 1_700_000_000
 ROW = {"ts": T * 1000, "values": {"rpm": 1}}
+SPARKPLUG = {"format": "sparkplug_b", "topic": "{kind}/{vehicle}"}
 METRICS = {"metrics": [{"fields": {"rpm": 1}, "timestamp": T}]}
 
 
 def refused(payload: object, spec: Input) -> PayloadError | None:
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    fields = TopicTemplate(spec.topic).match("t/v" if "{signal}" not in spec.topic else "t/v/rpm")
+    fields = TopicTemplate(spec.topic).match(
+        "NDATA/v" if "{kind}" in spec.topic else "t/v" if "{signal}" not in spec.topic else "t/v/rpm"
+    )
     try:
         open_decoder(spec, COLUMNS).decode(fields or {"vehicle": "v"}, body, Counter())
     except PayloadError as error:
@@ -46,6 +50,11 @@ def refused(payload: object, spec: Input) -> PayloadError | None:
         ([{"name": "rpm", "value": 1}], {"format": "json_batch"}, 'set inputs.name = "name"'),
         ({"values": [{"id": "rpm", "v": 1}]}, {}, 'inputs.name = "id" and inputs.value = "v" and inputs.values'),
         ({"payload": 5}, {"format": "value", "topic": "t/{vehicle}/{signal}"}, 'set inputs.value = "payload"'),
+        ({"tags": [{"id": "rpm", "value": 1}]}, {"format": "json_batch", "name": "id"}, 'set inputs.rows = "tags"'),
+        ({"state": "online"}, {"time": "ts"}, "the payload holds no numbers"),
+        ({"metrics": []}, SPARKPLUG, 'the payload is JSON; set inputs.format = "json_batch"'),
+        (gzip.compress(b"x"), SPARKPLUG, "the payload is compressed"),
+        (b"\x08\x01\x22\x12SPBV1.0_COMPRESSED", SPARKPLUG, "the payload is compressed; switch compression off"),
         (b"812.5", {}, 'set inputs.format = "value"'),
         (b"on", {}, 'set inputs.format = "value"'),
         (b"<rpm>1</rpm>", {}, "XML"),

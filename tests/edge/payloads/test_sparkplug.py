@@ -2,9 +2,8 @@
 
 from collections import Counter
 
-import pytest
-
-from tickover.payloads.base import Input, PayloadError, open_decoder
+from hostile_files import field
+from tickover.payloads.base import Input, open_decoder
 from tickover.payloads.sparkplug import Payload
 
 SPEC = Input(topic="spBv1.0/{group}/{kind}/{vehicle}/{device}", format="sparkplug_b", signals={"Engine/RPM": "rpm"})
@@ -97,13 +96,24 @@ def test_names_are_those_of_metrics_with_a_number() -> None:
     assert decoder.names(fields("NDEATH"), b"anything") == []
 
 
-def test_text_that_is_not_utf8_is_refused() -> None:
-    bad = birth().replace(b"coolant", b"\xff\xfe\xfd\xfc\xfb\xfa\xf9")
-    with pytest.raises(PayloadError, match="bad_protobuf"):
-        open_decoder(SPEC, COLUMNS).decode(fields("DBIRTH"), bad, Counter())
-
-
 def test_a_damaged_state_is_forgotten() -> None:
     decoder = open_decoder(SPEC, COLUMNS)
     decoder.restore(b"\x00damaged")
     assert decoder.state() == open_decoder(SPEC, COLUMNS).state()
+
+
+def test_kinds_of_values_that_are_no_numbers_are_counted_and_cost_themselves() -> None:
+    """A data set, a template, bytes and a file have fields of their own; a name that is not UTF-8 is a stranger's."""
+    decoder, counts = open_decoder(SPEC, COLUMNS), Counter()
+    others = b"".join(field(2, field(1, b"coolant") + field(kind, b"")) for kind in (16, 17, 18, 19))
+    others += field(2, field(1, b"\xff\xfe") + b"\x65\x00\x00\x80\x3f")
+    (row,) = decoder.decode(fields("DDATA"), data(9) + others + named("Engine/RPM", 5), counts)
+    assert row.values[0] == 5
+    assert counts == {"not_a_number": 4, "unknown_signal": 1, "unknown_alias": 1}
+    assert decoder.drops.counts["coolant"] == {"not_a_number": 4}
+
+
+def named(name: str, value: float) -> bytes:
+    message = Payload()
+    message.metrics.add(name=name, float_value=value)
+    return message.SerializeToString()
