@@ -10,10 +10,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 import paths
 from tickover.core.ledger import Verdict
-from tickover.core.manifest import SENSOR_KINDS
+from tickover.core.manifest import SENSOR_KINDS, StandsAt
 from tickover.core.pipeline import Pipeline
 from tickover.core.policy import EpisodeOverrides, SensorOverrides, Settings
 from tickover.core.values import SECOND
@@ -39,7 +40,17 @@ Step = Event | str | tuple[str, str]
 
 @cache
 def detector() -> Detector:
-    return Detector.load(DEMO / "truck.onnx")
+    """The demo's, whose first signals are called frozen sooner in a part of their range."""
+    found = Detector.load(DEMO / "truck.onnx")
+    steps = [
+        (StandsAt(above=0.0, frozen_s=40.0), StandsAt(above=middle, frozen_s=20.0)) for middle in (5.0, 900.0, 4.0)
+    ]
+    habits = [
+        structs.replace(one, frozen_s=40.0, frozen_at=at)
+        for one, at in zip(found.manifest.signals, steps, strict=False)
+    ]
+    found.manifest = structs.replace(found.manifest, signals=(*habits, *found.manifest.signals[len(habits) :]))
+    return found
 
 
 @cache

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Final
 
 import click
+from msgspec import UNSET
 
 from tickover.commands.ui.files import FILE
 from tickover.commands.ui.words import aligned
 from tickover.core.coverage import gaps
 from tickover.core.ladder import rung_lines, why_unsupported
-from tickover.core.manifest import HORIZON_TICKS, Manifest
+from tickover.core.manifest import HORIZON_TICKS, Manifest, Signal
 from tickover.core.time_format import span
 from tickover.model.session import Model, open_model
 
@@ -167,14 +168,29 @@ def _sensors(manifest: Manifest) -> Iterator[tuple[str, str]]:
     policy = manifest.sensors
     yield "out of range", f"for {span(policy.outside_s)}{_own(manifest, 'outside_s')}"
     yield "no data", f"for {span(policy.stale_s)} beyond the hold while others come{_own(manifest, 'stale_s')}"
+    yield "not read yet", f"for {span(policy.unseen_s)} since a start{_own(manifest, 'unseen_s')}"
     yield "frozen", f"for {span(policy.frozen_s)} while others move{_own(manifest, 'frozen_s')}"
+    if levels := [f"{signal.name} {_levels(signal)}" for signal in manifest.signals if signal.frozen_at]:
+        yield "frozen sooner", "; ".join(levels)
     constants = [f"{signal.name} {signal.constant:g}" for signal in manifest.signals if signal.constant is not None]
     yield "constants", f"{', '.join(constants) or 'none'}; told when they change for {span(policy.departed_s)}"
 
 
 def _own(manifest: Manifest, key: str) -> str:
-    own = [(signal.name, getattr(signal, key)) for signal in manifest.signals if getattr(signal, key) is not None]
+    own = [(signal.name, limit) for signal in manifest.signals if (limit := getattr(signal, key)) not in (None, UNSET)]
     return f"; {', '.join(f'{name} {span(limit)}' for name, limit in own)}" if own else ""
+
+
+def _levels(signal: Signal) -> str:
+    """At which values a signal is called frozen sooner than elsewhere."""
+    steps = signal.frozen_at or ()
+    sooner, ends = [], [*(f"{step.above:.4g}" for step in steps[1:]), ""]
+    for place, (step, end) in enumerate(zip(steps, ends, strict=True)):
+        if step.frozen_s != signal.frozen_s:
+            begin = f"from {step.above:.4g}" if place else ""
+            where = f"{begin} to {end}" if begin and end else begin or f"under {end}"
+            sooner.append(f"{span(step.frozen_s)} {where}")
+    return ", ".join(sooner)
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -87,19 +87,33 @@ class SignalRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         return {key: getattr(self, key) for key in SignalRules.__struct_fields__}
 
 
+class StandsAt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """For how long a signal must have one value, from ``above`` on, to be called frozen there."""
+
+    above: float
+    frozen_s: Positive
+
+
+MAX_LEVELS: Final = 64
+
+
 class SensorHabits(SignalRules, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What training found of a signal's sensor; None: not known, the device uses ``SensorPolicy``.
 
     ``core.sensor_habits`` measures it, and ``core.sensors`` judges by it. ``constant``: the only value that the signal
-    had. ``outside_s``, ``stale_s`` and ``frozen_s``: for how long the signal must be out of its plausible range,
-    without readings, or at one value while its companions move, to be called faulty; longer than any of it in training.
-    Seconds of event time.
+    had. ``outside_s``, ``stale_s``, ``unseen_s`` and ``frozen_s``: for how long the signal must be out of its plausible
+    range, without readings (not read since a start: ``unseen_s``), or at one value while its companions move, to be
+    called faulty; longer than any of it in training.
+    Seconds of event time. ``frozen_at``: shorter limits than ``frozen_s`` where the signal always moved on sooner, such
+    as a coolant that is cold; the first holds for all lower values, too, and none is longer than ``frozen_s``.
     """
 
     constant: float | None = None
     outside_s: Positive | None = None
     stale_s: Positive | None = None
     frozen_s: Positive | None = None
+    unseen_s: Positive | UnsetType = UNSET
+    frozen_at: Annotated[tuple[StandsAt, ...], Meta(min_length=1, max_length=MAX_LEVELS)] | UnsetType = UNSET
 
 
 # kw_only is off so that the name comes first: msgspec puts keyword-only fields, the inherited ones, behind the others.
@@ -263,8 +277,8 @@ class SensorPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     ``departed_s``: the same for a signal that was constant in training and has another value. ``stale_s``: no reading
     for this long beyond the signal's hold, ``unseen_s`` when it was not read since the trip's start or since the
     vehicle was last at rest. ``frozen_s``: one value for this long. The last three count only while the other signals
-    come and move. A signal's own ``outside_s``, ``stale_s`` and ``frozen_s`` go before these. ``update_every_s``: how
-    often an open episode is told again.
+    come and move. A signal's own ``outside_s``, ``stale_s``, ``unseen_s`` and ``frozen_s`` go before these.
+    ``update_every_s``: how often an open episode is told again.
     """
 
     kinds: tuple[SensorKind, ...] = SENSOR_KINDS

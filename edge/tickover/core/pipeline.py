@@ -20,6 +20,7 @@ from tickover.core.policy import Settings
 from tickover.core.promise import Promise
 from tickover.core.record import Judged
 from tickover.core.run_alone import Alone, BatchDetector, Vehicle
+from tickover.core.sensor_limits import usual_silences
 from tickover.core.slow_states import SlowStates
 from tickover.core.state_codec import seal, unseal
 from tickover.core.tick_columns import NO_TICK, OneTick, TickColumns
@@ -105,6 +106,11 @@ class Pipeline:
     def adapts(self) -> bool:
         """Whether limits follow the vehicles."""
         return self._policy.adapt_limits
+
+    @property
+    def usual_silences(self) -> dict[str, int]:
+        """For how long signals that are sent seldom may be silent, microseconds."""
+        return usual_silences(self._detector.manifest)
 
     @property
     def back_limit(self) -> int:

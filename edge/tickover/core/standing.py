@@ -8,9 +8,11 @@ adaptation.
 
 A signal that was over a limit *stands* while its deviation is more than ``FLOOR`` and than ``BACK`` of the largest that
 it had, and as long as it repeats the value that it had ahead of the episode: a sensor that is stuck comes near to what
-is expected now and then, and is no sounder for it. Where a level chart opened the episode the ticks ahead show the
-fault, too: such a signal stands while that chart is above ``LEVEL_BACK`` of its own highest. A model that does not say
-how its residuals spread leaves all of it to its charts.
+is expected now and then, and is no sounder for it. Nor is one that stands where it deviated: a network comes to expect
+what it is shown (a coolant that reads 40 C is that of a cold engine), so a signal that usually moves on
+(``MOVES_ON_S``) is back once it has moved and does not deviate. Where a level chart opened the episode the ticks ahead
+show the fault, too: such a signal stands while that chart is above ``LEVEL_BACK`` of its own highest. A model that does
+not say how its residuals spread leaves all of it to its charts.
 """
 
 from typing import Any, Final, NamedTuple
@@ -35,20 +37,28 @@ LEVEL_BACK: Final = 0.6
 CLIP: Final = 16.0
 """Spreads up to which one tick counts, so that one wild reading does not hide what stays."""
 
+MOVES_ON_S: Final = 1200.0
+"""A signal that is called frozen later than this says nothing by standing still, such as the outside temperature."""
+
 State = list[list[float]]
 """What :meth:`Standing.state` gives: ``PARTS`` lists ``[F]``."""
-PARTS: Final = 7
+PARTS: Final = 9
+FIRST_PARTS: Final = 7
+"""Those of before: they did not tell what stands where it deviated."""
 
 
 class Spreads:
     """What is the same for all vehicles of a model: each signal's ``spread`` ``[F]`` (None: not known), the ``share``
     of a tick in the running mean, and for each chart that looks at one signal its place, its signal, and whether a
-    residual that stays off keeps it up. ``all`` ``[F]`` names every signal.
+    residual that stays off keeps it up. ``all`` ``[F]`` names every signal, ``moves_on`` ``[F]`` those that do not
+    stand for long.
     """
 
     def __init__(self, manifest: Manifest) -> None:
         self.spread: DoubleArray | None = np.array(manifest.spreads, np.float64) if manifest.spreads else None
         self.all: BoolArray = np.ones(len(manifest.names), np.bool_)
+        frozen = [signal.frozen_s for signal in manifest.signals]
+        self.moves_on: BoolArray = np.array([limit is not None and limit <= MOVES_ON_S for limit in frozen], np.bool_)
         self.share = min(1.0, 2.0 / (SPAN_S / manifest.tick_period_s + 1.0))
         alone = [(at, chart) for at, chart in enumerate(manifest.charts) if len(chart.signals) == 1]
         self.charts = np.array([at for at, _ in alone], np.int64)
@@ -76,6 +86,8 @@ class Followed(NamedTuple):
     level: DoubleArray
     peak: DoubleArray
     over: BoolArray
+    value: DoubleArray
+    stood: BoolArray
     stands: list[bool]
 
 
@@ -96,6 +108,8 @@ class Standing:
         self._most: DoubleArray = nothing
         last = ahead.observed[-1:].astype(np.float64)
         self._last: DoubleArray = last[0] if len(last) else np.full(len(nothing), np.nan)
+        self._value: DoubleArray = self._last.copy()
+        self._stood: BoolArray = np.zeros(len(nothing), np.bool_)
         self._over: BoolArray = np.zeros(len(nothing), np.bool_)
         self._level: DoubleArray = self._levels(first, nothing)
         # Above 0 only where a level chart opened the episode.
@@ -106,6 +120,8 @@ class Standing:
         model, chart, fresh = self._model, tick.chart[self._model.charts], tick.fresh[self._model.charts]
         self._over[model.signal[fresh & (chart >= ALARM_LEVEL)]] = True
         self._last[np.abs(tick.observed - self._last) > 0.0] = np.nan  # false where one of them is missing
+        moved: BoolArray = np.abs(tick.observed - self._value) > 0.0
+        self._value = np.where(np.isfinite(tick.observed), tick.observed, self._value)
         if not tick.warm:
             return
         off = np.clip((tick.observed.astype(np.float64) - tick.expected) / self._spread, -CLIP, CLIP) - self._before
@@ -114,6 +130,7 @@ class Standing:
         if self._peak.any():
             self._level = self._levels(tick, self._level)
             self._peak = np.where(self._peak > 0.0, np.maximum(self._peak, self._level), 0.0)
+        self._stood = self._off_now() | (self._stood & ~moved)
 
     def ahead(self, ticks: Tick, warm: BoolArray) -> Followed:
         """What `follow` would make of each of the next ``ticks`` (arrays of `Tick`, a row a tick; ``warm`` ``[T]``),
@@ -130,14 +147,18 @@ class Standing:
             peak = np.where(by_level, np.maximum(np.maximum.accumulate(level), self._peak), 0.0)
         is_off = self._is_off(mean, most, level, peak)
         last, over = np.where(moved, np.nan, self._last), self._overs(fresh & (chart >= ALARM_LEVEL))
-        stands: BoolArray = np.any(self._stand(last, over, is_off), axis=1)
-        return Followed(mean, most, last, level, peak, over, stands.tolist())
+        value = _newest(np.isfinite(ticks.observed), ticks.observed.astype(np.float64), self._value)
+        before = np.concatenate([self._value[None], value[:-1]])
+        stood = self._stoods(is_off & driven, (np.abs(ticks.observed - before) > 0.0) & driven)
+        stands: BoolArray = np.any(self._stand(last, over, is_off, stood), axis=1)
+        return Followed(mean, most, last, level, peak, over, value, stood, stands.tolist())
 
     def go_to(self, followed: Followed, count: int) -> None:
         """Follow the first ``count`` of the ticks that were looked ahead at, at least one."""
         at = count - 1
         self._mean, self._most, self._last = followed.mean[at], followed.most[at], followed.last[at].copy()
         self._level, self._peak, self._over = followed.level[at], followed.peak[at], followed.over[at].copy()
+        self._value, self._stood = followed.value[at].copy(), followed.stood[at].copy()
 
     def _running(self, mean: DoubleArray, values: npt.NDArray[Any], known: BoolArray) -> DoubleArray:
         """A running mean after each tick; one after another, as a sum in another order has other last digits."""
@@ -163,16 +184,23 @@ class Standing:
             over[:, self._model.signal[place]] |= hit[:, place]
         return np.logical_or.accumulate(over)
 
+    def _stoods(self, is_off: BoolArray, moved: BoolArray) -> BoolArray:
+        """Which signals have not moved since they deviated, after each tick ``[T, F]``."""
+        off, on = _newest_place(is_off), _newest_place(moved & ~is_off)
+        return np.where(off == on, self._stood, off > on)  # equal where there was neither
+
     @property
     def signals(self) -> BoolArray:
         """Which signals stand ``[F]``."""
-        is_off = self._is_off(self._mean, self._most, self._level, self._peak)
-        return self._stand(self._last, self._over, is_off)
+        return self._stand(self._last, self._over, self._off_now(), self._stood)
 
-    @staticmethod
-    def _stand(last: DoubleArray, over: BoolArray, is_off: BoolArray) -> BoolArray:
+    def _off_now(self) -> BoolArray:
+        """Which signals deviate ``[F]``."""
+        return self._is_off(self._mean, self._most, self._level, self._peak)
+
+    def _stand(self, last: DoubleArray, over: BoolArray, is_off: BoolArray, stood: BoolArray) -> BoolArray:
         """Which signals stand ``[..., F]``."""
-        stands: BoolArray = over & (np.isfinite(last) | is_off)
+        stands: BoolArray = over & (np.isfinite(last) | is_off | (stood & self._model.moves_on))
         return stands
 
     def _is_off(self, mean: DoubleArray, most: DoubleArray, level: DoubleArray, peak: DoubleArray) -> BoolArray:
@@ -190,19 +218,22 @@ class Standing:
     def state(self) -> State:
         """All that the next tick's answer depends on."""
         numbers = (self._before, self._mean, self._most, self._last, self._level, self._peak)
-        return [one.tolist() for one in (*numbers, self._over.astype(np.float64))]
+        flags = (self._over.astype(np.float64), self._value, self._stood.astype(np.float64))
+        return [one.tolist() for one in (*numbers, *flags)]
 
     @classmethod
     def of(cls, model: Spreads, state: State) -> "Standing":
         """From :meth:`state`; ValueError when it is of another number of signals."""
         assert model.spread is not None
-        if len(state) != PARTS or {len(part) for part in state} != {len(model.spread)}:
+        if len(state) not in (FIRST_PARTS, PARTS) or {len(part) for part in state} != {len(model.spread)}:
             raise ValueError(f"expected {PARTS} lists of {len(model.spread)} signals")
         made = cls.__new__(cls)
         made._model, made._spread = model, model.spread
         numbers = [np.array(part, np.float64) for part in state]
-        made._before, made._mean, made._most, made._last, made._level, made._peak, over = numbers
-        made._over = over > 0.0
+        unknown = [np.full(len(model.spread), np.nan), np.zeros(len(model.spread))]
+        made._before, made._mean, made._most, made._last, made._level, made._peak, over = numbers[:FIRST_PARTS]
+        made._value, stood = numbers[FIRST_PARTS:] or unknown
+        made._over, made._stood = over > 0.0, stood > 0.0
         return made
 
     def _levels(self, tick: Tick, held: DoubleArray) -> DoubleArray:

@@ -76,7 +76,8 @@ class Outcome:
 
 
 class Fleet:
-    """Detector name to pipeline, one gate, one staleness limit (microseconds; 0 = off).
+    """Detector name to pipeline, one gate, one staleness limit (microseconds; 0 = off), longer for a signal that is
+    sent seldom.
 
     ``columns`` are the signals of all models and of the gate; each model is fed its own. ``window``: how long a reading
     that comes again is known, microseconds. ``late``: the pipelines that late readings go to (`tickover.daemon.late`);
@@ -262,10 +263,6 @@ class Fleet:
     def pages(self, vehicle: str, everything: bool) -> dict[int, bytes]:
         """By number, the pages of `tickover.core.seen` that are full since the last call, or all."""
         return self._current(vehicle).arrivals.seen.to_store(everything)
-
-    def pages_gone(self, vehicle: str) -> list[int]:
-        """The numbers of what `pages` gave and nobody needs any more, since the last call."""
-        return self._current(vehicle).arrivals.seen.gone()
 
     def holds_too_much(self) -> list[str]:
         """The vehicles that are to let go of the rows of before that they hold (`GiveUp`)."""

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable
 from typing import Final
 
+import numpy as np
+
 from tickover.core.pipeline import Pipeline
 from tickover.core.values import TimeArray
 from tickover.daemon.side_by_side import SideBySide
@@ -15,7 +17,8 @@ READ_AGAIN: Final = "all signals are read again"
 
 
 class QuietSignals:
-    """What was told of signals that are not read for ``stale`` microseconds (0: nothing is told).
+    """What was told of signals that are not read for ``stale`` microseconds (0: nothing is told), or for as long as is
+    usual for one that is sent seldom.
 
     ``side``: the vehicles whose times of newest readings lie in arrays.
     """
@@ -23,7 +26,10 @@ class QuietSignals:
     def __init__(
         self, columns: tuple[str, ...], stale: int, pipelines: Collection[Pipeline], side: SideBySide | None
     ) -> None:
-        self._columns, self._stale, self._pipelines, self._side = columns, stale, pipelines, side
+        self._columns, self._pipelines, self._side = columns, pipelines, side
+        own = [pipeline.usual_silences for pipeline in pipelines]
+        self._tells = bool(stale)
+        self._stale = np.array([max([stale, *(usual.get(name, 0) for usual in own)]) for name in columns], np.int64)
         self._told: set[str] = set()
         """The vehicles of which it is told that a signal is quiet."""
 
@@ -37,15 +43,15 @@ class QuietSignals:
 
     def first(self, last: TimeArray) -> int | None:
         """The first event time at which a signal last read at one of ``last`` is quiet; None: none ever is."""
-        read = last[last != NEVER]
-        return int(read.min()) + self._stale + 1 if self._stale and read.size else None
+        read = last != NEVER
+        return int((last + self._stale)[read].min()) + 1 if self._tells and read.any() else None
 
     def may_have_changed(self, touched: set[str]) -> tuple[set[str], set[str]]:
         """Of vehicles that something was read of, those whose set of quiet signals may have changed.
 
         First those of them that lie in arrays, then the others.
         """
-        if not self._stale or not touched:
+        if not self._tells or not touched:
             return set(), set()
         side = self._side
         if side is None:
@@ -68,7 +74,7 @@ class QuietSignals:
         ``last`` ``[F]``: when each column was last read; ``newest``: the newest reading of all.
         """
         quiet = (last != NEVER) & (last < newest - self._stale)
-        if not self._stale or (not quiet.any() and not told):
+        if not self._tells or (not quiet.any() and not told):
             return told, None
         names = {name for name, is_quiet in zip(self._columns, quiet, strict=True) if is_quiet}
         # What an episode of the sensor says is not said twice.

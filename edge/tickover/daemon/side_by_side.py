@@ -103,8 +103,9 @@ class SideBySide:
         found: TimeArray = self._columns["last"][self.rows[vehicle]].copy()
         return found
 
-    def quiet(self, vehicles: list[str], stale: int, never: int) -> set[str]:
-        """Of vehicles that are lent, those with a signal not read for ``stale`` microseconds, though it was once."""
+    def quiet(self, vehicles: list[str], stale: TimeArray, never: int) -> set[str]:
+        """Of vehicles that are lent, those with a signal not read for its ``stale`` microseconds ``[width]``, though
+        it was once."""
         rows = np.array([self.rows[vehicle] for vehicle in vehicles], np.int64)
         last, newest = self._columns.of("last", rows), self._columns.of("newest", rows)
         each = (last < newest[:, None] - stale) & (last != never)
@@ -113,7 +114,7 @@ class SideBySide:
         quiet = each.any(axis=1)
         return {vehicles[place] for place in np.flatnonzero(quiet).tolist()}
 
-    def is_quiet(self, vehicle: str, stale: int, never: int) -> bool:
+    def is_quiet(self, vehicle: str, stale: TimeArray, never: int) -> bool:
         """`quiet` of one vehicle."""
         row, columns = self.rows[vehicle], self._columns.arrays
         last = columns["last"][row]

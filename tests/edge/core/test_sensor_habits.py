@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tickover.core.manifest import Signal
-from tickover.core.sensor_habits import with_habits
+from tickover.core.sensor_habits import SOON_S, with_habits
 from tickover.core.values import SECOND, TickBlock
 
 SIGNALS = tuple(Signal(name=name, low=-1000, high=1000) for name in ("fast", "slow", "lamp", "part"))
@@ -67,3 +67,68 @@ def test_what_stands_in_one_or_two_trips_is_no_constant_unless_it_is_off():
     for count, found in ((1, None), (2, None), (3, 21.0)):
         _, ambient, lamp, _ = measured([standing(number) for number in range(count)])
         assert (ambient.constant, lamp.constant) == (found, 0.0)
+
+
+def coolant(number, seconds=1800, hottest=94):
+    """An engine that warms up by a degree each 15 s, is hottest for a moment and stands at its thermostat's temperature
+    for 400 s; beside it the outside temperature, which stands for as long anywhere."""
+    random, k = np.random.default_rng(number), np.arange(seconds)
+    warm = np.where(k > 1200, 90 - (k // 400) % 3, np.minimum(20 + k // 15, 86))
+    warm[1190:1200] = hottest
+    fast, part = random.normal(size=(2, seconds))
+    values = np.column_stack([fast, warm, 5 + number % 3 + k // 400, part])
+    time = (number * 10_000 + k) * SECOND
+    return TickBlock("t", time, np.full(seconds, number), values.astype(np.float32), None)
+
+
+def limit_at(signal, value):
+    steps = [step for step in signal.frozen_at or () if step.above <= value] or list(signal.frozen_at or ())[:1]
+    return steps[-1].frozen_s if steps else signal.frozen_s
+
+
+def test_a_level_at_which_a_signal_always_moves_on_has_a_limit_of_its_own():
+    _, engine, ambient, _ = measured([coolant(number) for number in range(8)])
+    assert engine.frozen_s > 600
+    for value in (-40, 20, 40, 60, 104, 130):
+        assert limit_at(engine, value) == SOON_S, value
+    assert limit_at(engine, 89) == engine.frozen_s
+    assert not ambient.frozen_at, "what stands anywhere may stand at values that no trip had"
+
+
+def test_a_level_that_few_trips_came_by_says_nothing():
+    hot = [coolant(number, hottest=90 if number else 120) for number in range(8)]
+    _, engine, _, _ = measured(hot)
+    assert limit_at(engine, 105) == limit_at(engine, 89) == engine.frozen_s
+
+
+def on_change(number, seconds, at=0, every=0):
+    """As `trip`, but the lamp is sent once, ``at`` a second of the trip (-1: never), and again each ``every`` s."""
+    one = trip(number, seconds)
+    sent = one.values[:, 2].copy()
+    one.values[:, 2] = np.nan
+    if at >= 0:
+        one.values[[at, *(range(at + every, seconds, every) if every else ())], 2] = sent[0]
+    return one
+
+
+@pytest.mark.parametrize("every", [60, 300])
+def test_a_signal_that_is_sent_seldom_may_be_silent_for_longer(every):
+    lamp = measured([on_change(number, 1800, every=every) for number in range(6)])[2]
+    assert 2 * every - 20 <= lamp.stale_s <= 2 * every + 10
+
+
+def test_a_silence_that_the_trips_end_cut_short_says_only_that_it_may_last():
+    driving, starting = (measured([on_change(number, 1800, at) for number in range(6)])[2] for at in (60, 0))
+    assert driving.stale_s > 3 * 1700
+    assert starting.unseen_s > 3 * 1700, "nobody saw the vehicle move since"
+    plain = measured([trip(number, gone=0) for number in range(6)])[2]
+    assert plain.stale_s is None
+
+
+def test_a_signal_that_some_trips_never_had_may_come_late():
+    trips = [on_change(number, 1800, at=-1 if number % 2 else 0, every=60) for number in range(12)]
+    lamp = measured(trips)[2]
+    assert lamp.stale_s < 150
+    assert lamp.unseen_s > 3 * 1700
+    never = measured([on_change(number, 1800, at=-1) for number in range(6)])[2]
+    assert not never.unseen_s, "of a signal that no trip has nothing is known"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from daemon_process import MODEL, SIGNALS, START, drive
 from tickover.core.gate import Gate
@@ -154,6 +155,19 @@ def test_what_an_earlier_run_counted_does_not_count() -> None:
     assert not fleet.counts
     feed(fleet, [(START + 25.5, WHOLE)])
     assert fleet.counts == {"late": 3}
+
+
+def test_a_signal_that_is_sent_seldom_may_be_quiet_for_as_long_as_in_training() -> None:
+    seldom = Detector.load(MODEL)
+    first = structs.replace(seldom.manifest.signals[0], hold_s=2.0, stale_s=70.0)
+    seldom.manifest = structs.replace(seldom.manifest, signals=(first, *seldom.manifest.signals[1:]))
+    settings = Settings(sensors=SensorOverrides(kinds=()))
+    fleet = Fleet({"anomaly": Pipeline(seldom, settings)}, SIGNALS, None, STALE_S * SECOND)
+    found = []
+    for second in range(180):
+        row = [WHOLE[0] if second < 10 else np.nan, WHOLE[1] if second < 90 else np.nan, WHOLE[2]]
+        found += [(one.time // SECOND - START, one.text) for one in feed(fleet, [(START + second, row)])]
+    assert found == [(82, f"no readings of {SIGNALS[0]}"), (110, f"no readings of {SIGNALS[0]}, {SIGNALS[1]}")]
 
 
 def test_a_signal_that_is_not_read_is_told_once() -> None:

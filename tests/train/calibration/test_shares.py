@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tickover_train.calibration.scored import ScoredTrip
-from tickover_train.calibration.shares import ShareLimits, known_of
+from tickover_train.calibration.shares import REACH, ShareLimits, known_of
 from tickover_train.calibration.tails import fit_tail
 
 BOUNDS = np.array([40.0, 6.0, 40.0], np.float32)
@@ -16,10 +16,13 @@ def slowly(trips, shares) -> np.ndarray:
     peaks = np.concatenate([trip.peaks for trip in trips])
     hours = sum(trip.ticks + trip.leg_ticks for trip in trips) / 3600.0
     levels = []
-    for column, share in zip(peaks.T, shares, strict=True):
-        tail = fit_tail(column, hours)
-        seen = np.sort(column)[::-1][min(int(share * hours), len(column) - 1)]
-        levels.append(seen if share >= tail.rate else tail.level(share))
+    for column, share, bound in zip(peaks.T, shares, BOUNDS, strict=True):
+        tail, ordered = fit_tail(column, hours), np.sort(column)[::-1]
+        own, equal = (
+            ordered[min(int(rate * hours), len(column) - 1)] if rate >= tail.rate else tail.level(rate)
+            for rate in (share, max(shares))
+        )
+        levels.append(own if share == max(shares) else min(own, max(equal, REACH * float(bound))))
     limits = np.maximum(levels, FLOOR).astype(np.float32)
     return np.where(limits >= BOUNDS, np.float32(np.inf), limits)
 

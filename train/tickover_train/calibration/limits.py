@@ -41,7 +41,7 @@ from tickover_train.calibration.episode_count import count_episodes
 from tickover_train.calibration.legs import LEG_S
 from tickover_train.calibration.rates import poisson_rate
 from tickover_train.calibration.scored import LEAST_PEAK, ScoredTrip, ScoreKeeper, TripScores
-from tickover_train.calibration.shares import Known, ShareLimits, known_of
+from tickover_train.calibration.shares import REACH, Known, ShareLimits, known_of
 from tickover_train.calibration.shrink import shrunk, uncertainty
 from tickover_train.calibration.tails import block_peaks, fit_tail
 from tickover_train.stored.room import Memory, Room
@@ -177,7 +177,11 @@ class _Rule:
         # Whole trips and legs keep the budget each for itself: the larger factor keeps both.
         scored = _out_of_group(trips, self.shares, self.room)
         factor = max(self.factor(scores) for scores in scored if any(trip.peaks for trip in scores))
-        limits: FloatArray = np.maximum(self.shares(trips) * np.float32(factor), np.float32(self.floor))
+        shares = self.shares(trips)
+        limits: FloatArray = np.maximum(shares * np.float32(factor), np.float32(self.floor))
+        # What the factor may not do either: see REACH.
+        rare, reach = self.parts < self.parts.max(), np.float32(REACH) * self.bounds
+        limits = np.where(rare & (shares <= reach), np.minimum(limits, np.maximum(shares, reach)), limits)
         limits[limits >= self.bounds] = np.inf
         return limits
 

@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from tickover.core.values import DoubleArray, FloatArray
 from tickover_train.calibration.scored import ScoredTrip
 from tickover_train.calibration.tails import block_peaks, highest_of, tail_of
+
+REACH: Final = 0.9
+"""Of its bound: a chart with less than an equal share of the budget gets no limit beyond this for the small share's
+sake. It may alarm at gross faults only, but at these it must."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class ShareLimits:
         self._blocks = [len(trip.peaks) for trip in trips]
         self._ticks = [trip.ticks + trip.leg_ticks for trip in trips]
         self._period_s, self._shares, self._bounds, self._floor = period_s, shares.tolist(), bounds, floor
+        self._equal = max(self._shares, default=0.0)
 
     def of_all(self) -> FloatArray:
         """With all trips, ``[C]``."""
@@ -65,10 +71,17 @@ class ShareLimits:
         gone = 0 if without is None else self._blocks[without]
         ticks = sum(self._ticks) - (0 if without is None else self._ticks[without])
         hours = ticks * self._period_s / 3600.0
-        levels = [self._level(chart, share, hours, without, gone) for chart, share in enumerate(self._shares)]
+        levels = [self._reached(chart, share, hours, without, gone) for chart, share in enumerate(self._shares)]
         limits: FloatArray = np.maximum(np.asarray(levels), self._floor).astype(np.float32)
         limits[limits >= self._bounds] = np.inf
         return limits
+
+    def _reached(self, chart: int, share: float, hours: float, without: int | None, gone: int) -> float:
+        """The chart's level for its share; one that it can reach, where it could with an equal share."""
+        level, reach = self._level(chart, share, hours, without, gone), REACH * float(self._bounds[chart])
+        if level <= reach or share >= self._equal:
+            return level
+        return max(reach, self._level(chart, self._equal, hours, without, gone))
 
     def _level(self, chart: int, share: float, hours: float, without: int | None, gone: int) -> float:
         count = self._sorted.shape[1] - gone
