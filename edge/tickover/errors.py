@@ -4,7 +4,6 @@ The exit codes are those of the command line: 1 failed, 2 wrong usage, 78 bad co
 (``EX_CONFIG`` of sysexits.h).
 """
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -42,6 +41,8 @@ class BrokerError(TickoverError):
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` when a known word is close, else the list of known words."""
+    import difflib  # for wrong words only: a running daemon meets none
+
     known = list(known)
     close = difflib.get_close_matches(word, known, n=1)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"

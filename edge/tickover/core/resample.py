@@ -35,7 +35,7 @@ from tickover.core.manifest import Manifest, Signal
 from tickover.core.once import once
 from tickover.core.open_rows import OpenRows
 from tickover.core.outside import OutsideReadings
-from tickover.core.tick_columns import MOST_OPEN, NO_TICK, LentTicks
+from tickover.core.tick_columns import NO_TICK, LentTicks, most_open
 from tickover.core.tick_state import TickState
 from tickover.core.values import (
     SECOND,
@@ -178,7 +178,7 @@ class Ticks:
 
     def lend(self) -> LentTicks | None:
         """What `tickover.core.tick_columns` goes on from, until it is given back; None when it cannot."""
-        grid, rows = self._grid, self._open.in_order(MOST_OPEN)
+        grid, rows = self._grid, self._open.in_order(most_open(self.period, self.lateness))
         plain = self._arrivals.is_plain and self._arrivals.newest == self._watermark and self._outside.is_empty
         if self._restart or self._watermark is None or rows is None or not plain:
             return None

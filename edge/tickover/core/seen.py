@@ -34,10 +34,10 @@ BUCKET: Final = 30 * SECOND
 """Of this much event time the far memory keeps one key: a minute of rows always holds a whole one."""
 BUCKETS: Final = 960
 """Eight hours, 3.8 KiB; what was not driven yet takes no memory."""
-FEWEST_KEYS: Final = 32
-"""Room in a page that is begun, which doubles as it fills."""
+KEYS_MORE: Final = 32
+"""Room in a page that is begun, and so much more each time that it is full."""
 FEWEST_BUCKETS: Final = 32
-"""Room in a far memory that is begun, likewise."""
+"""Room in a far memory that is begun, which doubles as it fills."""
 
 KeyArray = npt.NDArray[np.uint64]
 Page = Callable[[int], bytes | None]
@@ -322,7 +322,7 @@ class Seen:
         """No more than there is room for."""
         used = self._used + len(keys)
         if self._open is None or len(self._open) < used:
-            larger = np.empty(_room_for(used, FEWEST_KEYS, PAGE), np.uint64)
+            larger = np.empty(min(PAGE, -(-used // KEYS_MORE) * KEYS_MORE), np.uint64)
             larger[: self._used] = self._open_page()
             self._open = larger
         self._open[self._used : used] = keys

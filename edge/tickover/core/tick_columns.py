@@ -18,7 +18,7 @@ from tickover.core.values import SECOND, DoubleArray, FloatArray, TimeArray
 from tickover.core.windows import IndexArray
 
 MOST_OPEN: Final = 8
-"""Rows of a vehicle in open ticks; with more it is for ``Ticks``."""
+"""Rows of a vehicle in open ticks; with more it is for ``Ticks``, as it is with more than `most_open`."""
 NO_TICK: Final = -(2**62)
 """Smaller than every tick number."""
 
@@ -27,10 +27,15 @@ HELD: Final = ("held_time", "held_value")
 OPENED: Final = ("open_time", "open_values")
 
 
+def most_open(period: int, lateness: int) -> int:
+    """How many rows a vehicle may have in open ticks here: as many as there are with one row a tick, and the next."""
+    return min(MOST_OPEN, -(-lateness // period) + 2)
+
+
 class LentTicks(NamedTuple):
     """What `Ticks` lends: see there and `tickover.core.windows.Grid`, ``last_tick`` `NO_TICK` when no tick has closed
     since the clock started; ``open_time`` ``[K]`` and ``open_values``
-    ``[K, F]`` are its open rows, in order, K <= ``MOST_OPEN``."""
+    ``[K, F]`` are its open rows, in order, K <= `most_open`."""
 
     watermark: int
     closed: int
@@ -70,6 +75,7 @@ class TickColumns:
         signals = len(manifest.signals)
         self._period, self._lateness = manifest.period, round(manifest.lateness_s * SECOND)
         self._gap_limit = round(manifest.gap_limit_s * SECOND)
+        self._most_open = most_open(self._period, self._lateness)
         self._hold = np.array([round(signal.hold_s * SECOND) for signal in manifest.signals], np.int64)
         self._holds = bool(self._hold.any())
         self._low, self._high = low, high
@@ -79,8 +85,8 @@ class TickColumns:
                 **dict.fromkeys(CLOCK, (np.int64, one)),
                 "held_time": (np.int64, (signals,)),
                 "held_value": (np.float64, (signals,)),
-                "open_time": (np.int64, (MOST_OPEN,)),
-                "open_values": (np.float64, (MOST_OPEN, signals)),
+                "open_time": (np.int64, (self._most_open,)),
+                "open_values": (np.float64, (self._most_open, signals)),
                 "first": (np.int64, one),
                 "count": (np.int64, one),
             }
@@ -99,7 +105,7 @@ class TickColumns:
     def get(self, row: int) -> LentTicks:
         """What is known of the vehicle now."""
         columns = self._columns.arrays
-        order = (int(columns["first"][row]) + np.arange(int(columns["count"][row]))) % MOST_OPEN
+        order = (int(columns["first"][row]) + np.arange(int(columns["count"][row]))) % self._most_open
         numbers = {name: int(columns[name][row]) for name in CLOCK}
         held = {name: columns[name][row].copy() for name in HELD}
         opened = {name: columns[name][row, order] for name in OPENED}
@@ -119,11 +125,11 @@ class TickColumns:
         of, period = self._columns.of, self._period
         closed = np.maximum(of("closed", rows), (time - self._lateness) // period)
         first, count = of("first", rows), of("count", rows)
-        may: BoolArray = (time > of("watermark", rows)) & (time // period >= closed) & (count < MOST_OPEN)
+        may: BoolArray = (time > of("watermark", rows)) & (time // period >= closed) & (count < self._most_open)
         oldest = self._opened(rows, first)
         closes = (count > 0) & (oldest // period < closed)
         if any_of(closes):
-            only = (count == 1) | (self._opened(rows, (first + 1) % MOST_OPEN) // period >= closed)
+            only = (count == 1) | (self._opened(rows, (first + 1) % self._most_open) // period >= closed)
             last_tick = of("last_tick", rows)
             follows = (oldest // period == last_tick + 1) & (oldest - of("last_time", rows) <= self._gap_limit)
             may &= ~closes | (only & (follows | (last_tick == NO_TICK)))
@@ -137,7 +143,7 @@ class TickColumns:
 
     def _opened(self, rows: Rows, place: Rows) -> TimeArray:
         """The time of an open row of each vehicle."""
-        return self._columns["open_time"].reshape(-1).take(rows * MOST_OPEN + place)
+        return self._columns["open_time"].reshape(-1).take(rows * self._most_open + place)
 
     def take(self, rows: Rows, time: TimeArray, values: DoubleArray) -> tuple[Emitted | None, IndexArray | None]:
         """Take such rows; the ticks that they close, and how many values are missing in these, ``[F]``."""
@@ -145,7 +151,7 @@ class TickColumns:
         first, count = of("first", rows), of("count", rows)
         closed = np.maximum(of("closed", rows), (time - self._lateness) // period)
         columns["watermark"][at], columns["closed"][at] = time, closed
-        place = place_of(rows * MOST_OPEN + (first + count) % MOST_OPEN)
+        place = place_of(rows * self._most_open + (first + count) % self._most_open)
         columns["open_time"].reshape(-1)[place] = time
         columns["open_values"].reshape(-1, values.shape[1])[place] = values
         closes = (count > 0) & (self._opened(rows, first) // period < closed)
@@ -161,7 +167,7 @@ class TickColumns:
         columns, period = self._columns.arrays, self._period
         count = columns["count"].item(row)
         closed = max(columns["closed"].item(row), (time - self._lateness) // period)
-        if time <= columns["watermark"].item(row) or time // period < closed or count >= MOST_OPEN:
+        if time <= columns["watermark"].item(row) or time // period < closed or count >= self._most_open:
             return False
         if count and (oldest := self._opened_one(row, 0)) // period < closed:
             only = count == 1 or self._opened_one(row, 1) // period >= closed
@@ -183,7 +189,7 @@ class TickColumns:
     def _opened_one(self, row: int, place: int) -> int:
         """The time of an open row of a vehicle, by its place among them."""
         columns = self._columns.arrays
-        time: int = columns["open_time"].item(row, (columns["first"].item(row) + place) % MOST_OPEN)
+        time: int = columns["open_time"].item(row, (columns["first"].item(row) + place) % self._most_open)
         return time
 
     def take_one(self, row: int, time: int, values: DoubleArray) -> tuple[OneTick | None, IndexArray | None]:
@@ -192,13 +198,13 @@ class TickColumns:
         first, count = columns["first"].item(row), columns["count"].item(row)
         closed = max(columns["closed"].item(row), (time - self._lateness) // period)
         columns["watermark"][row], columns["closed"][row] = time, closed
-        place = (first + count) % MOST_OPEN
+        place = (first + count) % self._most_open
         columns["open_time"][row, place], columns["open_values"][row, place] = time, values
         if not count or self._opened_one(row, 0) // period >= closed:
             columns["count"][row] = count + 1
             return None, None
         read = self._opened_one(row, 0)
-        columns["first"][row] = (first + 1) % MOST_OPEN
+        columns["first"][row] = (first + 1) % self._most_open
         if columns["last_tick"].item(row) == NO_TICK:
             columns["trip"][row] += 1
         columns["last_tick"][row], columns["last_time"][row] = read // period, read
@@ -224,9 +230,9 @@ class TickColumns:
     def _close(self, rows: Rows, first: Rows) -> tuple[Emitted, IndexArray | None]:
         """Close the tick of each vehicle's oldest row."""
         columns, at = self._columns.arrays, place_of(rows)
-        columns["first"][at] = (first + 1) % MOST_OPEN
+        columns["first"][at] = (first + 1) % self._most_open
         read, opened = self._opened(rows, first), columns["open_values"]
-        values = opened.reshape(-1, opened.shape[2]).take(rows * MOST_OPEN + first, axis=0)
+        values = opened.reshape(-1, opened.shape[2]).take(rows * self._most_open + first, axis=0)
         number = read // self._period
         time = number * self._period
         columns["trip"][at] += self._columns.of("last_tick", rows) == NO_TICK

@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from tickover.core.values import SECOND
@@ -56,6 +55,8 @@ def parse_iso(text: str) -> int:
 
 def parse_mail(text: str) -> int:
     """Microseconds of a date of e-mail or HTTP (RFC 5322), as ``Tue, 14 Nov 2023 22:13:20 GMT``; ValueError if not."""
+    from email.utils import parsedate_to_datetime  # half a megabyte, and few payloads have such dates
+
     return _since_epoch(parsedate_to_datetime(text))
 
 

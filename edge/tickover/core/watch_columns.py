@@ -70,7 +70,7 @@ class WatchColumns:
                 "numbers": (np.int64, (len(COUNTERS), signals)),
                 "value": (np.float32, one),
                 "filled": (np.bool_, ()),
-                "tallies": (np.int64, (4, signals)),
+                "tallies": (np.int32, (4, signals)),
                 "moved": (np.bool_, one),
                 "worst": (np.float32, one),
             }
@@ -130,7 +130,8 @@ class WatchColumns:
         unfinished, clock = None, columns["clock"][row].copy()
         if columns["filled"][row]:
             at = np.array([row])
-            present, plausible, outside, departed = (columns["tallies"][at, place] for place in range(4))
+            tallies = columns["tallies"][at].astype(np.int64)  # they become times
+            present, plausible, outside, departed = (tallies[:, place] for place in range(4))
             unfinished = Bins(
                 clock[[BEGIN]], clock[[END]], clock[[TRIP]], present, plausible, outside, departed,
                 columns["moved"][at], columns["worst"][at], columns["value"][at],
@@ -241,6 +242,7 @@ class WatchColumns:
         if self._step is None:
             return None
         parts: dict[str, Any] = {name: self._columns.of(name, rows) for name in SENSORS}
+        parts["tallies"] = parts["tallies"].astype(np.int64)  # they become times
         parts |= {CLOCK[place]: clock[:, place] for place in (BEGIN, END, LAST, COUNTED)}
         side = Side(**parts, sound=np.ones(len(rows), np.bool_))
         for now, row in zip(time, values, strict=True):

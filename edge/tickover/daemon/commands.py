@@ -5,7 +5,6 @@ is for every vehicle, unless a vehicle has that name. Commands that change somet
 committed before they are answered.
 """
 
-import difflib
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -150,6 +149,8 @@ def _unseen(daemon: Commanded, node: str, vehicle: str) -> str:
     """What the answer says of a vehicle that was never seen and may be misspelt; empty when it was seen."""
     if daemon.has_seen(vehicle):
         return ""
+    import difflib  # for wrong names only
+
     known = daemon.vehicles()
     close = difflib.get_close_matches(vehicle, known)
     names = ", ".join(known[:KNOWN_SHOWN]) or "none"

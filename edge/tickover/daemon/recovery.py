@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -30,7 +31,7 @@ from tickover.daemon.late import REPLAYED, with_late
 from tickover.errors import ConfigError, ModelError, StateError, TickoverError, suggestion
 from tickover.messages.alerts import decode_alert
 from tickover.model.detector import Detector
-from tickover.model.trial import MB, needs_memory
+from tickover.model.trial import MB, Trial, needs_memory
 from tickover.storage.salvage import SEEN
 from tickover.storage.store import Change, Store
 
@@ -55,10 +56,23 @@ class Opened:
 
 def load_at_start(path: str, memory_mb: int) -> Detector:
     """A model file whose own size is within its memory; what its calls take, a trial measures at a reload."""
-    detector = Detector.load(path)
+    return _within(Detector.load(path), path, memory_mb)
+
+
+def _within(detector: Detector, path: str, memory_mb: int) -> Detector:
     if detector.model.size > memory_mb * MB:
         raise ModelError(f"{path}: {needs_memory(memory_mb, detector.model.size)}")
     return detector
+
+
+def load_by_child(path: str, memory_mb: int) -> Detector:
+    """The same; a child process checks the file and replays its golden vectors, so that protobuf and what only checks
+    need are never in this process. Where the system lets it have no child, it does that itself."""
+    try:
+        detector = Detector(Trial(Path(path), memory_mb, at_start=True).open())
+    except OSError:
+        return load_at_start(path, memory_mb)
+    return _within(detector, path, memory_mb)
 
 
 def open_fleet(config: Config, load: Callable[[str, int], Detector] = load_at_start) -> Opened:

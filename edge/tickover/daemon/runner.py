@@ -16,7 +16,7 @@ from tickover.core.coverage import gaps
 from tickover.daemon.config import Config, load_config
 from tickover.daemon.engine import Engine
 from tickover.daemon.loop import Daemon
-from tickover.daemon.recovery import Opened, load_at_start, models_change, open_fleet
+from tickover.daemon.recovery import Opened, load_by_child, models_change, open_fleet
 from tickover.daemon.reload import LoadDetector, Reload
 from tickover.daemon.sources import Transport, check_files, open_transport
 from tickover.errors import ConfigError, TickoverError
@@ -94,7 +94,7 @@ class Runner:
             reload.cancel()
         return config, daemon.engine.opened
 
-    def _read(self, load: LoadDetector = load_at_start) -> tuple[Config, Opened]:
+    def _read(self, load: LoadDetector = load_by_child) -> tuple[Config, Opened]:
         """Configuration, models and the transport's files, checked before anything connects."""
         config = load_config(self._path)
         for trouble in check_files(config):

@@ -20,7 +20,7 @@ from tickover.daemon import events
 
 MOST_ROWS: Final = 64
 """Of a vehicle at once; more are taken faster alone."""
-KEYS: Final = 32
+KEYS: Final = 16
 """Keys of rows that are gathered before they are put to what was seen."""
 KEPT: Final = 128
 """The most rows of a vehicle that are kept until their keys are made."""

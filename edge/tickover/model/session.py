@@ -6,7 +6,7 @@ and written again, not the file's own bytes.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import onnxruntime
@@ -16,10 +16,10 @@ from tickover.core.manifest import KEY_GOLDEN, KEY_MANIFEST, Manifest
 from tickover.core.values import FloatArray
 from tickover.errors import ModelError
 from tickover.model.binding import call_size
-from tickover.model.file import golden
-from tickover.model.file.check import Structure
-from tickover.model.file.seal import check_seal
 from tickover.storage.files import read_bytes
+
+if TYPE_CHECKING:
+    from tickover.model.file.golden import Golden
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 """The largest model file that is opened."""
@@ -58,7 +58,7 @@ class Checked:
 
     graph: bytes
     manifest: Manifest
-    vectors: golden.Golden
+    vectors: "Golden"
     digest: str
     size: int
 
@@ -79,6 +79,11 @@ def open_bytes(data: bytes) -> Model:
 
 def check_bytes(data: bytes) -> Checked:
     """What a file holds, before onnxruntime reads it; ModelError names the check that failed."""
+    # protobuf and the checks take 2.7 MB: the daemon, whose models a child process checks, never loads them.
+    from tickover.model.file import golden
+    from tickover.model.file.check import Structure
+    from tickover.model.file.seal import check_seal
+
     if len(data) > MAX_BYTES:
         raise ModelError(f"size: expected at most {MAX_BYTES} bytes, got {len(data)}")
     try:
@@ -93,6 +98,8 @@ def check_bytes(data: bytes) -> Checked:
 
 def open_checked(checked: Checked) -> Model:
     """Open what was checked, and replay its golden vectors."""
+    from tickover.model.file import golden
+
     session = start_session(checked.graph)
     golden.check(session, checked.manifest, checked.vectors)
     return Model(session, checked.manifest, checked.digest, checked.size)

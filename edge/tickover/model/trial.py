@@ -4,8 +4,11 @@ What checks cannot foresee, such as onnxruntime on a graph that fits every bound
 daemon will do with the model: the checks, the golden vectors, the largest calls, and measures these. Then it hands
 over the graph that it checked, and the daemon opens that without another look at the file.
 
-As a program, ``python -m tickover.model.trial FILE MEMORY_MB DESCRIPTOR`` writes JSON (`_Verdict`), and the graph to an
-open file: through a pipe it would be in the daemon's memory three times.
+A daemon that starts has its models tried as well, but for the largest calls: protobuf, and what only the checks need, is
+then in the child's memory and not in its own.
+
+As a program, ``python -m tickover.model.trial FILE MEMORY_MB DESCRIPTOR [start]`` writes JSON (`_Verdict`), and the graph
+to an open file: through a pipe it would be in the daemon's memory three times.
 """
 
 import os
@@ -42,7 +45,8 @@ CALL_S: Final = 1.0
 MB: Final = 1_000_000
 EXTREMES: Final = (0.0, 3.4e38, -3.4e38, 1e-40, float("inf"), float("-inf"), float("nan"))
 NICENESS: Final = 10
-"""Where there is one core, the daemon's loop goes first."""
+"""Of a trial beside a running daemon: where there is one core, the daemon's loop goes first."""
+AT_START: Final = "start"
 _OUT_OF_MEMORY: Final = f"memory: expected to need at most {MEMORY_BYTES} bytes to check and run, needs more"
 _KILL_FIRST: Final = b"1000"
 """The kernel's ``oom_score_adj`` that says: this process before any other of the service."""
@@ -58,11 +62,12 @@ class _Verdict(Struct):
 
 
 class Trial:
-    """One model file on trial. `cancel` may be called by another thread."""
+    """One model file on trial; ``at_start``: no daemon runs beside it. `cancel` may be called by another thread."""
 
-    def __init__(self, path: Path, memory_mb: int = MEMORY_MB) -> None:
+    def __init__(self, path: Path, memory_mb: int = MEMORY_MB, at_start: bool = False) -> None:
         self._path = path
         self._memory_mb = memory_mb
+        self._more = [AT_START] if at_start else []
         self._child: subprocess.Popen[bytes] | None = None
         self._cancelled = threading.Event()
 
@@ -95,6 +100,7 @@ class Trial:
         """What the child tells, and its graph to a descriptor; ModelError when it does not come to its end."""
         # The child finds this very package, however this process found it; -P keeps the working folder out of its path.
         command = [sys.executable, "-P", "-m", __name__, str(self._path), str(self._memory_mb), str(graph)]
+        command += self._more
         env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
         quiet, pipe = subprocess.DEVNULL, subprocess.PIPE
         with subprocess.Popen(command, env=env, stdin=quiet, stdout=pipe, stderr=quiet, pass_fds=(graph,)) as child:
@@ -131,12 +137,12 @@ def _ended(code: int) -> str:
     return f"trial: the process that tried the file failed with code {code}"
 
 
-def limit() -> None:
+def limit(niceness: int = NICENESS) -> None:
     """Set this process's limits, as far as the system lets it."""
     with suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:  # noqa: PTH123
         file.write(_KILL_FIRST)
     with suppress(OSError):
-        os.nice(NICENESS)
+        os.nice(niceness)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
         pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -149,11 +155,11 @@ def needs_memory(memory_mb: int, needed: int) -> str:
     return f"memory: expected to need at most {memory_mb} MB, needs {-(-needed // MB)}; raise models.memory_mb"
 
 
-def _try(path: Path, memory_mb: int) -> tuple[_Verdict, bytes]:
+def _try(path: Path, memory_mb: int, at_start: bool = False) -> tuple[_Verdict, bytes]:
     try:
         checked = check_bytes(read_model(path))
         model = open_checked(checked)
-        needed = len(checked.graph) + _largest_calls(model)
+        needed = 0 if at_start else len(checked.graph) + _largest_calls(model)
         if needed > memory_mb * MB:
             raise ModelError(needs_memory(memory_mb, needed))
     except ModelError as error:
@@ -207,14 +213,15 @@ def _resident(field: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024
 
 
-def main(path: Path, memory_mb: int, descriptor: int) -> None:
+def main(path: Path, memory_mb: int, descriptor: int, when: str = "") -> None:
     """Try one file and write what came of it."""
-    limit()
-    verdict, graph = _try(path, memory_mb)
+    at_start = when == AT_START
+    limit(0 if at_start else NICENESS)
+    verdict, graph = _try(path, memory_mb, at_start)
     with open(descriptor, "wb") as file:
         file.write(graph)
     sys.stdout.buffer.write(msgspec.json.encode(verdict))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

@@ -3,7 +3,6 @@
 Only keys that exist are named, and none that is already set as advised. No clock, no network.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final, NamedTuple
@@ -53,6 +52,8 @@ def advise(spec: Input, signals: Collection[str], error: PayloadError, payload: 
 
 def rename_advice(strangers: Collection[str], missing: Collection[str]) -> str:
     """How to rename names without a model's signal (``strangers``) to signals that were never read."""
+    import difflib  # where nothing is missing it is not needed
+
     pairs = []
     for name in strangers:
         short = re.split(r"[./]", name)[-1]

@@ -2,8 +2,6 @@
 
 import fcntl
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -117,6 +115,9 @@ def _read(folder: Path, found: Contents) -> None:
 @contextmanager
 def copied(folder: Path) -> Iterator[Path]:
     """The store's file and log, elsewhere: opening a store changes it."""
+    import shutil
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="tickover-state-") as name:
         for part in PARTS:
             if (source := folder / f"{FILE}{part}").exists():

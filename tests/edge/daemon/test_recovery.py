@@ -1,6 +1,7 @@
 """Starting from a store: each model's state lives and dies alone, awake or asleep, whatever crash came between."""
 
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from tickover.core.values import SECOND, EndReason, Phase
 from tickover.daemon import recovery
 from tickover.daemon.config import Config, Model, State
 from tickover.daemon.events import Entry, Reset, encode, rows_of
-from tickover.daemon.recovery import Keeper, Opened, models_change, open_fleet
+from tickover.daemon.recovery import Keeper, Opened, load_by_child, models_change, open_fleet
+from tickover.errors import ModelError
 from tickover.messages.alerts import encode_alert
 from tickover.payloads.base import Input
 from tickover.storage.store import FILE, Change, Store
@@ -182,3 +184,14 @@ def test_a_model_that_goes_and_comes_back_knows_nothing_of_before(store: Store) 
     store.commit(keeper.renew()[0])
     wake_all(keeper, again)
     assert not any(again.fleet._pipelines["anomaly"].is_open(vehicle) for vehicle in ("awake", "asleep"))
+
+
+def test_a_start_has_its_model_checked_elsewhere_or_where_that_cannot_be_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise PermissionError("no more processes")
+
+    checked = load_by_child(str(MODEL), 40)
+    monkeypatch.setattr(subprocess, "Popen", none)
+    assert load_by_child(str(MODEL), 40).digest == checked.digest
+    with pytest.raises(ModelError, match="models.memory_mb"):
+        load_by_child(str(MODEL), 0)

@@ -72,10 +72,13 @@ def test_factors_of_keys_are_those_that_stores_were_written_with() -> None:
     assert _factors(300).tolist() == drawn.tolist()
 
 
-def test_a_daemon_loads_no_random_numbers_and_no_readers_of_logs() -> None:
+def test_a_daemon_loads_only_what_it_runs() -> None:
+    """No random numbers, no readers of logs, no protobuf and checks of model files (a child process has them), nothing
+    of HTTP and e-mail."""
     what = "import sys, tickover.commands.run, tickover.daemon.runner, tickover.transports.mqtt.link;" + (
         "from tickover.core.seen import keys_of; import numpy as np; keys_of(np.zeros(1, np.int64), np.zeros((1, 3)));"
-        "print([name for name in sys.modules if name.startswith(('numpy.random', 'tickover.logs', 'zipfile'))])"
+        "rare = ('numpy.random', 'tickover.logs', 'tickover.model.file.', 'zipfile', 'google', 'email', 'http');"
+        "print([name for name in sys.modules if name.startswith(rare)])"
     )
     assert subprocess.run([sys.executable, "-c", what], capture_output=True, text=True).stdout == "[]\n"
 
@@ -93,3 +96,12 @@ def test_columns_keep_what_they_hold_as_they_grow(rows: int) -> None:
     assert columns["number"][taken].tolist() == taken
     assert (columns["values"][taken] == np.array(taken, np.float32)[:, None] / 2).all()
     assert not columns["values"][more].any()
+
+
+def test_a_module_that_waits_to_be_used_is_the_real_one_then() -> None:
+    what = (
+        "import tickover.transports.mqtt.link, sys; print('http' in sys.modules); import urllib.request;"
+        "from urllib.request import Request; print(urllib.request.Request is Request, type(urllib.request).__name__)"
+    )
+    said = subprocess.run([sys.executable, "-c", what], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["False", "True", "module"]
