@@ -59,7 +59,9 @@ class Connection:
         """Begin to connect, once the next run can know this one's status."""
         self._engine.commit()
         status = self._engine.topics.status
-        self._source.start(Session(self._topics, retained=(status,), will=self.presence.will))
+        self._source.start(
+            Session(self._topics, (status,), self.presence.will, self.presence.double, self._engine.topics.questions)
+        )
 
     def connected(self, event: Connected) -> None:
         """The peer accepted the connection: what waits in the outbox goes out at once."""
@@ -78,12 +80,12 @@ class Connection:
         if not event.resumed:
             self._source.deduplication.forget()
         self._outbox.connected()
-        self.presence.connected(event.resumed)
+        self.presence.connected(event.resumed, event.alone)
         self._give_way()
 
     def subscribed(self, event: Subscribed) -> None:
         """The subscriptions are in force; those refused raise a notice."""
-        refused = [topic for topic in event.refused if topic != self._engine.topics.status]
+        refused = [topic for topic in event.refused if topic in self._topics]  # the others are for speed alone
         text = f"the broker refused: {', '.join(refused) or 'nothing'}"
         self._engine.announcer.say(Kind.SUBSCRIPTION_REFUSED, bool(refused), text)
         granted = [topic for topic in self._topics if topic not in refused]

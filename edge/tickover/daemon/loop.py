@@ -17,6 +17,7 @@ from tickover.daemon.engine import Engine
 from tickover.daemon.health import Health
 from tickover.daemon.outbox import Outbox
 from tickover.daemon.pace import Pace
+from tickover.daemon.questions import Questions
 from tickover.daemon.recovery import Opened
 from tickover.daemon.shards import is_for
 from tickover.daemon.sources import Transport
@@ -75,6 +76,7 @@ class Daemon:
         self._node, self._fleet = config.node, config.fleet
         self._events: deque[Event] = deque()
         self._pace = Pace(opened.manifests.values())
+        self._questions = Questions()
         self._handlers: dict[type, Callable[[Any], None]] = {
             Received: self._take,
             Connected: self.connection.connected,
@@ -98,6 +100,8 @@ class Daemon:
             self._events = deque(self.source.receive(wait and wait + gather, BATCH, gather))
             self._pace.came(len(self._events))
         self._handle()
+        for question in self._questions.overdue():
+            self._obey(question, *(self.engine.topics.command(question.topic) or ("", "")))
         for bus in self.buses:
             bus.turn(now_us(), self.engine.synced)
         self.engine.run()
@@ -143,7 +147,7 @@ class Daemon:
         if message.topic == self.engine.topics.status:
             self.connection.hear_status(message)
         elif command := self.engine.topics.command(message.topic):
-            if is_for(command[0], self._node, self._fleet):
+            if is_for(command[0], self._node, self._fleet) and self._questions.is_due(message):
                 self._obey(message, *command)
         else:
             self.engine.read(message)

@@ -1,6 +1,7 @@
 """The daemon's status, info and will at the broker; and whether another daemon uses the same client id (a *double*).
 
-Brokers report in different ways that a session was taken over, and Mosquitto 2.0.11 does not at all. So the status
+Brokers report in different ways that a session was taken over, and Mosquitto 2.0.11 does not at all. So a source that
+was cut off soon after it connected asks who is online before it connects again (`Presence.double`), and the status
 topic carries an instance number: a daemon that was cut off, or has read its own ``online``, and reads ``online`` of
 another instance has a double. It publishes ``stopped``, by which the other knows too, and stays away for a while.
 
@@ -26,7 +27,7 @@ from tickover.messages.bodies import (
     Status,
 )
 from tickover.messages.topics import Topics
-from tickover.transports.base import Will
+from tickover.transports.base import Double, Will
 
 LISTEN_S: Final = 0.5
 """After subscribing: how long to wait for the status of a double, which is retained, before ours replaces it."""
@@ -56,16 +57,22 @@ class Presence:
         """What the broker publishes when the connection ends without a goodbye."""
         return Will(self._topics.status, msgspec.json.encode(Status(state="offline", instance=self._instance)))
 
+    @property
+    def double(self) -> Double:
+        """How a source that is not connected finds another daemon of this name, and says that it leaves."""
+        farewell = msgspec.json.encode(Status(state="stopped", instance=self._instance))
+        return Double(self._topics.status, self._is_of_other, farewell)
+
     def status(self, state: State, now: int) -> bytes:
         """The body of the status topic; ``now`` in microseconds."""
         return msgspec.json.encode(Status(state=state, instance=self._instance, time=now))
 
-    def connected(self, resumed: bool) -> None:
-        """A connection begins. Where the broker kept our session, its answer to the subscription may stand behind much:
-        a run that begins is announced at once, one that was online before waits `PATIENCE_S` for the answer, since a
-        double may have taken its place."""
-        if resumed:
-            self._announce_at = time.monotonic() + (PATIENCE_S if self._was_heard else 0.0)
+    def connected(self, resumed: bool, alone: bool = False) -> None:
+        """A connection begins; ``alone``: nobody else was online just before. Where the broker kept our session, its
+        answer to the subscription may stand behind much: a run that begins, or is alone, is announced at once, one that
+        was online before waits `PATIENCE_S` for the answer, since a double may have taken its place."""
+        if resumed or alone:
+            self._announce_at = time.monotonic() + (PATIENCE_S if self._was_heard and not alone else 0.0)
 
     def subscribed(self) -> None:
         """The subscriptions are in force: listen, then announce, unless that is done."""
@@ -80,12 +87,8 @@ class Presence:
 
     def hear(self, body: bytes) -> None:
         """A status; one of another instance that left is noted."""
-        try:
-            status = msgspec.json.decode(body, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return
-        instance, state = status.get("instance"), status.get("state")
-        if type(instance) is not str or instance in self._earlier:
+        instance, state = self._read(body)
+        if instance is None:
             return
         if instance == self._instance:
             self._was_heard |= state == ONLINE
@@ -94,6 +97,20 @@ class Presence:
         self._other = state == ONLINE
         if state == STOPPED and (self._was_heard or self._was_cut):
             self._met_at = time.monotonic()
+
+    def _read(self, body: bytes) -> tuple[str | None, object]:
+        """The instance and its state; None: it is none, or an earlier run of this daemon."""
+        try:
+            status = msgspec.json.decode(body, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None, None
+        instance = status.get("instance")
+        return (None if type(instance) is not str or instance in self._earlier else instance), status.get("state")
+
+    def _is_of_other(self, body: bytes) -> bool:
+        """Whether a status says that another daemon is online; changes nothing here."""
+        instance, state = self._read(body)
+        return instance not in (None, self._instance) and state == ONLINE
 
     @property
     def has_double(self) -> bool:

@@ -1,6 +1,10 @@
 """The names of the topics that the daemon publishes to and listens on (docs/asyncapi.json)."""
 
 from collections.abc import Iterable
+from typing import Final
+
+QUESTIONS: Final = ("status", "snapshot")
+"""Commands that change nothing: they need not wait for what was published before them."""
 
 
 class Topics:
@@ -10,6 +14,7 @@ class Topics:
         self._root = f"{base}/v1"
         self.status, self.info, self.health = (self.of(node, name) for name in ("status", "info", "health"))
         self.requests = f"{self._root}/+/cmd/+/request"
+        self.questions = tuple(f"{self._root}/+/cmd/{name}/request" for name in QUESTIONS)
 
     def of(self, vehicle: str, name: str) -> str:
         """One topic of a vehicle."""

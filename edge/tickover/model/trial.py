@@ -4,11 +4,11 @@ What checks cannot foresee, such as onnxruntime on a graph that fits every bound
 daemon will do with the model: the checks, the golden vectors, the largest calls, and measures these. Then it hands
 over the graph that it checked, and the daemon opens that without another look at the file.
 
-A daemon that starts has its models tried as well, but for the largest calls: protobuf, and what only the checks need, is
-then in the child's memory and not in its own.
+A daemon that starts has its models tried as well, but for the largest calls: protobuf, and what only the checks need,
+is then in the child's memory and not in its own.
 
-As a program, ``python -m tickover.model.trial FILE MEMORY_MB DESCRIPTOR [start]`` writes JSON (`_Verdict`), and the graph
-to an open file: through a pipe it would be in the daemon's memory three times.
+As a program, ``python -m tickover.model.trial FILE MEMORY_MB DESCRIPTOR [start]`` writes JSON (`_Verdict`), and the
+graph to an open file: through a pipe it would be in the daemon's memory three times.
 """
 
 import os

@@ -18,7 +18,8 @@ Level = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^+#/\x00-\
 class Received(NamedTuple):
     """A message; ``arrival`` in microseconds of the clock. ``sender``: who sent it, as far as the peer says.
 
-    ``token`` is the source's own: the daemon hands it to `Source.acknowledge` once the message is on disk.
+    ``token`` is the source's own: the daemon hands it to `Source.acknowledge` once the message is on disk. ``early``:
+    it came before its turn (`Session.early`), in which it may come again.
     """
 
     topic: str
@@ -26,18 +27,20 @@ class Received(NamedTuple):
     arrival: int
     token: object
     sender: str = ""
+    early: bool = False
 
 
 class Connected(NamedTuple):
     """The peer accepted the connection; ``resumed``: it kept our session, and repeats what was not acknowledged.
 
     ``address``: of the peer, where a source has several. ``note``: what this connection does not promise, and what to
-    do about it; empty when nothing is missing.
+    do about it; empty when nothing is missing. ``alone``: nobody else was online under our name just before.
     """
 
     resumed: bool
     address: str = ""
     note: str = ""
+    alone: bool = False
 
 
 class Disconnected(NamedTuple):
@@ -75,17 +78,33 @@ class Will(NamedTuple):
     payload: bytes
 
 
+class Double(NamedTuple):
+    """How another client that uses our name is told, by a retained topic on which each says that it is online.
+
+    ``is_other`` says of a message on it whether another is online; a source may call it from any thread. ``farewell``
+    tells the other that we leave.
+    """
+
+    topic: str
+    is_other: Callable[[bytes], bool]
+    farewell: bytes
+
+
 @dataclass(frozen=True)
 class Session:
     """What the daemon wants of a source.
 
     ``filters``: the topics to receive, without messages retained from before. ``retained``: the topics to receive with
-    them, before what waits, and with nothing kept of them while there is no connection: news of now.
+    them, before what waits, and with nothing kept of them while there is no connection: news of now. ``double``: how a
+    source that was cut off soon after it connected finds out whether another client did that. ``early``: narrower
+    filters than those of ``filters``, of messages that are wanted before what waits, too, where the peer can do that.
     """
 
     filters: tuple[str, ...]
     retained: tuple[str, ...] = ()
     will: Will | None = None
+    double: Double | None = None
+    early: tuple[str, ...] = ()
 
 
 class About(NamedTuple):

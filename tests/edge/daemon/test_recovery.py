@@ -193,5 +193,5 @@ def test_a_start_has_its_model_checked_elsewhere_or_where_that_cannot_be_here(mo
     checked = load_by_child(str(MODEL), 40)
     monkeypatch.setattr(subprocess, "Popen", none)
     assert load_by_child(str(MODEL), 40).digest == checked.digest
-    with pytest.raises(ModelError, match="models.memory_mb"):
+    with pytest.raises(ModelError, match=r"models\.memory_mb"):
         load_by_child(str(MODEL), 0)

@@ -38,6 +38,8 @@ class FastClient(paho.Client):
     """When bytes last came (monotonic seconds)."""
     places: Sequence[At] = ()
     """Where the broker is; paho would ask the name server itself."""
+    _twin: socket.socket | None = None
+    """A second object for the connection's socket, to set its options: that of a WebSocket hides its own."""
 
     def _create_socket_connection(self) -> socket.socket:
         return connect(self.places, self.connect_timeout)
@@ -99,19 +101,18 @@ class FastClient(paho.Client):
         return min([*moments, self._ping_t] if self._ping_t else moments) + self._keepalive
 
     def send_at_once(self) -> None:
-        """Without this a second small packet waits for the peer's delayed acknowledgement of the first: 40 ms."""
+        """Of a new connection: without this a second small packet waits for the peer's delayed acknowledgement of the
+        first, 40 ms, and so does the broker's for ours (`_confirm_at_once`)."""
         if (sock := self.socket()) is not None:
-            # A second object for the same socket: that of a WebSocket hides its own.
-            with socket.socket(fileno=os.dup(sock.fileno())) as twin:
-                twin.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._twin = socket.socket(fileno=os.dup(sock.fileno()))
+            self._twin.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _confirm_at_once(self) -> None:
         """Without this a broker's next small packet waits until the system confirms this one, too: up to 40 ms as long
         as nothing is sent, and the system forgets the wish with each answer (tcp(7)); others than Linux have none."""
-        sock = self.socket()
-        if QUICK is not None and sock is not None and hasattr(sock, "setsockopt"):
+        if QUICK is not None and self._twin is not None:
             with suppress(OSError):  # whether the connection is lost, the next read says
-                sock.setsockopt(socket.IPPROTO_TCP, QUICK, 1)
+                self._twin.setsockopt(socket.IPPROTO_TCP, QUICK, 1)
 
     def buffered(self) -> bool:
         """True when bytes wait that ``poll`` cannot see."""
@@ -155,3 +156,6 @@ class FastClient(paho.Client):
         sock = self.socket()
         if sock is not None:
             sock.close()
+        if self._twin is not None:
+            self._twin.close()
+            self._twin = None

@@ -17,6 +17,8 @@ QUEUE_BYTES: Final = 4 * 2**20
 """Of messages that may wait likewise: about 8,000 of usual size, more than any broker sends unacknowledged."""
 MESSAGE_BYTES: Final = 300
 """Of a message in memory, beside its topic and payload."""
+FIRST_LIMIT: Final = 100
+"""Of what is taken before all else; more of it waits in its turn."""
 TAKEN_BYTES: Final = 2**19
 """`Handover.take` gives no more at once, which is 1,000 messages of usual size: what is decoded takes several times as
 much memory as its bytes."""
@@ -55,7 +57,10 @@ class Handover:
         self._batches.put(events)
 
     def put_first(self, event: Event) -> None:
-        """Hand over one that is taken before all that wait."""
+        """Hand over one that is taken before all that wait, while few are."""
+        if len(self._first) >= FIRST_LIMIT:
+            self.put(event)
+            return
         self._first.append(event)
         self.put()  # an empty batch wakes the other thread
 

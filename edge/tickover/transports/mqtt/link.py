@@ -48,6 +48,10 @@ from tickover.transports.mqtt.window import SLOW_S, Window
 
 FULL_S: Final = 0.01
 """How long the thread leaves the socket alone while the queue is full."""
+SOON_S: Final = 10.0
+"""A connection that ended sooner may have been cut by another client of our name: before the next, the broker is asked.
+"""
+OTHER: Final = "another daemon with this client ID is connected"
 MANY: Final = 200
 """Messages that lie in the socket at once are not few any more: none is waited for."""
 PART: Final = 8
@@ -67,8 +71,10 @@ HEAD_BYTES: Final = 7
 class Link:
     """A connection that is kept up. All methods may be called from one other thread.
 
-    Retained messages are news of before and left out, but for the topics ``Session.retained``. Those are subscribed to
-    at QoS 0, which a broker sends at once and does not queue: at QoS 1 they would stand behind its whole backlog.
+    Retained messages are news of before and left out, but for the topics ``Session.retained``. Those, and
+    ``Session.early``, are subscribed to at QoS 0, which a broker sends at once and does not queue: at QoS 1 they would
+    stand behind its whole backlog. Of a message that two subscriptions name, Mosquitto sends a copy for each; a broker
+    that sends one sends it at QoS 1, in its turn.
     """
 
     def __init__(self, broker: Broker) -> None:
@@ -94,6 +100,7 @@ class Link:
         self._handed = self._passed = self._unwritten = 0
         self._subscribed_at: float | None = None
         self._connection = 0
+        self._alone = False
         self._up_since: float | None = None
         self._lost: Disconnected | None = None
         self._stopping = threading.Event()
@@ -112,7 +119,7 @@ class Link:
     def start(self, session: Session) -> None:
         """Begin to connect; returns at once."""
         self._session = session
-        self._filters = (*session.filters, *session.retained)
+        self._filters = (*session.filters, *session.retained, *session.early)
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
@@ -180,6 +187,23 @@ class Link:
             self._place = 0 if lasted else (self._place + 1) % len(self._versions)
             wait = wait if self._place == 0 else 0.0
             self._pause(self._broker.taken_over_wait_s if lost.taken_over else wait)
+            self._alone = False
+            if 0 < lasted < SOON_S and not lost.taken_over:
+                self._ask()
+
+    def _ask(self) -> None:
+        """Stay away when another client has our name."""
+        double, where = self._session.double, configured(self._broker).each[self._place]
+        if double is None or self._stopping.is_set() or self._versions[self._place].speaks != FIVE:
+            return
+        from tickover.transports.mqtt.asking import is_double_online  # seldom: a client of another kind
+
+        self.beat = time.monotonic()
+        is_online = is_double_online(self._broker, where, double)
+        self._alone = is_online is False
+        if is_online:
+            self._events.put(Disconnected(OTHER, True, self._address))
+            self._pause(self._broker.taken_over_wait_s)
 
     @property
     def _address(self) -> str:
@@ -225,6 +249,8 @@ class Link:
             self._serve(client, began + limit)
         except Exception as error:  # noqa: BLE001 - paho's or ours: without this thread nothing is received any more
             self._lost = self._lost or Disconnected(f"{type(error).__name__}: {error}", False)
+        if self._client:
+            self._client.close_socket()
         self._client = None
         since, self._up_since = self._up_since, None
         return time.monotonic() - since if since else 0.0
@@ -246,7 +272,6 @@ class Link:
             self._turn(client, sock, client.next_look() if self._up_since else give_up)
         if self._subscribed_at and time.monotonic() - self._subscribed_at > SLOW_S:
             self._learn_window()
-        client.close_socket()
 
     def _turn(self, client: FastClient, sock: Any, until: float) -> None:
         """Wait for the socket or a command, but not longer than ``until``; read, obey, write."""
@@ -332,12 +357,14 @@ class Link:
         note = (
             f"{self._address} does not speak MQTT 5, connected by MQTT 3.1.1: {WEAKER}" if versions.is_fallback else ""
         )
-        self._events.put(Connected(bool(flags.session_present), self._address, note))
+        self._events.put(Connected(bool(flags.session_present), self._address, note, self._alone))
         # Also when the broker kept the session: the configuration may name other topics than before.
         if self._filters:
-            retained, five = self._session.retained, versions.speaks == FIVE
+            five, wanted = versions.speaks == FIVE, self._session
             self._subscribed_at = self._up_since
-            client.subscribe([_subscription(five, topic, topic in retained) for topic in self._filters])
+            each = [_subscription(five, topic, QOS) for topic in wanted.filters]
+            each += [_subscription(five, topic, 0, retained=True) for topic in wanted.retained]
+            client.subscribe(each + [_subscription(five, topic, 0) for topic in wanted.early])
 
     def _on_subscribe(self, _: Any, __: Any, ___: int, codes: list[Any], ____: Any) -> None:
         self._learn_window()
@@ -370,9 +397,10 @@ class Link:
         elif topic in self._session.retained:
             self._events.put_first(Received(topic, payload, now_us(), Delivery(self._connection, 0, 0, 0)))
         elif topic and not message.retain:
-            self._events.put(
-                Received(topic[: LONGEST_TOPIC + 1], payload, now_us(), Delivery(self._connection, 0, 0, 0))
-            )
+            topic, token = topic[: LONGEST_TOPIC + 1], Delivery(self._connection, 0, 0, 0)
+            early = any(paho.topic_matches_sub(wanted, topic) for wanted in self._session.early)
+            put = self._events.put_first if early else self._events.put
+            put(Received(topic, payload, now_us(), token, early=early))
 
     def _hand_over(self, client: FastClient, publishes: Sequence[Publish], properties: Mapping[int, bytes]) -> None:
         """Hand over messages that came together; one that is not wanted is only acknowledged, in its turn."""
@@ -439,8 +467,7 @@ def _connect(client: FastClient, broker: Broker, where: Connection, window: int)
     client.connect(where.host, where.port, broker.keepalive_s, clean_start=False, properties=properties)
 
 
-def _subscription(five: bool, topic: str, retained: bool) -> Any:
-    qos = 0 if retained else QOS
+def _subscription(five: bool, topic: str, qos: int, retained: bool = False) -> Any:
     if not five:
         return (topic, qos)
     handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else SubscribeOptions.RETAIN_DO_NOT_SEND

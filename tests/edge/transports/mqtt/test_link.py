@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from broker import Broker as Mosquitto
 from broker import Listener, free_port, wait_until
 from tickover.transports.base import Connected, Disconnected, Event, Published, Received, Session, Subscribed, Will
 from tickover.transports.mqtt import handover
-from tickover.transports.mqtt.fast_client import READ_BYTES
+from tickover.transports.mqtt.fast_client import READ_BYTES, FastClient
 from tickover.transports.mqtt.link import Link
 from tickover.transports.mqtt.settings import Broker
 
@@ -127,6 +128,38 @@ def test_messages_do_not_bunch_after_an_acknowledgement(tap: Tap, broker: Mosqui
     sender.join()
     client.disconnect()
     client.loop_stop()
+    assert sum(one > 0.02 for one in late) < 3, sorted(late)[-10:]
+
+
+class Hidden:
+    """A socket that hides its options, as paho's WebSocket does."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.fileno, self.recv, self.send, self.close = sock.fileno, sock.recv, sock.send, sock.close
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="Linux only")
+def test_what_came_is_confirmed_at_once_also_where_the_socket_hides_its_options() -> None:
+    """The peer has Nagle's algorithm: it holds a second small packet back until the first is confirmed."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = FastClient(CallbackAPIVersion.VERSION2, client_id="daemon")
+        client._sock = sock = Hidden(socket.create_connection(server.getsockname()))
+        peer, _ = server.accept()
+    client.send_at_once()
+    late = []
+    for _ in range(30):
+        sock.send(b"?")
+        peer.recv(1)
+        began = time.monotonic()
+        peer.send(b"a")
+        peer.send(b"b")
+        for _ in range(2):
+            assert client._sock_recv(1)
+        late.append(time.monotonic() - began)
+    client.close_socket()
+    assert peer.recv(1) == b"", "nothing holds the connection open"
+    peer.close()
     assert sum(one > 0.02 for one in late) < 3, sorted(late)[-10:]
 
 
