@@ -84,6 +84,7 @@ def test_a_refused_subscription_raises_an_alarm(tmp_path: Path) -> None:
         Daemon(tmp_path, broker.port) as daemon,
     ):
         wait_until(lambda: watcher.notices("subscription_refused") == [True], 5, "raised")
+        wait_until(lambda: bool(watcher.of("/alarm/subscription_refused")), 5, "it stands")
         told = json.loads(watcher.of("/alarm/subscription_refused")[-1])
         assert told["data"]["text"] == "the broker refused: truck/+/telemetry"
         assert "subscribed topics=tickover/v1/+/cmd/+/request\n" in daemon.text()

@@ -6,6 +6,7 @@ before any of them. A session that has just begun has nothing queued.
 
 import secrets
 import time
+from enum import Enum, auto
 
 from msgspec.structs import replace
 
@@ -20,28 +21,41 @@ ANSWER_S = 1.0
 """How long the broker may take to hand over a retained message; there may be none."""
 
 
-def is_double_online(broker: Broker, where: Connection, double: Double) -> bool | None:
-    """Whether another client is online, by the word of the broker ``where``; it is then told that we leave. None: the
-    broker does not say."""
+class Answer(Enum):
+    """What a broker says."""
+
+    ALONE = auto()
+    OTHER = auto()
+    """Another client is online; it is told that we leave."""
+    NONE = auto()
+    """It was not reached, or refuses the question."""
+    BOUND = auto()
+    """It binds client ids to users, and gave the question our own session: it can only be asked by connecting."""
+
+
+def ask(broker: Broker, where: Connection, double: Double) -> Answer:
+    """Who is online under our name, by the word of the broker ``where``."""
     try:
-        # A broker that binds client ids to certificates gives this connection our own session: nothing of that is
-        # acknowledged, and the session stays. Any other broker begins one, which ends with the connection.
+        # In our own session nothing is acknowledged, and it stays. Any other broker begins one, which ends here.
         with MqttClient(
             replace(where, protocol=FIVE, fallback=()),
             client_id=f"{broker.client_id}-{secrets.token_hex(3)}",
             session_s=broker.session_expiry_s,
             acknowledge=False,
         ) as client:
-            if not client.session_present:
-                client.end_session()
-            client.subscribe(double.topic, qos=0)
-            is_online = _is_online(client, double)
-            if is_online:
-                client.publish(double.topic, double.farewell)
-                client.drain(ANSWER_S)
-            return is_online
+            return Answer.BOUND if client.session_present else _ask(client, double)
     except BrokerError:
-        return None
+        return Answer.NONE
+
+
+def _ask(client: MqttClient, double: Double) -> Answer:
+    client.end_session()
+    client.subscribe(double.topic, qos=0)
+    if not _is_online(client, double):
+        return Answer.ALONE
+    client.publish(double.topic, double.farewell)
+    client.drain(ANSWER_S)
+    return Answer.OTHER
 
 
 def _is_online(client: MqttClient, double: Double) -> bool:

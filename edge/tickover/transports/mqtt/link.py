@@ -100,7 +100,7 @@ class Link:
         self._handed = self._passed = self._unwritten = 0
         self._subscribed_at: float | None = None
         self._connection = 0
-        self._alone = False
+        self._alone = self._is_bound = False
         self._up_since: float | None = None
         self._lost: Disconnected | None = None
         self._stopping = threading.Event()
@@ -194,14 +194,14 @@ class Link:
     def _ask(self) -> None:
         """Stay away when another client has our name."""
         double, where = self._session.double, configured(self._broker).each[self._place]
-        if double is None or self._stopping.is_set() or self._versions[self._place].speaks != FIVE:
+        if double is None or self._is_bound or self._stopping.is_set() or self._versions[self._place].speaks != FIVE:
             return
-        from tickover.transports.mqtt.asking import is_double_online  # seldom: a client of another kind
+        from tickover.transports.mqtt.asking import Answer, ask  # seldom: a client of another kind
 
         self.beat = time.monotonic()
-        is_online = is_double_online(self._broker, where, double)
-        self._alone = is_online is False
-        if is_online:
+        answer = ask(self._broker, where, double)
+        self._alone, self._is_bound = answer is Answer.ALONE, answer is Answer.BOUND
+        if answer is Answer.OTHER:
             self._events.put(Disconnected(OTHER, True, self._address))
             self._pause(self._broker.taken_over_wait_s)
 

@@ -11,7 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from broker import MOSQUITTO, Broker, Listener, broker, free_port, wait_until
 from edge.transports.mqtt.test_link import Tap, payloads, settings_of
 from tickover.transports.base import Connected, Disconnected, Double, Received, Session, Subscribed
-from tickover.transports.mqtt.asking import is_double_online
+from tickover.transports.mqtt.asking import Answer, ask
 from tickover.transports.mqtt.connection import configured
 from tickover.transports.mqtt.link import Link
 from tickover.transports.mqtt.settings import ENV_PASSWORD, ENV_USERNAME
@@ -70,7 +70,7 @@ def test_a_link_that_was_cut_comes_back_where_nobody_is_online(broker: Broker, a
 
 def test_where_there_is_no_broker_nobody_says(tmp_path: Path) -> None:
     settings = Settings(client_id="daemon", port=free_port())
-    assert is_double_online(settings, configured(settings), DOUBLE) is None
+    assert ask(settings, configured(settings), DOUBLE) is Answer.NONE
 
 
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed (apt install mosquitto)")
@@ -94,8 +94,7 @@ def test_a_broker_that_binds_ids_to_users_loses_nothing_by_the_question(
         truck.loop_start()
         for number in range(50):
             truck.publish(f"in/{number}", str(number), qos=1).wait_for_publish(5)
-        truck.publish("status", b"other", qos=1, retain=True).wait_for_publish(5)
-        assert is_double_online(settings, configured(settings), DOUBLE) is True
+        assert ask(settings, configured(settings), DOUBLE) is Answer.BOUND
         tap = Tap(settings).ready()
         tap.until(lambda: len(payloads(tap)) == 50, "all that waited")
         tap.link.stop(2)
