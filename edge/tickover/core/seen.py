@@ -178,6 +178,7 @@ class Seen:
     told: int = 0
     """How many full pages in memory the room knows of."""
     _far: npt.NDArray[np.uint32] | None = None
+    _gone: list[int] | None = None
 
     def add(self, time: TimeArray, keys: KeyArray) -> None:
         """Remember rows, in order of arrival."""
@@ -234,8 +235,10 @@ class Seen:
     def _drop(self, place: int) -> None:
         assert self._full
         gone = self._full.pop(place)
-        if self._fresh:
+        if self._fresh and gone.number in self._fresh:
             self._fresh.discard(gone.number)
+        else:  # it was stored
+            self._gone = [*(self._gone or ()), gone.number][-MAX_PAGES:]
         self._more(-(gone.keys is not None))
 
     def _keys(self, page: _Full) -> KeyArray | None:
@@ -246,7 +249,7 @@ class Seen:
         """Forget everything."""
         if self._full:
             self.room.forget(self.vehicle)
-        self._full = self._fresh = self._open = self._far = None
+        self._full = self._fresh = self._open = self._far = self._gone = None
         self._used = 0
         self._counted()
 
@@ -260,6 +263,11 @@ class Seen:
                 page.keys = None
             self._counted()
         return {number: body for number, body in found.items() if body}
+
+    def gone(self) -> list[int]:
+        """The numbers of stored pages that were forgotten since the last call."""
+        gone, self._gone = self._gone or [], None
+        return gone
 
     def page(self, number: int) -> bytes:
         """A full page as it is stored: its number, then its keys; nothing when it is lost."""

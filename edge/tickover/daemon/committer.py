@@ -11,7 +11,7 @@ from tickover.daemon.config import State
 from tickover.daemon.events import Entry, Event, Reset, Rows
 from tickover.daemon.fleet import Fleet
 from tickover.daemon.outbox import Outbox
-from tickover.daemon.recovery import page_name
+from tickover.daemon.recovery import all_pages, page_name
 from tickover.storage.salvage import DEDUPLICATION
 from tickover.storage.store import Change, Store
 from tickover.transports.base import Source
@@ -58,6 +58,7 @@ class Committer:
         # Without the empty state a vehicle asleep would be woken from disk by its next reading, as if never reset.
         if isinstance(event, Reset):
             self.change.states[event.vehicle] = b""
+            self.change.forget_meta.append(all_pages(event.vehicle))
         elif isinstance(event, Rows):
             self._row_bytes += event.size
         self._events.append(event)
@@ -168,6 +169,7 @@ class Committer:
             change.states[name] = self._fleet.state(name)
             pages = self._fleet.pages(name, everything)
             change.meta |= {page_name(name, number): body for number, body in pages.items()}
+            change.forget_meta += [page_name(name, number) for number in self._fleet.pages_gone(name)]
 
     def _after(self, change: Change, retained: dict[str, bytes]) -> None:
         # States count only when they are on disk. If the file was found damaged, all is to be written again.

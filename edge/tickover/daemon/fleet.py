@@ -264,6 +264,10 @@ class Fleet:
         """By number, the pages of `tickover.core.seen` that are full since the last call, or all."""
         return self._current(vehicle).arrivals.seen.to_store(everything)
 
+    def pages_gone(self, vehicle: str) -> list[int]:
+        """The numbers of what `pages` gave and nobody needs any more, since the last call."""
+        return self._current(vehicle).arrivals.seen.gone()
+
     def holds_too_much(self) -> list[str]:
         """The vehicles that are to let go of the rows of before that they hold (`GiveUp`)."""
         self._settle_pending()

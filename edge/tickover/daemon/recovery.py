@@ -132,6 +132,11 @@ def page_name(vehicle: str, number: int) -> str:
     return f"{SEEN}{vehicle}/{number % PAGE_NAMES}"
 
 
+def all_pages(vehicle: str) -> str:
+    """What `Change.forget_meta` takes for all of a vehicle's pages."""
+    return f"{SEEN}{vehicle}/"
+
+
 class Keeper:
     """Wakes vehicles from the store and runs the journal again.
 

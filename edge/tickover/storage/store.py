@@ -39,6 +39,7 @@ from tickover.storage.salvage import SEEN, SETTLED, take_over
 
 FILE: Final = "tickover.sqlite"
 META_DROPPED: Final = "outbox_dropped"
+_AFTER_SLASH: Final = chr(ord("/") + 1)
 KEPT: Final = "delivered >= ? AND substr(topic, 1, ?) = ?"
 """Delivered messages by when and by how their topics begin."""
 EVICT_SHARE: Final = 0.05
@@ -74,6 +75,8 @@ class Change:
     retained: dict[str, bytes] = field(default_factory=dict)
     forget: list[str] = field(default_factory=list)
     meta: dict[str, bytes] = field(default_factory=dict)
+    forget_meta: list[str] = field(default_factory=list)
+    """Names of ``meta`` that go before the new ones come; one that ends with ``/`` stands for all that begin so."""
     settled: bool = False
     """What a store that was not `Store.settled` does not know of is dealt with."""
     resend: list[tuple[int, str]] = field(default_factory=list)
@@ -149,6 +152,7 @@ class Store:
                 self._write_inputs(db, change, seq)
                 self._write_outbox(db, change, time)
                 put(db, "retained", "topic", change.retained)
+                self._forget_meta(db, change.forget_meta)
                 put(db, "meta", "name", change.meta | ({SETTLED: b""} if change.settled else {}))
                 # In memory that is no copy of the file the row stays: the file may hold an alarm that it clears.
                 if self._copied_whole or db is self._disk:
@@ -157,6 +161,11 @@ class Store:
             self.rows, self.bytes, self._last_n, self.dropped = before
             raise
         self.seq = seq
+
+    def _forget_meta(self, db: Connection, names: list[str]) -> None:
+        under = [(name, f"{name[:-1]}{_AFTER_SLASH}") for name in names if name.endswith("/")]
+        db.executemany("DELETE FROM meta WHERE name >= ? AND name < ?", under)
+        db.executemany("DELETE FROM meta WHERE name = ?", ((name,) for name in names if not name.endswith("/")))
 
     def _write_inputs(self, db: Connection, change: Change, seq: int) -> None:
         if change.journal is not None and db is self._disk:
