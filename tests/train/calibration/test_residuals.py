@@ -70,6 +70,21 @@ def test_a_still_residual_has_the_least_scale():
     assert standard([np.ones((500, 1), np.float32)], 30).scale == pytest.approx(LEAST_SCALE)
 
 
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.4])
+def test_a_coarse_signal_that_mostly_holds_one_value_has_the_spread_of_all_that_it_does(share):
+    """Its median absolute deviation is next to nothing, and what it does in the rest of the time is no glitch."""
+    random = np.random.default_rng(0)
+    coarse = (random.random((4000, 1)) < share) + 0.004 * random.standard_normal((4000, 1))
+    usual = standard([coarse.astype(np.float32)], 0)
+    assert usual.scale[0] == pytest.approx(np.sqrt(share), rel=0.15)
+
+
+def test_a_glitch_does_not_widen_the_scale():
+    values = np.random.default_rng(0).standard_normal((4000, 1)).astype(np.float32)
+    values[2000:2010] = 1e4
+    assert standard([values], 0).scale[0] < 3.0
+
+
 @pytest.mark.parametrize(("excess", "seconds"), [(0.0, 0.0), (0.5, 0.0), (2.0, 100.0), (4.5, 200.0)])
 def test_when_a_cold_start_is_over(excess, seconds):
     cold = ColdStart(excess=excess, fades_s=100.0)

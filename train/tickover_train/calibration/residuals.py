@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tickover.core.manifest import ColdStart
 from tickover.core.values import DoubleArray, FloatArray
 from tickover_train.data import Scaler
-from tickover_train.stored.columns import Blocks, counts, medians, row_sum
+from tickover_train.stored.columns import Blocks, counts, medians, quantiles, row_sum
 from tickover_train.trips import Trip, values_of
 
 LEAST_SCALE: Final = 1e-2
@@ -21,6 +21,11 @@ STEP_SCALES: Final = 16.0
 no other view of the signal, it only magnifies rounding."""
 OUTLIER: Final = 50.0
 """Residuals count for the scale up to this many robust spreads: one glitch must not blind a signal's charts."""
+TAIL: Final = 0.99
+"""A robust spread reaches this quantile of the sizes, too: a coarse signal that mostly holds one value has a median
+absolute deviation of next to nothing, though what it does in the rest of the time is no glitch ..."""
+TAIL_SPREADS: Final = 2.576
+"""... of a normal distribution it is so many standard deviations."""
 LEAST_LEGS: Final = 10
 """Cold starts that it takes to say how residuals spread at a trip's start."""
 BINS: Final = 15
@@ -72,8 +77,9 @@ def standard(
     """Centre and scale of residuals ``[T, F]`` of unseen trips, their first ``warm_up`` ticks left out.
 
     The centre is the median. The scale is the standard deviation with residuals held within ``OUTLIER`` robust spreads
-    (the median absolute deviation): a spread that forgets the tails makes charts that live at their clip. Residuals
-    are first divided by what their ``cold`` start widens them. ``least``: see ``least_scales``.
+    (the larger of what the median absolute deviation and what the quantile ``TAIL`` says): a spread that forgets the
+    tails makes charts that live at their clip. Residuals are first divided by what their ``cold`` start widens them.
+    ``least``: see ``least_scales``.
     """
     warm = Blocks(lambda: (trip[warm_up:].astype(np.float64) for trip in residuals if len(trip) > warm_up))
     number = counts(warm)
@@ -88,9 +94,10 @@ def standard(
             if len(trip) > warm_up
         )
     )
-    middle = np.nan_to_num(medians(off.each(np.abs)), nan=0.0)
+    sizes = np.nan_to_num(quantiles(off.each(np.abs), (0.5, TAIL), as_double=True), nan=0.0)
+    spread = np.maximum(1.4826 * sizes[0], sizes[1] / TAIL_SPREADS)
     floor = np.broadcast_to(least, center.shape).astype(np.float64)
-    reach = OUTLIER * np.maximum(1.4826 * middle, floor)
+    reach = OUTLIER * np.maximum(spread, floor)
     squares = row_sum(off.each(lambda block: np.where(np.isfinite(block), np.clip(block, -reach, reach), 0.0) ** 2))
     scale = np.where(number > 0, np.maximum(np.sqrt(squares / np.maximum(number, 1)), floor), 1.0)
     return Scaler(center.astype(np.float32), scale.astype(np.float32))
