@@ -349,7 +349,7 @@ def resolved(banks: Sequence[Bank]) -> tuple[Bank, ...]:
 
 
 def skab(work: Work) -> list[Row]:
-    """``skab.py`` with one seed: all figures of its two configurations."""
+    """``skab.py`` with one seed: all figures."""
     out = work.folder / "skab.json"
     script = Path(__file__).with_name("skab.py")
     subprocess.run(
