@@ -6,10 +6,11 @@ import numpy as np
 
 from tickover.core.chart_signals import BoolArray
 from tickover.core.columns import any_of
-from tickover.core.manifest import EpisodePolicy, Manifest, SensorKind, SensorPolicy, Signal
+from tickover.core.frozen_limits import FrozenLimits
+from tickover.core.manifest import EpisodePolicy, Manifest, SensorKind, SensorPolicy
 from tickover.core.sensor_bins import Binner, Bins, IntArray
 from tickover.core.sensor_counters import Counts
-from tickover.core.values import SECOND, DoubleArray, FloatArray
+from tickover.core.values import SECOND, FloatArray
 
 COUNTER: Final[dict[SensorKind, str]] = {
     "out_of_range": "outside",
@@ -43,13 +44,7 @@ class SensorLimits:
         self._stale = limits([signal.stale_s for signal in signals], sensors.stale_s)
         unseen = limits([signal.unseen_s or None for signal in signals], sensors.unseen_s)
         self._unseen = np.maximum(self._stale, unseen)
-        self._frozen = limits([signal.frozen_s for signal in signals], sensors.frozen_s)
-        self._frozen_at = {place: _steps(signal) for place, signal in enumerate(signals) if signal.frozen_at}
-        # No sensor is frozen before this, whatever its value.
-        self._frozen_least = self._frozen.copy()
-        for place, (_, steps) in self._frozen_at.items():
-            steps[:] = np.maximum(steps, least)
-            self._frozen_least[place] = min(self._frozen[place], steps.min())
+        self._frozen = FrozenLimits(signals, round(sensors.frozen_s * SECOND), least)
         self._trained = np.array([signal.frozen_s is not None for signal in signals], np.bool_)
         self._constant = np.array([signal.constant is not None for signal in signals], np.bool_)
         self._edge = np.array([max(policy.major_level, _reach(manifest, name)) for name in manifest.names])
@@ -100,37 +95,20 @@ class SensorLimits:
         return self._stands_too_long(counter, counts, value)
 
     def _stands_too_long(self, counter: IntArray, counts: Counts, value: FloatArray) -> BoolArray:
-        long: BoolArray = counter >= self._frozen_least
+        long: BoolArray = counter >= self._frozen.lowest
         if not any_of(long):
             return long
         # A lamp, a gear, a speed of 0 in a queue stand for hours: without a limit from training only a signal that
         # moves often, and is not at rest, is judged.
-        learnt = np.maximum(self._frozen, LONGER * counts.longest)
+        learnt = np.maximum(self._frozen.whole, LONGER * counts.longest)
         unknown = (counter >= learnt) & counts.lively & (value != 0)
-        return np.where(self._trained, counter >= self._frozen_where(value), unknown) & ~self._constant
-
-    def _frozen_where(self, value: FloatArray) -> IntArray:
-        """Each signal's limit at its value, ``[..., F]``."""
-        found = np.broadcast_to(self._frozen, value.shape)
-        if not self._frozen_at:
-            return found
-        limits: IntArray = found.copy()
-        for place, (above, steps) in self._frozen_at.items():
-            limits[..., place] = steps[np.maximum(np.searchsorted(above, value[..., place], "right") - 1, 0)]
-        return limits
+        return np.where(self._trained, counter >= self._frozen.at(value), unknown) & ~self._constant
 
 
 def usual_silences(manifest: Manifest) -> dict[str, int]:
     """For how long a signal may be silent that was seldom sent in training, microseconds."""
     longest = {one.name: max(one.stale_s or 0.0, one.unseen_s or 0.0) for one in manifest.signals}
     return {one.name: round((one.hold_s + longest[one.name]) * SECOND) for one in manifest.signals if longest[one.name]}
-
-
-def _steps(signal: Signal) -> tuple[DoubleArray, IntArray]:
-    """From which values on a signal has which limit, microseconds."""
-    steps = signal.frozen_at or ()
-    limits = [round(step.frozen_s * SECOND) for step in steps]
-    return np.array([step.above for step in steps]), np.array(limits, np.int64)
 
 
 def _reach(manifest: Manifest, signal: str) -> float:

@@ -23,8 +23,9 @@ import numpy.typing as npt
 from tickover.core.chart_signals import BoolArray
 from tickover.core.evidence import ALARM_LEVEL
 from tickover.core.freeze_frame import Rows
+from tickover.core.frozen_limits import from_training
 from tickover.core.manifest import Manifest
-from tickover.core.values import DoubleArray, FloatArray
+from tickover.core.values import SECOND, DoubleArray, FloatArray
 
 SPAN_S: Final = 20.0
 """Of the running mean; the default level chart's."""
@@ -38,7 +39,7 @@ CLIP: Final = 16.0
 """Spreads up to which one tick counts, so that one wild reading does not hide what stays."""
 
 MOVES_ON_S: Final = 1200.0
-"""A signal that is called frozen later than this says nothing by standing still, such as the outside temperature."""
+"""A signal that is called frozen later than this where it stands says nothing by that: the outside temperature."""
 
 State = list[list[float]]
 """What :meth:`Standing.state` gives: ``PARTS`` lists ``[F]``."""
@@ -50,20 +51,22 @@ FIRST_PARTS: Final = 7
 class Spreads:
     """What is the same for all vehicles of a model: each signal's ``spread`` ``[F]`` (None: not known), the ``share``
     of a tick in the running mean, and for each chart that looks at one signal its place, its signal, and whether a
-    residual that stays off keeps it up. ``all`` ``[F]`` names every signal, ``moves_on`` ``[F]`` those that do not
-    stand for long.
+    residual that stays off keeps it up. ``all`` ``[F]`` names every signal.
     """
 
     def __init__(self, manifest: Manifest) -> None:
         self.spread: DoubleArray | None = np.array(manifest.spreads, np.float64) if manifest.spreads else None
         self.all: BoolArray = np.ones(len(manifest.names), np.bool_)
-        frozen = [signal.frozen_s for signal in manifest.signals]
-        self.moves_on: BoolArray = np.array([limit is not None and limit <= MOVES_ON_S for limit in frozen], np.bool_)
+        self._frozen = from_training(manifest)
         self.share = min(1.0, 2.0 / (SPAN_S / manifest.tick_period_s + 1.0))
         alone = [(at, chart) for at, chart in enumerate(manifest.charts) if len(chart.signals) == 1]
         self.charts = np.array([at for at, _ in alone], np.int64)
         self.signal = np.array([manifest.names.index(chart.signals[0]) for _, chart in alone], np.int64)
         self.level: BoolArray = np.array([chart.level for _, chart in alone], np.bool_)
+
+    def moves_on(self, value: DoubleArray) -> BoolArray:
+        """Whether signals at these values ``[..., F]`` usually do not stand for long."""
+        return np.asarray(self._frozen.at(value) <= MOVES_ON_S * SECOND)
 
 
 class Tick(NamedTuple):
@@ -150,7 +153,7 @@ class Standing:
         value = _newest(np.isfinite(ticks.observed), ticks.observed.astype(np.float64), self._value)
         before = np.concatenate([self._value[None], value[:-1]])
         stood = self._stoods(is_off & driven, (np.abs(ticks.observed - before) > 0.0) & driven)
-        stands: BoolArray = np.any(self._stand(last, over, is_off, stood), axis=1)
+        stands: BoolArray = np.any(self._stand(last, over, is_off, stood, value), axis=1)
         return Followed(mean, most, last, level, peak, over, value, stood, stands.tolist())
 
     def go_to(self, followed: Followed, count: int) -> None:
@@ -192,15 +195,19 @@ class Standing:
     @property
     def signals(self) -> BoolArray:
         """Which signals stand ``[F]``."""
-        return self._stand(self._last, self._over, self._off_now(), self._stood)
+        return self._stand(self._last, self._over, self._off_now(), self._stood, self._value)
 
     def _off_now(self) -> BoolArray:
         """Which signals deviate ``[F]``."""
         return self._is_off(self._mean, self._most, self._level, self._peak)
 
-    def _stand(self, last: DoubleArray, over: BoolArray, is_off: BoolArray, stood: BoolArray) -> BoolArray:
+    def _stand(
+        self, last: DoubleArray, over: BoolArray, is_off: BoolArray, stood: BoolArray, value: DoubleArray
+    ) -> BoolArray:
         """Which signals stand ``[..., F]``."""
-        stands: BoolArray = over & (np.isfinite(last) | is_off | (stood & self._model.moves_on))
+        stands: BoolArray = over & (np.isfinite(last) | is_off)
+        if (stood := over & stood).any():
+            stands |= stood & self._model.moves_on(value)
         return stands
 
     def _is_off(self, mean: DoubleArray, most: DoubleArray, level: DoubleArray, peak: DoubleArray) -> BoolArray:

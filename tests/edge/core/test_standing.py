@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from tickover.core.episodes import Episodes
-from tickover.core.manifest import Budget, Chart, EpisodePolicy, Manifest, Network, Signal, StateTensor
+from tickover.core.manifest import Budget, Chart, EpisodePolicy, Manifest, Network, Signal, StandsAt, StateTensor
 from tickover.core.record import DRIFT
 from tickover.core.standing import FIRST_PARTS
 from tickover.core.values import SECOND, EndReason, Phase, Scores, TickBlock
@@ -124,7 +124,10 @@ def test_a_stuck_sensor_is_not_recovered_while_it_repeats_its_value():
     assert (reason, when) == (EndReason.RECOVERED, 500)
 
 
-@pytest.mark.parametrize(("frozen_s", "stays"), [(880.0, True), (None, False), (6000.0, False)])
+STUCK = [(880.0, True), (None, False), (6000.0, False), ((60.0, 240.0, 6000.0), True), ((60.0, 6000.0, 240.0), False)]
+
+
+@pytest.mark.parametrize(("frozen_s", "stays"), STUCK)
 @pytest.mark.parametrize("ticks", [1, 12])
 def test_a_signal_that_stands_where_it_deviated_has_not_recovered(frozen_s, stays, ticks):
     """The network comes to expect what it is shown: within 200 s the coolant deviates no more. It gets there in one
@@ -136,7 +139,12 @@ def test_a_signal_that_stands_where_it_deviated_has_not_recovered(frozen_s, stay
     fades = np.clip((np.arange(TICKS) - BEGIN) / 200.0, 0.0, 1.0)
     scores.expected[:, 0] += (fades * (stuck - scores.expected[:, 0])).astype(np.float32)
     block.values[900:, 0] = scores.expected[900:, 0] + np.arange(600) % 2  # it is plugged in again
-    habits = structs.replace(manifest().signals[0], frozen_s=frozen_s)
+    habits = manifest().signals[0]
+    if isinstance(frozen_s, tuple):  # at 40 C, and where it is usual
+        above, cold, warm = frozen_s
+        at = (StandsAt(above=-40.0, frozen_s=cold), StandsAt(above=above, frozen_s=warm))
+        habits, frozen_s = structs.replace(habits, frozen_at=at), 6000.0
+    habits = structs.replace(habits, frozen_s=frozen_s)
     described = structs.replace(manifest(structs.replace(POLICY, persist_s=5000)))
     described = structs.replace(described, signals=(habits, described.signals[1]))
     episodes = Episodes(described, "ab" * 32, "truck")
