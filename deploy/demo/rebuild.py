@@ -40,7 +40,7 @@ FAULTS: Final = (
     Fault("tyre_leak", 9960, 10_800),
 )
 """Two trips, a break from 4672 to 6175 s. The tyre leak comes last: nobody pumps the tyre up again."""
-TRAINING_SEEDS: Final = range(100, 136)
+TRAINING_SEEDS: Final = range(100, 160)
 TRAINING_HOURS: Final = 2
 
 

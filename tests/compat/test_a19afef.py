@@ -20,7 +20,7 @@ from compat.live import MOSQUITTO, Continuation, Kept, go_on, is_alert, moved, t
 from tickover.model.detector import Detector
 
 HERE = Path(__file__).resolve().parent / "a19afef"
-DEMO = HERE.parents[2] / "deploy" / "demo"
+TRIP = HERE.parents[2] / "deploy" / "demo" / "trip.csv.gz"
 AS_THEN = {"episodes": "hold_slow_means = false\nupdate_on_signal = false", "sensors": "kinds = []"}
 """What is new since and on by default is switched off, so that bytes can be compared."""
 MODELS, TRAINING, MAPPING, STATE, DAEMON = (
@@ -119,7 +119,7 @@ def without_names(alerts: bytes) -> list[dict[str, Any]]:
 
 
 def test_the_demo_gives_the_same_alerts(tmp_path: Path) -> None:
-    found, _ = replayed(tmp_path, DEMO / "truck.onnx", DEMO / "trip.csv.gz")
+    found, _ = replayed(tmp_path, HERE / "demo" / "truck.onnx", TRIP)
     expect_lines(found, unpacked(HERE / "demo" / "alerts.jsonl.gz"))
 
 
@@ -208,7 +208,7 @@ def test_a_log_in_two_parts_gives_the_alerts_that_it_gave_then(tmp_path: Path, n
 
 
 def test_a_configuration_with_every_key_is_accepted(tmp_path: Path) -> None:
-    places = {"/etc/tickover/truck.onnx": DEMO / "truck.onnx"}
+    places = {"/etc/tickover/truck.onnx": HERE / "demo" / "truck.onnx"}
     path = tmp_path / "tickover.toml"
     path.write_text(moved((DAEMON / "complete.toml").read_text(encoding="utf-8"), places), encoding="utf-8")
     tickover("config", "check", path)

@@ -262,13 +262,19 @@ def test_from_the_shipped_files_to_the_alerts_that_replay_gives(fleet: FleetBrok
         time.sleep(1)
         played = start("play", *log, *fleet.options("truck-1-signals"), "--speed", "max").wait(timeout=60)
         expected = replayed(log, tmp_path)
-        wait_until(lambda: out.read_bytes().count(b"\n") >= len(expected), 20, "all alerts have arrived")
+        wait_until(lambda: len(alerts_in(out)) >= len(expected), 20, "all alerts have arrived")
         for process in (daemon, watcher):
             process.terminate()
             assert process.wait(timeout=15) == 0
     assert played == 0
-    assert [decode_alert(line) for line in out.read_bytes().splitlines()] == expected
+    assert [decode_alert(line) for line in alerts_in(out)] == expected
     assert len(expected) > 5
+
+
+def alerts_in(watched: Path) -> list[bytes]:
+    """The alerts among the lines of `watch`; a truck with six faults in three hours breaks its budget, too."""
+    lines = [line for line in watched.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+    return [line for line in lines if json.loads(line)["type"].startswith("tickover.alert.")]
 
 
 def start(*arguments: str, **options: object) -> "subprocess.Popen[bytes]":
