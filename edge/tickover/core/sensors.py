@@ -9,8 +9,6 @@ After that none opens for ``hold_off_s``. How ticks are cut into blocks never ma
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from itertools import pairwise
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,40 +18,17 @@ from tickover.core.decimals import number
 from tickover.core.episode_alerts import AlertMaker, Episode, Told, severity_of, worse
 from tickover.core.evidence import Evidence
 from tickover.core.freeze_frame import Ring
-from tickover.core.manifest import SENSOR_KINDS, SENSOR_PREFIX, EpisodePolicy, Manifest, SensorKind, SensorPolicy
+from tickover.core.manifest import SENSOR_KINDS, EpisodePolicy, Manifest, SensorKind, SensorPolicy
 from tickover.core.once import once
 from tickover.core.resample import join
-from tickover.core.sensor_bins import Bins, IntArray, binner_of
+from tickover.core.sensor_bins import Bins, binner_of
+from tickover.core.sensor_block import Closed, Judged, by_trip
 from tickover.core.sensor_columns import UNCOUNTED, SensorRow, SensorStep
-from tickover.core.sensor_counters import OUTWEIGH, Counters, Counts
+from tickover.core.sensor_counters import Counters, Counts
+from tickover.core.sensor_detectors import detector_of, evidence_of, named, no_values, place_of, reported_of
 from tickover.core.sensor_limits import COUNTER, SensorLimits
-from tickover.core.values import SECOND, Alert, Contribution, EndReason, FloatArray, Phase, TickBlock
+from tickover.core.values import SECOND, Alert, Contribution, EndReason, Phase, TickBlock
 from tickover.errors import StateError
-
-
-class Judged:
-    """What came of a block: ``level`` float32 ``[T]`` of the highest sensor over its limit, NaN where none is, ``open``
-    bool ``[T]`` whether an episode is open after the tick, and the alerts. None: nothing was, all along."""
-
-    def __init__(self, ticks: int) -> None:
-        self._ticks = ticks
-        self.level: FloatArray | None = None
-        self.open: BoolArray | None = None
-        self.suspects: BoolArray | None = None
-        self.told: list[Told] = []
-
-    def is_suspect(self, tick: int, column: int) -> bool:
-        """Whether the charts' open episode is about this signal."""
-        return self.suspects is not None and bool(self.suspects[tick, column])
-
-    def set(self, tick: int, level: float | None, is_open: bool) -> None:
-        """From this tick on."""
-        if self.level is None or self.open is None:
-            if level is None and not is_open:
-                return
-            self.level, self.open = np.full(self._ticks, np.nan, np.float32), np.zeros(self._ticks, np.bool_)
-        self.level[tick:] = np.nan if level is None else level
-        self.open[tick:] = is_open
 
 
 class _Lane(msgspec.Struct):
@@ -81,18 +56,6 @@ class _State(msgspec.Struct, frozen=True):
     shut: dict[str, int]
     level: float | None
     bin: list[bytes]
-
-
-class _Closed(NamedTuple):
-    """Bins that a block closed ``[K]``: the tick ``at`` which each did, and the place of the tick behind its last."""
-
-    bins: Bins
-    at: IntArray
-    upto: IntArray
-
-    def part(self, start: int, end: int) -> "_Closed":
-        rows = slice(start, end)
-        return _Closed(self.bins.part(rows), self.at[rows], self.upto[rows])
 
 
 class Sensors:
@@ -123,8 +86,8 @@ class Sensors:
         self._binner = once(binner_of, manifest)
         self._counters = Counters(len(manifest.signals), self._binner.width)
         self._limits = once(SensorLimits, manifest, self._policy, self._sensors, self._binner)
-        self._reported = once(_reported_of, manifest, sensitivity, signals)
-        self._value = once(_no_values, manifest)
+        self._reported = once(reported_of, manifest, sensitivity, signals)
+        self._value = once(no_values, manifest)
         self._trip, self._rewinds = -1, 0
         self._last: int | None = None
         self._counted: int | None = None
@@ -159,7 +122,7 @@ class Sensors:
         if self._is_inside(ticks):
             self._gathered = [*(self._gathered or ()), ticks]
         else:
-            for closed in _by_trip(self._closed(ticks)):
+            for closed in by_trip(self._closed(ticks)):
                 self._of_trip(closed, ticks, judged)
         self._last = int(ticks.time[-1])
         return judged
@@ -198,7 +161,7 @@ class Sensors:
         if not self.is_idle:
             self._counters.drop()
             self._bin = self._gathered = None
-            self._value = once(_no_values, self._manifest)
+            self._value = once(no_values, self._manifest)
 
     def give(self, row: SensorRow, trip: int) -> None:
         """Go on from what was lent in that trip."""
@@ -268,7 +231,7 @@ class Sensors:
             return True
         return bool(ticks.trip[0] == begun.trip[0]) and time // width == int(begun.time[0]) // width
 
-    def _closed(self, ticks: TickBlock) -> _Closed:
+    def _closed(self, ticks: TickBlock) -> Closed:
         """The bins that the block closes; what it leaves unfinished is remembered."""
         if self._bin is not None:
             self._fold()
@@ -290,7 +253,7 @@ class Sensors:
             else:
                 bins = self._bin.then(bins)
                 upto, at = np.insert(upto, 0, 0), np.insert(at, 0, 0)
-        closed = _Closed(bins, at, upto)
+        closed = Closed(bins, at, upto)
         if at[-1] < length:
             self._bin = None
             return closed
@@ -305,7 +268,7 @@ class Sensors:
             self._value = part.value[-1].copy()
             self._bin = part if self._bin is None else self._binner.joined(self._bin, part)
 
-    def _of_trip(self, closed: _Closed, ticks: TickBlock, judged: Judged) -> None:
+    def _of_trip(self, closed: Closed, ticks: TickBlock, judged: Judged) -> None:
         """Judge closed bins of one trip, at least one."""
         trip, begin = int(closed.bins.trip[0]), int(closed.bins.time[0])
         if trip != self._trip:
@@ -329,7 +292,7 @@ class Sensors:
             self._counted = int(closed.bins.last[done - 1])
             closed = closed.part(done, len(closed.at))
 
-    def _clock_back(self, closed: _Closed, judged: Judged) -> None:
+    def _clock_back(self, closed: Closed, judged: Judged) -> None:
         """Times from before the clock was put back say nothing about those after it."""
         assert self._counted is not None
         tick, upto = int(closed.at[0]), int(closed.upto[0])
@@ -342,7 +305,7 @@ class Sensors:
         judged.set(tick, None, False)
 
     def _walk(
-        self, closed: _Closed, counts: Counts, over: dict[SensorKind, BoolArray], judged: Judged
+        self, closed: Closed, counts: Counts, over: dict[SensorKind, BoolArray], judged: Judged
     ) -> tuple[int, list[tuple[SensorKind, int]]]:
         """Judge bins one by one, up to the first at which an episode ends: how many, and which ended there.
 
@@ -371,7 +334,7 @@ class Sensors:
 
     def _due(self, over: dict[SensorKind, BoolArray], row: int, *, busy: bool) -> Iterator[tuple[SensorKind, int]]:
         """Kind and column of each sensor that is open or over its limit, in a fixed order."""
-        lanes = {self._place(name) for name in self._lanes}
+        lanes = {place_of(self._manifest, name) for name in self._lanes}
         for kind in SENSOR_KINDS:
             columns = {column for one, column in lanes if one == kind}
             if busy and kind in over:
@@ -382,7 +345,7 @@ class Sensors:
         self,
         kind: SensorKind,
         column: int,
-        closed: _Closed,
+        closed: Closed,
         row: int,
         counts: Counts,
         over: dict[SensorKind, BoolArray],
@@ -400,7 +363,7 @@ class Sensors:
                 lane = self._opened(name, counts.began(COUNTER[kind], row, column), level)
                 self._tell(name, lane, Phase.START, kind, closed, row, judged)
             return level, False
-        evidence = _evidence(kind, column, bins, row, is_over)
+        evidence = evidence_of(kind, column, bins, row, is_over)
         if kind == "out_of_range" and evidence is Evidence.LOW and judged.is_suspect(tick, column):
             evidence = Evidence.BLIND
         lane.level = lane.level if np.isnan(bins.worst[row, column]) and kind == "out_of_range" else level
@@ -430,16 +393,16 @@ class Sensors:
         return lane
 
     def _tell(
-        self, name: str, lane: _Lane, phase: Phase, kind: SensorKind, closed: _Closed, row: int, judged: Judged
+        self, name: str, lane: _Lane, phase: Phase, kind: SensorKind, closed: Closed, row: int, judged: Judged
     ) -> None:
         """A start or an update at the end of a bin."""
         upto, time = int(closed.upto[row]), int(closed.bins.last[row])
-        _, column = self._place(name)
-        named = self._named(kind, column, lane.level, closed.bins, row, upto)
-        lane.named = lane.named or named
+        _, column = place_of(self._manifest, name)
+        told = self._named(kind, column, lane.level, closed.bins, row, upto)
+        lane.named = lane.named or told
         lane.episode.severity = severity_of(lane.episode.peak, self._policy)
         lane.episode.told = lane.episode.last = time
-        alert = self._maker(name).alert(lane.episode, phase, named, upto, time, score=number(np.float32(lane.level)))
+        alert = self._maker(name).alert(lane.episode, phase, told, upto, time, score=number(np.float32(lane.level)))
         judged.told.append(Told(int(closed.at[row]), alert))
 
     def _ended(self, name: str, reason: EndReason, time: int, upto: int) -> Alert:
@@ -450,81 +413,11 @@ class Sensors:
         score = number(np.float32(lane.level)) if lane.low == 0 else 0.0
         return self._maker(name).alert(lane.episode, Phase.END, lane.named, upto, time, reason, score=score)
 
-    def _named(
-        self, kind: SensorKind, column: int, level: float, bins: Bins, row: int, upto: int
-    ) -> tuple[Contribution, ...]:
-        """The signal, as its readings in a bin show it; expected is what the model expected at the bin's last tick."""
-        signal, value, worst = self._manifest.signals[column], bins.value[row, column], bins.worst[row, column]
-        expected, direction, observed = self._ring.rows(upto).expected[-1, column], "unsteady", value
-        if kind == "out_of_range":
-            direction, observed = "high" if worst > signal.high else "low", worst
-        elif kind == "departed_constant":
-            direction, expected = "high" if value > (signal.constant or 0.0) else "low", np.float32(signal.constant)
-        elif kind == "no_data":
-            observed = np.float32(np.nan)
-        return (
-            Contribution(
-                signal=signal.name,
-                unit=signal.unit,
-                chart=f"{SENSOR_PREFIX}{kind}",
-                level=number(np.float32(level)) or 0.0,
-                share=1.0,
-                direction=direction,
-                observed=number(observed),
-                expected=number(expected),
-                spn=signal.spn,
-            ),
-        )
-
     def _maker(self, name: str) -> AlertMaker:
         return AlertMaker(self._digest, self.vehicle, name, self._ring)
 
-    def _place(self, name: str) -> tuple[SensorKind, int]:
-        """Kind and column of a detector."""
-        kind, signal = name.removeprefix(SENSOR_PREFIX).split(".", 1)
-        return kind, self._manifest.names.index(signal)  # type: ignore[return-value]
-
-
-def _reported_of(
-    manifest: Manifest, sensitivity: Mapping[str, float] | None, signals: Collection[str] | None
-) -> BoolArray:
-    """Which signals' sensors are reported on, ``[F]``."""
-    factors = sensitivity or {}
-    return np.array(
-        [factors.get(name, 1.0) > 0 and (signals is None or name in signals) for name in manifest.names], np.bool_
-    )
-
-
-def _no_values(manifest: Manifest) -> FloatArray:
-    """The newest values ``[F]`` of a vehicle that has none; they are replaced, never written to."""
-    return np.full(len(manifest.signals), np.nan, np.float32)
-
-
-def detector_of(kind: SensorKind, signal: str) -> str:
-    """The name of a sensor's detector."""
-    return f"{SENSOR_PREFIX}{kind}.{signal}"
-
-
-def _evidence(kind: SensorKind, column: int, bins: Bins, row: int, over: bool) -> Evidence:
-    """What a bin says of an open episode."""
-    present, outside = int(bins.present[row, column]), int(bins.outside[row, column])
-    if kind in ("out_of_range", "departed_constant"):
-        bad, good = outside, int(bins.plausible[row, column])
-        if kind == "departed_constant":
-            bad = int(bins.departed[row, column])
-            good = present - bad
-        if not bad + good:
-            return Evidence.BLIND
-        return Evidence.HIGH if OUTWEIGH * bad >= good else Evidence.LOW
-    if over:
-        return Evidence.HIGH
-    sound = present > 0 or (kind == "no_data" and outside > 0)
-    return Evidence.LOW if sound else Evidence.BLIND
-
-
-def _by_trip(closed: _Closed) -> Iterator[_Closed]:
-    """The bins of one trip after another."""
-    edges = [0, *(np.flatnonzero(np.diff(closed.bins.trip)) + 1).tolist(), len(closed.at)]
-    for start, end in pairwise(edges):
-        if start < end:
-            yield closed.part(start, end)
+    def _named(
+        self, kind: SensorKind, column: int, level: float, bins: Bins, row: int, upto: int
+    ) -> tuple[Contribution, ...]:
+        expected = self._ring.rows(upto).expected[-1, column]
+        return named(self._manifest, expected, kind, column, level, bins, row)
