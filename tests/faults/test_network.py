@@ -11,7 +11,7 @@ import pytest
 from broker import Broker, broker, wait_until  # noqa: F401  (a fixture)
 from daemon_process import drive
 from faults.broken import launcher
-from faults.campaigns import kill_broker, restart_broker
+from faults.campaigns import CONNECTED, kill_broker, restart_broker
 from faults.gateway import Ear, Gateway, Player
 from faults.proxy import Proxy
 from faults.rollbacks import resend, roll_back_broker
@@ -99,7 +99,7 @@ def test_a_half_open_connection_is_noticed_and_replaced(
         proxy.swallow()
         began = time.monotonic()
         player.play(rows[145 + part * 200 : 345 + part * 200])
-        wait_until(lambda count=part + 2: len(proxy.accepted) == count, 30, "a new connection")
+        wait_until(lambda count=part + 2: gateway.text().count(CONNECTED) == count, 30, "a new connection")
         assert proxy.accepted[-1] - began <= 2 * KEEPALIVE_S + 2
     player.play(rows[545:])
     result = ear.judge("g", rows)
