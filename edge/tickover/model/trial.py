@@ -11,6 +11,7 @@ As a program, ``python -m tickover.model.trial FILE MEMORY_MB DESCRIPTOR [start]
 graph to an open file: through a pipe it would be in the daemon's memory three times.
 """
 
+import fcntl
 import os
 import resource
 import subprocess
@@ -47,6 +48,8 @@ EXTREMES: Final = (0.0, 3.4e38, -3.4e38, 1e-40, float("inf"), float("-inf"), flo
 NICENESS: Final = 10
 """Of a trial beside a running daemon: where there is one core, the daemon's loop goes first."""
 AT_START: Final = "start"
+FIRST_FREE: Final = 3
+"""The first descriptor that is no standard stream."""
 _OUT_OF_MEMORY: Final = f"memory: expected to need at most {MEMORY_BYTES} bytes to check and run, needs more"
 _KILL_FIRST: Final = b"1000"
 """The kernel's ``oom_score_adj`` that says: this process before any other of the service."""
@@ -123,7 +126,10 @@ class _Unnamed:
     """A file in memory, for the graph of one model."""
 
     def __init__(self) -> None:
-        self.descriptor = os.memfd_create("model")
+        made = os.memfd_create("model")
+        # A process whose standard streams are closed gets their numbers, which the child's own streams take.
+        self.descriptor = fcntl.fcntl(made, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE)
+        os.close(made)
         self.path = f"/proc/self/fd/{self.descriptor}"
 
     def close(self) -> None:

@@ -98,6 +98,13 @@ def test_a_trial_refuses_with_the_same_words_and_the_files_name(good, tmp_path):
         assert str(tried.value) == str(opened.value)
 
 
+def test_a_process_without_standard_streams_tries_files_too():
+    code = f"import os; os.close(0); from tickover.model.trial import Trial; print(Trial({str(GOOD)!r}).open().digest)"
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == open_model(GOOD).digest, done.stderr[-500:]
+
+
 def test_a_trial_of_a_file_that_is_not_there_says_so(tmp_path):
     with pytest.raises(ModelError, match=r"none\.onnx: cannot be read: No such file"):
         Trial(tmp_path / "none.onnx").open()
