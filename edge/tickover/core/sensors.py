@@ -9,6 +9,7 @@ After that none opens for ``hold_off_s``. How ticks are cut into blocks never ma
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -29,6 +30,9 @@ from tickover.core.sensor_detectors import detector_of, evidence_of, named, no_v
 from tickover.core.sensor_limits import COUNTER, SensorLimits
 from tickover.core.values import SECOND, Alert, Contribution, EndReason, Phase, TickBlock
 from tickover.errors import StateError
+
+STANDS: Final[frozenset[SensorKind]] = frozenset({"out_of_range", "frozen"})
+"""Kinds whose end is no recovery while the charts' episode is about the signal."""
 
 
 class _Lane(msgspec.Struct):
@@ -111,8 +115,8 @@ class Sensors:
     def feed(self, ticks: TickBlock, suspects: BoolArray | None = None) -> Judged:
         """Work through a block of ticks, at least one, that the ring shows.
 
-        ``suspects`` bool ``[T, F]``: signals that the charts' open episode is about. One that is back in its range, and
-        deviates there, has not recovered.
+        ``suspects`` bool ``[T, F]``: signals that the charts' open episode is about. One that is back in its range, or
+        moves again, and deviates there, has not recovered.
         """
         judged = Judged(len(ticks.time))
         judged.suspects = suspects
@@ -364,7 +368,7 @@ class Sensors:
                 self._tell(name, lane, Phase.START, kind, closed, row, judged)
             return level, False
         evidence = evidence_of(kind, column, bins, row, is_over)
-        if kind == "out_of_range" and evidence is Evidence.LOW and judged.is_suspect(tick, column):
+        if kind in STANDS and evidence is Evidence.LOW and judged.is_suspect(tick, column):
             evidence = Evidence.BLIND
         lane.level = lane.level if np.isnan(bins.worst[row, column]) and kind == "out_of_range" else level
         lane.low = 0 if evidence is Evidence.HIGH else lane.low + self._binner.width * (evidence is Evidence.LOW)

@@ -223,6 +223,19 @@ def test_a_sensor_that_is_back_in_its_range_has_not_recovered_while_the_signal_d
     assert reason is not EndReason.RECOVERED or when > BEGIN + 600
 
 
+def test_a_sensor_that_moves_again_has_not_recovered_while_the_signal_deviates():
+    def reason(off):
+        block, scores = drive(step(off), range(BEGIN + 250, TICKS) if off else ())  # the chart holds
+        block.values[BEGIN : BEGIN + 280, 0] = block.values[BEGIN, 0]
+        signals = (structs.replace(manifest().signals[0], frozen_s=240.0), manifest().signals[1])
+        model = structs.replace(manifest(), signals=signals)
+        alerts = Watch(model, "ab" * 32, "truck").feed(block, scores).alerts
+        return {alert.detector: alert.reason for alert in alerts}["sensor.frozen.coolant"]
+
+    assert reason(off=0.0) is EndReason.RECOVERED
+    assert reason(off=12.0) is None
+
+
 @pytest.mark.parametrize(("kind", "holds"), [("change", True), ("level", False)])
 def test_in_a_vehicles_first_minutes_a_step_holds_what_is_slow_and_a_level_does_not(kind, holds):
     """A level may be the season's; a step is something that happened."""
