@@ -6,23 +6,23 @@ ticks in one call of the graph. Vehicles share nothing but that call: each resul
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import Any
 
-import msgspec
 import numpy as np
 
+from tickover.core import pipeline_state
 from tickover.core import resample as ticking
 from tickover.core.chart_signals import BoolArray
 from tickover.core.columns import Rows, all_of, any_of
 from tickover.core.emitted import EmittedTicks
 from tickover.core.ledger import Entry, Verdict
+from tickover.core.pipeline_state import STATE_VERSION, PipelineState
 from tickover.core.policy import Settings
 from tickover.core.promise import Promise
 from tickover.core.record import Judged
 from tickover.core.run_alone import Alone, BatchDetector, Vehicle
 from tickover.core.sensor_limits import usual_silences
 from tickover.core.slow_states import SlowStates
-from tickover.core.state_codec import seal, unseal
 from tickover.core.tick_columns import NO_TICK, OneTick, TickColumns
 from tickover.core.values import (
     DoubleArray,
@@ -41,22 +41,6 @@ from tickover.core.watch import Watch
 from tickover.core.watch_columns import MOST_TICKS, WatchColumns
 from tickover.core.windows import IndexArray
 from tickover.errors import StateError
-
-STATE_VERSION: Final = 1
-
-
-class _State(msgspec.Struct, frozen=True, array_like=True):
-    """What :meth:`Pipeline.state` seals."""
-
-    version: int
-    digest: str
-    vehicle: str
-    ticks: bytes
-    episodes: bytes
-    trip: int
-    numbers: bytes
-    sensors: bytes = b""
-    record: bytes = b""
 
 
 class Pipeline:
@@ -303,38 +287,17 @@ class Pipeline:
         if known.waiting:
             raise StateError(f"vehicle {vehicle}: expected no ticks waiting to be run; pump before saving state")
         episodes, sensors, record = known.watch.state()
-        state = _State(
-            version=STATE_VERSION,
-            digest=self._detector.digest,
-            vehicle=vehicle,
-            ticks=known.ticks.state(),
-            episodes=episodes,
-            trip=known.trip,
-            numbers=known.state.astype("<f4").tobytes(),
-            sensors=sensors,
-            record=record,
-        )
+        ticks, numbers, digest = known.ticks.state(), known.state.astype("<f4").tobytes(), self._detector.digest
         self._put_away(known)
-        return seal(msgspec.msgpack.encode(state))
+        return PipelineState(
+            STATE_VERSION, digest, vehicle, ticks, episodes, known.trip, numbers, sensors, record
+        ).encode()
 
     def restore(self, vehicle: str, state: bytes) -> None:
         """Continue from :meth:`state`; StateError, and nothing changed, when damaged or of another model or vehicle."""
-        saved = _decode(state)
-        if saved.version != STATE_VERSION:
-            raise StateError(f"vehicle {vehicle}: expected state of version {STATE_VERSION}, got {saved.version}")
-        if saved.digest != self._detector.digest:
-            raise StateError(
-                f"vehicle {vehicle}: expected state of the model {self._detector.digest[:12]}, "
-                f"got state of {saved.digest[:12]}"
-            )
-        if saved.vehicle != vehicle:
-            raise StateError(f"expected state of vehicle {vehicle}, got state of {saved.vehicle}")
+        saved = pipeline_state.decode(state, vehicle, self._detector.digest)
         fresh = self._new(vehicle)  # not the vehicle itself: nothing may have changed when a check fails
-        if len(saved.numbers) != fresh.state.nbytes:
-            raise StateError(f"vehicle {vehicle}: expected {fresh.state.size} numbers of recurrent state")
-        fresh.state = np.frombuffer(saved.numbers, "<f4").astype(np.float32)
-        if not np.isfinite(fresh.state).all():
-            raise StateError(f"vehicle {vehicle}: expected finite numbers of recurrent state")
+        fresh.state = saved.recurrent(fresh.state.size)
         fresh.ticks.restore(saved.ticks)
         fresh.watch.restore(saved.episodes, saved.sensors, saved.record)
         fresh.trip = saved.trip
@@ -544,10 +507,3 @@ class Pipeline:
         times = np.empty(0, np.int64)
         ticks = TickBlock(vehicle.ticks.vehicle, times, times, nothing[2])
         return ScoredTicks(ticks, Scores(*nothing), np.zeros(0, np.bool_))
-
-
-def _decode(state: bytes) -> _State:
-    try:
-        return msgspec.msgpack.decode(unseal(state), type=_State)
-    except msgspec.MsgspecError as error:
-        raise StateError(f"saved state is damaged: {error}") from error

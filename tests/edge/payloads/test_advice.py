@@ -53,7 +53,7 @@ def refused(payload: object, spec: Input) -> PayloadError | None:
         ({"tags": [{"id": "rpm", "value": 1}]}, {"format": "json_batch", "name": "id"}, 'set inputs.rows = "tags"'),
         ({"state": "online"}, {"time": "ts"}, "the payload holds no numbers"),
         ({"metrics": []}, SPARKPLUG, 'the payload is JSON; set inputs.format = "json_batch"'),
-        (gzip.compress(b"x"), SPARKPLUG, "the payload is compressed"),
+        (gzip.compress(b"x", mtime=0), SPARKPLUG, "the payload is compressed"),
         (b"\x08\x01\x22\x12SPBV1.0_COMPRESSED", SPARKPLUG, "the payload is compressed; switch compression off"),
         (b"812.5", {}, 'set inputs.format = "value"'),
         (b"on", {}, 'set inputs.format = "value"'),
