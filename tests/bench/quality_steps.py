@@ -55,7 +55,7 @@ from tickover_train.evaluation.judge import judge
 from tickover_train.evaluation.scorers import ModelScorer, Scorer, Span, Track
 from tickover_train.evaluation.sweep import Sweep
 from tickover_train.fitting import checkpoint
-from tickover_train.pipeline import Fold, Job, Product, finish, fit_folds, fold_weights, ladder_of, new_job
+from tickover_train.pipeline import Fold, Job, Product, finish, fit_folds, fit_whole, fold_weights, ladder_of, new_job
 from tickover_train.trips import Trip
 
 Row = dict[str, Any]
@@ -155,7 +155,7 @@ def verdict(scorer: Scorer, bench: Bench, budget: str = HOURLY) -> Row:
 def train(work: Work) -> list[Row]:
     """Fit or take up the networks, set the limits of the ladder, write the model; the ladder's rows."""
     job, fitted = work.trained()
-    product = finish(job, fitted)
+    product = finish(job, fitted, fit_whole(job, fitted))
     ladder = ladder_of(job, product)
     work.model.write_bytes(model_of(job, product, ladder))
     return [

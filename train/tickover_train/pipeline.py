@@ -1,8 +1,8 @@
 """From trips to a finished run: fit the folds, standardise the residuals, set the limits, prove what was made.
 
-The product's network is fold 0's. The other folds are fitted alike, each blind to other trips, so that residuals and
-charts of every trip come from a network that has not seen it: limits rest on all the trips, not on the few
-that were held out.
+Each fold's network is blind to some trips, so that residuals and charts of every trip come from a network that has not
+seen it: limits rest on all the trips, not on the few that were held out. The product's network is then fitted on all
+the trips, for as long as the folds' were, from fold 0's first weights.
 """
 
 import hashlib
@@ -85,6 +85,11 @@ class Job:
         return self.mapping.ticks.period_s
 
     @property
+    def fits(self) -> int:
+        """How many networks are fitted: one for each fold, and the product's."""
+        return len(self.held_out) + 1
+
+    @property
     def identity(self) -> str:
         """A hash of configuration and data: a checkpoint of another job is not resumed."""
         fit = {FIRST_KEYS.get(key, key): value for key, value in structs.asdict(self.config.fit).items()}
@@ -109,7 +114,8 @@ class Fold:
 class Product:
     """All that a run folder says: the network, its weights with scaler and residuals, spec, limits, and evidence.
 
-    ``climb``: the limits of every budget; ``limits`` are those in use. ``sources``: the trips of ``charts``.
+    ``climb``: the limits of every budget; ``limits`` are those in use. ``sources``: the trips of ``charts``. ``whole``:
+    how the fit on all trips went; None: the network is the first fold's.
     """
 
     network: Recurrent
@@ -120,11 +126,19 @@ class Product:
     charts: Sequence[ScoredTrip]
     sources: Sequence[str]
     residuals: Sequence[FloatArray] = field(default_factory=tuple)
+    whole: Checkpoint | None = None
 
     @property
     def limits(self) -> Limits:
         """Of the budget in use."""
         return self.climb.limits
+
+    @property
+    def fit_words(self) -> str:
+        """How its network was fitted, and how well the folds' were."""
+        losses = ", ".join(f"{fold.fitted.best_loss:.2f}" for fold in self.folds)
+        fit = "of fold 1 alone" if self.whole is None else f"fitted on all trips for {self.whole.epoch} epochs"
+        return f"{fit}; held-out loss of the folds {losses}"
 
 
 def new_job(
@@ -187,9 +201,9 @@ def fit_fold(job: Job, number: int) -> Fold:
         training=chosen(job.normalised, _seen(job, number)),
         held_out=chosen(job.normalised, unseen),
         device=job.device,
-        tell=lambda done, text: job.tell((number + done) / len(job.held_out), f"fold {number + 1}, {text}"),
+        tell=lambda done, text: job.tell((number + done) / job.fits, f"fold {number + 1}, {text}"),
         save=lambda state: _save(job, number, state),
-        tick=lambda done, text: job.tick((number + done) / len(job.held_out), f"fold {number + 1}, {text}"),
+        tick=lambda done, text: job.tick((number + done) / job.fits, f"fold {number + 1}, {text}"),
         stopped=job.stopped,
         room=job.room,
     )
@@ -225,7 +239,7 @@ def _fit_side_by_side(job: Job, workers: int) -> list[Fold]:
 
     def tell(news: News) -> None:
         shares[news.number] = news.done
-        (job.tell if news.lasting else job.tick)(sum(shares) / len(shares), f"fold {news.number + 1}, {news.text}")
+        (job.tell if news.lasting else job.tick)(sum(shares) / job.fits, f"fold {news.number + 1}, {news.text}")
 
     found = fit_side_by_side(jobs, job.normalised, job.room, workers, tell, job.stopped)
     if found[0].checkpoint is None:
@@ -235,6 +249,34 @@ def _fit_side_by_side(job: Job, workers: int) -> list[Fold]:
     ]
 
 
+def fit_whole(job: Job, fitted: Sequence[Fold]) -> Checkpoint | None:
+    """The product's network, fitted on all trips; None when someone stopped it, or a fold before it.
+
+    It takes as many epochs as the folds' best weights did in the mean: there is no trip left to stop by.
+    """
+    if len(fitted) < len(job.held_out) or not all(fold.fitted.finished for fold in fitted) or job.stopped():
+        return None
+    number = len(job.held_out)
+    task = Task(
+        spec=network_of(job.config, job.period_s),
+        config=job.config,
+        period_s=job.period_s,
+        fold=0,
+        training=job.normalised,
+        held_out=(),
+        device=job.device,
+        tell=lambda done, text: job.tell((number + done) / job.fits, f"all trips, {text}"),
+        save=lambda state: _save(job, number, state),
+        tick=lambda done, text: job.tick((number + done) / job.fits, f"all trips, {text}"),
+        stopped=job.stopped,
+        room=job.room,
+        epochs=max(1, round(float(np.mean([fold.fitted.best_epoch for fold in fitted])))),
+    )
+    started = checkpoint.read(job.checkpoints, number, job.identity) if job.checkpoints else None
+    whole = fit(task, started)
+    return whole if whole.finished else None
+
+
 def _seen(job: Job, number: int) -> list[int]:
     """The trips that a fold learns from."""
     unseen = job.held_out[number]
@@ -242,14 +284,21 @@ def _seen(job: Job, number: int) -> list[int]:
 
 
 def _fold(job: Job, number: int, fitted: Checkpoint, memory: int | None = None) -> Fold:
+    return Fold(_network(job, fitted), job.held_out[number], fitted, memory)
+
+
+def _network(job: Job, fitted: Checkpoint) -> Recurrent:
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, and torch's generator is left as it was
         network = build(network_of(job.config, job.period_s), job.normalised[0].shape[1]).to(job.device)
     load_weights(network, fitted.best)
-    return Fold(network.eval(), job.held_out[number], fitted, memory)
+    return network.eval()
 
 
-def finish(job: Job, fitted: Sequence[Fold]) -> Product:
-    """Standardise the residuals, run the exported graphs over unseen trips, set the limits."""
+def finish(job: Job, fitted: Sequence[Fold], whole: Checkpoint | None = None) -> Product:
+    """Standardise the residuals, run the exported graphs over unseen trips, set the limits.
+
+    ``whole``: what `fit_whole` gave; None: the product's network is the first fold's.
+    """
     spec = spec_of(job, fitted[0].network)
     residuals, legs = unseen_residuals(job, fitted, spec)
     cold = cold_starts(residuals, legs, spec.warm_up_ticks, job.period_s)
@@ -272,7 +321,9 @@ def finish(job: Job, fitted: Sequence[Fold]) -> Product:
         charts, config.budget, config.episodes, bounds(spec), job.period_s, floor, spec.shares, room=job.room
     )
     sources = sources_of(some_of(job.trips, [i for fold in fitted for i in fold.unseen]))
-    return Product(fitted[0].network, spec, weights[0], climbed, fitted, charts, sources, residuals)
+    network = fitted[0].network if whole is None else _network(job, whole)
+    own = weights_of(network) | scaling(job.scaler, residual)
+    return Product(network, spec, own, climbed, fitted, charts, sources, residuals, whole)
 
 
 def ladder_of(job: Job, product: Product, stopped: Callable[[], bool] = lambda: False) -> tuple[Rung, ...]:

@@ -104,7 +104,9 @@ def training_of(job: Job) -> Training:
 
 
 def metrics(job: Job, product: Product, horizons: Horizons) -> dict[str, Any]:
-    """What the report draws, as plain numbers. Losses are ``[training, held out]`` per epoch."""
+    """What the report draws, as plain numbers. Losses are ``[training, held out]`` per epoch;
+    of the fit on all trips (``whole``; none when it was stopped) those of training alone.
+    """
     names = [signal.name for signal in product.spec.signals]
     sources = sources_of(job.trips)
     limits = product.limits
@@ -121,6 +123,8 @@ def metrics(job: Job, product: Product, horizons: Horizons) -> dict[str, Any]:
             }
             for fold in product.folds
         ],
+        "whole": product.whole
+        and {"losses": [seen for seen, _ in product.whole.losses], "epochs": product.whole.epoch},
         "residual": {
             "center": product.weights["residual.center"].tolist(),
             "scale": product.weights["residual.scale"].tolist(),

@@ -18,6 +18,7 @@ from tickover_train.fitting.reference import expect
 from tickover_train.pipeline import (
     Job,
     fit_fold,
+    fit_whole,
     network_of,
     new_job,
 )
@@ -78,6 +79,46 @@ def test_a_fit_stopped_midway_keeps_the_best_epoch():
 def test_a_fit_stopped_before_its_first_epoch_still_has_weights():
     fitted = fit_fold(replace(job(), stopped=iter([False, True, True, True]).__next__), 0).fitted
     assert fitted.best
+
+
+def test_the_products_network_is_fitted_on_all_trips_for_as_long_as_the_folds_were():
+    one = job(epochs=3)
+    folds = [fit_fold(one, number) for number in range(2)]
+    assert folds[0].fitted.finished
+    whole = fit_whole(one, folds)
+    assert whole is not None
+    assert whole.epoch == round((folds[0].fitted.best_epoch + folds[1].fitted.best_epoch) / 2)
+    assert not same(whole.best, folds[0].fitted.best)
+    assert same(whole.best, whole.weights), "the newest: no trip is left to tell a better one"
+    changed = [one.normalised[0] + 1.0, *one.normalised[1:]]
+    other = fit_whole(replace(one, normalised=changed), folds)
+    assert other is not None
+    assert not same(other.best, whole.best), "every trip counts"
+
+
+def test_a_fit_on_all_trips_that_is_resumed_gives_the_weights_of_one_that_was_not(tmp_path: Path):
+    one = job(epochs=3)
+    folds = [replace(fold, fitted=replace(fold.fitted, best_epoch=3)) for fold in (fit_fold(one, 0), fit_fold(one, 1))]
+    whole = fit_whole(one, folds)
+    told: list[float] = []
+    stopping = replace(one, checkpoints=tmp_path, tell=lambda done, text: told.append(done), stopped=lambda: bool(told))
+    assert fit_whole(stopping, folds) is None, "the first fold's network is the product's"
+    resumed = fit_whole(replace(one, checkpoints=tmp_path), folds)
+    assert whole is not None
+    assert resumed is not None
+    assert resumed.losses == whole.losses
+    assert same(resumed.best, whole.best)
+
+
+@pytest.mark.parametrize("stopped", ["before", "in a fold", "between folds"])
+def test_a_training_that_is_stopped_has_no_fit_on_all_trips(stopped):
+    one = job(epochs=2)
+    folds = [fit_fold(one, number) for number in range(2)]
+    if stopped == "in a fold":
+        folds[1] = replace(folds[1], fitted=replace(folds[1].fitted, finished=False))
+    if stopped == "between folds":
+        folds.pop()
+    assert fit_whole(replace(one, stopped=lambda: stopped == "before"), folds) is None
 
 
 def test_a_checkpoint_of_another_job_is_refused(tmp_path: Path):

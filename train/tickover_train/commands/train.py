@@ -34,6 +34,7 @@ from tickover_train.pipeline import (
     Product,
     finish,
     fit_folds,
+    fit_whole,
     ladder_of,
     new_job,
 )
@@ -154,8 +155,9 @@ def fit_and_write(
         if auto:
             job = cell_choice.choose_cell(job, progress.say)
         fitted = fit_folds(job, workers)
+        whole = fit_whole(job, fitted)
     progress.say("standardising residuals, setting limits")
-    product = finish(job, fitted)
+    product = finish(job, fitted, whole)
     refuse_mute(out, checkpoints, product, force)
     with CtrlC(lambda: progress.say(SKIPPING)) as skip:
         stopped = Pressed(ctrl_c, skip)
@@ -279,7 +281,7 @@ def summary(out: Path, job: Job, product: Product, horizon: Horizons, ladder: tu
     budget, period = product.limits.budget, job.period_s
     lines = [
         f"{out}: {product.spec.network.arch} of {product.spec.network.cell}, {product.spec.network.parameters:,} "
-        f"weights, held-out loss {product.folds[0].fitted.best_loss:.4f} at epoch {product.folds[0].fitted.best_epoch}",
+        f"weights, {product.fit_words}",
         f"false episodes for a budget of {budget.per_hour:g} an hour: {realised_words(budget)}",
         f"memory horizon: {horizon_words(horizon.memory, period)} through the inputs"
         + (f", {horizon_words(horizon.state, period)} through the state" if horizon.state else ""),

@@ -73,6 +73,9 @@ class Checkpoint:
 class Task:
     """One fit: normalised trips to learn from and to stop by, and who hears of its progress.
 
+    Without trips ``held_out`` nothing says when to stop: the fit takes ``epochs`` of the schedule, and its newest
+    weights are the best.
+
     ``tell(done, text)`` gets the share of the fit's largest possible length; ``tick`` the same within epochs;
     ``save`` gets each finished epoch;
     ``stopped()`` true ends the fit at once with the best so far. ``room``: where an epoch's batches lie.
@@ -90,6 +93,12 @@ class Task:
     save: Callable[[Checkpoint], None] = lambda checkpoint: None
     stopped: Callable[[], bool] = lambda: False
     room: Room = field(default_factory=Memory)
+    epochs: int | None = None
+
+    @property
+    def most_epochs(self) -> int:
+        """Where the fit ends at the latest."""
+        return self.config.fit.epochs if self.epochs is None else self.epochs
 
     @property
     def width(self) -> int:
@@ -125,14 +134,14 @@ def fit(task: Task, checkpoint: Checkpoint | None = None) -> Checkpoint:
         load_weights(network, checkpoint.weights)
         _load_moments(optimizer, checkpoint.moments)
     # Corrupted once and for all: held-out losses of different epochs are compared with each other.
-    check = _batch_rows(task, task.held_out, VALIDATION)
+    check = _batch_rows(task, task.held_out, VALIDATION) if task.held_out else None
     while not checkpoint.finished and not task.stopped():
         trained = _epoch(task, network, optimizer, checkpoint)
         # An epoch cut short is left out, unless it is the first: there must be weights to go on with.
-        if trained is None and checkpoint.best:
+        if trained is None and (checkpoint.best or check is None):
             break
         _judge(task, network, optimizer, checkpoint, trained, check)
-    if not checkpoint.best:
+    if not checkpoint.best and check is not None:
         raise KeyboardInterrupt
     return checkpoint
 
@@ -143,25 +152,28 @@ def _judge(
     optimizer: torch.optim.Adam,
     checkpoint: Checkpoint,
     trained: float | None,
-    check: BatchRows,
+    check: BatchRows | None,
 ) -> None:
     """Close an epoch: held-out loss, best so far, whether to go on, checkpoint."""
     with torch.no_grad():
-        held_out = held_out_loss(network, check, task)
-    better = held_out < checkpoint.best_loss
+        held_out = None if check is None else held_out_loss(network, check, task)
+    better = held_out is None or held_out < checkpoint.best_loss
     checkpoint.epoch += 1
-    checkpoint.losses.append((held_out if trained is None else trained, held_out))
+    seen = held_out if trained is None else trained
+    assert seen is not None
+    checkpoint.losses.append((seen, seen if held_out is None else held_out))
     checkpoint.weights = weights_of(network)
     checkpoint.moments = _moments(optimizer)
     if better or not checkpoint.best:
         checkpoint.best, checkpoint.best_epoch = checkpoint.weights, checkpoint.epoch
-    fit = task.config.fit
-    checkpoint.finished = checkpoint.epoch >= fit.epochs or checkpoint.epoch - checkpoint.best_epoch >= fit.patience
+    epochs, patience = task.most_epochs, task.config.fit.patience
+    checkpoint.finished = checkpoint.epoch >= epochs or checkpoint.epoch - checkpoint.best_epoch >= patience
     task.save(checkpoint)
+    better_mark = " *" if checkpoint.best_epoch == checkpoint.epoch else ""
+    judged = "" if held_out is None else f", held out {held_out:.4f}{better_mark}"
     task.tell(
-        1.0 if checkpoint.finished else checkpoint.epoch / fit.epochs,
-        f"epoch {checkpoint.epoch}/{fit.epochs}: loss {checkpoint.losses[-1][0]:.4f}, held out {held_out:.4f}"
-        f"{' *' if checkpoint.best_epoch == checkpoint.epoch else ''}",
+        1.0 if checkpoint.finished else checkpoint.epoch / epochs,
+        f"epoch {checkpoint.epoch}/{epochs}: loss {seen:.4f}{judged}",
     )
 
 
@@ -174,8 +186,8 @@ def _epoch(task: Task, network: Recurrent, optimizer: torch.optim.Adam, checkpoi
         if task.stopped():
             return None
         if number % TELL_CHUNKS == TELL_CHUNKS - 1:
-            done = (checkpoint.epoch + number / len(rows)) / task.config.fit.epochs
-            task.tick(done, f"epoch {checkpoint.epoch + 1}/{task.config.fit.epochs}: {number / len(rows):.0%}")
+            done = (checkpoint.epoch + number / len(rows)) / task.most_epochs
+            task.tick(done, f"epoch {checkpoint.epoch + 1}/{task.most_epochs}: {number / len(rows):.0%}")
         rate = _learning_rate(task, checkpoint.epoch + number / len(rows))
         # By hand and not by a scheduler of torch: a resumed fit has the same rate at the same place.
         for group in optimizer.param_groups:

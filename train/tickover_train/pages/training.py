@@ -48,17 +48,18 @@ def _facts(job: Job, product: Product, footprint: str) -> dict[str, str]:
     network = product.spec.network
     facts = {
         "model": f"{network.arch} of {network.cell}, hidden {network.hidden}, {network.parameters:,} weights",
+        "fit": product.fit_words,
         "seed": str(job.config.seed),
     }
     return facts | ({"peak memory": footprint} if footprint else {})
 
 
 def _tiles(job: Job, product: Product, horizon: Horizons) -> dict[str, str]:
-    budget, first = product.limits.budget, product.folds[0].fitted
+    budget, losses = product.limits.budget, [fold.fitted.best_loss for fold in product.folds]
     hours = sum(lengths(job.normalised)) * job.period_s / 3600.0
     return {
         "Trips": f"{len(job.trips)} ({hours:.1f} h)",
-        "Held-out loss": f"{first.best_loss:.4f} at epoch {first.best_epoch}",
+        "Held-out loss of the folds": f"{min(losses):.2f} to {max(losses):.2f}",
         "False episodes allowed": f"{budget.per_hour:g} / h",
         "Realised on unseen trips": f"{budget.realised:.2f} / h" if budget.realised is not None else "not measured",
         "Memory horizon": horizon_words(horizon.memory, job.period_s),
