@@ -12,13 +12,14 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from fleet_histories import START, detector, trip
+from fleet_histories import DEMO, START, trip
 from tickover.core.columns import Columns
 from tickover.core.pipeline import Pipeline
 from tickover.core.seen import _factors
 from tickover.core.values import SECOND
 from tickover.daemon.events import rows_of
 from tickover.daemon.fleet import Fleet
+from tickover.model.detector import Detector
 
 VEHICLES = 28
 """A little below a power of two: columns grow by doubling."""
@@ -30,7 +31,8 @@ GROWTH_BYTES = 3_000
 
 
 def fleet_of(stored: dict[tuple[str, int], bytes]) -> Fleet:
-    fleet = Fleet({"anomaly": Pipeline(detector())}, detector().manifest.names, None, 0, 3600 * SECOND)
+    model = Detector.load(DEMO / "truck.onnx")
+    fleet = Fleet({"anomaly": Pipeline(model)}, model.manifest.names, None, 0, 3600 * SECOND)
     fleet.reads_pages(lambda vehicle, number: stored.get((vehicle, number)))
     return fleet
 
