@@ -188,7 +188,9 @@ class Watcher:
         return alerts_in(self.of("/alert/"))
 
     def notices(self, kind: str) -> list[bool]:
-        return [msgspec.json.decode(body)["data"]["active"] for body in self.of(f"/alert/{kind}")]
+        """Whether each is active; one that comes again, as after a connection that was cut, counts once."""
+        told = [msgspec.json.decode(body) for body in self.of(f"/alert/{kind}")]
+        return [*{one["id"]: one["data"]["active"] for one in told}.values()]
 
     def answer(self, command: str, target: str = "gateway", **request: object) -> dict:
         """Send a command and wait for its response."""

@@ -154,7 +154,10 @@ def test_a_checkpoint_is_resumed_under_its_configuration_to_the_same_network(tmp
     pytest.importorskip("torch")
     run = tmp_path / "run"
     shutil.copytree(TRAINING / "run" / "checkpoint", run / "checkpoint")
-    options = ("--map", TRAINING / "mapping.toml", "--config", TRAINING / "train.toml")
+    config = tmp_path / "train.toml"
+    # Of then: the product's network was the first fold's.
+    config.write_text((TRAINING / "train.toml").read_text().replace("[fit]\n", "[fit]\nall_trips = false\n"))
+    options = ("--map", TRAINING / "mapping.toml", "--config", config)
     tickover("train", TRAINING / "trips", *options, "--out", run, "--resume")
     tickover("export", run, "--out", tmp_path / "model.onnx")
     expect_the_network(tmp_path / "model.onnx")
@@ -228,7 +231,7 @@ def alarms(name: str) -> dict[str, bytes]:
 
 def standing(retained: dict[str, bytes]) -> dict[str, bytes]:
     """The alarms of detectors among retained topics."""
-    return {topic: body for topic, body in sorted(retained.items()) if is_alert(body)}
+    return {topic: body for topic, body in sorted(retained.items()) if body and is_alert(body)}
 
 
 def by_vehicle(body: bytes) -> tuple[str, str, str, int]:

@@ -50,6 +50,7 @@ class FitConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     falling along a half cosine over at most ``epochs``; the gradient is clipped to ``gradient_clip``; stops after
     ``patience`` epochs without a better held-out loss. The loss is Huber's with its corner at ``huber``
     standard deviations. ``held_out`` is the share of the trips kept from the weights. ``device``: cpu, cuda, or auto.
+    ``all_trips``: the product's network is fitted on all trips, once the folds are; otherwise it is the first fold's.
     """
 
     OLD_KEYS: ClassVar[dict[str, str]] = {"lanes": "batch_rows"}
@@ -64,6 +65,7 @@ class FitConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     held_out: Annotated[float, Meta(gt=0, lt=1)] = 0.25
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Meta(ge=1, le=64)] = 1
+    all_trips: bool = True
 
 
 class CorruptionConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

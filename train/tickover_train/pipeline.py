@@ -86,13 +86,15 @@ class Job:
 
     @property
     def fits(self) -> int:
-        """How many networks are fitted: one for each fold, and the product's."""
-        return len(self.held_out) + 1
+        """How many networks are fitted: one for each fold, and the one on all trips."""
+        return len(self.held_out) + self.config.fit.all_trips
 
     @property
     def identity(self) -> str:
         """A hash of configuration and data: a checkpoint of another job is not resumed."""
-        fit = {FIRST_KEYS.get(key, key): value for key, value in structs.asdict(self.config.fit).items()}
+        settings = structs.asdict(self.config.fit)
+        del settings["all_trips"]  # says which networks are fitted, not how
+        fit = {FIRST_KEYS.get(key, key): value for key, value in settings.items()}
         text = msgspec.json.encode((self.config.network, fit, self.config.corruption, self.config.seed))
         return hashlib.sha256(text + self.data_sha256.encode()).hexdigest()
 
@@ -250,11 +252,16 @@ def _fit_side_by_side(job: Job, workers: int) -> list[Fold]:
 
 
 def fit_whole(job: Job, fitted: Sequence[Fold]) -> Checkpoint | None:
-    """The product's network, fitted on all trips; None when someone stopped it, or a fold before it.
+    """The product's network, fitted on all trips; None when that is off, or someone stopped it or a fold before it.
 
     It takes as many epochs as the folds' best weights did in the mean: there is no trip left to stop by.
     """
-    if len(fitted) < len(job.held_out) or not all(fold.fitted.finished for fold in fitted) or job.stopped():
+    if (
+        not job.config.fit.all_trips
+        or len(fitted) < len(job.held_out)
+        or not all(fold.fitted.finished for fold in fitted)
+        or job.stopped()
+    ):
         return None
     number = len(job.held_out)
     task = Task(
