@@ -51,6 +51,7 @@ class Presence:
         """Whether the newest status is ``online`` of another instance."""
         self._announce_at: float | None = None
         self._met_at: float | None = None
+        self._away_since: float | None = None
 
     @property
     def will(self) -> Will:
@@ -71,6 +72,9 @@ class Presence:
         """A connection begins; ``alone``: nobody else was online just before. Where the broker kept our session, its
         answer to the subscription may stand behind much: a run that begins, or is alone, is announced at once, one that
         was online before waits `PATIENCE_S` for the answer, since a double may have taken its place."""
+        if self._met_at is not None and self._away_since is not None:
+            self._met_at += time.monotonic() - self._away_since  # nobody could be met meanwhile
+        self._away_since = None
         if resumed or alone:
             self._announce_at = time.monotonic() + (PATIENCE_S if self._was_heard and not alone else 0.0)
 
@@ -84,6 +88,7 @@ class Presence:
         announced waits for the next."""
         self._was_cut |= cut
         self._announce_at, self.online = None, False
+        self._away_since = self._away_since or time.monotonic()
 
     def hear(self, body: bytes) -> None:
         """A status; one of another instance that left is noted."""
@@ -123,7 +128,8 @@ class Presence:
         self._other = False
 
     def met_within(self, seconds: float) -> bool:
-        """Whether a double disconnected in favour of this daemon within the last ``seconds``."""
+        """Whether a double disconnected in favour of this daemon within the last ``seconds``, less those without a
+        connection."""
         return self._met_at is not None and time.monotonic() - self._met_at < seconds
 
     def announce_when_due(self, outbox: Outbox, info: bytes, now: int) -> bool:
