@@ -37,8 +37,8 @@ trips; the limits are those that the model holds for that budget, since they dec
 been run says so; nothing is estimated.
 """
 KEPT: Final = """
-Kept: the interval of the realised rate includes the budget and ends at three times it, at most; *not supported*: the
-judged hours are too few to show it.
+Kept: the interval of the realised rate includes the budget and ends at three times it, at most; *below it*: it ends
+before the budget; *not supported*: the judged hours are too few to show it.
 """
 IDEAS: Final = """The level chart alone, with each further default chart, and all; on the training trips of the
 mixed split, first seed.
