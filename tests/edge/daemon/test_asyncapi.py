@@ -87,7 +87,7 @@ def test_all_that_a_daemon_publishes_is_described(
         late.close()
         watcher.answer("reset", "t1")
         daemon.kill()
-        wait_until(lambda: b"offline" in watcher.of("/status")[-1], 10, "the last will")
+        wait_until(lambda: b"offline" in b"".join(watcher.of("/status")[-1:]), 10, "the last will")
     seen = {check(topic, body) for topic, body in list(watcher.messages)}
     assert seen == DOCUMENT["channels"].keys()
     operations = DOCUMENT["operations"]

@@ -105,7 +105,7 @@ def test_another_model_ends_open_episodes_and_starts_fresh(
     end = watcher.alerts()[-1]
     assert end.reason is EndReason.MODEL_CHANGED
     assert end.episode_id == watcher.alerts()[0].episode_id
-    wait_until(lambda: watcher.of("/alarm/anomaly")[-1] == b"", 5, "cleared")
+    wait_until(lambda: watcher.of("/alarm/anomaly")[-1:] == [b""], 5, "cleared")
     assert list(daemon.state.glob(f"{FILE}.model-*"))
     assert watcher.notices("model_changed") == [True]
     truck.close()

@@ -74,7 +74,7 @@ def test_another_model_for_one_detector_leaves_the_other_alone(
     wait_until(lambda: told(watcher, "anomaly")[-1].phase is Phase.END, 15, "the old model's episode ends")
     end = told(watcher, "anomaly")[-1]
     assert (end.reason, end.episode_id) == (EndReason.MODEL_CHANGED, told(watcher, "anomaly")[0].episode_id)
-    wait_until(lambda: watcher.of("t1/alarm/anomaly")[-1] == b"", 10, "its alarm is cleared")
+    wait_until(lambda: watcher.of("t1/alarm/anomaly")[-1:] == [b""], 10, "its alarm is cleared")
     (notice,) = watcher.of("gateway/alert/model_changed")
     assert "another model for anomaly" in json.loads(notice)["data"]["text"]
 

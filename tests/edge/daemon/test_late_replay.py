@@ -56,7 +56,7 @@ def test_held_readings_outlive_a_kill_and_their_alarm_a_change_of_the_key(
         ends = lambda: [a for a in watcher.alerts() if a.detector == LATE and a.phase is Phase.END]  # noqa: E731
         wait_until(lambda: bool(ends()), 20, "its end")
         assert {(a.episode_id, a.reason) for a in ends()} == {(first, EndReason.END_OF_LOG)}
-        wait_until(lambda: watcher.of(f"t1/alarm/{LATE}")[-1] == b"", 10, "its alarm is cleared")
+        wait_until(lambda: watcher.of(f"t1/alarm/{LATE}")[-1:] == [b""], 10, "its alarm is cleared")
         assert daemon.stop() == 0
         count = len(watcher.alerts())
         daemon.start()

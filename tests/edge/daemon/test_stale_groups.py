@@ -129,7 +129,7 @@ def test_many_trucks_through_a_real_daemon(tmp_path: Path, broker: Broker) -> No
         for sender in senders.values():
             sender.send([(start + second, {"rpm": 8.0, "coolant": 8.0, "speed": 1.0}) for second in range(15, 20)])
         wait_until(lambda: watcher.notices("stale_signal") == [True, False], 20, "the end")
-        wait_until(lambda: watcher.of("gateway/alarm/stale_signal")[-1] == b"", 5, "cleared")
+        wait_until(lambda: watcher.of("gateway/alarm/stale_signal")[-1:] == [b""], 5, "cleared")
     for sender in senders.values():
         sender.close()
     watcher.close()
