@@ -210,35 +210,45 @@ class Ticks:
 
     def state(self) -> bytes:
         """All that the next reading's fate depends on; counts are not part of it."""
-        grid, arrivals = self._grid, self._arrivals
+        grid, arrivals, of_times, of_values = self._grid, self._arrivals, tick_state.of_times, tick_state.of_values
         open_time, open_values = self._open.compact()
         outside_tick, outside_low, outside_high = self._outside.rows()
-        return TickState(
-            self._watermark,
-            self._closed,
-            self._restart,
-            grid.trip,
-            grid.last_tick,
-            grid.last_time,
-            grid.held_time,
-            grid.held_value,
-            open_time,
-            open_values,
-            outside_tick,
-            outside_low,
-            outside_high,
-            b"" if arrivals.is_plain else arrivals.state(),
-            {number: arrivals.seen.page(number) for number in arrivals.seen.pages},
-        ).encode(self.names, self.period)
+        return tick_state.encode(
+            TickState(
+                signals=self.names,
+                period=self.period,
+                watermark=self._watermark,
+                closed=self._closed,
+                restart=self._restart,
+                trip=grid.trip,
+                last_tick=grid.last_tick,
+                last_time=grid.last_time,
+                held_time=of_times(grid.held_time),
+                held_value=of_values(grid.held_value),
+                open_time=of_times(open_time),
+                open_values=of_values(open_values),
+                outside_tick=of_times(outside_tick),
+                outside_low=of_values(outside_low),
+                outside_high=of_values(outside_high),
+                arrivals=b"" if arrivals.is_plain else arrivals.state(),
+                seen={number: arrivals.seen.page(number) for number in arrivals.seen.pages},
+            )
+        )
 
     def restore(self, state: bytes) -> None:
         """Continue from :meth:`state`; StateError when it is damaged or of other signals or another period."""
-        saved = tick_state.decode(state, self.names, self.period)
+        saved, signals = tick_state.decode(state, self.names, self.period), len(self.names)
+        held_time, held_value = tick_state.times(saved.held_time), tick_state.values(saved.held_value, signals)
+        open_time, outside_tick = tick_state.times(saved.open_time), tick_state.times(saved.outside_tick)
+        open_values = tick_state.values(saved.open_values, len(open_time), signals)
+        outside = [
+            tick_state.values(part, len(outside_tick), signals) for part in (saved.outside_low, saved.outside_high)
+        ]
         self._watermark, self._closed, self._restart = saved.watermark, saved.closed, saved.restart
         self._grid.trip, self._grid.last_tick, self._grid.last_time = saved.trip, saved.last_tick, saved.last_time
-        self._grid.held_time, self._grid.held_value = saved.held_time, saved.held_value
-        self._open.hold(saved.open_time, saved.open_values)
-        self._outside.hold(saved.outside_tick, saved.outside_low, saved.outside_high)
+        self._grid.held_time, self._grid.held_value = held_time, held_value
+        self._open.hold(open_time, open_values)
+        self._outside.hold(outside_tick, *outside)
         self._arrivals.begin()
         if saved.arrivals:
             self._arrivals.restore(saved.arrivals, saved.seen.get)
