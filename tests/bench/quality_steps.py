@@ -55,7 +55,7 @@ from tickover_train.evaluation.judge import judge
 from tickover_train.evaluation.scorers import ModelScorer, Scorer, Span, Track
 from tickover_train.evaluation.sweep import Sweep
 from tickover_train.fitting import checkpoint
-from tickover_train.pipeline import Fold, Job, Product, finish, fit_folds, fit_whole, fold_weights, ladder_of, new_job
+from tickover_train.pipeline import Fold, Job, Product, finish, fit_folds, fit_whole, ladder_of, new_job, scaled_weights
 from tickover_train.trips import Trip
 
 Row = dict[str, Any]
@@ -297,7 +297,7 @@ def ideas(work: Work) -> list[Row]:
 def fold_detector(job: Job, product: Product, fold: Fold) -> Detector:
     """A fold's network with the product's limits."""
     residual = Scaler(product.weights["residual.center"], product.weights["residual.scale"])
-    weights = fold_weights(job, fold, residual)
+    weights = scaled_weights(job, fold.network, residual)
     manifest = manifest_of(
         product.spec, product.limits.limits, budget=product.limits.budget, episodes=job.config.episodes
     )

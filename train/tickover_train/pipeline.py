@@ -195,22 +195,36 @@ def network_of(config: TrainConfig, period_s: float) -> Network:
 def fit_fold(job: Job, number: int) -> Fold:
     """Fit one fold, resuming its checkpoint when there is one."""
     unseen = job.held_out[number]
+    trips, check = chosen(job.normalised, _seen(job, number)), chosen(job.normalised, unseen)
+    return _fold(job, number, _fit(job, number, f"fold {number + 1}", trips, check, fold=number))
+
+
+def _fit(
+    job: Job,
+    number: int,
+    name: str,
+    training: Sequence[FloatArray],
+    held_out: Sequence[FloatArray],
+    fold: int,
+    epochs: int | None = None,
+) -> Checkpoint:
+    """One of the job's fits by its ``number`` and the ``name`` that people see; see `Task`."""
     task = Task(
         spec=network_of(job.config, job.period_s),
         config=job.config,
         period_s=job.period_s,
-        fold=number,
-        training=chosen(job.normalised, _seen(job, number)),
-        held_out=chosen(job.normalised, unseen),
+        fold=fold,
+        training=training,
+        held_out=held_out,
         device=job.device,
-        tell=lambda done, text: job.tell((number + done) / job.fits, f"fold {number + 1}, {text}"),
+        tell=lambda done, text: job.tell((number + done) / job.fits, f"{name}, {text}"),
         save=lambda state: _save(job, number, state),
-        tick=lambda done, text: job.tick((number + done) / job.fits, f"fold {number + 1}, {text}"),
+        tick=lambda done, text: job.tick((number + done) / job.fits, f"{name}, {text}"),
         stopped=job.stopped,
         room=job.room,
+        epochs=epochs,
     )
-    started = checkpoint.read(job.checkpoints, number, job.identity) if job.checkpoints else None
-    return _fold(job, number, fit(task, started))
+    return fit(task, checkpoint.read(job.checkpoints, number, job.identity) if job.checkpoints else None)
 
 
 def _save(job: Job, number: int, state: Checkpoint) -> None:
@@ -263,24 +277,8 @@ def fit_whole(job: Job, fitted: Sequence[Fold]) -> Checkpoint | None:
         or job.stopped()
     ):
         return None
-    number = len(job.held_out)
-    task = Task(
-        spec=network_of(job.config, job.period_s),
-        config=job.config,
-        period_s=job.period_s,
-        fold=0,
-        training=job.normalised,
-        held_out=(),
-        device=job.device,
-        tell=lambda done, text: job.tell((number + done) / job.fits, f"all trips, {text}"),
-        save=lambda state: _save(job, number, state),
-        tick=lambda done, text: job.tick((number + done) / job.fits, f"all trips, {text}"),
-        stopped=job.stopped,
-        room=job.room,
-        epochs=max(1, round(float(np.mean([fold.fitted.best_epoch for fold in fitted])))),
-    )
-    started = checkpoint.read(job.checkpoints, number, job.identity) if job.checkpoints else None
-    whole = fit(task, started)
+    epochs = max(1, round(float(np.mean([fold.fitted.best_epoch for fold in fitted]))))
+    whole = _fit(job, len(job.held_out), "all trips", job.normalised, (), fold=0, epochs=epochs)
     return whole if whole.finished else None
 
 
@@ -315,7 +313,7 @@ def finish(job: Job, fitted: Sequence[Fold], whole: Checkpoint | None = None) ->
     wander = wandering(residuals, residual, spec.warm_up_ticks, job.period_s)
     names = tuple(signal.name for signal, moves in zip(spec.signals, wander, strict=True) if moves)
     spec = structs.replace(spec, wandering=names)
-    weights = [fold_weights(job, fold, residual) for fold in fitted]
+    weights = [scaled_weights(job, fold.network, residual) for fold in fitted]
     charts = Joined(
         [
             chart_trips(open_unlimited(one, spec), some_of(job.trips, fold.unseen), room=job.room)
@@ -329,7 +327,7 @@ def finish(job: Job, fitted: Sequence[Fold], whole: Checkpoint | None = None) ->
     )
     sources = sources_of(some_of(job.trips, [i for fold in fitted for i in fold.unseen]))
     network = fitted[0].network if whole is None else _network(job, whole)
-    own = weights_of(network) | scaling(job.scaler, residual)
+    own = scaled_weights(job, network, residual)
     return Product(network, spec, own, climbed, fitted, charts, sources, residuals, whole)
 
 
@@ -339,7 +337,10 @@ def ladder_of(job: Job, product: Product, stopped: Callable[[], bool] = lambda: 
     """
     residual = Scaler(product.weights["residual.center"], product.weights["residual.scale"])
     judged = [
-        (open_unlimited(fold_weights(job, fold, residual), product.spec), values_of(some_of(job.trips, fold.unseen)))
+        (
+            open_unlimited(scaled_weights(job, fold.network, residual), product.spec),
+            values_of(some_of(job.trips, fold.unseen)),
+        )
         for fold in product.folds
     ]
     rungs = product.climb.rungs
@@ -350,9 +351,9 @@ def ladder_of(job: Job, product: Product, stopped: Callable[[], bool] = lambda: 
     )
 
 
-def fold_weights(job: Job, fold: Fold, residual: Scaler) -> dict[str, FloatArray]:
-    """A fold's network with the scaling that all folds share."""
-    return weights_of(fold.network) | scaling(job.scaler, residual)
+def scaled_weights(job: Job, network: Recurrent, residual: Scaler) -> dict[str, FloatArray]:
+    """A network's weights with the scaling that all of the job's share."""
+    return weights_of(network) | scaling(job.scaler, residual)
 
 
 def unseen_residuals(job: Job, fitted: Sequence[Fold], spec: GraphSpec) -> tuple[Arrays, Arrays]:
