@@ -14,11 +14,11 @@ from msgspec.structs import replace
 from tickover.payloads.base import MAX_ROWS, Input, PayloadError
 from tickover.payloads.json_batch import JsonBatch
 from tickover.payloads.strict_json import as_text
-from tickover.payloads.values import NO_NUMBER, likely_unit, number_of
+from tickover.payloads.values import NO_NUMBER, likely_unit, number_of, with_point
 
 SEPARATORS: Final = ";\t|,"
 """The first of these that stands in the first line; a semicolon before a comma, which may stand before a fraction."""
-_DECIMAL: Final = re.compile(r"([+-]?\d+),(\d+)")
+_DECIMAL: Final = re.compile(r"[+-]?\d+,\d+")
 """A number as spreadsheets of many countries write it; no comma stands between values there."""
 MAX_CELLS: Final = 1024
 """In a line."""
@@ -45,7 +45,7 @@ class CsvLines(JsonBatch):
         if any(len(line) > MAX_CELLS for line in cells):
             raise PayloadError("too_many_values", f"more than {MAX_CELLS} values in a line")
         if separator != ",":
-            cells = [[_with_point(cell) for cell in line] for line in cells]
+            cells = [[with_point(cell) if _DECIMAL.fullmatch(cell) else cell for cell in line] for line in cells]
         head = cells.pop(0) if _is_head(cells[0]) else [f"[{place}]" for place in range(max(map(len, cells)))]
         return [dict(zip(head, line, strict=False)) for line in cells]
 
@@ -53,8 +53,3 @@ class CsvLines(JsonBatch):
 def _is_head(cells: list[str]) -> bool:
     """Whether a line holds names: no value in it is a number or a time."""
     return all(number_of(cell)[1] == NO_NUMBER and not likely_unit(cell) for cell in cells if cell)
-
-
-def _with_point(cell: str) -> str:
-    found = _DECIMAL.fullmatch(cell)
-    return ".".join(found.groups()) if found else cell

@@ -237,9 +237,9 @@ def _check_used(nodes: Sequence[_Parsed], constants: Mapping[str, Value], output
     if idle_operators > IDLE_OPERATORS:
         raise ModelError(f"operators: expected at most {IDLE_OPERATORS} that no output hangs on, got {idle_operators}")
     idle = {name: value.size for name, value in constants.items() if name not in wanted}
-    if sum(idle.values()) > IDLE_NUMBERS:
+    if (numbers := sum(idle.values())) > IDLE_NUMBERS:
         raise ModelError(
-            f"initialisers: expected at most {IDLE_NUMBERS} numbers that no output hangs on, got {sum(idle.values())}, "
+            f"initialisers: expected at most {IDLE_NUMBERS} numbers that no output hangs on, got {numbers}, "
             f"most of them in {max(idle, key=idle.__getitem__)}"
         )
 

@@ -7,6 +7,7 @@ before any of them. A session that has just begun has nothing queued.
 import secrets
 import time
 from enum import Enum, auto
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -17,7 +18,7 @@ from tickover.transports.mqtt.connection import Connection
 from tickover.transports.mqtt.settings import Broker
 from tickover.transports.mqtt.versions import FIVE
 
-ANSWER_S = 1.0
+ANSWER_S: Final = 1.0
 """How long the broker may take to hand over a retained message; there may be none."""
 
 
