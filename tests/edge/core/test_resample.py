@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from oracle_arrivals import ArrivalsOracle
-from tickover.core import arrivals, seen
+from tickover.core import arrivals, seen, tick_state
 from tickover.core.manifest import Signal
 from tickover.core.resample import MAX_OPEN_VALUES, Ticks
 from tickover.core.values import Readings, TickBlock
@@ -374,6 +375,16 @@ def test_damaged_state_is_refused(cut):
     ticks.add(block_of([(5, {"a": 1.0})]))
     with pytest.raises(StateError, match="damaged"):
         new_ticks().restore(ticks.state()[:cut])
+
+
+@pytest.mark.parametrize("field", ["held_time", "held_value", "open_values", "outside_low"])
+def test_state_with_a_number_too_few_is_refused(field):
+    ticks = new_ticks()
+    ticks.add(block_of([(5, {"a": 1.0})]))
+    saved = tick_state.decode(ticks.state(), ticks.names, PERIOD)
+    shorter = structs.replace(saved, **{field: getattr(saved, field)[8:] or bytes(8)})
+    with pytest.raises(StateError, match="damaged"):
+        new_ticks().restore(tick_state.encode(shorter))
 
 
 def test_state_of_other_signals_is_refused():

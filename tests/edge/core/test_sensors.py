@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
-from tickover.core.manifest import Budget, Chart, EpisodePolicy, Manifest, Network, SensorPolicy, Signal
+from tickover.core.manifest import Budget, Chart, EpisodePolicy, Manifest, Network, SensorPolicy, Signal, StandsAt
 from tickover.core.pipeline import Pipeline
 from tickover.core.policy import SensorOverrides, Settings
 from tickover.core.values import SECOND, EndReason, Phase, Readings, Scores, Severity
@@ -184,6 +185,18 @@ def test_a_sensor_that_stands_while_its_companions_move_is_frozen():
     assert 720 <= alerts[0].time / SECOND <= 735
     assert 595 <= alerts[0].start / SECOND <= 610
     assert alerts[1].reason is EndReason.RECOVERED
+
+
+@pytest.mark.parametrize(("value", "after"), [(20.0, 240), (90.0, 900), (150.0, 240)])
+def test_a_signal_is_frozen_sooner_at_a_level_where_it_always_moved_on(value, after):
+    steps = [StandsAt(above=at, frozen_s=limit) for at, limit in ((0.0, 240.0), (60.0, 900.0), (120.0, 240.0))]
+    speed = structs.replace(SIGNALS[1], frozen_s=900.0, frozen_at=tuple(steps))
+    table = drive(3600)
+    table[600:2000, 1] = value
+    alerts = told(table, pipeline=Pipeline(Calm((SIGNALS[0], speed, *SIGNALS[2:]))))[0]
+    [(detector, time)] = starts(alerts)
+    assert detector == "sensor.frozen.speed"
+    assert 600 + after <= time <= 600 + after + 15
 
 
 def test_without_a_limit_from_training_only_a_lively_signal_that_stands_for_hours_is_frozen():

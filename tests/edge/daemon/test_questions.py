@@ -30,6 +30,7 @@ def test_in_its_turn_when_that_comes_soon(clock: Clock) -> None:
     asked = Questions()
     assert not asked.is_due(question(b"{}", early=True))
     clock.now += SOON_S / 2
+    assert list(asked.overdue()) == []
     assert asked.is_due(question(b"{}"))
     clock.now += 2 * SOON_S
     assert list(asked.overdue()) == []

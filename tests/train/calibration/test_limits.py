@@ -11,6 +11,7 @@ from tickover_train.calibration.scored import ScoredTrip
 
 POLICY = EpisodePolicy()
 HOURLY = Budget(episodes=1.0, per_s=3600.0)
+WEEKLY = Budget(episodes=1.0, per_s=604_800.0)
 
 
 def noisy_trips(seed: int, number: int, ticks: int = 3600, charts: int = 12) -> list[ScoredTrip]:
@@ -186,15 +187,15 @@ def test_the_factor_does_not_lower_limits_below_the_floor():
     np.testing.assert_array_equal(limits, np.float32(0.1))
 
 
-@pytest.mark.parametrize("budget", [HOURLY, Budget(episodes=1.0, per_s=604_800.0)])
-def test_a_small_share_alone_switches_no_chart_off(budget):
+@pytest.mark.parametrize(("budget", "room"), [(HOURLY, 3.0), (WEEKLY, 3.0), (WEEKLY, 2.0)])
+def test_a_small_share_alone_switches_no_chart_off(budget, room):
     """A level that wanders may alarm at gross faults only, but at these it must; one that the trips drive to its bound
     is off."""
     trips = noisy_trips(0, 20, charts=4)
     for trip in trips:
         trip.charts[:, 3] *= 40.0
     top = max(float(trip.charts[:, 0].max()) for trip in trips)
-    bounds, parts = np.full(4, 3.0 * top, np.float32), np.array([1.0, 1.0, 0.001, 0.001], np.float32)
+    bounds, parts = np.full(4, room * top, np.float32), np.array([1.0, 1.0, 0.001, 0.001], np.float32)
     small = calibrate(trips, budget, POLICY, bounds, 1.0, parts=parts).limits
     assert np.isfinite(small[:3]).all(), small
     assert small[2] > small[:2].max()
