@@ -33,8 +33,8 @@ from tickover.daemon.fleet_counts import FleetCounts
 from tickover.daemon.fleet_state import FleetState, decode, encode
 from tickover.daemon.held_rows import HeldRows
 from tickover.daemon.late import REPLAYED, FleetGate, LateRows, LateStream, places_of, with_late
-from tickover.daemon.quiet import NEVER, QuietSignals
 from tickover.daemon.side_by_side import MOST_ROWS, SideBySide
+from tickover.daemon.stale_signals import NEVER, StaleSignals
 from tickover.errors import StateError
 from tickover.messages.notices import Kind, Notice
 
@@ -110,7 +110,7 @@ class Fleet:
         """Notices that detectors which start anew leave behind: to be announced, and taken out, by who runs them."""
         self._side_by_side = SideBySide(self._pipelines, self._places, len(columns), window) if gate is None else None
         self._pending: dict[str, Rows] = {}
-        self._quiet = QuietSignals(columns, stale, self._pipelines.values(), self._side_by_side)
+        self._stale = StaleSignals(columns, stale, self._pipelines.values(), self._side_by_side)
         self._deferring: set[str] = set()
         self._kept: set[str] = set()
         """Vehicles of which rows were kept since the last pump."""
@@ -236,7 +236,7 @@ class Fleet:
         alerts += [alert for _, output in outputs for alert in output.alerts]
         notices, self._said = self._said, []
         notices += [notice for name, output in outputs if output.remarks for notice in self._remarks(name, output)]
-        notices += self._quiet_notices()
+        notices += self._stale_notices()
         self._touched.clear()
         self._kept.clear()
         return Outcome(alerts, notices, pumped)
@@ -301,7 +301,7 @@ class Fleet:
             raise StateError(f"vehicle {vehicle}: {error}") from error
         known.arrivals.newest = None if saved.newest == NEVER else saved.newest
         known.last = np.array([saved.last.get(name, NEVER) for name in self.columns], np.int64)
-        self._quiet.restore(vehicle, saved.stale)
+        self._stale.restore(vehicle, saved.stale)
         known.stale, known.gate, known.late = frozenset(saved.stale), dict(saved.gate), saved.late
         known.broken = frozenset(saved.broken)
         self._late.restore(vehicle, saved.detectors)
@@ -316,7 +316,7 @@ class Fleet:
             self._side_by_side.forget(vehicle)
         if known := self._vehicles.pop(vehicle, None):
             known.arrivals.seen.clear()
-        self._quiet.forget(vehicle)
+        self._stale.forget(vehicle)
         self._held.note(vehicle, 0)
         for pipeline in self._every.values():
             pipeline.forget(vehicle)
@@ -362,7 +362,7 @@ class Fleet:
     def _begin_deferring(self, vehicle: str, known: _Vehicle) -> None:
         front = known.arrivals.lend()
         until = min((pipeline.closes_at(vehicle) for pipeline in self._pipelines.values()), default=NEVER)
-        if (quiet := self._quiet.first(known.last)) is not None:
+        if (quiet := self._stale.first(known.last)) is not None:
             until = min(until, quiet)
         known.deferred.begin(0 if front is None else front, NEVER if front is None else until)
 
@@ -490,12 +490,12 @@ class Fleet:
             for name, pipeline in self._pipelines.items():
                 pipeline.feed(Readings(vehicle, pipeline.signals, time, values[:, self._places[name]]))
 
-    def _quiet_notices(self) -> Iterator[Notice]:
+    def _stale_notices(self) -> Iterator[Notice]:
         """Of vehicles whose set of signals without recent readings has changed since the last pump."""
-        lent, others = self._quiet.may_have_changed(self._touched)
+        lent, others = self._stale.may_have_changed(self._touched)
         self._alone(lent, keep=True)
         for vehicle in sorted(lent | others):
             if known := self._vehicles.get(vehicle):
-                known.stale, notice = self._quiet.look(vehicle, known.last, known.newest, known.stale)
+                known.stale, notice = self._stale.look(vehicle, known.last, known.newest, known.stale)
                 if notice:
                     yield notice

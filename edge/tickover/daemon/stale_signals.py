@@ -1,4 +1,4 @@
-"""Signals that are not read any more while others are: which vehicles may have one, and the notice of it."""
+"""Stale signals: not read any more while others are. Which vehicles may have one, and the notice of it."""
 
 from collections.abc import Collection, Iterable
 from typing import Final
@@ -16,7 +16,7 @@ TOLD: Final = "what is still not read has an episode of its sensor"
 READ_AGAIN: Final = "all signals are read again"
 
 
-class QuietSignals:
+class StaleSignals:
     """What was told of signals that are not read for ``stale`` microseconds (0: nothing is told), or for as long as is
     usual for one that is sent seldom.
 
