@@ -398,7 +398,9 @@ class Pipeline:
                 if whole:
                     continue
             for place in np.flatnonzero(~taken).tolist():
-                self._wait(self._by_tick_row[int(rows[place])], time[:, place], values[:, place])
+                vehicle = self._by_tick_row[int(rows[place])]
+                self._wait(vehicle, time[:, place], values[:, place])
+                vehicle.tried = True
         return together
 
     def _run_one(self, tick: OneTick) -> Together | None:
@@ -409,8 +411,10 @@ class Pipeline:
         row: int = self._watch_rows.item(tick.row)
         scores = self._columns.run_one(row, tick.time, trip, tick.values) if row >= 0 else None
         time = np.array([[tick.time]])
-        if scores is None:
-            self._wait(self._by_tick_row[tick.row], time[0], tick.values[None])
+        if not isinstance(scores, Scores):
+            vehicle = self._by_tick_row[tick.row]
+            vehicle.answer, vehicle.tried = scores or vehicle.answer, True
+            self._wait(vehicle, time[0], tick.values[None])
             return None
         return Together([self._names[tick.row]], time, np.array([trip]), tick.values[None, None], scores)
 
@@ -474,7 +478,7 @@ class Pipeline:
 
     def _may_be_calm(self, vehicle: Vehicle, block: TickBlock) -> bool:
         """Whether a block can be run in the columns; the vehicle is in them then."""
-        if len(block.time) > MOST_TICKS or block.outside is not None:
+        if vehicle.tried or len(block.time) > MOST_TICKS or block.outside is not None:
             return False
         return bool(block.trip[0] == block.trip[-1]) and self._has_row(vehicle, int(block.trip[0]))
 

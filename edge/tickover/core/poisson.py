@@ -13,9 +13,17 @@ PRECISE: Final = 1e-15
 def interval(count: int, z: float) -> tuple[float, float]:
     """The means for which ``count`` or more, and ``count`` or fewer, events are as unlikely as a normal variable beyond
     ``z`` (Garwood 1936); the low end is 0 without an event."""
-    tail = math.erfc(z / math.sqrt(2.0)) / 2.0
-    low = _mean(count - 1, z, tail, upper=False) if count else 0.0
-    return low, _mean(count, z, tail, upper=True)
+    return low_end(count, z), _mean(count, z, _tail(z), upper=True)
+
+
+def low_end(count: int, z: float) -> float:
+    """Where :func:`interval` begins."""
+    return _mean(count - 1, z, _tail(z), upper=False) if count else 0.0
+
+
+def _tail(z: float) -> float:
+    """The probability of a normal variable beyond ``z``."""
+    return math.erfc(z / math.sqrt(2.0)) / 2.0
 
 
 def _mean(count: int, z: float, tail: float, *, upper: bool) -> float:

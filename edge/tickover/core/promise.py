@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from tickover.core.manifest import Budget
-from tickover.core.poisson import interval
+from tickover.core.poisson import interval, low_end
 from tickover.core.values import TimeArray
 
 BUCKETS: Final = 24
@@ -174,9 +174,7 @@ class Promise:
 
     def _judge(self) -> bool:
         """Look again; whether the answer is another."""
-        before, meter = self._broken, self.read()
-        if before:
-            self._broken = meter.per_hour > meter.budget
-        else:
-            self._broken = meter.low > meter.budget
+        before, count = self._broken, self.episodes
+        fewest = count if before else low_end(count, Z)
+        self._broken = fewest / self._over > self._budget
         return self._broken != before

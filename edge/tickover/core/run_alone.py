@@ -17,6 +17,7 @@ from tickover.core.manifest import Manifest
 from tickover.core.slow_states import GROWTH, SlowStates
 from tickover.core.values import FloatArray, Output, ScoredTicks, Scores, TickBlock
 from tickover.core.watch import Watch, Watched
+from tickover.core.watch_columns import Answer
 
 HOLD_SPAN: Final = 64
 """Ticks that are run one by one, since slow states hold, before they are judged."""
@@ -41,7 +42,8 @@ class BatchDetector(Protocol):
 class Vehicle:
     """All that is known of one vehicle; ``trip`` is that of the newest tick scored (-1: none). With a ``row``,
     ``watch`` and ``state`` hold nothing, or what is out of date, and the columns hold it; so are ``ticks`` with a
-    ``tick_row``.
+    ``tick_row``. ``tried``: the columns did not take what waits first; ``answer``: what the graph says of its first
+    tick, when they ran it.
     """
 
     ticks: ticking.Ticks
@@ -49,6 +51,8 @@ class Vehicle:
     state: FloatArray
     trip: int = -1
     waiting: list[TickBlock] = field(default_factory=list)
+    tried: bool = False
+    answer: Answer | None = None
     advanced: bool = False
     row: int | None = None
     tick_row: int | None = None
@@ -64,6 +68,7 @@ class _Job:
     done: int
     ends: list[int]
     most: int
+    answer: Answer | None
     parts: list[Watched] = field(default_factory=list)
     scores: list[Scores] = field(default_factory=list)
 
@@ -112,20 +117,25 @@ class Alone:
     def _job(self, vehicle: Vehicle) -> _Job:
         ticks = ticking.join(vehicle.waiting)
         assert ticks is not None
-        vehicle.waiting = []
+        answer, vehicle.answer = vehicle.answer, None
+        vehicle.waiting, vehicle.tried = [], False
         starts = np.flatnonzero(np.diff(ticks.trip)) + 1
-        return _Job(vehicle, ticks, 0, [*starts.tolist(), len(ticks.time)], self._slow.most(vehicle.watch))
+        return _Job(vehicle, ticks, 0, [*starts.tolist(), len(ticks.time)], self._slow.most(vehicle.watch), answer)
 
     def _run(self, batch: list[_Job]) -> None:
         """The next piece of each job, all of the same length, in one call."""
         for job in batch:
             self._begin(job)
-        pieces = [job.ticks.values[job.done : job.upto] for job in batch]
-        states, scores = self._detector.run_batch(
-            np.stack([job.vehicle.state for job in batch]), np.stack(pieces, axis=1)
-        )
+        states, scores = self._answers(batch)
         for row, job in enumerate(batch):
             self._accept(job, states[row], scores.at(np.s_[:, row]))
+
+    def _answers(self, batch: list[_Job]) -> tuple[FloatArray, Scores]:
+        """The states after the next piece of each job, and its scores."""
+        if len(batch) == 1 and (answer := batch[0].answer) is not None and batch[0].upto == 1:
+            return answer.state[None], answer.scores
+        pieces = [job.ticks.values[job.done : job.upto] for job in batch]
+        return self._detector.run_batch(np.stack([job.vehicle.state for job in batch]), np.stack(pieces, axis=1))
 
     def _begin(self, job: _Job) -> None:
         """Where the next piece begins a trip, the vehicle does."""

@@ -50,6 +50,13 @@ class Calm(NamedTuple):
     taken: BoolArray
 
 
+class Answer(NamedTuple):
+    """What the graph makes of one tick of one vehicle: the state after it ``[S]``, and scores ``[1, 1, ...]``."""
+
+    state: FloatArray
+    scores: Scores
+
+
 class WatchColumns:
     """Those of one model's vehicles; ``watch`` is a watch as each of them has one, ``size`` the numbers of its
     recurrent state, ``signals`` F."""
@@ -170,19 +177,19 @@ class WatchColumns:
                 columns[name][at] = getattr(side, name)[chosen]
         return Calm(scores, taken)
 
-    def run_one(self, row: int, time: int, trip: int, values: FloatArray) -> Scores | None:
+    def run_one(self, row: int, time: int, trip: int, values: FloatArray) -> Scores | Answer | None:
         """`run` of one tick of one vehicle, ``values`` ``[F]``, in its row, which costs less than arrays of one row;
-        scores ``[1, 1, ...]``, None: it is not taken, and has changed nothing."""
+        scores ``[1, 1, ...]``. An answer of the graph, or None: the tick is not taken, and has changed nothing."""
         columns = self._columns.arrays
         clock: list[int] = columns["clock"][row].tolist()
         if clock[TRIP] != trip or time <= clock[NEWEST] or clock[TICKS] >= clock[ROOM]:
             return None
         state = columns["state"][row]
-        after, scores = self._detector.run_batch(state[None], values[None, None])
-        scores = self._weigh(scores)
+        after, said = self._detector.run_batch(state[None], values[None, None])
+        scores = self._weigh(said)
         score = scores.score[0, 0]
         if score >= ALARM_LEVEL or not self._advanced_one(row, clock, time, values):
-            return None
+            return Answer(after[0], said)
         state[:] = after[0]
         place = clock[RING_NEXT]
         columns["ring_time"][row, place], columns["ring_score"][row, place] = time, score

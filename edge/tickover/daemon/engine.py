@@ -140,6 +140,15 @@ class Engine:
 
     def commit(self, checkpoint: bool = False) -> None:
         """One transaction; then the messages in it are acknowledged."""
+        self._commit(checkpoint)
+        self.acknowledge()
+
+    def acknowledge(self) -> None:
+        """Acknowledge the messages that are committed."""
+        if done := self.committer.acknowledged():
+            self._source.acknowledge(done)
+
+    def _commit(self, checkpoint: bool = False) -> None:
         self.run()
         if learnt := self.intake.learnt():
             self.committer.change.meta[META_LEARNT] = learnt
@@ -147,7 +156,6 @@ class Engine:
             self.committer.change.meta[META_SWALLOWED] = swallowed
         dropped, damaged = self.store.dropped, len(self.store.quarantined)
         asleep = self.committer.commit(now_us(), self.announcer, checkpoint)
-        self._source.acknowledge(self.committer.acknowledged())
         for vehicle in asleep:
             self.fleet.forget(vehicle)
             self.live.forget(vehicle)
@@ -161,9 +169,10 @@ class Engine:
             self.announcer.say(Kind.OUTBOX_OVERFLOW, True, text)
 
     def commit_when_due(self) -> None:
-        """Commit when the committer or something to be announced asks for it."""
+        """Commit when the committer or something to be announced asks for it; to `acknowledge` is left to the caller,
+        since an alert that is committed should go out before anything wakes the thread that owns the socket."""
         if self.committer.due(self.announcer.waiting):
-            self.commit()
+            self._commit()
 
     def sleep(self, vehicle: str) -> None:
         """Put a vehicle's state to disk with the next commit, and forget it then."""

@@ -108,6 +108,7 @@ class Daemon:
         self.upkeep.turn()
         self.engine.commit_when_due()
         self.outbox.pump()
+        self.engine.acknowledge()
 
     def _handle(self) -> None:
         """Hand each taken event on. After `TURN_S` of running rows, those that are left wait for the next turn."""

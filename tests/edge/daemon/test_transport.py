@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from daemon_process import MODEL, Row, alerts_in, as_told, drive, replayed
@@ -19,6 +20,7 @@ from tickover.daemon.config import load_config
 from tickover.daemon.loop import Daemon
 from tickover.daemon.recovery import open_fleet
 from tickover.daemon.sources import Transport
+from tickover.model.detector import Detector
 from tickover.transports.base import About, Connected, Event, Published, Received, Session, Subscribed
 
 TOPIC = "in/t1"
@@ -60,6 +62,8 @@ class Bus:
         self.unacknowledged: dict[int, tuple[str, bytes]] = {}
         self.published: list[tuple[str, bytes, bool]] = []
         self.session: Session | None = None
+        self.done: list[str] = []
+        """What the daemon did to it, in order: the topics that it published, and ``acknowledged``."""
 
     def send(self, topic: str, payload: bytes) -> None:
         self.sent += 1
@@ -100,6 +104,7 @@ class MemoryTransport:
         return [self._events.popleft() for _ in range(min(limit, len(self._events)))]
 
     def acknowledge(self, tokens: Iterable[object]) -> None:
+        self.bus.done.append("acknowledged")
         for number in tokens:
             del self.bus.unacknowledged[number]
 
@@ -108,6 +113,7 @@ class MemoryTransport:
 
     def publish(self, token: object, topic: str, payload: bytes, retain: bool = False) -> None:
         self.bus.published.append((topic, payload, retain))
+        self.bus.done.append(topic)
         self._events.append(Published(token, ""))
 
     def send(self, topic: str, payload: bytes, retain: bool = False) -> None:
@@ -220,6 +226,29 @@ def test_nothing_is_acknowledged_before_it_is_committed(tmp_path: Path) -> None:
         daemon.engine.commit()
         assert (len(bus.unacknowledged), daemon.engine.store.seq) == (0, before + 1)
         daemon.engine.store.close()
+
+
+def test_an_alert_goes_out_at_once_and_before_acknowledgements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No tick is run by the graph more than once: at one that opens an episode that would delay the alert."""
+    calls, method = [], Detector.run_batch
+
+    def spy(detector: Detector, states: np.ndarray, rows: np.ndarray) -> object:
+        calls.append((states.tobytes(), rows.tobytes()))
+        return method(detector, states, rows)
+
+    monkeypatch.setattr(Detector, "run_batch", spy)
+    bus, alert = Bus(), "tickover/v1/t1/alert/anomaly"
+    with daemon_on(bus, tmp_path) as daemon:
+        for row in drive(60):
+            play(bus, [row])
+            before, published = len(bus.done), bus.done.count(alert)
+            daemon.turn(0)
+            if bus.done.count(alert) > published:
+                done = bus.done[before:]
+                assert done.index(alert) < done.index("acknowledged"), "both of this turn's commit"
+        daemon.engine.store.close()
+    assert bus.done.count(alert) >= 1
+    assert len(calls) == len(set(calls)) > 50
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])

@@ -311,7 +311,7 @@ class Link:
             client.loop_read()
         # A publish that paho reads alone began in a buffer full of others, and large messages are few in a full buffer:
         # only a socket with nothing left says that the broker has no more.
-        if 0 < self._receipts.count - before < self._few and not client.has_more():
+        if self._gather and 0 < self._receipts.count - before < self._few and not client.has_more():
             self._rests_until = time.monotonic() + self._gather
 
     def _obey(self, client: FastClient) -> None:
