@@ -3,7 +3,8 @@
 Each tick is ``HIGH``, ``BLIND`` or ``LOW`` against a level (see ``evidence``): 1.0 before an episode opens,
 ``close_level`` after. An episode opens at a ``HIGH`` tick once that has lasted ``open_after_s`` with no ``LOW``
 between, so a held chart alone opens nothing. It ends as ``recovered`` at the first ``LOW`` tick ``close_after_s`` or
-more after a ``LOW`` tick with no ``HIGH`` between, and as ``no_data`` once nothing was known (neither ``HIGH`` nor
+more after a ``LOW`` tick with no ``HIGH`` between (as ``quiet`` when nothing shows that the fault is gone, see
+``proven``), and as ``no_data`` once nothing was known (neither ``HIGH`` nor
 ``LOW``) for ``no_data_s``: missing ticks, a gap between trips, or a clock that was put back. After that, none opens for
 ``hold_off_s``. Peak and severity count fresh charts only. How ticks are cut into blocks never matters.
 """
@@ -336,7 +337,7 @@ class Episodes:
                 break
             if one == BLIND and time - known >= no_data:
                 break
-            if ahead and one == LOW and ahead.stands[tick - start]:
+            if ahead and one == LOW and ahead.holds[tick - start]:
                 if time - (time if standing_since is None else standing_since) >= persist:
                     break
                 standing_since = time if standing_since is None else standing_since
@@ -389,7 +390,8 @@ class Episodes:
             # One that has not opened yet is forgotten at its first LOW tick: open_after_s is without a LOW between.
             wait = 0 if current.told is None else round(policy.close_after_s * SECOND)
             if time - current.low_since >= wait:
-                self._close(block, tick + 1, EndReason.RECOVERED, time, tick)
+                is_back = self._standing is None or self._standing.proven
+                self._close(block, tick + 1, EndReason.RECOVERED if is_back else EndReason.QUIET, time, tick)
                 return
         self._tell(block, tick, evidence)
 
@@ -406,7 +408,7 @@ class Episodes:
             self._standing_since = None
         if current.told is None or evidence != Evidence.LOW:
             return False
-        return bool(standing.signals.any())
+        return standing.holds
 
     def _tell(self, block: Block, tick: int, evidence: int) -> None:
         """Follow the peak; start or update the episode when that is due."""

@@ -25,7 +25,7 @@ alone does not hold what follows the vehicle slowly, or a truck that is first se
 would stay in that episode for ever. A chart of changes tells of something that happened: that holds."""
 BROKEN: Final = "budget_broken"
 DRIFT: Final = "drift"
-ENDED: Final = (EndReason.RECOVERED, EndReason.NO_DATA)
+ENDED: Final = (EndReason.RECOVERED, EndReason.QUIET, EndReason.NO_DATA)
 """Reasons that are in the data."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
-from msgspec import UNSET, structs
+from msgspec import UNSET, UnsetType, structs
 
 from tickover.core.chart_signals import BoolArray
 from tickover.core.manifest import SensorPolicy, Signal, StandsAt
@@ -23,6 +23,10 @@ CUT_MARGIN: Final = 6.0
 LEAST_CUT_S: Final = 300.0
 """A shorter one at the end is how vehicles are switched off: sensors stop one after another."""
 LEAST_FROZEN_S: Final = 120.0
+AT_ONCE_S: Final = 10.0
+"""A signal that no trip was without for longer, but for one, comes with the ignition ..."""
+UNSEEN_SOON_S: Final = 45.0
+"""... and is missed after this."""
 UNSEEN_PART: Final = 4
 """A signal that is not read in more than one in so many trips is one that is sent seldom."""
 TRIPS_TO_DOUBT: Final = 5
@@ -39,6 +43,10 @@ BEYOND: Final = 2
 """So many more levels on either side stand for all that lies beyond the range."""
 LEVEL_TRIPS: Final = 5
 """Trips that came by a level before anything is said of it."""
+FAR: Final = 4
+"""So many levels above all that training saw is where nothing is known to rest: an eighth of the range ..."""
+FAR_SOON_S: Final = 45.0
+"""... so that a signal that changes slowly, and is there and stands, is called frozen after this."""
 SOON_S: Final = 240.0
 """The limit of a level at which a signal always moved on in half of that. None is shorter: on cold days an engine warms
 up slowly (150 s at one value where no summer trip had more than 30). Nor is one longer: what stands for long somewhere
@@ -52,6 +60,7 @@ def with_habits(signals: tuple[Signal, ...], period: int, trips: Iterable[TickBl
     longest: dict[str, list[IntArray]] = {kind: [] for kind in ("outside", "absent", "unseen", "stood")}
     stood: list[tuple[IntArray, FloatArray]] = []
     low, high = np.full(len(signals), np.inf), np.full(len(signals), -np.inf)
+    fastest: list[FloatArray] = []
     present, moves, read_in = (np.zeros(len(signals), np.int64) for _ in range(3))
     for trip in trips:
         if not len(trip.time):
@@ -67,6 +76,7 @@ def with_habits(signals: tuple[Signal, ...], period: int, trips: Iterable[TickBl
         stood.append((counter["stood"], np.where(bins.present > 0, bins.value, np.float32(np.nan))))
         low = np.fmin(low, np.fmin.reduce(trip.values, axis=0))
         high = np.fmax(high, np.fmax.reduce(trip.values, axis=0))
+        fastest.append(_fastest(bins.value))
         there = bins.present.sum(axis=0)
         present += there
         read_in += there > 0
@@ -77,6 +87,8 @@ def with_habits(signals: tuple[Signal, ...], period: int, trips: Iterable[TickBl
     typical = {kind: MARGIN * _typical(found) / SECOND for kind, found in longest.items()}
     # Two trips without a signal are two with a broken sensor; many are how it is sent.
     typical["unseen"] = MARGIN * _typical(longest["unseen"], len(longest["unseen"]) // UNSEEN_PART) / SECOND
+    slow = np.sort(np.stack(fastest), axis=0)[-1 - (len(fastest) >= TRIPS_TO_DOUBT)] * LEVELS <= high - low
+    at_once = typical["unseen"] <= MARGIN * AT_ONCE_S if len(longest["unseen"]) >= TRIPS_TO_DOUBT else slow & False
     constant = (high - low <= CONSTANT_DIGITS * np.abs(low)) & (present * period >= LEAST_CONSTANT_S * SECOND)
     constant &= (low == 0) | (read_in >= LEAST_CONSTANT_TRIPS)
     measured = []
@@ -91,9 +103,9 @@ def with_habits(signals: tuple[Signal, ...], period: int, trips: Iterable[TickBl
                 constant=float(low[place]) if is_constant else None,
                 outside_s=outside if outside > policy.outside_s else None,
                 stale_s=stale if stale > policy.stale_s else None,
-                unseen_s=unseen if unseen > policy.unseen_s and read_in[place] else UNSET,
+                unseen_s=_unseen_limit(unseen, policy.unseen_s, at_once=bool(at_once[place])) if read_in[place] else UNSET,
                 frozen_s=frozen if is_lively else None,
-                frozen_at=_at_levels(by_level, float(low[place]), float(high[place]), frozen) or UNSET,
+                frozen_at=_at_levels(by_level, float(low[place]), float(high[place]), frozen, slow[place]) or UNSET,
             )
         )
     return tuple(measured)
@@ -113,8 +125,23 @@ def _typical(found: list[IntArray], doubted: int = 0) -> IntArray:
     return typical
 
 
+def _fastest(value: FloatArray) -> FloatArray:
+    """By how much each signal changed at most from one bin of a trip to the next ``[F]``; ``value`` ``[K, F]``."""
+    change = np.abs(np.diff(value, axis=0, prepend=value[:1]))
+    found: FloatArray = np.where(np.isfinite(change), change, 0.0).max(axis=0)
+    return found
+
+
+def _unseen_limit(measured: float, usual: float, *, at_once: bool) -> float | UnsetType:
+    """A signal's own ``unseen_s``: longer than the policy's where it was measured so, short where it always came
+    ``at_once``."""
+    if at_once:
+        return UNSEEN_SOON_S
+    return measured if measured > usual else UNSET
+
+
 def _at_levels(
-    trips: list[tuple[IntArray, FloatArray]], low: float, high: float, frozen_s: float
+    trips: list[tuple[IntArray, FloatArray]], low: float, high: float, frozen_s: float, is_slow: bool
 ) -> tuple[StandsAt, ...]:
     """Where a signal between ``low`` and ``high`` never stood for nearly as long as elsewhere; ``trips``: its counter
     and its value in each bin ``[K]``. Empty where all levels are alike.
@@ -138,7 +165,17 @@ def _at_levels(
     steps = [place for place, limit in enumerate(limits) if not place or limit != limits[place - 1]]
     if min(limits) >= frozen_s:
         return ()
-    return tuple(StandsAt(above=float(edges[place]), frozen_s=limits[place]) for place in steps)
+    found = [StandsAt(above=float(edges[place]), frozen_s=limits[place]) for place in steps]
+    # Below, all is otherwise: a cold engine stands for minutes where no summer trip was.
+    if is_slow and limits[-1] == SOON_S and _moves_on(longest, known):
+        found.append(StandsAt(above=high + FAR * step, frozen_s=FAR_SOON_S))
+    return tuple(found)
+
+
+def _moves_on(longest: IntArray, known: BoolArray) -> bool:
+    """Whether a signal always moves on soon at the highest level that is known; ``longest`` ``[trips, levels]``."""
+    top = np.flatnonzero(known)[-1]
+    return bool(MARGIN * np.sort(longest[:, top])[-2] <= LEAST_FROZEN_S * SECOND)
 
 
 def _of_levels(longest: IntArray, known: BoolArray) -> DoubleArray:

@@ -13,6 +13,8 @@ what it is shown (a coolant that reads 40 C is that of a cold engine), so a sign
 (``MOVES_ON_S``) is back once it has moved and does not deviate. Where a level chart opened the episode the ticks ahead
 show the fault, too: such a signal stands while that chart is above ``LEVEL_BACK`` of its own highest. A model that does
 not say how its residuals spread leaves all of it to its charts.
+
+Whether the end that follows is a recovery is asked of the signal that was off the most: ``core.proven``.
 """
 
 from typing import Any, Final, NamedTuple
@@ -25,6 +27,7 @@ from tickover.core.evidence import ALARM_LEVEL
 from tickover.core.freeze_frame import Rows
 from tickover.core.frozen_limits import from_training
 from tickover.core.manifest import Manifest
+from tickover.core.proven import Proof, Seen
 from tickover.core.values import SECOND, DoubleArray, FloatArray
 
 SPAN_S: Final = 20.0
@@ -35,6 +38,8 @@ BACK: Final = 0.5
 """Of the largest deviation: a signal that is further off is not back."""
 LEVEL_BACK: Final = 0.6
 """The same of a level chart, which by itself falls with what is usual at the moment."""
+GONE: Final = 0.25
+"""Of the largest deviation, or of the level chart's highest: a tick with more says that it is not gone."""
 CLIP: Final = 16.0
 """Spreads up to which one tick counts, so that one wild reading does not hide what stays."""
 
@@ -43,9 +48,10 @@ MOVES_ON_S: Final = 1200.0
 
 State = list[list[float]]
 """What :meth:`Standing.state` gives: ``PARTS`` lists ``[F]``."""
-PARTS: Final = 9
+PARTS: Final = 12
 FIRST_PARTS: Final = 7
-"""Those of before: they did not tell what stands where it deviated."""
+OLDER_PARTS: Final = (FIRST_PARTS, 9)
+"""Those of before: they did not tell what stands where it deviated, nor where that was."""
 
 
 class Spreads:
@@ -57,6 +63,7 @@ class Spreads:
     def __init__(self, manifest: Manifest) -> None:
         self.spread: DoubleArray | None = np.array(manifest.spreads, np.float64) if manifest.spreads else None
         self.all: BoolArray = np.ones(len(manifest.names), np.bool_)
+        self.period = manifest.period
         self._frozen = from_training(manifest)
         self.share = min(1.0, 2.0 / (SPAN_S / manifest.tick_period_s + 1.0))
         alone = [(at, chart) for at, chart in enumerate(manifest.charts) if len(chart.signals) == 1]
@@ -81,7 +88,7 @@ class Tick(NamedTuple):
 
 
 class Followed(NamedTuple):
-    """What a standing would be after each of some ticks, ``[T, F]``, and whether a signal ``stands`` then."""
+    """What a standing would be after each of some ticks, ``[T, F]``, and whether it ``holds`` the episode open then."""
 
     mean: DoubleArray
     most: DoubleArray
@@ -91,7 +98,8 @@ class Followed(NamedTuple):
     over: BoolArray
     value: DoubleArray
     stood: BoolArray
-    stands: list[bool]
+    seen: Seen
+    holds: list[bool]
 
 
 class Standing:
@@ -117,23 +125,40 @@ class Standing:
         self._level: DoubleArray = self._levels(first, nothing)
         # Above 0 only where a level chart opened the episode.
         self._peak: DoubleArray = np.where(self._level >= ALARM_LEVEL, self._level, 0.0)
+        self._proof = Proof(self._spread, model.period)
+        self._begin_proof(ahead, first)
+
+    def _begin_proof(self, ahead: Rows, first: Tick) -> None:
+        """What opens the episode struck where the vehicle was the tick before: in the next one the network may already
+        expect what it is shown."""
+        if len(ahead.time):
+            moved = np.abs(first.observed - self._last) > 0.0
+            self._proof.widen(ahead.expected[-1].astype(np.float64), self._hit(first) & moved)
 
     def follow(self, tick: Tick) -> None:
         """The next tick."""
-        model, chart, fresh = self._model, tick.chart[self._model.charts], tick.fresh[self._model.charts]
-        self._over[model.signal[fresh & (chart >= ALARM_LEVEL)]] = True
+        model, joins = self._model, self._hit(tick) & ~self._over
+        self._over = self._over | joins
         self._last[np.abs(tick.observed - self._last) > 0.0] = np.nan  # false where one of them is missing
         moved: BoolArray = np.abs(tick.observed - self._value) > 0.0
         self._value = np.where(np.isfinite(tick.observed), tick.observed, self._value)
         if not tick.warm:
+            self._proof.rest()
             return
         off = np.clip((tick.observed.astype(np.float64) - tick.expected) / self._spread, -CLIP, CLIP) - self._before
         self._mean = np.where(np.isfinite(off), self._mean + model.share * (off - self._mean), self._mean)
+        most, peak = self._most, self._peak
         self._most = np.maximum(self._most, np.abs(self._mean))
         if self._peak.any():
             self._level = self._levels(tick, self._level)
             self._peak = np.where(self._peak > 0.0, np.maximum(self._peak, self._level), 0.0)
-        self._stood = self._off_now() | (self._stood & ~moved)
+        is_off = self._off_now()
+        self._stood = is_off | (self._stood & ~moved)
+        grew: BoolArray = np.where(self._peak > 0.0, self._peak > peak, self._most > most) & is_off
+        # What repeats a value is stuck, wherever that is: it is sound again once it moves and does not deviate.
+        grew = (grew | joins) & np.isnan(self._last)
+        deviates = self._deviates(off, self._most, self._level, self._peak)
+        self._proof.follow(_where_known(tick.expected, off), grew, deviates)
 
     def ahead(self, ticks: Tick, warm: BoolArray) -> Followed:
         """What `follow` would make of each of the next ``ticks`` (arrays of `Tick`, a row a tick; ``warm`` ``[T]``),
@@ -148,13 +173,17 @@ class Standing:
         if by_level.any():
             level = self._levels_ahead(chart, model.level & fresh, warm)
             peak = np.where(by_level, np.maximum(np.maximum.accumulate(level), self._peak), 0.0)
-        is_off = self._is_off(mean, most, level, peak)
-        last, over = np.where(moved, np.nan, self._last), self._overs(fresh & (chart >= ALARM_LEVEL))
+        is_off, over = self._is_off(mean, most, level, peak), self._overs(fresh & (chart >= ALARM_LEVEL))
+        last = np.where(moved, np.nan, self._last)
         value = _newest(np.isfinite(ticks.observed), ticks.observed.astype(np.float64), self._value)
         before = np.concatenate([self._value[None], value[:-1]])
         stood = self._stoods(is_off & driven, (np.abs(ticks.observed - before) > 0.0) & driven)
-        stands: BoolArray = np.any(self._stand(last, over, is_off, stood, value), axis=1)
-        return Followed(mean, most, last, level, peak, over, value, stood, stands.tolist())
+        grew = np.where(by_level, _grew(peak, self._peak), _grew(most, self._most)) & is_off
+        grew = (grew | np.diff(over, axis=0, prepend=self._over[None])) & np.isnan(last)
+        deviates = self._deviates(off, most, level, peak)
+        seen = self._proof.ahead(_where_known(ticks.expected, off), grew, deviates, driven)
+        holds = np.any(self._stand(last, over, is_off, stood, value), axis=1) | _of_worst(seen.rises, over, most)
+        return Followed(mean, most, last, level, peak, over, value, stood, seen, holds.tolist())
 
     def go_to(self, followed: Followed, count: int) -> None:
         """Follow the first ``count`` of the ticks that were looked ahead at, at least one."""
@@ -162,6 +191,7 @@ class Standing:
         self._mean, self._most, self._last = followed.mean[at], followed.most[at], followed.last[at].copy()
         self._level, self._peak, self._over = followed.level[at], followed.peak[at], followed.over[at].copy()
         self._value, self._stood = followed.value[at].copy(), followed.stood[at].copy()
+        self._proof.go_to(followed.seen, at)
 
     def _running(self, mean: DoubleArray, values: npt.NDArray[Any], known: BoolArray) -> DoubleArray:
         """A running mean after each tick; one after another, as a sum in another order has other last digits."""
@@ -217,31 +247,61 @@ class Standing:
         is_off &= np.abs(mean + self._before) > FLOOR
         return np.where(peak > 0.0, level > LEVEL_BACK * peak, is_off)
 
+    def _deviates(self, off: DoubleArray, most: DoubleArray, level: DoubleArray, peak: DoubleArray) -> BoolArray:
+        """Which signals deviate in a tick ``[..., F]``, by itself."""
+        is_off = np.abs(off) > np.maximum(FLOOR, GONE * most)
+        is_off &= np.abs(off + self._before) > FLOOR
+        return np.where(peak > 0.0, level > GONE * peak, is_off)
+
     @property
     def over(self) -> BoolArray:
         """Which signals were over a limit since the episode opened ``[F]``."""
         return self._over.copy()
 
+    @property
+    def proven(self) -> bool:
+        """Whether of these the one that was off the most has been back where it deviated (`tickover.core.proven`).
+
+        Of one fault the network takes several signals to be off, and is sure of none where it has not seen the like.
+        """
+        return not self._over.any() or bool(_of_worst(self._proof.proven, self._over, self._most))
+
+    @property
+    def holds(self) -> bool:
+        """Whether the episode goes on though its charts have cleared: one stands, or is about to be proven back."""
+        return bool(self.signals.any()) or bool(_of_worst(self._proof.rises, self._over, self._most))
+
     def state(self) -> State:
         """All that the next tick's answer depends on."""
         numbers = (self._before, self._mean, self._most, self._last, self._level, self._peak)
         flags = (self._over.astype(np.float64), self._value, self._stood.astype(np.float64))
-        return [one.tolist() for one in (*numbers, *flags)]
+        proof = (self._proof.low, self._proof.high, self._proof.ticks.astype(np.float64))
+        return [one.tolist() for one in (*numbers, *flags, *proof)]
 
     @classmethod
     def of(cls, model: Spreads, state: State) -> "Standing":
         """From :meth:`state`; ValueError when it is of another number of signals."""
         assert model.spread is not None
-        if len(state) not in (FIRST_PARTS, PARTS) or {len(part) for part in state} != {len(model.spread)}:
+        if len(state) not in (*OLDER_PARTS, PARTS) or {len(part) for part in state} != {len(model.spread)}:
             raise ValueError(f"expected {PARTS} lists of {len(model.spread)} signals")
         made = cls.__new__(cls)
         made._model, made._spread = model, model.spread
         numbers = [np.array(part, np.float64) for part in state]
-        unknown = [np.full(len(model.spread), np.nan), np.zeros(len(model.spread))]
-        made._before, made._mean, made._most, made._last, made._level, made._peak, over = numbers[:FIRST_PARTS]
-        made._value, stood = numbers[FIRST_PARTS:] or unknown
+        nothing, unknown = np.zeros(len(model.spread)), np.full(len(model.spread), np.nan)
+        numbers += [unknown, nothing, nothing + np.inf, nothing - np.inf, nothing][len(numbers) - FIRST_PARTS :]
+        made._before, made._mean, made._most, made._last, made._level, made._peak, over, value, stood, *seen = numbers
+        made._value, made._proof = value, Proof(model.spread, model.period)
+        made._proof.low, made._proof.high, made._proof.ticks = seen[0], seen[1], seen[2].astype(np.int64)
         made._over, made._stood = over > 0.0, stood > 0.0
         return made
+
+    def _hit(self, tick: Tick) -> BoolArray:
+        """Which signals are over a limit in a tick ``[F]``."""
+        model = self._model
+        chart, fresh = tick.chart[model.charts], tick.fresh[model.charts]
+        hit: BoolArray = np.zeros(len(self._spread), np.bool_)
+        hit[model.signal[fresh & (chart >= ALARM_LEVEL)]] = True
+        return hit
 
     def _levels(self, tick: Tick, held: DoubleArray) -> DoubleArray:
         """Each signal's highest fresh level chart ``[F]``; ``held`` where there is none."""
@@ -255,6 +315,22 @@ class Standing:
 def spreads_of(manifest: Manifest) -> Spreads:
     """`Spreads`, a function of its own for `tickover.core.once`."""
     return Spreads(manifest)
+
+
+def _of_worst(what: BoolArray, over: BoolArray, most: DoubleArray) -> BoolArray:
+    """``what`` ``[..., F]`` of the signal that was off the most of those ``over`` a limit; False where none is."""
+    worst = np.where(over, most, -1.0).argmax(axis=-1)
+    return np.asarray(np.take_along_axis(what & over, worst[..., None], axis=-1)[..., 0])
+
+
+def _where_known(expected: FloatArray, off: DoubleArray) -> DoubleArray:
+    """What is expected ``[..., F]``, where a signal is there to be compared with it."""
+    return np.where(np.isfinite(off), expected, np.nan)
+
+
+def _grew(values: DoubleArray, before: DoubleArray) -> BoolArray:
+    """Where a largest value so far ``[T, F]`` is a new one; ``before`` ``[F]``: that ahead of the first."""
+    return np.asarray(np.diff(values, axis=0, prepend=before[None]) > 0.0)
 
 
 def _newest_place(where: BoolArray) -> npt.NDArray[np.int64]:

@@ -112,6 +112,9 @@ class EndReason(StrEnum):
     """Why an episode ended."""
 
     RECOVERED = "recovered"
+    """The charts have cleared, and the signal was seen to be as expected where it had deviated (``core.proven``)."""
+    QUIET = "quiet"
+    """The charts have cleared, and the vehicle was not back where the signal had deviated."""
     ADAPTED = "adapted"
     NO_DATA = "no_data"
     END_OF_LOG = "end_of_log"

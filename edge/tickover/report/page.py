@@ -26,6 +26,7 @@ from tickover.report.windows import Ticks
 REASONS: Final = {
     None: "still open",
     EndReason.RECOVERED: "recovered",
+    EndReason.QUIET: "quiet, not seen to be back",
     EndReason.ADAPTED: "adapted",
     EndReason.NO_DATA: "no data",
     EndReason.END_OF_LOG: "log ended",
