@@ -42,7 +42,10 @@ class SensorLimits:
         self._outside = limits([signal.outside_s for signal in signals], sensors.outside_s)
         self._departed = limits([None] * len(signals), sensors.departed_s)
         self._stale = limits([signal.stale_s for signal in signals], sensors.stale_s)
-        unseen = limits([signal.unseen_s or None for signal in signals], sensors.unseen_s)
+        # Whoever raised the policy's limit means each signal.
+        least_s = sensors.unseen_s if sensors.unseen_s > SensorPolicy().unseen_s else 0.0
+        own = [max(one.unseen_s, least_s) if one.unseen_s else None for one in signals]
+        unseen = limits(own, sensors.unseen_s)
         self._unseen = np.maximum(self._stale, unseen)
         self._frozen = FrozenLimits(signals, round(sensors.frozen_s * SECOND), least)
         self._trained = np.array([signal.frozen_s is not None for signal in signals], np.bool_)
@@ -107,7 +110,11 @@ class SensorLimits:
 
 def usual_silences(manifest: Manifest) -> dict[str, int]:
     """For how long a signal may be silent that was seldom sent in training, microseconds."""
-    longest = {one.name: max(one.stale_s or 0.0, one.unseen_s or 0.0) for one in manifest.signals}
+    usual = SensorPolicy().unseen_s  # a shorter one of its own says that it was never sent late
+    longest = {
+        one.name: max(one.stale_s or 0.0, one.unseen_s if one.unseen_s and one.unseen_s > usual else 0.0)
+        for one in manifest.signals
+    }
     return {one.name: round((one.hold_s + longest[one.name]) * SECOND) for one in manifest.signals if longest[one.name]}
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tickover.core.manifest import Signal
-from tickover.core.sensor_habits import SOON_S, with_habits
+from tickover.core.sensor_habits import FAR_SOON_S, SOON_S, UNSEEN_SOON_S, with_habits
 from tickover.core.values import SECOND, TickBlock
 
 SIGNALS = tuple(Signal(name=name, low=-1000, high=1000) for name in ("fast", "slow", "lamp", "part"))
@@ -93,6 +93,41 @@ def test_a_level_at_which_a_signal_always_moves_on_has_a_limit_of_its_own():
         assert limit_at(engine, value) == SOON_S, value
     assert limit_at(engine, 89) == engine.frozen_s
     assert not ambient.frozen_at, "what stands anywhere may stand at values that no trip had"
+
+
+def warmed_up(number, fastest=1):
+    """As `coolant`, but without a jump: an engine that is at its hottest for 15 s of a long climb, and cools."""
+    one, k = coolant(number), np.arange(1800)
+    path = np.interp(k, [0, 990, 1090, 1105, 1200], [20, 86, 94, 94, 88])
+    one.values[:, 1] = np.where(k > 1200, one.values[:, 1], np.floor(path / fastest) * fastest)
+    return one
+
+
+def test_far_above_all_that_training_saw_a_slow_signal_is_frozen_soon():
+    engine = measured([warmed_up(number) for number in range(8)])[1]
+    assert [limit_at(engine, value) for value in (100, 104, 130)] == [SOON_S, FAR_SOON_S, FAR_SOON_S]
+    assert limit_at(engine, -40) == SOON_S, "on a cold day it may stand for longer than on any that was seen"
+    assert limit_at(engine, 89) == engine.frozen_s
+
+
+def test_a_signal_that_changes_quickly_may_be_anywhere_at_once():
+    """A pedal that no driver had to press to the floor; a coolant that is read in steps."""
+    engine = measured([warmed_up(number, fastest=8) for number in range(8)])[1]
+    assert limit_at(engine, 130) > FAR_SOON_S
+
+
+def test_a_signal_that_always_comes_with_the_ignition_is_missed_soon():
+    def trips(late, count=6):
+        found = [trip(number) for number in range(count)]
+        for one in found[:late]:
+            one.values[:30, 1] = np.nan
+        return found
+
+    assert [one.unseen_s for one in measured(trips(late=1))] == [UNSEEN_SOON_S] * 4, "one trip decides nothing"
+    fast, slow, *_ = measured(trips(late=2))
+    assert fast.unseen_s == UNSEEN_SOON_S
+    assert not slow.unseen_s, "it came late twice: the policy's own limit"
+    assert not measured(trips(late=0, count=4))[0].unseen_s, "four trips say little"
 
 
 def test_a_level_that_few_trips_came_by_says_nothing():

@@ -168,6 +168,17 @@ def test_a_sensor_that_is_unplugged_is_told_within_a_minute_until_it_is_back():
     assert (score[2700:] < 1).all()
 
 
+@pytest.mark.parametrize(("raised", "after"), [(600.0, 45), (900.0, 900)])
+def test_a_signal_that_always_came_at_once_is_missed_soon_unless_the_policy_waits_for_longer(raised, after):
+    table = drive(1800)
+    table[:, 0] = np.nan
+    signals = (structs.replace(SIGNALS[0], unseen_s=45.0), *SIGNALS[1:])
+    calm = Calm(signals, SensorPolicy(unseen_s=raised))
+    start = told(table, pipeline=Pipeline(calm))[0][0]
+    assert start.detector == "sensor.no_data.rpm"
+    assert after - 5 <= start.time / SECOND <= after + 15
+
+
 def test_a_sensor_that_is_out_of_range_and_then_gone_ends_as_no_data_and_goes_on_as_no_data():
     table = drive(1800)
     table[600:900, 2] = 5.0
