@@ -103,7 +103,9 @@ def with_habits(signals: tuple[Signal, ...], period: int, trips: Iterable[TickBl
                 constant=float(low[place]) if is_constant else None,
                 outside_s=outside if outside > policy.outside_s else None,
                 stale_s=stale if stale > policy.stale_s else None,
-                unseen_s=_unseen_limit(unseen, policy.unseen_s, at_once=bool(at_once[place])) if read_in[place] else UNSET,
+                unseen_s=_unseen_limit(unseen, policy.unseen_s, at_once=bool(at_once[place]))
+                if read_in[place]
+                else UNSET,
                 frozen_s=frozen if is_lively else None,
                 frozen_at=_at_levels(by_level, float(low[place]), float(high[place]), frozen, slow[place]) or UNSET,
             )
