@@ -135,7 +135,9 @@ def expect_the_trip(model: Path, out: Path, *, same_digest: bool) -> None:
     if same_digest:
         expect_lines(alerts, unpacked(TRAINING / "alerts.jsonl.gz"))
     else:
-        assert without_names(alerts) == without_names(unpacked(TRAINING / "alerts.jsonl.gz"))
+        # Exporting anew switches on what is new: an end that is not proven is no longer called recovered.
+        told = without_names(alerts.replace(b'"reason":"quiet"', b'"reason":"recovered"'))
+        assert told == without_names(unpacked(TRAINING / "alerts.jsonl.gz"))
 
 
 def test_an_exported_model_gives_the_same_alerts_and_scores(tmp_path: Path) -> None:
