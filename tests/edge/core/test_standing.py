@@ -202,6 +202,20 @@ def test_what_deviates_at_single_ticks_only_has_recovered_when_it_does_no_more()
         assert ends(run(*drive(coolant, range(BEGIN, BEGIN + 20))))[0][0] is said
 
 
+@pytest.mark.parametrize(("stays", "said"), [(0.7, EndReason.QUIET), (0.1, EndReason.RECOVERED)])
+def test_a_level_that_stays_near_its_limit_has_not_recovered(stays, said):
+    level = np.zeros(TICKS)
+    level[BEGIN : BEGIN + 50], level[BEGIN + 50 :] = 1.3, stays
+    assert ends(run(*drive(step(0.0), level=level, walk=0.0)))[0][0] is said
+
+
+def test_a_network_that_expects_what_it_is_shown_does_not_hide_that_a_signal_is_back():
+    """While the coolant is off, it expects 40 more: where the coolant is once it is back was seen just before."""
+    block, scores = drive(step(60.0, until=400), range(BEGIN, BEGIN + 20), walk=0.0)
+    scores.expected[BEGIN:400, 0] += 40.0
+    assert [reason for reason, _ in ends(run(block, scores))] == [EndReason.RECOVERED]
+
+
 @pytest.mark.parametrize("changes", [{"persist_s": 0.0}])
 def test_it_can_be_switched_off(changes):
     [(reason, when)] = ends(run(*drive(step(12.0), range(BEGIN, BEGIN + 20)), **changes))
