@@ -194,15 +194,17 @@ def development_runs(folder: Path) -> list[np.ndarray]:
     return [normal[first : first + RUN_ROWS] for first in range(0, len(normal) - RUN_ROWS + 1, EVERY)]
 
 
-def cases_of(rows: np.ndarray, names: list[str], seed: int) -> list[tuple[str, skab.SkabFile]]:
-    """Every kind and magnitude in a copy of one run."""
-    clean = rows[-FAULTY_ROWS:]
-    habits, signals = habits_of([rows[: skab.TRAIN_ROWS]]), [Signal(name=name) for name in names]
+def cases_of(
+    rows: np.ndarray, names: list[str], seed: int, train: int = skab.TRAIN_ROWS, faulty_rows: int = FAULTY_ROWS
+) -> list[tuple[str, skab.SkabFile]]:
+    """Every kind and magnitude in a copy of one run, in its last ``faulty_rows``; ``train`` rows say what is usual."""
+    clean = rows[-faulty_rows:]
+    habits, signals = habits_of([rows[:train]]), [Signal(name=name) for name in names]
     cases = []
     for injection in plan([len(clean)], habits, 1.0, seed, WEIGHTS, Counter()):
         faulty = inject(injection, clean, signals, habits, 1.0)
         if faulty is not None:
-            first = len(rows) - FAULTY_ROWS + injection.onset
+            first = len(rows) - faulty_rows + injection.onset
             values, anomaly = rows.copy(), np.zeros(len(rows), dtype=bool)
             length = len(faulty.values)
             values[first : first + length], anomaly[first : first + length] = faulty.values, True
