@@ -11,9 +11,10 @@ each), ``free`` (SKAB's anomaly-free run: windows of its first half, and of its 
 SKAB's files, which are training rows: 160 to learn, 240 to judge), ``cars`` (the steadiest 1,150 rows of each KIT trip).
 Faults in the last three are injected, as in ``skab_choice``.
 
-The rule, fixed before SKAB is run: a candidate's rank is the mean over the groups of (F1 + VUS-PR) / 2; allowed are
+The rule, fixed before SKAB is run, for each of two lists: a candidate's rank is the mean over the groups of (F1 + VUS-PR) / 2; allowed are
 those whose FAR, the mean over the groups, is at most ``QUIETER`` of round 7's. The best on the machines for choosing is
-taken, if on the machines for confirming it is allowed and ranks above round 7's, too; otherwise none.
+taken, if on the machines for confirming it is allowed and ranks above round 7's, too; otherwise none. The second list
+is chosen on all machines of the first, and confirmed on others (160 loops, the remaining trips).
 """
 
 import argparse
@@ -393,47 +394,86 @@ def variants() -> dict[str, Candidate]:
     return found
 
 
-def allowed(found: dict[str, dict[str, Array]], part: int) -> dict[str, float]:
-    """The ranks of candidates that are quiet enough on one half of the machines."""
-    most = QUIETER * found["round 7"]["far"][part].mean()
-    return {name: float(one["rank"][part].mean()) for name, one in found.items() if one["far"][part].mean() <= most}
+def second_list() -> dict[str, Candidate]:
+    """What goes on from the first list, whose best, drift by range with a baseline, was too loud on one half."""
+    steady = Candidate(measure="range", base_s=1800.0)
+    found = {"round 7": Candidate()}
+    for reach in (3.0, 3.5, 4.0):
+        for second in (0.0, 1.4):
+            for release in (0.0, 60.0, 120.0):
+                name = f"{reach:g} ranges" + (", two signals" if second else "") + (f", released {release:g} s" if release else "")
+                found[name] = replace(steady, reach=reach, second=second, release_s=release)
+    found |= {f"{k:g} ranges, baseline 900 s, released 120 s": replace(steady, base_s=900.0, reach=k, release_s=120.0) for k in (3.0, 3.5)}
+    found |= {f"{k:g} ranges, expected from 1 quarter, released 120 s": replace(steady, last=1, reach=k, release_s=120.0) for k in (3.0, 3.5)}
+    return found
 
 
-def choose(found: dict[str, dict[str, Array]]) -> tuple[str, bool]:
-    """The best on the first half, and whether the second confirms it."""
-    ranks, other = allowed(found, 0), allowed(found, 1)
-    best = max(ranks, key=lambda name: ranks[name])
-    return best, other.get(best, 0.0) > float(found["round 7"]["rank"][1].mean())
+def fresh(data: Path) -> list[Machines]:
+    """Machines that the first list was not judged on."""
+    trips = cars(data)
+    rest = [*trips[32::2], *trips[33::2]]
+    ten = [f"s{n}" for n in range(10)]
+    return [loops("loops 2", range(2000, 2080)), loops("loops 3", range(3000, 3080)), with_faults("cars 2", 400, rest, 450, ten)]
+
+
+def judged(found: dict[str, Candidate], sets: Sequence[Sequence[Machines]]) -> dict[str, list[Array]]:
+    """F1, FAR, VUS-PR ``[groups, 3]`` of each candidate on each set of machines."""
+    result = {}
+    for name, how in found.items():
+        result[name] = [np.array([figures(group, scores(group, how)) for group in one]) for one in sets]
+        text = " | ".join(
+            f"{rank(t):.3f} " + "/".join(f"{x:.3f}" for x in t.mean(axis=0)) + ":  " + " ".join("/".join(f"{x:.3f}" for x in row) for row in t)
+            for t in result[name]
+        )
+        print(f"{name:<52}{text}", flush=True)
+    return result
+
+
+def rank(table: Array) -> float:
+    """The mean over groups of (F1 + VUS-PR) / 2."""
+    return float((table[:, 0] + table[:, 2]).mean() / 2.0)
+
+
+def choose(found: dict[str, list[Array]], choosing: Sequence[int], confirming: Sequence[int]) -> tuple[str, bool]:
+    """The best of those that are quiet enough on some sets, and whether the others confirm it."""
+
+    def of(name: str, sets: Sequence[int]) -> Array:
+        return np.concatenate([found[name][one] for one in sets])
+
+    def quiet(name: str, sets: Sequence[int]) -> bool:
+        return bool(of(name, sets)[:, 1].mean() <= QUIETER * of("round 7", sets)[:, 1].mean())
+
+    allowed = [name for name in found if quiet(name, choosing)]
+    best = max(allowed, key=lambda name: rank(of(name, choosing)))
+    return best, quiet(best, confirming) and rank(of(best, confirming)) > rank(of("round 7", confirming))
+
+
+def agreement(found: dict[str, list[Array]], names: Sequence[str]) -> None:
+    """Whether machines that have nothing in common rank the candidates alike: Spearman's correlations."""
+    first, second = (np.array([(one[part][:, 0] + one[part][:, 2]) for one in found.values()]) for part in (0, 1))
+    for place, name in enumerate(names):
+        print(f"{name}: {spearmanr(first[:, place], second[:, place])[0]:.2f}")
+    print(f"mean over groups: {spearmanr(first.mean(axis=1), second.mean(axis=1))[0]:.2f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     default = os.environ.get("TICKOVER_DATA", str(Path(__file__).resolve().parents[3] / "shared" / "data"))
     parser.add_argument("--data", type=Path, default=Path(default))
+    parser.add_argument("--list", type=int, choices=(1, 2), default=2)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     halves = groups(args.data)
-    names = [group.name for group in halves[0]]
-    print("rank; FAR on the machines for choosing | confirming: " + ", ".join(names))
-    found: dict[str, dict[str, Array]] = {}
-    for name, how in variants().items():
-        table = np.array([[figures(group, scores(group, how)) for group in half] for half in halves])
-        found[name] = {"rank": (table[..., 0] + table[..., 2]) / 2.0, "far": table[..., 1], "all": table}
-        text = " | ".join(
-            f"{found[name]['rank'][part].mean():.3f}; {found[name]['far'][part].mean():.3f}: "
-            + " ".join(f"{f1:.3f}/{far:.3f}/{vus:.3f}" for f1, far, vus in table[part])
-            for part in (0, 1)
-        )
-        print(f"{name:<52}{text}", flush=True)
-    ranks = np.stack([one["rank"] for one in found.values()])  # [candidates, 2, groups]
-    for place, group in enumerate(names):
-        print(f"{group}: the halves' ranks agree by {spearmanr(ranks[:, 0, place], ranks[:, 1, place])[0]:.2f} (Spearman)")
-    print(f"mean over groups: {spearmanr(ranks[:, 0].mean(axis=1), ranks[:, 1].mean(axis=1))[0]:.2f}")
-    between = spearmanr(ranks.mean(axis=1))[0]
-    print("between groups:\n", np.round(between, 2))
-    print("chosen, confirmed:", choose(found))
+    print("rank F1/FAR/VUS-PR: of each group; on the first half | on the second | on fresh machines (list 2)")
+    if args.list == 1:
+        found = judged(variants(), halves)
+        print("chosen, confirmed:", choose(found, (0,), (1,)))
+    else:
+        found = judged(second_list(), [*halves, fresh(args.data)])
+        print("chosen, confirmed:", choose(found, (0, 1), (2,)))
+    agreement(found, [group.name.split()[0] for group in halves[0]])
     if args.json:
-        args.json.write_text(json.dumps({name: one["all"].tolist() for name, one in found.items()}, indent=1))
+        args.json.write_text(json.dumps({name: [t.tolist() for t in one] for name, one in found.items()}, indent=1))
 
 
 if __name__ == "__main__":
