@@ -14,7 +14,7 @@ Faults in the last three are injected, as in ``skab_choice``.
 The rule, fixed before SKAB is run, for each of two lists: a candidate's rank is the mean over the groups of (F1 + VUS-PR) / 2; allowed are
 those whose FAR, the mean over the groups, is at most ``QUIETER`` of round 7's. The best on the machines for choosing is
 taken, if on the machines for confirming it is allowed and ranks above round 7's, too; otherwise none. The second list
-is chosen on all machines of the first, and confirmed on others (160 loops, the remaining trips).
+is chosen on all machines of the first (once of all, once of what the product has: without ``second`` and ``release_s``), and confirmed on others (160 loops, the remaining trips).
 """
 
 import argparse
@@ -471,6 +471,9 @@ def main() -> None:
     else:
         found = judged(second_list(), [*halves, fresh(args.data)])
         print("chosen, confirmed:", choose(found, (0, 1), (2,)))
+    today = {name: found[name] for name, how in second_list().items() if name in found and not (how.second or how.release_s)}
+    if args.list == 2:
+        print("of what the product has:", choose(today, (0, 1), (2,)))
     agreement(found, [group.name.split()[0] for group in halves[0]])
     if args.json:
         args.json.write_text(json.dumps({name: [t.tolist() for t in one] for name, one in found.items()}, indent=1))
