@@ -66,6 +66,7 @@ OWN, MOVED, LEARNT = (f", 600 {kind} rows in front" for kind in ("own", "moved",
 class Member:
     """One model: its settings, the quarters of the training rows that each fold does not see, how far drift may reach.
 
+    ``ranges``: as far as so many times the range of the quarters' means, in the place of ``reach``.
     ``episodes``: its alarm is an open episode, as on the device; otherwise a score at or over the limit.
     """
 
@@ -73,6 +74,7 @@ class Member:
     held_out: tuple[tuple[int, ...], ...]
     reach: float
     episodes: bool
+    ranges: float = 0.0
 
 
 EWMS = Ewms(name="ewms", span_s=30.0)
@@ -117,8 +119,15 @@ ALONE = replace(
         calibration=structs.replace(AUTOENCODER.config.calibration, false_alarms=f"3/{skab.TRAIN_ROWS}s"),
     ),
 )
-CONFIGURATIONS = {"one model": (ALONE,)}
-"""Round 7's choice. Round 6's pair, ``(AUTOENCODER, FORECASTER)``, had 28 % of the normal rows in alarm."""
+STEADY = replace(
+    ALONE,
+    config=structs.replace(ALONE.config, charts=structs.replace(ALONE.config.charts, baseline_span_s=1800.0)),
+    reach=0.0,
+    ranges=4.0,
+)
+"""Round 9's choice on other machines (``short_history.py``): a baseline, and drift by the range of the quarters' means."""
+CONFIGURATIONS = {"one model": (STEADY,)}
+"""Round 7's choice was ``ALONE``. Round 6's pair, ``(AUTOENCODER, FORECASTER)``, had 28 % of the normal rows in alarm."""
 
 
 def job_of(rows: FloatArray, names: list[str], member: Member, seed: int) -> Job:
@@ -131,22 +140,25 @@ def job_of(rows: FloatArray, names: list[str], member: Member, seed: int) -> Job
     return Job(config, mapping, trips, scaler, normalised, member.held_out, torch.device("cpu"))
 
 
-def detector_of(job: Job, fitted: Sequence[Fold], reach: float) -> Detector:
+def detector_of(job: Job, fitted: Sequence[Fold], member: Member) -> Detector:
     """The finished model file, opened."""
     product = finish(job, fitted)
-    limits = np.hypot(product.limits.limits, drift_of(job, product, reach)).astype(np.float32)
+    limits = np.hypot(product.limits.limits, drift_of(job, product, member)).astype(np.float32)
     manifest = manifest_of(product.spec, limits, budget=product.limits.budget, episodes=job.config.episodes)
     return Detector(open_bytes(package(build(product.weights, product.spec, limits), manifest)))
 
 
-def drift_of(job: Job, product: Product, reach: float) -> Floats:
-    """How far each level chart's signal goes in ``reach`` quarters at the fastest that it went between two, ``[C]``.
+def drift_of(job: Job, product: Product, member: Member) -> Floats:
+    """How far each level chart's signal is allowed to have gone since it was learnt, ``[C]``.
 
-    In units of the residual's spread, as charts are. A chart of changes does not see it: 0.
+    ``member.ranges`` times the range of the quarters' means, or as far as it goes in ``member.reach`` quarters at the
+    fastest that it went between two. In units of the residual's spread, as charts are. A chart of changes does not see
+    it: 0.
     """
-    means = np.stack([trip.mean(axis=0) for trip in job.normalised])
-    fastest = np.abs(np.diff(means, axis=0)).max(axis=0) / product.weights["residual.scale"]
-    return np.concatenate([reach * fastest if bank.LEVEL else 0.0 * fastest for bank in job.config.charts.banks])
+    means = np.stack([trip.mean(axis=0) for trip in job.normalised]) / product.weights["residual.scale"]
+    fastest = np.abs(np.diff(means, axis=0)).max(axis=0)
+    drift = member.ranges * np.ptp(means, axis=0) if member.ranges else member.reach * fastest
+    return np.concatenate([drift if bank.LEVEL else 0.0 * drift for bank in job.config.charts.banks])
 
 
 def versions(folder: Path, number: int, seed: int) -> dict[str, skab.SkabFile]:
@@ -170,7 +182,7 @@ def one_file(task: tuple[Path, int, int]) -> dict[str, skab.Judged]:
     judged = {}
     for name, members in CONFIGURATIONS.items():
         jobs = [job_of(rows, names, member, seed) for member in members]
-        detectors = [detector_of(job, fit_folds(job), m.reach) for job, m in zip(jobs, members, strict=True)]
+        detectors = [detector_of(job, fit_folds(job), m) for job, m in zip(jobs, members, strict=True)]
         for version, file in files.items():
             judged[f"tickover, {name}{version}"] = judge(members, detectors, file)
     for version, file in files.items():

@@ -227,7 +227,7 @@ def one_run(task: tuple[Path, int, int, int]) -> dict[str, list[tuple[str, skab.
             job = job_of(rows[: skab.TRAIN_ROWS], names, member, seed)
             if job.identity not in fitted:
                 fitted[job.identity] = fit_folds(job)
-            detectors.append(detector_of(job, fitted[job.identity], member.reach))
+            detectors.append(detector_of(job, fitted[job.identity], member))
         result[name] = [(kind_, judge(members, detectors, case)) for kind_, case in cases]
     return result
 
