@@ -24,7 +24,7 @@ from tickover.core.evidence import ALARM_LEVEL, ChartEvidence, Evidence, groups_
 from tickover.core.freeze_frame import Ring
 from tickover.core.manifest import EpisodePolicy, Manifest, names_of
 from tickover.core.once import once
-from tickover.core.standing import Standing, State, spreads_of
+from tickover.core.standing import Standing, State, is_back, spreads_of
 from tickover.core.values import (
     SECOND,
     Alert,
@@ -111,6 +111,13 @@ class Episodes:
         """The signals that were over a limit since the episode opened ``[F]``; all where the model does not tell."""
         over = self._standing.over if self._standing is not None else self._spreads.all
         return over if over.any() else self._spreads.all
+
+    @property
+    def back(self) -> BoolArray:
+        """Those of :attr:`about` whose slow means follow at once, as they have come back (``follow_back``) ``[F]``."""
+        if self._standing is None or not self._policy.follow_back:
+            return ~self._spreads.all
+        return self._standing.back
 
     @property
     def is_near(self) -> bool:
@@ -329,6 +336,9 @@ class Episodes:
         ahead = self._standing.ahead(block.rows(start, end), block.evidence.warm[start:end]) if self._standing else None
         if ahead and self._standing and block.stops == "held":
             grown: BoolArray = np.any(np.diff(ahead.over, axis=0, prepend=self._standing.over[None]), axis=1)
+            if policy.follow_back:
+                back = is_back(ahead.over, ahead.mean, ahead.most)
+                grown |= np.any(np.diff(back, axis=0, prepend=self._standing.back[None]), axis=1)
             joined = [one or bool(other) for one, other in zip(joined, grown, strict=True)]
         tick = start
         for tick, one in enumerate(evidence, start):
@@ -400,9 +410,9 @@ class Episodes:
         standing, current = self._standing, self._current
         if standing is None or current is None:
             return False
-        before = standing.over
+        before, back = standing.over, self.back
         standing.follow(block.tick(tick))
-        if block.stops == "held" and (standing.over != before).any():
+        if block.stops == "held" and ((standing.over != before).any() or (self.back != back).any()):
             block.upto = tick + 1
         if evidence == Evidence.HIGH:
             self._standing_since = None

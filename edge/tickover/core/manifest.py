@@ -237,6 +237,10 @@ class Rung(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return sum(self.recall.values()) / len(self.recall) if self.recall else None
 
 
+FollowBack = Annotated[float, Meta(ge=0, le=20)]
+"""Times the usual speed; at most so that a mean over 1,800 s and ticks of a minute cannot overshoot twofold."""
+
+
 class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When an episode opens, updates and closes. Levels are scores: 1.0 is the alarm limit.
 
@@ -248,6 +252,8 @@ class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ``adapted``. With ``hold_slow_means`` what follows the vehicle slowly (``Manifest.slow_states``) stays as it is
     while an episode is open, for the signals that were over a limit in it: a fault that lasts is not taken for
     usual. With ``skip_carried`` a chart that a trip begins with over its limit opens no episode (``core.carried``).
+    With ``follow_back`` the slow means of a signal that deviates by less than half of its most in the episode do not
+    hold but follow, so many times as fast as usual: to where the vehicle settles.
     With ``adapt_limits`` limits follow a vehicle that keeps raising episodes (``core.adaptation``).
     """
 
@@ -268,6 +274,7 @@ class EpisodePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     skip_carried: bool = True
     adapt_limits: bool = True
     persist_s: NotNegative = 7200.0
+    follow_back: FollowBack = 0.0
 
 
 class SensorPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

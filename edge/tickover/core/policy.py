@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from tickover.core.manifest import (
     EpisodePolicy,
+    FollowBack,
     Manifest,
     NotNegative,
     Positive,
@@ -43,6 +44,7 @@ class EpisodeOverrides(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     skip_carried: bool | None = None
     adapt_limits: bool | None = None
     persist_s: NotNegative | None = None
+    follow_back: FollowBack | None = None
 
 
 class SensorOverrides(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

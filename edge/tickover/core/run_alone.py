@@ -153,7 +153,7 @@ class Alone:
             job.scores.append(scores)
         elif self._slow.any:
             if watch.holds:  # one tick
-                after = self._slow.held(job.vehicle.state, after, watch.held_signals)
+                after = self._slow.held(job.vehicle.state, after, watch.held_signals, watch.following_signals)
             count = job.judge(scores, self._slow.stops)
             if upto > job.done:
                 # The state behind the last tick judged: from there on, slow states are others.
@@ -181,10 +181,10 @@ class Alone:
         """The next ticks of a job whose slow states hold, one by one; they are judged together."""
         self._begin(job)
         watch, rows = job.vehicle.watch, job.ticks.values[job.done : min(job.ends[0], job.done + HOLD_SPAN)]
-        about, states, said = watch.held_signals, [job.vehicle.state], []
+        about, back, states, said = watch.held_signals, watch.following_signals, [job.vehicle.state], []
         for row in rows:
             after, scores = self._detector.run_batch(states[-1][None], row[None, None])
-            states.append(self._slow.held(states[-1], after[0], about))
+            states.append(self._slow.held(states[-1], after[0], about, back))
             said.append(scores.at(np.s_[:, 0]))
         count = job.judge(_joined(said), self._slow.stops)
         job.vehicle.state = states[count].copy()

@@ -8,6 +8,9 @@ that: ticks, chunks and batches give the same.
 What holds is what the episode is about: the means of the signals that were over a limit in it. Held for all signals, an
 episode about the throttle in the first drive of a winter would keep the model from following the cold, come to be about
 the ambient temperature, and stay open for as long as it is cold.
+
+With ``follow_back`` a signal that is back, if not fully, does not hold: its slow means follow it, faster than usual, to
+where it settles. A machine whose valve does not open again to the last bit would else stay in alarm for good.
 """
 
 from typing import Final
@@ -41,11 +44,20 @@ class SlowStates:
         places = [place % len(manifest.signals) for size in sizes for place in range(size)]
         self._signal = np.array(places, np.int64)
         self.any = bool(self._places.any())
+        self.follow = np.float32(policy.follow_back)
         self.stops: Stops = "held" if self.any else "limits" if policy.adapt_limits else ""
 
-    def held(self, before: FloatArray, after: FloatArray, signals: BoolArray) -> FloatArray:
-        """The states ``[..., S]`` after a tick, with the slow means of ``signals`` ``[..., F]`` as before it."""
-        return np.where(self._places & signals[..., self._signal], before, after)
+    def held(
+        self, before: FloatArray, after: FloatArray, signals: BoolArray, following: BoolArray | None = None
+    ) -> FloatArray:
+        """The states ``[..., S]`` after a tick, with the slow means of ``signals`` ``[..., F]`` as before it; those of
+        ``following`` go on, ``follow`` times as fast as they do.
+        """
+        held = np.where(self._places & signals[..., self._signal], before, after)
+        if following is None or not self.follow or not following.any():
+            return held
+        faster: FloatArray = before + self.follow * (after - before)
+        return np.where(self._places & following[..., self._signal], faster, held)
 
     def most(self, watch: Watch, before: int = ALL) -> int:
         """How many ticks may be run at once, given how many were before."""

@@ -254,6 +254,11 @@ class Standing:
         return np.where(peak > 0.0, level > GONE * peak, is_off)
 
     @property
+    def back(self) -> BoolArray:
+        """Which of the signals that were over a limit are nearer to where they were than to where they went ``[F]``."""
+        return is_back(self._over, self._mean, self._most)
+
+    @property
     def over(self) -> BoolArray:
         """Which signals were over a limit since the episode opened ``[F]``."""
         return self._over.copy()
@@ -310,6 +315,12 @@ class Standing:
         found = np.full(len(held), -np.inf)
         np.maximum.at(found, model.signal[at], tick.chart[model.charts[at]])
         return np.where(np.isfinite(found), found, held)
+
+
+def is_back(over: BoolArray, mean: DoubleArray, most: DoubleArray) -> BoolArray:
+    """Which signals ``over`` a limit deviate by no more than ``BACK`` of their most ``[..., F]``."""
+    back: BoolArray = over & (most > 0.0) & (np.abs(mean) <= BACK * most)
+    return back
 
 
 def spreads_of(manifest: Manifest) -> Spreads:

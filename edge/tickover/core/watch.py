@@ -92,6 +92,11 @@ class Watch:
         """The signals ``[F]`` whose slow means stay as they are while :attr:`holds`. They only grow in number."""
         return self._episodes.about
 
+    @property
+    def following_signals(self) -> BoolArray:
+        """Those of :attr:`held_signals` ``[F]`` whose slow means follow faster than usual instead."""
+        return self._episodes.back
+
     def weigh(self, scores: Scores) -> Scores:
         """Scores ``[..., C]`` with each signal's sensitivity applied."""
         return self._episodes.weigh(scores)

@@ -88,17 +88,18 @@ def test_a_fault_that_lasts_keeps_its_episode_open_and_the_baseline_where_it_was
 @given(
     *(st.data(), st.integers(0, 3), st.sampled_from([0.0, 20.0, 60.0]), st.booleans(), st.booleans()),
     st.sampled_from([DETECTOR, SPREADING]),
+    st.sampled_from([0.0, 7.5]),
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_ticks_chunks_and_batches_are_the_same_to_the_bit(data, seed, size, resume, fleet, detector):
+def test_ticks_chunks_and_batches_are_the_same_to_the_bit(data, seed, size, resume, fleet, detector, follow_back):
     begin = data.draw(st.integers(20, 150))
     table = drive(220, (begin, begin + data.draw(st.integers(1, 100))), size, seed)
     sizes, left = [], len(table)
     while left:
         sizes.append(data.draw(st.integers(1, left)))
         left -= sizes[-1]
-    whole, state = run(table, [len(table)], detector=detector)
-    parts, states = run(table, sizes, ("a", "b") if fleet else ("a",), resume, detector)
+    whole, state = run(table, [len(table)], detector=detector, follow_back=follow_back)
+    parts, states = run(table, sizes, ("a", "b") if fleet else ("a",), resume, detector, follow_back=follow_back)
     np.testing.assert_equal(parts["a"], whole["a"])
     np.testing.assert_equal(states["a"], state["a"])
 
@@ -131,3 +132,12 @@ def test_only_the_means_of_the_named_signals_are_held():
     held = slow.held(before, after, np.array([[True, False, False], [False, True, True]]))
     np.testing.assert_array_equal(held[:, BASELINE], [[0, 1, 1], [1, 0, 0]])
     assert held.sum() == 2 * size - 3, "nothing else is"
+
+
+def test_what_has_come_back_but_not_fully_is_followed_and_a_fault_that_lasts_is_not():
+    slow = SlowStates(DETECTOR.manifest, structs.replace(DETECTOR.manifest.episodes, follow_back=4.0))
+    size = sum(state.size for state in DETECTOR.manifest.states)
+    before, after = np.zeros((1, size), np.float32), np.ones((1, size), np.float32)
+    held = slow.held(before, after, np.array([[True, True, False]]), np.array([[False, True, False]]))
+    np.testing.assert_array_equal(held[:, BASELINE], [[0, 4, 1]])
+    assert held.sum() == size - 1 + 3, "nothing else moves faster"

@@ -80,6 +80,7 @@ def split(trip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         EpisodePolicy(close_after_s=3.0, hold_off_s=0.0),
         EpisodePolicy(open_after_s=4.0, close_after_s=10.0),
         EpisodePolicy(hold_slow_means=False),
+        EpisodePolicy(close_after_s=10.0, hold_off_s=20.0, follow_back=4.0),
     ],
 )
 def test_scores_and_alarms_are_the_pipelines(policy):
@@ -144,3 +145,21 @@ def test_fresh_vehicles_know_nothing_of_the_trip_before():
     np.testing.assert_array_equal(fresh[0].score, carried[0].score)
     np.testing.assert_array_equal(fresh[1].score, fresh[0].score)
     assert not np.array_equal(carried[1].score, fresh[1].score)
+
+
+def test_a_machine_that_comes_back_but_not_fully_is_followed_and_one_that_does_not_come_back_is_not(new_s):
+    """Whatever the policy, an episode that opens while the vehicle is new holds nothing."""
+    if new_s:
+        return
+    open_for = {}
+    for rest in (12.0, 30.0):
+        values = make_trip(0)
+        values[200:320, 0] += 30.0
+        values[320:, 0] += rest
+        for follow_back in (0.0, 4.0):
+            policy = EpisodePolicy(close_after_s=10.0, hold_off_s=20.0, follow_back=follow_back)
+            track = ModelScorer(slow_detector(policy)).clean([values], [[]])[0]
+            open_for[rest, follow_back] = float(np.mean(track.score[320:] >= 1.0))
+    print(open_for)
+    assert open_for[12.0, 4.0] < 0.5 * open_for[12.0, 0.0]
+    assert open_for[30.0, 4.0] == open_for[30.0, 0.0] > 0.9

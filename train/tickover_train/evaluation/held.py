@@ -118,14 +118,17 @@ class HeldRun:
 
     def _hold(self, pieces: Sequence[Piece]) -> None:
         """The next ticks of pieces with an open episode; slow states stay as they are until it ends."""
-        rows = [piece.ticks.values[piece.done : piece.done + SPAN] for piece in pieces]
+        # Which signals follow may change and change back within a span: then it is looked at after each tick.
+        span = 1 if self._slow.follow else SPAN
+        rows = [piece.ticks.values[piece.done : piece.done + span] for piece in pieces]
         x = side_by_side(rows)
         states = [np.stack([piece.state for piece in pieces])]
         about = np.stack([piece.watch.held_signals for piece in pieces])
+        back = np.stack([piece.watch.following_signals for piece in pieces])
         said = []
         for tick in x:
             after, scores = self._detector.run_batch(states[-1], tick[None])
-            states.append(self._slow.held(states[-1], after, about))
+            states.append(self._slow.held(states[-1], after, about, back))
             said.append(scores)
         joined = Scores(
             *(np.concatenate([getattr(one, name) for one in said]) for name in ("score", "chart", "expected"))
