@@ -127,7 +127,7 @@ STEADY = replace(
         episodes=structs.replace(ALONE.config.episodes, follow_back=7.5),
     ),
     reach=0.0,
-    ranges=3.5,
+    ranges=3.0,
 )
 """Round 9's choice on other machines (``short_history.py``): a baseline, drift by the range of the quarters' means, and
 slow means that follow within 120 s (900 / 7.5) what has come back."""
