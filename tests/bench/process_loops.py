@@ -3,9 +3,9 @@
 A pump moves water from a tank through an inlet and an outlet valve; a heater and the pump's own losses warm it, a
 casing and the air cool it. Eight sensors at 1 Hz, noisy and some coarse. Every machine draws its own sizes, lags,
 noise, drift and fault from its number; nothing of a recording is in here. A fault does to the machine what it would do
-to a real one, so several signals answer to it, each with its own lag: a valve closes partly, water leaks or is added, hot
-water comes in, the rotor is out of balance, the pump cavitates. Afterwards the machine comes back, in half of the cases
-not fully.
+to a real one, so several signals answer to it, each with its own lag: a valve closes partly, water leaks or is added,
+hot water comes in, the rotor is out of balance, the pump cavitates. Afterwards the machine comes back, in half of the
+cases not fully.
 """
 
 from dataclasses import dataclass
@@ -124,7 +124,9 @@ def _run(fault: str, size: Column, random: np.random.Generator, noise: np.random
     # Heat: casing and water go towards what pump and air make of them, from where they happen to be.
     warmth = random.uniform(20.0, 60.0) * load / load[0]
     casing_lag, water_lag = np.exp(random.uniform(np.log(300.0), np.log(4000.0), 2))
-    air = 22.0 + random.uniform(-2.0, 2.0) * np.sin(2 * np.pi * (np.arange(ROWS) / random.uniform(1500, 8000) + random.random()))
+    air = 22.0 + random.uniform(-2.0, 2.0) * np.sin(
+        2 * np.pi * (np.arange(ROWS) / random.uniform(1500, 8000) + random.random())
+    )
     casing = _lagged(air + warmth + hot, casing_lag, air[0] + warmth[0] * (1.0 + random.normal(0.0, 0.05)))
     rise = random.uniform(2.0, 8.0) * (1.0 + random.uniform(0.2, 1.0) * (1.0 - share))
     water = _lagged(air + rise + hot, water_lag, air[0] + rise[0] * (1.0 + random.normal(0.0, 0.15)))

@@ -1,24 +1,25 @@
 """Which settings serve a machine with 400 rows of history: in NumPy, on many machines, without SKAB's labels.
 
-    python tests/bench/short_history.py [--json FILE]
+    python tests/bench/short_history.py [--list 2] [--json FILE]
 
 What stands for the product: the mean of the training rows in place of the network (at 400 rows it expects next to that,
-docs/evaluation.md), and all else as the graph and the host do it: input drift, baseline, charts, limits by
+docs/evaluation.md), and all else as the graph and the host do it: input drift, baseline, charts, limits by the rule of
 ``calibrate``, slow means that hold while an episode is about their signal. All machines of a group run side by side.
 
-Half of each group's machines are for choosing, the others for confirming. Groups: ``loops`` (simulated, a machine
-each), ``free`` (SKAB's anomaly-free run: windows of its first half, and of its second), ``files`` (the first 400 rows of
-SKAB's files, which are training rows: 160 to learn, 240 to judge), ``cars`` (the steadiest 1,150 rows of each KIT trip).
-Faults in the last three are injected, as in ``skab_choice``.
+Half of each group's machines are for choosing, the others for confirming. Groups: ``loops`` (simulated, one fault
+each), ``free`` (SKAB's anomaly-free run: windows of its first half, and of its second), ``files`` (the first 400 rows
+of SKAB's files, which are training rows: 160 to learn, 240 to judge), ``cars`` (the steadiest 1,150 rows of each KIT
+trip). Faults in the last three are injected, as in ``skab_choice``.
 
-The rule, fixed before SKAB is run, for each of two lists: a candidate's rank is the mean over the groups of (F1 + VUS-PR) / 2; allowed are
-those whose FAR, the mean over the groups, is at most ``QUIETER`` of round 7's. The best on the machines for choosing is
-taken, if on the machines for confirming it is allowed and ranks above round 7's, too; otherwise none. The second list
-is chosen on all machines of the first (once of all, once without ``second``, which the product does not have), and confirmed on others (160 loops, the remaining trips).
+The rule, fixed before SKAB is run, for each of two lists: a candidate's rank is the mean over the groups of
+(F1 + VUS-PR) / 2; allowed are those whose FAR, the mean over the groups, is at most ``QUIETER`` of round 7's. The best
+on the machines for choosing is taken, if on the machines for confirming it is allowed and ranks above round 7's, too;
+otherwise none. The second list is chosen on all machines of the first (once of all, once without ``second``, which the
+product does not have), and confirmed on others (160 loops, the remaining trips).
 
 Round 10, set when round 9's choice was known to have 13.5 % of SKAB's normal rows in alarm (seed 0) where 20 % are
-allowed: the same list, without ``second``, which the product does not have; once the choice is confirmed, the best on
-all machines together is taken, of those allowed on each part.
+allowed: the same list, without ``second``; once the choice is confirmed, the best on all machines together is taken, of
+those allowed on each part.
 """
 
 import argparse
@@ -64,7 +65,9 @@ class Candidate:
     quarters' means (``range``). ``by_signal``: the baseline is as fast as each signal drifts, ``base_s`` at one spread
     a quarter. ``norm``: the power of the mean over signals; 0: the largest. ``release_s``: the baseline's span for a
     signal of an open episode whose deviation is less than half its largest. ``drifting``: times the limits of the
-    signals whose quarters' means spread more than their noise. ``last``: expected is the mean of this many last quarters.
+    signals whose quarters' means differ by more than their spread. ``last``: so many last quarters are what is
+    expected. ``second``: the score is the larger of the loudest signal, and this times the root of the
+    product of the two loudest.
     """
 
     span_s: float = 15.0
@@ -84,7 +87,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """``values`` ``[N, T, F]``, the first ``train`` rows learnt; machine ``of`` ``[N]`` each; ``anomaly`` ``[N, T]``."""
+    """``values`` ``[N, T, F]``, ``train`` rows learnt; ``of`` ``[N]``: the machine of each; ``anomaly`` ``[N, T]``."""
 
     name: str
     train: int
@@ -203,7 +206,10 @@ def limits_of(group: Machines, rows: Array, how: Candidate) -> tuple[Learnt, Arr
     rule = _Rule(budget.per_hour, EpisodePolicy(), bounds, 1.0, 0.1, parts / parts.sum(), False, Memory())
     limits = []
     for one in charts:
-        trips = [ScoredTrip(f"{n}", part.reshape(quarter, -1).astype(np.float32)) for n, part in enumerate(np.split(one, QUARTERS))]
+        trips = [
+            ScoredTrip(f"{n}", part.reshape(quarter, -1).astype(np.float32))
+            for n, part in enumerate(np.split(one, QUARTERS))
+        ]
         limits.append(rule.limits(known_of(trips, 1.0)).reshape(3, signals))
     return learnt, np.stack(limits).astype(float), charts
 
@@ -255,7 +261,7 @@ def judge(group: Machines, learnt: Learnt, limits: Array, how: Candidate, pool: 
     opened = np.zeros(number, dtype=bool)
     quiet = np.zeros(number, dtype=int)
     about = np.zeros((number, signals), dtype=bool)
-    mean, most, before, level, peak = (np.zeros((number, signals)) for _ in range(5))
+    mean, most, before, level, peak, farthest = (np.zeros((number, signals)) for _ in range(6))
     ahead = np.zeros((WARM_UP, number, signals))
     out = np.zeros((number, rows))
     for row in range(rows):
@@ -269,10 +275,8 @@ def judge(group: Machines, learnt: Learnt, limits: Array, how: Candidate, pool: 
             continue
         freed = None
         if how.release_s:
-            deviation = run.ewma + 0.0
-            freed = held & ~(np.abs(deviation) > 0.5 * np.maximum(peak_dev, 1e-9)) if row > WARM_UP else None
-            if freed is not None:
-                held = held & ~freed
+            freed = held & (np.abs(run.ewma) <= 0.5 * farthest)
+            held = held & ~freed
         ratio = run.tick(raw, held, freed) / limit
         score = pooled(ratio, how) / pool
         out[:, row] = score
@@ -291,13 +295,13 @@ def judge(group: Machines, learnt: Learnt, limits: Array, how: Candidate, pool: 
         mean = np.where(opened[:, None], mean_kept * mean + (1.0 - mean_kept) * now, 0.0)
         most = np.where(opened[:, None], np.maximum(most, np.abs(mean)), 0.0)
         size = np.abs(run.ewma)
-        peak_dev = np.where(about, np.maximum(peak_dev, size), 0.0) if row > WARM_UP else np.where(about, size, 0.0)
+        farthest = np.where(about, np.maximum(farthest, size), 0.0)
         quiet = np.where(score < 0.8, quiet + 1, 0)
         ends = opened & (quiet >= 30) & ~stands.any(axis=1)
         opened &= ~ends
         about[ends] = False
         peak[ends] = 0.0
-        peak_dev[ends] = 0.0
+        farthest[ends] = 0.0
         ahead = np.roll(ahead, -1, axis=0)
         ahead[-1] = np.clip(raw, -CLIP, CLIP)
     return out
@@ -326,7 +330,9 @@ def with_faults(name: str, train: int, runs: Sequence[FloatArray], faulty: int, 
 def loops(name: str, numbers: Sequence[int]) -> Machines:
     """Simulated machines, one fault each."""
     found = [process_loops.machine(number) for number in numbers]
-    return Machines(name, 400, np.stack([f.values for f in found]), np.stack([f.anomaly for f in found]), np.arange(len(found)))
+    return Machines(
+        name, 400, np.stack([f.values for f in found]), np.stack([f.anomaly for f in found]), np.arange(len(found))
+    )
 
 
 def steadiest(rows: FloatArray) -> FloatArray | None:
@@ -381,15 +387,31 @@ def variants() -> dict[str, Candidate]:
     found |= {f"drift {k:g} quarters": replace(step, reach=k) for k in (3.0, 4.5, 7.5)}
     found |= {f"drift {k:g} ranges": replace(span, reach=k) for k in (2.0, 3.0, 4.0, 6.0)}
     found |= {f"spans {s:g} s": replace(step, span_s=s) for s in (10.0, 20.0, 30.0)}
-    found |= {f"EWMS over {e:g}, EWMA over {s:g} s": replace(step, span_s=s, ewms_s=e) for e, s in ((30.0, 15.0), (10.0, 20.0))}
-    found |= {f"baseline {b:g} s, drift {k:g} quarters": replace(step, base_s=b, reach=k) for b in (900.0, 1800.0) for k in (3.0, 4.5, 5.75)}
+    found |= {
+        f"EWMS over {e:g}, EWMA over {s:g} s": replace(step, span_s=s, ewms_s=e)
+        for e, s in ((30.0, 15.0), (10.0, 20.0))
+    }
+    found |= {
+        f"baseline {b:g} s, drift {k:g} quarters": replace(step, base_s=b, reach=k)
+        for b in (900.0, 1800.0)
+        for k in (3.0, 4.5, 5.75)
+    }
     found |= {f"baseline 1800 s, drift {k:g} ranges": replace(span, base_s=1800.0, reach=k) for k in (2.0, 3.0, 4.0)}
-    found |= {f"baseline {b:g} s by drift, drift {k:g} quarters": replace(step, base_s=b, by_signal=True, reach=k) for b in (900.0, 1800.0) for k in (3.0, 4.5)}
+    found |= {
+        f"baseline {b:g} s by drift, drift {k:g} quarters": replace(step, base_s=b, by_signal=True, reach=k)
+        for b in (900.0, 1800.0)
+        for k in (3.0, 4.5)
+    }
     found |= {f"expected from {n} quarters": replace(step, last=n) for n in (1, 4)}
     found |= {f"{p:g}-norm over signals": replace(step, norm=p) for p in (2.0, 4.0, 8.0)}
     found |= {f"two signals, {w:g}": replace(step, second=w) for w in (1.15, 1.4)}
-    found |= {f"limits of drifting signals x {w:g}": replace(step, reach=k, drifting=w) for w, k in ((1.5, 4.5), (2.0, 3.0))}
-    for name, one in (("1800 s, drift 4.5 quarters", replace(held, reach=4.5)), ("1800 s, drift 3 ranges", replace(span, base_s=1800.0, reach=3.0))):
+    found |= {
+        f"limits of drifting signals x {w:g}": replace(step, reach=k, drifting=w) for w, k in ((1.5, 4.5), (2.0, 3.0))
+    }
+    for name, one in (
+        ("1800 s, drift 4.5 quarters", replace(held, reach=4.5)),
+        ("1800 s, drift 3 ranges", replace(span, base_s=1800.0, reach=3.0)),
+    ):
         found[f"baseline {name}, 4-norm"] = replace(one, norm=4.0)
         found[f"baseline {name}, two signals 1.4"] = replace(one, second=1.4)
         found |= {f"baseline {name}, released {r:g} s": replace(one, release_s=r) for r in (120.0, 300.0, 900.0)}
@@ -405,10 +427,20 @@ def second_list() -> dict[str, Candidate]:
     for reach in (3.0, 3.5, 4.0):
         for second in (0.0, 1.4):
             for release in (0.0, 60.0, 120.0):
-                name = f"{reach:g} ranges" + (", two signals" if second else "") + (f", released {release:g} s" if release else "")
+                name = (
+                    f"{reach:g} ranges"
+                    + (", two signals" if second else "")
+                    + (f", released {release:g} s" if release else "")
+                )
                 found[name] = replace(steady, reach=reach, second=second, release_s=release)
-    found |= {f"{k:g} ranges, baseline 900 s, released 120 s": replace(steady, base_s=900.0, reach=k, release_s=120.0) for k in (3.0, 3.5)}
-    found |= {f"{k:g} ranges, expected from 1 quarter, released 120 s": replace(steady, last=1, reach=k, release_s=120.0) for k in (3.0, 3.5)}
+    found |= {
+        f"{k:g} ranges, baseline 900 s, released 120 s": replace(steady, base_s=900.0, reach=k, release_s=120.0)
+        for k in (3.0, 3.5)
+    }
+    found |= {
+        f"{k:g} ranges, expected from 1 quarter, released 120 s": replace(steady, last=1, reach=k, release_s=120.0)
+        for k in (3.0, 3.5)
+    }
     return found
 
 
@@ -417,7 +449,11 @@ def fresh(data: Path) -> list[Machines]:
     trips = cars(data)
     rest = [*trips[32::2], *trips[33::2]]
     ten = [f"s{n}" for n in range(10)]
-    return [loops("loops 2", range(2000, 2080)), loops("loops 3", range(3000, 3080)), with_faults("cars 2", 400, rest, 450, ten)]
+    return [
+        loops("loops 2", range(2000, 2080)),
+        loops("loops 3", range(3000, 3080)),
+        with_faults("cars 2", 400, rest, 450, ten),
+    ]
 
 
 def judged(found: dict[str, Candidate], sets: Sequence[Sequence[Machines]]) -> dict[str, list[Array]]:
@@ -426,7 +462,10 @@ def judged(found: dict[str, Candidate], sets: Sequence[Sequence[Machines]]) -> d
     for name, how in found.items():
         result[name] = [np.array([figures(group, scores(group, how)) for group in one]) for one in sets]
         text = " | ".join(
-            f"{rank(t):.3f} " + "/".join(f"{x:.3f}" for x in t.mean(axis=0)) + ":  " + " ".join("/".join(f"{x:.3f}" for x in row) for row in t)
+            f"{rank(t):.3f} "
+            + "/".join(f"{x:.3f}" for x in t.mean(axis=0))
+            + ":  "
+            + " ".join("/".join(f"{x:.3f}" for x in row) for row in t)
             for t in result[name]
         )
         print(f"{name:<52}{text}", flush=True)

@@ -2,9 +2,9 @@
 
     python tests/bench/skab.py [--seeds 0 1 2] [--json FILE] [--processes 2]
 
-A configuration is a tuple of models that run side by side, chosen by ``skab_choice.py`` without SKAB's labels. The
-autoencoder's limits allow for drift: between training rows and test part a signal may go on moving as fast as its mean
-moved from one quarter of the training rows to another.
+A configuration is a tuple of models that run side by side, chosen without SKAB's labels (``skab_choice.py``,
+``short_history.py``). The autoencoder's limits allow for drift: between training rows and test part a signal may move
+on, by so many times what its mean moved within the training rows.
 
 What was seen of the labels before: docs/evaluation.md.
 """
@@ -129,10 +129,10 @@ STEADY = replace(
     reach=0.0,
     ranges=3.0,
 )
-"""Round 9's choice on other machines (``short_history.py``): a baseline, drift by the range of the quarters' means, and
-slow means that follow within 120 s (900 / 7.5) what has come back."""
+"""Round 10's choice on other machines (``short_history.py``): a baseline, drift by the range of the quarters' means,
+and slow means that follow within 120 s (900 / 7.5) what has come back."""
 CONFIGURATIONS = {"one model": (STEADY,)}
-"""Round 7's choice was ``ALONE``. Round 6's pair, ``(AUTOENCODER, FORECASTER)``, had 28 % of the normal rows in alarm."""
+"""Round 7's choice was ``ALONE``; round 6's pair, ``(AUTOENCODER, FORECASTER)``, had 28 % of normal rows in alarm."""
 
 
 def job_of(rows: FloatArray, names: list[str], member: Member, seed: int) -> Job:
