@@ -9,10 +9,10 @@ of a run. Faults are those that SKAB's own description names, in three signals a
 imbalance, 2 of cavitation), weighted so. Everything is scored as SKAB's files are: row by row, causally, with the
 finished model file.
 
-There were seven rounds here (docs/evaluation.md), and more in ``short_history.py``; the first had other faults and is in
-the history only. The rule, fixed before each run: of the candidates with FAR <= 30 % the one with the highest weighted
-mean of F1 and VUS-PR over all cases and seeds; within ``TIE`` of it the one that stands first in its round, from round 7
-on the one with the lowest FAR.
+There were seven rounds here (docs/evaluation.md), and more in ``short_history.py``; the first had other faults and is
+in the history only. The rule, fixed before each run: of the candidates with FAR <= 30 % the one with the highest
+weighted mean of F1 and VUS-PR over all cases and seeds; within ``TIE`` of it the one that stands first in its round,
+from round 7 on the one with the lowest FAR.
 """
 
 import argparse
