@@ -117,6 +117,7 @@ def test_the_broker_goes_and_comes_back(world: World) -> None:
 
 
 def test_the_page_goes_on_after_its_server_was_restarted(world: World) -> None:
+    world.send("van-1", "status", fleet.status())
     page = world.open("/?q=van-1")
     page.locator(".row", has_text="van-1").wait_for()
     world.web.kill()
