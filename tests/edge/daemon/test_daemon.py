@@ -146,7 +146,7 @@ def test_reset_ends_the_episode_and_commands_answer(run, truck: Truck, watcher: 
     assert shown["open"]
     assert set(shown["signals"]) == set(SIGNALS)
     assert watcher.answer("reset", "t1")["ok"]
-    wait_until(lambda: watcher.alerts()[-1].phase is Phase.END, 10, "an end")
+    wait_until(lambda: [one.phase for one in watcher.alerts()[-1:]] == [Phase.END], 10, "an end")
     assert watcher.alerts()[-1].reason is EndReason.RESET
     assert "'nosuch'" in watcher.answer("reset", "nosuch")["error"]
     assert watcher.answer("snapshot", "t1")["result"] == {"t1": {}}, "forgotten, not a stranger"

@@ -101,7 +101,7 @@ def test_another_model_ends_open_episodes_and_starts_fresh(
     daemon.kill()
     daemon.write_config(OTHER_MODEL)
     daemon.start()
-    wait_until(lambda: watcher.alerts()[-1].phase is Phase.END, 10, "an end")
+    wait_until(lambda: [one.phase for one in watcher.alerts()[-1:]] == [Phase.END], 10, "an end")
     end = watcher.alerts()[-1]
     assert end.reason is EndReason.MODEL_CHANGED
     assert end.episode_id == watcher.alerts()[0].episode_id
@@ -145,7 +145,7 @@ def test_a_reset_outlives_checkpoint_and_restart(daemon: Daemon, broker: Broker,
         assert daemon.stop() == 0
         daemon.start()
         assert watcher.answer("reset", "t1")["ok"]
-        wait_until(lambda: watcher.alerts()[-1].phase is Phase.END, 10, "an end")
+        wait_until(lambda: [one.phase for one in watcher.alerts()[-1:]] == [Phase.END], 10, "an end")
         if crash:
             daemon.kill()
             daemon.start()

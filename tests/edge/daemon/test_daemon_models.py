@@ -71,7 +71,9 @@ def test_another_model_for_one_detector_leaves_the_other_alone(
     wait_until(lambda: all(told(watcher, name) for name in DETECTORS), 10, "both have an open episode")
     daemon.write_config(THIRD_MODEL)
     take_up(daemon)
-    wait_until(lambda: told(watcher, "anomaly")[-1].phase is Phase.END, 15, "the old model's episode ends")
+    wait_until(
+        lambda: [one.phase for one in told(watcher, "anomaly")[-1:]] == [Phase.END], 15, "the old model's episode ends"
+    )
     end = told(watcher, "anomaly")[-1]
     assert (end.reason, end.episode_id) == (EndReason.MODEL_CHANGED, told(watcher, "anomaly")[0].episode_id)
     wait_until(lambda: watcher.of("t1/alarm/anomaly")[-1:] == [b""], 10, "its alarm is cleared")

@@ -79,7 +79,11 @@ def test_every_vehicle_at_once_needs_a_key(broker: Broker, tmp_path: Path) -> No
         daemon.write_config(vehicles={"commands_for_all": True})
         daemon.start()
         assert watcher.answer("shelve", "*", for_s=60)["ok"]
-        wait_until(lambda: "every vehicle" in told(watcher, "shelved", "gateway")[-1][1], 10, "told under the node")
+        wait_until(
+            lambda: any("every vehicle" in text for _, text in told(watcher, "shelved", "gateway")),
+            10,
+            "told under the node",
+        )
 
 
 def test_commands_for_strangers_write_nothing(broker: Broker, tmp_path: Path) -> None:
