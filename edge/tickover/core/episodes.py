@@ -242,7 +242,8 @@ class Episodes:
             raise StateError(f"state of episodes: damaged: expected {self._evidence.charts} carried charts")
         try:
             known = self._spreads.spread is not None and saved.standing is not None
-            standing = Standing.of(self._spreads, saved.standing) if known and saved.standing else None
+            close_after_s = self._policy.close_after_s
+            standing = Standing.of(self._spreads, saved.standing, close_after_s) if known and saved.standing else None
         except ValueError as error:
             raise StateError(f"state of episodes: damaged: {error}") from error
         self.ring.restore(saved.ring)
@@ -274,7 +275,8 @@ class Episodes:
         """Remember where the signals were ahead of the episode at hand."""
         self._standing, self._standing_since = None, None
         if self._spreads.spread is not None and self._policy.persist_s:
-            self._standing = Standing(self._spreads, self.ring.rows(tick), block.tick(tick))
+            ahead, close_after_s = self.ring.rows(tick), self._policy.close_after_s
+            self._standing = Standing(self._spreads, ahead, block.tick(tick), close_after_s)
 
     def _next_over(self, block: Block, tick: int) -> int:
         """The next tick with a fresh chart over the limit, past the hold-off; the block's length when there is none."""

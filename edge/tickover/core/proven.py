@@ -6,7 +6,7 @@ driven elsewhere. Of each signal it is followed *where* it deviated: what the mo
 episode, when it was first over a limit, and whenever its deviation was larger than ever before. (All of these, as a
 network comes to expect what it is shown.) Each tick at which as much is expected speaks for the signal when it does not
 deviate, and against it when it does. The sum, which is never below 0, proves that the signal is back once it reaches
-``LONG_S``.
+``LONG_S``, or sooner where episodes are to close sooner.
 """
 
 from typing import Final, NamedTuple
@@ -40,12 +40,12 @@ class Proof:
     """That of one episode, each ``[F]``: where a signal deviated, from ``low`` to ``high`` (infinities: nowhere, and
     each tick counts), and by how many ``ticks`` it was there as expected rather than not. It ``rises`` where the newest
     tick spoke for a signal of which it is not proven yet. ``spread``: of the signals' residuals; ticks of ``period``
-    microseconds."""
+    microseconds; ``long_s``: what is to be reached, seconds."""
 
     __slots__ = ("_least", "_near", "high", "low", "rises", "ticks")
 
-    def __init__(self, spread: DoubleArray, period: int) -> None:
-        self._near, self._least = NEAR * spread, max(1, round(LONG_S * SECOND / period))
+    def __init__(self, spread: DoubleArray, period: int, long_s: float = LONG_S) -> None:
+        self._near, self._least = NEAR * spread, max(1, round(long_s * SECOND / period))
         self.low: DoubleArray = np.full(len(spread), np.inf)
         self.high: DoubleArray = np.full(len(spread), -np.inf)
         self.ticks: Numbers = np.zeros(len(spread), np.int64)

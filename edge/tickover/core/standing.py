@@ -27,7 +27,7 @@ from tickover.core.evidence import ALARM_LEVEL
 from tickover.core.freeze_frame import Rows
 from tickover.core.frozen_limits import from_training
 from tickover.core.manifest import Manifest
-from tickover.core.proven import Proof, Seen
+from tickover.core.proven import LONG_S, Proof, Seen
 from tickover.core.values import SECOND, DoubleArray, FloatArray
 
 SPAN_S: Final = 20.0
@@ -103,9 +103,12 @@ class Followed(NamedTuple):
 
 
 class Standing:
-    """That of one episode, from the ticks ``ahead`` of it and its ``first``, which is followed, too."""
+    """That of one episode, from the ticks ``ahead`` of it and its ``first``, which is followed, too.
 
-    def __init__(self, model: Spreads, ahead: Rows, first: Tick) -> None:
+    No proof takes longer than ``close_after_s``: an episode would stay open for it.
+    """
+
+    def __init__(self, model: Spreads, ahead: Rows, first: Tick, close_after_s: float = LONG_S) -> None:
         assert model.spread is not None
         self._model, self._spread = model, model.spread
         # The older half: the newest ticks may show what opens the episode.
@@ -125,7 +128,7 @@ class Standing:
         self._level: DoubleArray = self._levels(first, nothing)
         # Above 0 only where a level chart opened the episode.
         self._peak: DoubleArray = np.where(self._level >= ALARM_LEVEL, self._level, 0.0)
-        self._proof = Proof(self._spread, model.period)
+        self._proof = Proof(self._spread, model.period, min(LONG_S, close_after_s))
         self._begin_proof(ahead, first)
 
     def _begin_proof(self, ahead: Rows, first: Tick) -> None:
@@ -284,7 +287,7 @@ class Standing:
         return [one.tolist() for one in (*numbers, *flags, *proof)]
 
     @classmethod
-    def of(cls, model: Spreads, state: State) -> "Standing":
+    def of(cls, model: Spreads, state: State, close_after_s: float = LONG_S) -> "Standing":
         """From :meth:`state`; ValueError when it is of another number of signals."""
         assert model.spread is not None
         if len(state) not in (*OLDER_PARTS, PARTS) or {len(part) for part in state} != {len(model.spread)}:
@@ -295,7 +298,7 @@ class Standing:
         nothing, unknown = np.zeros(len(model.spread)), np.full(len(model.spread), np.nan)
         numbers += [unknown, nothing, nothing + np.inf, nothing - np.inf, nothing][len(numbers) - FIRST_PARTS :]
         made._before, made._mean, made._most, made._last, made._level, made._peak, over, value, stood, *seen = numbers
-        made._value, made._proof = value, Proof(model.spread, model.period)
+        made._value, made._proof = value, Proof(model.spread, model.period, min(LONG_S, close_after_s))
         made._proof.low, made._proof.high, made._proof.ticks = seen[0], seen[1], seen[2].astype(np.int64)
         made._over, made._stood = over > 0.0, stood > 0.0
         return made

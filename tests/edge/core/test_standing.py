@@ -162,6 +162,15 @@ def test_a_fault_of_the_level_stands_while_its_chart_is_near_its_peak():
     assert (reason, when) == (EndReason.RECOVERED, 700 + LONG_S - 1)
 
 
+def test_an_episode_that_is_to_close_sooner_waits_no_longer_for_a_proof():
+    """A fault that comes again every four seconds, each time an episode of its own."""
+    coolant, level = np.zeros(TICKS), np.zeros(TICKS)
+    for begin in range(BEGIN, BEGIN + 40, 4):
+        coolant[begin], level[begin] = 12.0, 2.0
+    found = ends(run(*drive(coolant, level=level, walk=0.0), close_after_s=1.0, hold_off_s=0.0))
+    assert len(found) == 10, found
+
+
 def test_a_high_chart_starts_the_time_anew():
     high = [*range(BEGIN, BEGIN + 20), *range(500, 505)]
     [(reason, when)] = ends(run(*drive(step(12.0), high)))
