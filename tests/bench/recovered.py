@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-from quality_steps import LEFT_OUT
+from quality_steps import Work
 
 from tickover.core.values import Alert, FloatArray, Phase
 from tickover.logs.inspection import propose_mapping
@@ -91,14 +91,6 @@ def _noise(size: float) -> Change:
     return lambda x, spread, random: x + size * spread * random.normal(size=len(x))
 
 
-def logs_of(data: Path, split: str) -> list[Path]:
-    """As `quality.py` splits them."""
-    logs = sorted(path for path in (data / "kit-obd" / "1hz").glob("*.csv") if LEFT_OUT not in path.name)
-    if not logs:
-        raise SystemExit(f"{data}: expected kit-obd/1hz/*.csv in it; set TICKOVER_DATA or --data")
-    return [path for path in logs if path.name >= "2018"] if split == "season" else logs[1::2]
-
-
 def faulty(clean: FloatArray, case: Case, change: Change, habits: Habits, place: Place, detector: Detector) -> Span:
     """The span of a fault; readings that leave the plausible range are out of it."""
     signals, at = detector.manifest.signals, case.signal
@@ -155,7 +147,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="pickle of all alerts")
     args = parser.parse_args()
     detector, place = Detector.load(args.model), LEGS if args.legs else WHOLE
-    logs = logs_of(args.data, args.split)
+    _, logs = Work(args.split, SEED, args.data, args.model.parent).logs
     trips = load_trips(logs, propose_mapping(logs, Mapping())[0], Counter(), print)
     habits, values = habits_of([trip.values for trip in trips]), [trip.values for trip in trips]
     if args.legs:

@@ -494,32 +494,27 @@ def rank(table: Array) -> float:
     return float((table[:, 0] + table[:, 2]).mean() / 2.0)
 
 
+def on(tables: list[Array], sets: Sequence[int]) -> Array:
+    """A candidate's figures on some sets of machines ``[groups, 3]``."""
+    return np.concatenate([tables[one] for one in sets])
+
+
+def is_quiet(found: dict[str, list[Array]], name: str, sets: Sequence[int]) -> bool:
+    """Whether a candidate's FAR on some sets is low enough against round 7's."""
+    return bool(on(found[name], sets)[:, 1].mean() <= QUIETER * on(found["round 7"], sets)[:, 1].mean())
+
+
 def choose(found: dict[str, list[Array]], choosing: Sequence[int], confirming: Sequence[int]) -> tuple[str, bool]:
     """The best of those that are quiet enough on some sets, and whether the others confirm it."""
-
-    def of(name: str, sets: Sequence[int]) -> Array:
-        return np.concatenate([found[name][one] for one in sets])
-
-    def quiet(name: str, sets: Sequence[int]) -> bool:
-        return bool(of(name, sets)[:, 1].mean() <= QUIETER * of("round 7", sets)[:, 1].mean())
-
-    allowed = [name for name in found if quiet(name, choosing)]
-    best = max(allowed, key=lambda name: rank(of(name, choosing)))
-    return best, quiet(best, confirming) and rank(of(best, confirming)) > rank(of("round 7", confirming))
+    allowed = [name for name in found if is_quiet(found, name, choosing)]
+    best = max(allowed, key=lambda name: rank(on(found[name], choosing)))
+    is_better = rank(on(found[best], confirming)) > rank(on(found["round 7"], confirming))
+    return best, is_quiet(found, best, confirming) and is_better
 
 
 def best_of_all(found: dict[str, list[Array]]) -> str:
     """Round 10's rule."""
-    base = found["round 7"]
-    allowed = [
-        name
-        for name, one in found.items()
-        if all(
-            np.concatenate([one[n] for n in part])[:, 1].mean()
-            <= QUIETER * np.concatenate([base[n] for n in part])[:, 1].mean()
-            for part in ((0, 1), (2,))
-        )
-    ]
+    allowed = [name for name in found if all(is_quiet(found, name, part) for part in ((0, 1), (2,)))]
     return max(allowed, key=lambda name: rank(np.concatenate(found[name])))
 
 
